@@ -1,0 +1,151 @@
+"""What a segmenter tells: where the spine lies and where each site's ROI may be placed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from roi_extraction.sites import DiscLevel, Level
+from roi_extraction.volume import CtVolume
+
+__all__ = [
+    "Anatomy",
+    "Finding",
+    "Landmark",
+    "Missing",
+    "MissingReason",
+    "Region",
+    "RegionSlice",
+    "Segmenter",
+    "SegmenterIdentity",
+    "SpineLandmarks",
+]
+
+
+class MissingReason(StrEnum):
+    """Why a site has no value."""
+
+    TOO_SMALL = "too_small"
+    OUTSIDE_SCAN = "outside_scan"
+    NOT_FOUND = "not_found"
+    NOT_SEGMENTED = "not_segmented"
+    METAL = "metal"
+    FATTY = "fatty"
+    IMPLAUSIBLE = "implausible"
+    SLICES_DISAGREE = "slices_disagree"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A site without a value, and why."""
+
+    reason: MissingReason
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the reader should know: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Landmark:
+    """A body's or a disc's centre.
+
+    Parameters
+    ----------
+    centre_lps_mm
+        float64, shape (3,), LPS mm.
+    axis
+        float64, shape (3,): unit vector along the spine (towards the head), normal to the disc
+        or to the body's mid-plane.
+    confidence
+        0 (guessed) to 1 (certain).
+    """
+
+    centre_lps_mm: npt.NDArray[np.float64]
+    axis: npt.NDArray[np.float64]
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class SpineLandmarks:
+    """The named lumbar spine.
+
+    Parameters
+    ----------
+    canal_lps_mm
+        float64, shape (n, 3): the canal's centre line from feet to head, LPS mm, about 1 mm apart.
+    bodies, discs
+        What was found; a level that was not found is absent.
+    confidence
+        Of the naming as a whole, 0 to 1.
+    """
+
+    canal_lps_mm: npt.NDArray[np.float64]
+    bodies: Mapping[Level, Landmark]
+    discs: Mapping[DiscLevel, Landmark]
+    confidence: float
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RegionSlice:
+    """The part of one slice in which a ROI may lie.
+
+    Parameters
+    ----------
+    index
+        The slice's index in the volume: the centre of the effective slice.
+    mask
+        bool, shape (rows, columns) of the volume.
+    """
+
+    index: int
+    mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where one site's ROI may lie: the tissue's own extent in its three central slices.
+
+    The masks are the tissue itself (a vertebral body with its cortex, a muscle within its
+    fascia); placement keeps the margins.
+    """
+
+    slices: tuple[RegionSlice, RegionSlice, RegionSlice]
+
+
+@dataclass(frozen=True)
+class SegmenterIdentity:
+    """Which segmenter served."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The result of a segmenter: landmarks, and a region or a reason for each of the 36 sites."""
+
+    segmenter: SegmenterIdentity
+    spine: SpineLandmarks
+    regions: Mapping[str, Region | Missing]
+    findings: tuple[Finding, ...] = field(default=())
+
+
+class Segmenter(Protocol):
+    """Finds the lumbar spine and its muscles in a volume."""
+
+    @property
+    def identity(self) -> SegmenterIdentity:
+        """Name and version, as reported."""
+
+    def segment(self, volume: CtVolume) -> Anatomy:
+        """Localise the 36 sites; a `RoiError` says why a scan cannot be used."""
