@@ -1,0 +1,68 @@
+"""Errors of the DICOM node.
+
+NodeError
+├── SeriesRefused          the series is not suitable; reported, never retried
+├── SettingsInvalid        a settings file that cannot be used
+├── OperationalError       a disk, peer or process fault; retried with a limit
+│   ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
+│   └── DeliveryFailed     a destination did not take an object
+└── ReportInvalid          a report that must not be sent
+"""
+
+__all__ = [
+    "AssessmentFailed",
+    "DeliveryFailed",
+    "NodeError",
+    "OperationalError",
+    "ReportInvalid",
+    "SeriesRefused",
+    "SettingsInvalid",
+]
+
+
+class NodeError(Exception):
+    """Root of all errors of this package; ``code`` is stable."""
+
+    code = "node.error"
+
+
+class SeriesRefused(NodeError):
+    """A series that cannot be assessed: ``code`` names the rule, the message what was found."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["SeriesRefused"], tuple[str, str]]:
+        """Travel between processes with both arguments."""
+        return type(self), (self.code, str(self))
+
+
+class SettingsInvalid(NodeError):
+    """A settings file that is missing, malformed or contradicts itself."""
+
+    code = "node.settings_invalid"
+
+
+class OperationalError(NodeError):
+    """A fault of a disk, a peer or a process, which may pass."""
+
+    code = "node.operational"
+
+
+class AssessmentFailed(OperationalError):
+    """The process that assesses a series died or was stopped at its limits."""
+
+    code = "node.assessment_failed"
+
+
+class DeliveryFailed(OperationalError):
+    """A destination could not be reached or did not accept an object."""
+
+    code = "node.delivery_failed"
+
+
+class ReportInvalid(NodeError):
+    """A report failed the checks that it must pass before it is sent."""
+
+    code = "node.report_invalid"

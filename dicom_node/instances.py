@@ -1,0 +1,175 @@
+"""What the node knows of one received instance before it decodes any pixel."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+__all__ = ["Instance", "UnreadableFile", "read_instance", "scan_folder"]
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """The header of one instance.
+
+    Missing values are None or empty, never a default that could pass for a value.
+
+    Parameters
+    ----------
+    orientation, position_mm
+        float64, shapes (2, 3) and (3,): Image Orientation and Position (Patient).
+    pixel_spacing_mm
+        (row, column) spacing.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    transfer_syntax_uid: str
+    lossy: str
+    kvp: float | None
+    slice_thickness_mm: float | None
+    pixel_spacing_mm: tuple[float, float] | None
+    rows: int | None
+    columns: int | None
+    orientation: npt.NDArray[np.float64] | None
+    position_mm: npt.NDArray[np.float64] | None
+    instance_number: int | None
+    acquisition_number: int | None
+    frames: int
+    kernel: str
+    contrast_agent: str
+    manufacturer: str
+    model: str
+    series_description: str
+    has_rescale: bool
+    sex: str
+    age_years: float | None
+    patient_position: str
+
+
+@dataclass(frozen=True)
+class UnreadableFile:
+    """A file that is not a DICOM instance, and why it was taken for none."""
+
+    path: Path
+    reason: str
+
+
+def read_instance(path: Path) -> Instance:
+    """Read one file's header.
+
+    Raises
+    ------
+    pydicom.errors.InvalidDicomError
+        Not a DICOM file.
+    OSError, ValueError, EOFError
+        Damaged before the pixel data.
+    """
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    meta = dataset.file_meta
+    spacing = _floats(dataset, "PixelSpacing", 2)
+    orientation = _floats(dataset, "ImageOrientationPatient", 6)
+    position = _floats(dataset, "ImagePositionPatient", 3)
+    return Instance(
+        path=path,
+        sop_class_uid=_text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", "")),
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
+        modality=_text(dataset, "Modality"),
+        image_type=tuple(str(part).upper() for part in _values(dataset, "ImageType")),
+        transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
+        lossy=_text(dataset, "LossyImageCompression"),
+        kvp=_number(dataset, "KVP"),
+        slice_thickness_mm=_number(dataset, "SliceThickness"),
+        pixel_spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
+        rows=_integer(dataset, "Rows"),
+        columns=_integer(dataset, "Columns"),
+        orientation=None if orientation is None else np.reshape(orientation, (2, 3)),
+        position_mm=None if position is None else np.array(position),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        acquisition_number=_integer(dataset, "AcquisitionNumber"),
+        frames=_integer(dataset, "NumberOfFrames") or 1,
+        kernel="\\".join(str(part) for part in _values(dataset, "ConvolutionKernel")),
+        contrast_agent=_text(dataset, "ContrastBolusAgent"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        model=_text(dataset, "ManufacturerModelName"),
+        series_description=_text(dataset, "SeriesDescription"),
+        has_rescale="RescaleSlope" in dataset and "RescaleIntercept" in dataset,
+        sex=_text(dataset, "PatientSex").upper(),
+        age_years=_age_years(dataset),
+        patient_position=_text(dataset, "PatientPosition").upper(),
+    )
+
+
+def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableFile]]:
+    """Read the headers of many files; a bad one never hides the others."""
+    instances: list[Instance] = []
+    unreadable: list[UnreadableFile] = []
+    for path in sorted(paths):
+        if path.name.upper() == "DICOMDIR":
+            continue
+        try:
+            instances.append(read_instance(path))
+        except InvalidDicomError:
+            unreadable.append(UnreadableFile(path, "not a DICOM file"))
+        except Exception as error:  # the parsers' ways to fail on hostile input are open-ended
+            unreadable.append(UnreadableFile(path, f"damaged header ({type(error).__name__})"))
+    return instances, unreadable
+
+
+def _values(dataset: Dataset, keyword: str) -> Sequence[object]:
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return (value,)
+    return tuple(value)
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    return "\\".join(str(part) for part in _values(dataset, keyword)).strip()
+
+
+def _number(dataset: Dataset, keyword: str) -> float | None:
+    numbers = _floats(dataset, keyword, 1)
+    return None if numbers is None else numbers[0]
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    number = _number(dataset, keyword)
+    return None if number is None else int(number)
+
+
+def _floats(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
+    try:
+        numbers = [float(str(part)) for part in _values(dataset, keyword)]
+    except ValueError:
+        return None
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        return None
+    return numbers
+
+
+def _age_years(dataset: Dataset) -> float | None:
+    """Patient's Age (0010,1010), else from birth date and study date; None when neither helps."""
+    text = _text(dataset, "PatientAge")
+    per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+    if len(text) == 4 and text[:3].isdigit() and text[3] in per_year:
+        return int(text[:3]) / per_year[text[3]]
+    birth, study = _text(dataset, "PatientBirthDate"), _text(dataset, "StudyDate")
+    if len(birth) == 8 and len(study) == 8 and birth.isdigit() and study.isdigit():
+        years = int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:])
+        return float(years) if 0 <= years <= 120 else None
+    return None

@@ -1,0 +1,141 @@
+"""The node's settings: one TOML file, unknown keys refused, environment overrides."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from dicom_node.errors import SettingsInvalid
+
+__all__ = ["Acquisition", "Destination", "Limits", "Listener", "NodeSettings", "load_settings"]
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listener(_Section):
+    """Where instances are received."""
+
+    ae_title: AeTitle = "OSTEONODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    max_associations: int = Field(default=16, ge=1, le=256)
+    allowed_ae_titles: tuple[AeTitle, ...] = ()
+    durability: Literal["fsync", "none"] = "fsync"
+
+
+class Destination(_Section):
+    """A peer that receives the reports by C-STORE."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    ae_title: AeTitle
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    max_attempts: int = Field(default=20, ge=1, le=1000)
+    retry_seconds: float = Field(default=5.0, gt=0)
+    retry_backoff: float = Field(default=1.5, ge=1.0, le=10.0)
+    timeout_seconds: float = Field(default=30.0, gt=0)
+
+
+class Acquisition(_Section):
+    """What a series must be to be assessed."""
+
+    kvp: tuple[float, ...] = (120.0,)
+    kvp_tolerance: float = Field(default=0.5, ge=0, le=5)
+    max_slice_thickness_mm: float = Field(default=5.0, gt=0, le=5.0)
+    min_slices: int = Field(default=20, ge=3)
+    min_coverage_mm: float = Field(default=100.0, gt=0)
+
+
+class Limits(_Section):
+    """What one assessment may use."""
+
+    seconds: float = Field(default=600.0, gt=0)
+    memory_mb: int = Field(default=6144, ge=1024)
+    processes: int = Field(default=1, ge=1, le=64)
+    attempts: int = Field(default=3, ge=1, le=20)
+
+
+class NodeSettings(BaseSettings):
+    """All settings of a node; ``OSTEONODE_LISTENER__PORT=104`` overrides ``listener.port``."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="OSTEONODE_",
+        env_nested_delimiter="__",
+    )
+
+    data_dir: Path
+    database_url: str | None = None
+    bundle: Path | None = None
+    quiet_seconds: float = Field(default=30.0, gt=0)
+    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    listener: Listener = Listener()
+    destinations: tuple[Destination, ...] = ()
+    acquisition: Acquisition = Acquisition()
+    limits: Limits = Limits()
+
+    @field_validator("destinations")
+    @classmethod
+    def _names_are_unique(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in value]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"destination names must differ, found twice: {sorted(doubled)}")
+        return value
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the workflow database."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file given to `load_settings`."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path) -> NodeSettings:
+    """Read and check a settings file.
+
+    Raises
+    ------
+    SettingsInvalid
+        The file is missing, is not TOML, or holds unknown keys or values out of range; the
+        message lists each of them.
+    """
+    if not path.is_file():
+        raise SettingsInvalid(
+            f"no settings file at {path}; write one (docs/settings.md) and pass it with --config"
+        )
+    try:
+        content = TomlConfigSettingsSource(NodeSettings, toml_file=path)()
+        return NodeSettings(**content)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise SettingsInvalid(f"{path}: {problems}") from error
