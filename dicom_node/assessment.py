@@ -1,0 +1,89 @@
+"""The journey of one series: HU in, a complete assessment out; no files, no network."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import modeling
+import network as interactions
+from dicom_node.instances import Instance
+from dicom_node.selection import EligibleSeries
+from modeling import Contribution, Sex, StagePrediction, Stager
+from network import InteractionNetwork, NodePlace
+from roi_extraction import FeatureVector, Segmenter, extract
+from roi_extraction.anatomy import Finding
+from roi_extraction.volume import CtVolume
+
+__all__ = ["COHORT_KVP", "Assessment", "assess"]
+
+COHORT_KVP = 120.0
+"""Tube voltage of the cohort that the models were trained on (Wang 2025,
+doi 10.1101/2025.02.12.25321163); HU measured at another are reported, never staged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Everything that is known of one series after its assessment."""
+
+    series: EligibleSeries
+    features: FeatureVector
+    prediction: StagePrediction
+    contributions: tuple[Contribution, ...]
+    places: Mapping[str, NodePlace]
+    findings: tuple[Finding, ...]
+    timings_s: Mapping[str, float]
+
+
+def assess(
+    series: EligibleSeries,
+    volume: CtVolume,
+    segmenter: Segmenter,
+    stager: Stager,
+    network: InteractionNetwork | None,
+) -> Assessment:
+    """Measure, stage, explain and locate one patient.
+
+    Raises
+    ------
+    roi_extraction.RoiError
+        The scan's anatomy cannot be used.
+    """
+    started = time.perf_counter()
+    anatomy = segmenter.segment(volume)
+    segmented = time.perf_counter()
+    features = extract(volume, _Segmented(segmenter, anatomy))
+    measured = time.perf_counter()
+    kvp = series.first.kvp
+    age, sex = series.first.age_years, _sex(series.first)
+    if kvp is None or abs(kvp - COHORT_KVP) > 0.5:
+        stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
+        prediction = stager.abstain(
+            f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
+        )
+    else:
+        prediction = stager.stage(features.mean_hu, age, sex)
+    contributions: tuple[Contribution, ...] = ()
+    if prediction.predicted is not None:
+        contributions = stager.explain(features.mean_hu, age, sex)
+    places: Mapping[str, NodePlace] = {}
+    if network is not None:
+        sites = sorted({site for item in contributions for site in item.sites})
+        places = {place.feature: place for place in interactions.locate(network, sites)}
+    staged = time.perf_counter()
+    return Assessment(
+        series=series,
+        features=features,
+        prediction=prediction,
+        contributions=contributions,
+        places=places,
+        findings=(*series.findings, *features.findings, *prediction.findings),
+        timings_s={
+            "segment": segmented - started,
+            "measure": measured - segmented,
+            "stage": staged - measured,
+        },
+    )
+
+
+def _sex(instance: Instance) -> Sex | None:
+    return {"M": modeling.Sex.MALE, "F": modeling.Sex.FEMALE}.get(instance.sex)
