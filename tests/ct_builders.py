@@ -6,10 +6,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from roi_extraction.volume import CtVolume
 
-__all__ = ["load_nifti_labels", "load_nifti_volume"]
+__all__ = [
+    "cropped",
+    "load_nifti_labels",
+    "load_nifti_volume",
+    "lowered_bone",
+    "noisy",
+    "resampled",
+]
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -41,3 +49,76 @@ def load_nifti_labels(path: Path, like: CtVolume) -> npt.NDArray[np.uint8]:
     if array.shape != like.shape or not np.allclose(affine, like.affine, atol=0.05):
         raise ValueError(f"{path.name} does not lie on the volume's grid")
     return np.ascontiguousarray(np.round(array).astype(np.uint8))
+
+
+def resampled(
+    volume: CtVolume,
+    labels: npt.NDArray[np.uint8] | None = None,
+    *,
+    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    slice_mm: float | None = None,
+    pixel_mm: float | None = None,
+) -> tuple[CtVolume, npt.NDArray[np.uint8] | None]:
+    """The patient turned about the LPS axes through the volume's centre, on a new axial grid.
+
+    A slice coarser than the source's is averaged over its thickness. Labels go by the nearest.
+    """
+    row_mm = pixel_mm or float(volume.spacing_mm[1])
+    step_mm = slice_mm or volume.slice_step_mm
+    extent = np.array(volume.shape) * volume.spacing_mm
+    shape = tuple(int(n) for n in np.floor(extent / (step_mm, row_mm, row_mm)))
+    centre = volume.to_lps((np.array(volume.shape) - 1) / 2)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag((row_mm, row_mm, step_mm)) @ np.eye(3)[::-1]
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    x, y, z = np.deg2rad(rotation_deg)
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    turn = np.eye(4)
+    turn[:3, :3] = about_x @ about_y @ about_z
+    turn[:3, 3] = centre + shift_mm - turn[:3, :3] @ centre
+    to_source = np.linalg.inv(volume.affine) @ np.linalg.inv(turn) @ affine
+    source = volume.hu.astype(np.float32)
+    if step_mm > 1.3 * volume.slice_step_mm:
+        size = round(step_mm / volume.slice_step_mm)
+        source = ndimage.uniform_filter1d(source, size, axis=0, mode="nearest")
+    hu = ndimage.affine_transform(
+        source, to_source[:3, :3], to_source[:3, 3], shape, order=1, cval=-1024.0
+    )
+    turned = None
+    if labels is not None:
+        turned = ndimage.affine_transform(
+            labels, to_source[:3, :3], to_source[:3, 3], shape, order=0, cval=0
+        )
+    return CtVolume(np.round(hu).astype(np.int16), affine, step_mm), turned
+
+
+def noisy(volume: CtVolume, sd_hu: float, seed: int) -> CtVolume:
+    """The volume with white noise added."""
+    noise = np.random.default_rng(seed).normal(0.0, sd_hu, volume.shape)
+    hu = np.clip(np.round(volume.hu + noise), -1024, 32767).astype(np.int16)
+    return CtVolume(hu, volume.affine, volume.slice_thickness_mm)
+
+
+def lowered_bone(volume: CtVolume, bone: npt.NDArray[np.bool_], by_hu: float) -> CtVolume:
+    """The volume with the inside of the labelled bone (its shell kept) made darker."""
+    depth = ndimage.distance_transform_edt(bone, sampling=volume.spacing_mm)
+    weight = np.clip((depth - 3.0) / 2.0, 0.0, 1.0)
+    hu = np.round(volume.hu - by_hu * weight).astype(np.int16)
+    return CtVolume(hu, volume.affine, volume.slice_thickness_mm)
+
+
+def cropped(
+    volume: CtVolume,
+    slices: slice = slice(None),
+    rows: slice = slice(None),
+    columns: slice = slice(None),
+) -> CtVolume:
+    """A part of the volume, in its own place."""
+    kept = (slices, rows, columns)
+    first = [s.indices(n)[0] for s, n in zip(kept, volume.shape, strict=True)]
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.to_lps(first)
+    return CtVolume(np.ascontiguousarray(volume.hu[kept]), affine, volume.slice_thickness_mm)
