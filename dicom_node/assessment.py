@@ -1,7 +1,7 @@
 """The journey of one series: HU in, a complete assessment out; no files, no network."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import modeling
@@ -10,9 +10,7 @@ from dicom_node.instances import Instance
 from dicom_node.selection import EligibleSeries
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
-from roi_extraction import FeatureVector, Segmenter, extract
-from roi_extraction.anatomy import Finding
-from roi_extraction.volume import CtVolume
+from roi_extraction import CtVolume, FeatureVector, Finding, Segmenter, measure, place
 
 __all__ = ["COHORT_KVP", "Assessment", "assess"]
 
@@ -40,6 +38,7 @@ def assess(
     segmenter: Segmenter,
     stager: Stager,
     network: InteractionNetwork | None,
+    findings: Sequence[Finding] = (),
 ) -> Assessment:
     """Measure, stage, explain and locate one patient.
 
@@ -51,7 +50,7 @@ def assess(
     started = time.perf_counter()
     anatomy = segmenter.segment(volume)
     segmented = time.perf_counter()
-    features = extract(volume, _Segmented(segmenter, anatomy))
+    features = measure(volume, anatomy, place(volume, anatomy))
     measured = time.perf_counter()
     kvp = series.first.kvp
     age, sex = series.first.age_years, _sex(series.first)
@@ -76,7 +75,7 @@ def assess(
         prediction=prediction,
         contributions=contributions,
         places=places,
-        findings=(*series.findings, *features.findings, *prediction.findings),
+        findings=(*series.findings, *findings, *features.findings, *prediction.findings),
         timings_s={
             "segment": segmented - started,
             "measure": measured - segmented,

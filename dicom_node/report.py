@@ -43,6 +43,15 @@ STAGE_NAMES = {
 }
 
 
+LIKE = {
+    "A": "normal bone density",
+    "B": "osteopenia",
+    "C": "osteoporosis",
+    "D": "an osteoporotic fracture",
+}
+"""What a stage says of a patient: a likeness to a group of the cohort, not a diagnosis."""
+
+
 def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, Any]:
     """Build the report of an assessed series, ready for JSON."""
     series, prediction = assessment.series, assessment.prediction
@@ -176,8 +185,8 @@ def text_summary(content: Mapping[str, Any]) -> str:
     if content["refused"]:
         lines += [f"REFUSED   {content['refused']['message']} [{content['refused']['code']}]"]
     else:
-        lines += _stage_lines(content) + [""] + _site_lines(content)
-        lines += ["", *_explanation_lines(content)]
+        lines += [*_stage_lines(content), "", *_site_lines(content), ""]
+        lines += _explanation_lines(content)
     for warning in content["warnings"]:
         lines.append(f"Warning   {warning['message']} [{warning['code']}]")
     for item in content.get("rejected_series", ()):
@@ -190,7 +199,7 @@ def _stage_lines(content: Mapping[str, Any]) -> list[str]:
     if stage["predicted"]:
         probabilities = "  ".join(f"{k} {v:.2f}" for k, v in stage["probabilities"].items())
         lines = [
-            f"Stage     {stage['predicted']} - looks like patients with {_like(stage['name'])}",
+            f"Stage     {stage['predicted']} - looks like patients with {LIKE[stage['predicted']]}",
             f"          probabilities {probabilities}; 90 % prediction set "
             f"{{{', '.join(stage['prediction_set'])}}}",
         ]
@@ -209,13 +218,6 @@ def _stage_lines(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _like(name: str) -> str:
-    return {
-        "normal": "normal bone density",
-        "osteoporotic fracture": "an osteoporotic fracture",
-    }.get(name, name)
-
-
 def _site_lines(content: Mapping[str, Any]) -> list[str]:
     by_name = {site["name"]: site for site in content["sites"]}
 
@@ -224,16 +226,12 @@ def _site_lines(content: Mapping[str, Any]) -> list[str]:
         return f"{site['mean_hu']:7.1f}" if site["mean_hu"] is not None else "      -"
 
     lines = ["Bone HU   " + "  ".join(f"{n} {cell(n).strip()}" for n in list(by_name)[:6])]
-    lines.append(
-        "Muscle HU            right: transv.  longiss.  psoas   left: transv.  longiss.  psoas"
-    )
-    discs = list(dict.fromkeys(name.split("_")[0] for name in list(by_name)[6:]))
-    for disc in discs:
-        values = [cell(f"{disc}_{k}") for k in range(1, 7)]
-        lines.append(
-            f"          {disc}          {values[0]}   {values[1]}  {values[2]}"
-            f"         {values[3]}   {values[4]}  {values[5]}"
-        )
+    columns = ("transversospinalis", "longissimus", "psoas major")
+    lines.append("Muscle HU " + " " * 8 + "".join(f"{name:>20}" for name in columns))
+    for disc in dict.fromkeys(name.split("_")[0] for name in list(by_name)[6:]):
+        for side, numbers in (("right", (1, 2, 3)), ("left", (4, 5, 6))):
+            values = "".join(f"{cell(f'{disc}_{k}'):>20}" for k in numbers)
+            lines.append(f"  {disc:<8}{side:<8}{values}")
     missing = [s for s in content["sites"] if s["status"] == "missing"]
     if missing:
         lines.append("Missing   " + ", ".join(f"{s['name']} ({s['reason']})" for s in missing))

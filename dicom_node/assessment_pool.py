@@ -1,0 +1,109 @@
+"""Assessments in child processes with limits on time and memory."""
+
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from concurrent.futures import TimeoutError as FutureTimeout
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+
+from pebble import ProcessExpired, ProcessPool
+
+from dicom_node.analysis import Outcome, analyse
+from dicom_node.errors import AssessmentFailed
+from dicom_node.settings import Acquisition, NodeSettings
+from modeling import Stager, load_bundle
+from network import InteractionNetwork
+from roi_extraction import BuiltinSegmenter
+
+__all__ = ["AssessmentPool", "load_models"]
+
+PARENT_POLL_SECONDS = 1.0
+"""How often a child looks whether its parent still lives."""
+
+ASSESSMENTS_PER_CHILD = 50
+"""A child is replaced after this many, so that no library's leak can grow for ever."""
+
+
+@lru_cache(maxsize=2)
+def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]:
+    """The stager and the cohort's network of a bundle, loaded once a process."""
+    loaded = load_bundle(bundle)
+    network = None if loaded.network is None else InteractionNetwork.from_json(loaded.network)
+    return Stager(loaded), network
+
+
+class AssessmentPool:
+    """Runs assessments in spawned processes; a hostile file can end only its own child."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._pool = ProcessPool(
+            max_workers=settings.limits.processes,
+            max_tasks=ASSESSMENTS_PER_CHILD,
+            initializer=_enter_child,
+            initargs=(os.getpid(), settings.limits.memory_mb),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def __enter__(self) -> "AssessmentPool":
+        """Start empty; the first assessment starts a child."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the children at once; what they did is repeated after the next start."""
+        self._pool.stop()
+        self._pool.join()
+
+    def assess(self, paths: list[Path], out: Path) -> Outcome:
+        """Assess one series in a child.
+
+        Raises
+        ------
+        AssessmentFailed
+            The child died, ran out of time or memory, or failed in an unforeseen way.
+        """
+        settings = self._settings
+        future = self._pool.schedule(
+            _assess_in_child,
+            args=(paths, out, settings.acquisition, settings.bundle),
+            timeout=settings.limits.seconds,
+        )
+        try:
+            return future.result()
+        except FutureTimeout as error:
+            raise AssessmentFailed(f"no result within {settings.limits.seconds:g} s") from error
+        except ProcessExpired as error:
+            raise AssessmentFailed(f"the child ended with code {error.exitcode}") from error
+        except MemoryError as error:
+            raise AssessmentFailed(f"over {settings.limits.memory_mb} MB of memory") from error
+        except Exception as error:  # a fault in foreign code; its text may hold patient data
+            raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
+
+
+def _assess_in_child(
+    paths: list[Path], out: Path, rules: Acquisition, bundle: Path | None
+) -> Outcome:
+    stager, network = load_models(bundle)
+    return analyse(paths, out, rules, stager, network, lambda _volume: BuiltinSegmenter())
+
+
+def _enter_child(parent: int, memory_mb: int) -> None:
+    limit = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)

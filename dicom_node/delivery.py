@@ -1,0 +1,72 @@
+"""Send one object to one destination by C-STORE."""
+
+from pathlib import Path
+
+import pydicom
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from dicom_node.errors import DeliveryFailed
+from dicom_node.settings import Destination
+
+__all__ = ["echo", "send"]
+
+
+def send(path: Path, destination: Destination, calling_ae: str) -> int:
+    """C-STORE a file and return the peer's status (0x0000, or a warning 0xBxxx).
+
+    Raises
+    ------
+    DeliveryFailed
+        The peer cannot be reached, rejects the association or the SOP class, or answers with a
+        failure; the message holds its status.
+    """
+    dataset = pydicom.dcmread(path)
+    ae = _entity(calling_ae, destination)
+    ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    if not association.is_established:
+        reason = "rejected the association" if association.is_rejected else "cannot be reached"
+        raise DeliveryFailed(f"{destination.name} {reason}")
+    try:
+        if not association.accepted_contexts:
+            raise DeliveryFailed(f"{destination.name} does not accept Comprehensive SR")
+        answer = association.send_c_store(dataset)
+    except (ValueError, RuntimeError) as error:
+        raise DeliveryFailed(f"{destination.name}: {error}") from error
+    finally:
+        if association.is_established:
+            association.release()
+    status = answer.get("Status")
+    if status is None:
+        raise DeliveryFailed(f"{destination.name} broke the connection or did not answer")
+    if status != 0x0000 and status >> 12 != 0xB:
+        raise DeliveryFailed(f"{destination.name} refused with status 0x{status:04X}")
+    return int(status)
+
+
+def echo(destination: Destination, calling_ae: str) -> None:
+    """C-ECHO a peer.
+
+    Raises
+    ------
+    DeliveryFailed
+        No peer, no association, or no success.
+    """
+    ae = _entity(calling_ae, destination)
+    ae.add_requested_context(Verification)
+    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    if not association.is_established:
+        reason = "rejected the association" if association.is_rejected else "cannot be reached"
+        raise DeliveryFailed(f"{destination.name} {reason}")
+    answer = association.send_c_echo()
+    association.release()
+    if answer.get("Status") != 0x0000:
+        raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
+
+
+def _entity(calling_ae: str, destination: Destination) -> AE:
+    ae = AE(ae_title=calling_ae)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
+    ae.connection_timeout = destination.timeout_seconds
+    return ae

@@ -1,0 +1,55 @@
+"""Logs: one JSON object a line, with an allow-list of fields so that no patient data gets in."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+__all__ = ["configure_logs", "log"]
+
+ALLOWED_FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "process",
+        "assessment", "series", "study", "instances", "code", "reason", "stage", "segmenter",
+        "destination", "attempt", "status", "seconds", "host", "port", "ae_title", "peer",
+        "calling_ae", "sop_class", "error", "path", "pid", "warnings", "model_id", "version",
+    }
+)  # fmt: skip
+"""Fields that may be logged; any other is dropped and counted in ``dropped_fields``."""
+
+
+def configure_logs(process: str) -> None:
+    """Send the logs of this process to stderr as JSON lines."""
+    logging.basicConfig(level=logging.CRITICAL, stream=sys.stderr, force=True)
+    for name in ("pynetdicom", "pydicom", "dbos"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _only_allowed,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    log().info("process started", process=process)
+
+
+def log() -> Any:
+    """The logger."""
+    return structlog.get_logger()
+
+
+def _only_allowed(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    dropped = sorted(set(event) - ALLOWED_FIELDS)
+    for field in dropped:
+        del event[field]
+    if dropped:
+        event["dropped_fields"] = len(dropped)
+    return event

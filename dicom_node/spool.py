@@ -1,0 +1,118 @@
+"""Received instances on disk: the truth of what the node holds.
+
+``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones.
+Keys and names are digests of UIDs, so nothing that a peer sends becomes a path.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node.uids import instances_digest
+
+__all__ = ["Spool", "SpooledSeries", "spool_name"]
+
+
+def spool_name(uid: str) -> str:
+    """The file or folder name that stands for a UID: 40 hexadecimal digits."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class SpooledSeries:
+    """One series as it lies in the spool, with the names of its instances."""
+
+    key: str
+    names: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identity of this very set of instances."""
+        return instances_digest(self.names)
+
+
+class Spool:
+    """The folder of received instances.
+
+    Parameters
+    ----------
+    data_dir
+        The node's data folder; ``spool/`` is made inside it with mode 0700.
+    durable
+        Whether an instance is on the disk, and not only in the page cache, when `store` returns.
+    """
+
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+        self.root = data_dir / "spool"
+        self.durable = durable
+
+    @property
+    def incoming(self) -> Path:
+        """Where files are written before they count as received."""
+        return self.root / "incoming"
+
+    @property
+    def series(self) -> Path:
+        """Where the received instances lie, one folder a series."""
+        return self.root / "series"
+
+    def prepare(self) -> None:
+        """Make the folders; remove what a crash left half-written."""
+        for folder in (self.root, self.incoming, self.series):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in self.incoming.iterdir():
+            leftover.unlink(missing_ok=True)
+
+    def store(self, content: bytes, series_uid: str, sop_instance_uid: str) -> Path:
+        """Keep one instance; received again, it replaces itself.
+
+        Raises
+        ------
+        OSError
+            The disk did not take it; nothing counts as received.
+        """
+        folder = self.series / spool_name(series_uid)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._sync(self.series)
+        temporary = self.incoming / uuid.uuid4().hex
+        target = folder / f"{spool_name(sop_instance_uid)}.dcm"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                if self.durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._sync(folder)
+        return target
+
+    def changes(self) -> Iterator[tuple[str, float]]:
+        """Each series' key and the time, in seconds since the epoch, of its last arrival."""
+        for entry in sorted(os.scandir(self.series), key=lambda item: item.name):
+            if entry.is_dir():
+                yield entry.name, entry.stat().st_mtime
+
+    def load(self, key: str) -> SpooledSeries:
+        """List one series as it lies in the spool now."""
+        names = sorted(path.stem for path in (self.series / key).glob("*.dcm"))
+        return SpooledSeries(key, tuple(names))
+
+    def paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
+        """The files of some instances of a series."""
+        return [self.series / key / f"{name}.dcm" for name in names]
+
+    def _sync(self, folder: Path) -> None:
+        if not self.durable:
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,201 @@
+"""Durable work: one DBOS workflow per series, one per report and destination."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, StepOptions
+from dbos._serialization import DBOSPortableJSON
+
+from dicom_node.assessment_pool import AssessmentPool
+from dicom_node.delivery import send
+from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError
+from dicom_node.logs import log
+from dicom_node.settings import Destination, NodeSettings
+from dicom_node.spool import Spool, SpooledSeries
+from dicom_node.uids import assessment_id
+
+__all__ = ["Worker", "run_worker"]
+
+WORKFLOW_VERSION = "1"
+"""Raised when a workflow's steps change: recovery takes up work of the same version only."""
+
+ASSESS_QUEUE = "assess"
+
+MAX_RETRY_SECONDS = 600.0
+"""The longest pause between two attempts to deliver."""
+
+
+@DBOS.dbos_class()
+class Worker(DBOSConfiguredInstance):
+    """Assesses complete series and delivers their reports."""
+
+    def __init__(self, settings: NodeSettings, model_id: str, pool: AssessmentPool) -> None:
+        super().__init__("worker")
+        self.settings = settings
+        self.model_id = model_id
+        self.pool = pool
+        self.spool = Spool(settings.data_dir)
+        self.reports = settings.data_dir / "reports"
+
+    def enqueue(self, series: SpooledSeries) -> str:
+        """Queue the assessment of a complete series; once queued, again is a no-op."""
+        identity = assessment_id(series.key, series.digest, self.model_id)
+        with SetWorkflowID(identity):
+            DBOS.enqueue_workflow(
+                ASSESS_QUEUE, self.assess_series, identity, series.key, list(series.names)
+            )
+        return identity
+
+    @DBOS.workflow()
+    def assess_series(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
+        """Assess one series and hand its report to every destination."""
+        try:
+            outcome: dict[str, Any] = DBOS.run_step(
+                StepOptions(
+                    name="assess",
+                    retries_allowed=True,
+                    max_attempts=self.settings.limits.attempts,
+                    interval_seconds=1.0,
+                ),
+                self._assess,
+                identity,
+                key,
+                names,
+            )
+        except Exception as error:  # retries are used up: listed as failed, with its reason
+            log().error("assessment failed", assessment=identity, error=type(error).__name__)
+            return {"state": "failed", "code": AssessmentFailed.code}
+        if not outcome["reported"]:
+            return {"state": "refused", "code": outcome["code"]}
+        for destination in self.settings.destinations:
+            with SetWorkflowID(f"{identity}:{destination.name}"):
+                DBOS.enqueue_workflow(
+                    _delivery_queue(destination), self.deliver, identity, destination.name
+                )
+        return {"state": "reported", "code": None}
+
+    @DBOS.workflow()
+    def deliver(self, identity: str, name: str) -> dict[str, Any]:
+        """Deliver one report to one destination, with growing pauses between attempts."""
+        found = [d for d in self.settings.destinations if d.name == name]
+        if not found:
+            log().error("delivery failed", assessment=identity, destination=name, reason="unknown")
+            return {"state": "failed", "code": "node.unknown_destination"}
+        destination = found[0]
+        pause = destination.retry_seconds
+        for attempt in range(1, destination.max_attempts + 1):
+            status: int = DBOS.run_step(
+                StepOptions(name=f"send-{attempt}"), self._send, identity, destination, attempt
+            )
+            if status >= 0:
+                return {"state": "delivered", "code": f"0x{status:04X}"}
+            if attempt < destination.max_attempts:
+                DBOS.sleep(min(pause, MAX_RETRY_SECONDS))
+                pause *= destination.retry_backoff
+        log().error(
+            "delivery failed", assessment=identity, destination=name, code=DeliveryFailed.code
+        )
+        return {"state": "failed", "code": DeliveryFailed.code}
+
+    def _assess(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
+        started = time.perf_counter()
+        log().info("assessing", assessment=identity, series=key, instances=len(names))
+        try:
+            outcome = self.pool.assess(self.spool.paths(key, names), self.reports / identity)
+        except OperationalError as error:
+            log().warning("assessment interrupted", assessment=identity, reason=str(error))
+            raise
+        log().info(
+            "assessed" if outcome.reported else "refused",
+            assessment=identity,
+            series=key,
+            code=outcome.code,
+            reason=outcome.message,
+            stage=outcome.stage,
+            warnings=list(outcome.warnings),
+            seconds=round(time.perf_counter() - started, 3),
+        )
+        return {"reported": outcome.reported, "code": outcome.code}
+
+    def _send(self, identity: str, destination: Destination, attempt: int) -> int:
+        """Return the peer's status, or -1 for an attempt that failed and may be repeated."""
+        path = self.reports / identity / "report.sr.dcm"
+        try:
+            status = send(path, destination, self.settings.listener.ae_title)
+        except DeliveryFailed as error:
+            log().warning(
+                "delivery attempt failed",
+                assessment=identity,
+                destination=destination.name,
+                attempt=attempt,
+                reason=str(error),
+            )
+            return -1
+        log().info(
+            "delivered",
+            assessment=identity,
+            destination=destination.name,
+            attempt=attempt,
+            status=f"0x{status:04X}",
+        )
+        return status
+
+
+def _delivery_queue(destination: Destination) -> str:
+    return f"deliver-{destination.name}"
+
+
+def run_worker(
+    settings: NodeSettings,
+    model_id: str,
+    make_pool: Callable[[NodeSettings], AssessmentPool],
+    stop: threading.Event,
+) -> None:
+    """Watch the spool and work until ``stop`` is set; what was interrupted before is taken up."""
+    (settings.data_dir / "reports").mkdir(mode=0o700, parents=True, exist_ok=True)
+    config: DBOSConfig = {
+        "name": "osteonode",
+        "system_database_url": settings.database,
+        "application_version": WORKFLOW_VERSION,
+        "executor_id": settings.executor_id,
+        "log_level": "CRITICAL",
+        "console_log_level": "CRITICAL",
+        "serializer": DBOSPortableJSON,
+        "enable_otlp": False,
+    }
+    with make_pool(settings) as pool:
+        DBOS(config=config)
+        worker = Worker(settings, model_id, pool)
+        worker.spool.prepare()
+        DBOS.launch()
+        try:
+            for name, concurrency in (
+                (ASSESS_QUEUE, settings.limits.processes),
+                *((_delivery_queue(destination), 2) for destination in settings.destinations),
+            ):
+                DBOS.register_queue(
+                    name,
+                    worker_concurrency=concurrency,
+                    polling_interval_sec=settings.poll_seconds,
+                    on_conflict="always_update",
+                )
+            log().info("working", model_id=model_id)
+            watch(worker, settings, stop)
+        finally:
+            DBOS.destroy(workflow_completion_timeout_sec=0)
+
+
+def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None:
+    """Queue every series in which nothing has arrived for the quiet time."""
+    queued: dict[str, float] = {}
+    while not stop.is_set():
+        for key, changed in worker.spool.changes():
+            if queued.get(key) == changed or time.time() - changed < settings.quiet_seconds:
+                continue
+            series = worker.spool.load(key)
+            if series.names:
+                worker.enqueue(series)
+            queued[key] = changed
+        stop.wait(settings.poll_seconds)
