@@ -74,8 +74,7 @@ def _in_plane(affine: npt.NDArray[np.float64]) -> tuple[bool, bool, bool]:
 
 
 def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True):
         try:
             dataset = pydicom.dcmread(instance.path)
             stored = dataset.pixel_array

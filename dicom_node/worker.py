@@ -5,8 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, StepOptions
-from dbos._serialization import DBOSPortableJSON
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSConfiguredInstance,
+    DBOSPortableJSONSerializer,
+    SetWorkflowID,
+    StepOptions,
+)
 
 from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.delivery import send
@@ -162,7 +168,7 @@ def run_worker(
         "executor_id": settings.executor_id,
         "log_level": "CRITICAL",
         "console_log_level": "CRITICAL",
-        "serializer": DBOSPortableJSON,
+        "serializer": DBOSPortableJSONSerializer(),
         "enable_otlp": False,
     }
     with make_pool(settings) as pool:

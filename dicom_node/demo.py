@@ -1,0 +1,166 @@
+"""The whole way in one command: phantom, node, stand-in PACS, report."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pydicom
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom.transport import ThreadedAssociationServer
+from rich.console import Console
+
+from dicom_node.errors import NodeError, OperationalError
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from roi_extraction.phantom import PhantomParameters, make_phantom
+
+__all__ = ["free_port", "run_demo", "start_storage"]
+
+DEMO_SECONDS = 240.0
+"""How long the report may take to come back before the demo gives up."""
+
+PHANTOM_SEED = 7
+
+
+def run_demo(out: Path) -> None:
+    """Send a phantom series to a node of its own and wait for the report.
+
+    Raises
+    ------
+    NodeError
+        The folder is not a former demo's, or no report came back in time.
+    """
+    console = Console()
+    out = out.resolve()
+    if out.exists() and any(out.iterdir()) and not (out / "node.toml").is_file():
+        raise NodeError(f"{out} is not empty and not a former demo's folder; give another by -o")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    started = time.monotonic()
+
+    console.print("[bold]1/4[/bold] making a phantom lumbar CT")
+    phantom = make_phantom(PhantomParameters.random(PHANTOM_SEED), PHANTOM_SEED)
+    slices = write_ct_series(phantom.volume, out / "phantom", InventedHeader(seed="demo"))
+
+    received = threading.Event()
+    pacs_port, node_port = free_port(), free_port()
+    pacs = start_storage("PACS", pacs_port, out / "pacs", received)
+    config = out / "node.toml"
+    config.write_text(_settings(out, node_port, pacs_port))
+    console.print(f"[bold]2/4[/bold] starting the node (port {node_port}) and a stand-in PACS")
+    with (out / "node.log").open("wb") as log_file:
+        node = subprocess.Popen(
+            [sys.executable, "-m", "dicom_node", "serve", "--config", str(config)],
+            stderr=log_file,
+        )
+    try:
+        _wait_for_port(node_port, node)
+        console.print(f"[bold]3/4[/bold] sending {len(slices)} slices by C-STORE")
+        _send(slices, node_port)
+        with console.status("[bold]4/4[/bold] waiting for the report to come back"):
+            report = _wait_for_report(out, received, node)
+    finally:
+        node.send_signal(signal.SIGTERM)
+        try:
+            node.wait(30)
+        except subprocess.TimeoutExpired:
+            node.kill()
+        pacs.shutdown()
+    console.print("[bold]4/4[/bold] the report is back in the PACS\n")
+    print((report / "report.txt").read_text())
+    here = Path.cwd()
+    for label, path in (
+        ("Structured Report", next((out / "pacs").glob("*.dcm"))),
+        ("Picture of the ROIs", report / "rois.png"),
+        ("Report as JSON", report / "report.json"),
+        ("Node's log", out / "node.log"),
+    ):
+        print(f"{label:20} {os.path.relpath(path, here)}")
+    print(f"Done in {time.monotonic() - started:.0f} s.")
+
+
+def start_storage(
+    ae_title: str, port: int, folder: Path, received: threading.Event
+) -> ThreadedAssociationServer:
+    """A small storage SCP that keeps what it gets, one file a SOP instance."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def store(event: Event) -> int:
+        path = folder / f"{event.request.AffectedSOPInstanceUID}.dcm"
+        path.write_bytes(event.encoded_dataset())
+        received.set()
+        return 0x0000
+
+    ae = AE(ae_title=ae_title)
+    ae.add_supported_context(ComprehensiveSRStorage)
+    return ae.start_server(
+        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
+    )
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _settings(out: Path, node_port: int, pacs_port: int) -> str:
+    return f"""data_dir = {json.dumps(str(out / "node"))}
+quiet_seconds = 1.5
+poll_seconds = 0.2
+
+[listener]
+port = {node_port}
+
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = {pacs_port}
+"""
+
+
+def _wait_for_port(port: int, node: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and node.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise OperationalError("the node did not start; see node.log in the demo's folder")
+
+
+def _send(paths: list[Path], port: int) -> None:
+    ae = AE(ae_title="SCANNER")
+    ae.add_requested_context(CTImageStorage)
+    association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
+    if not association.is_established:
+        raise OperationalError("the node did not accept the association")
+    try:
+        for path in paths:
+            status = association.send_c_store(pydicom.dcmread(path)).get("Status")
+            if status != 0x0000:
+                raise OperationalError(f"the node answered {status!r} to a slice")
+    finally:
+        association.release()
+
+
+def _wait_for_report(out: Path, received: threading.Event, node: "subprocess.Popen[bytes]") -> Path:
+    deadline = time.monotonic() + DEMO_SECONDS
+    while not received.wait(0.2):
+        for path in (out / "node" / "reports").glob("*/report.json"):
+            refused = json.loads(path.read_text())["refused"]
+            if refused:
+                raise OperationalError(f"the node refused the phantom: {refused['message']}")
+        if node.poll() is not None or time.monotonic() > deadline:
+            raise OperationalError("no report came back; see node.log in the demo's folder")
+    return next((out / "node" / "reports").glob("*/report.json")).parent

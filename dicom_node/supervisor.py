@@ -1,0 +1,79 @@
+"""Run the node's processes side by side and start again the one that dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicom_node.logs import log
+
+__all__ = ["end_with_parent", "stop_on_signal", "supervise"]
+
+RESTART_SECONDS = 2.0
+"""Pause before a dead process is started again."""
+
+STOP_SECONDS = 20.0
+"""How long a process may take to stop before it is killed."""
+
+POLL_SECONDS = 0.25
+
+
+def stop_on_signal() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def end_with_parent(parent: int | None, stop: threading.Event) -> None:
+    """Set ``stop`` when the parent process is gone, however it went."""
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while not stop.wait(POLL_SECONDS):
+            if os.getppid() != parent:
+                stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def supervise(commands: Sequence[str], config: Path, stop: threading.Event) -> None:
+    """Run ``osteonode COMMAND --config`` for each command until ``stop`` is set."""
+    running = {command: _start(command, config) for command in commands}
+    dead_since: dict[str, float] = {}
+    try:
+        while not stop.wait(POLL_SECONDS):
+            for command, process in running.items():
+                if process.poll() is None:
+                    continue
+                if command not in dead_since:
+                    dead_since[command] = time.monotonic()
+                    log().error("process died", process=command, status=process.returncode)
+                elif time.monotonic() - dead_since[command] >= RESTART_SECONDS:
+                    del dead_since[command]
+                    running[command] = _start(command, config)
+    finally:
+        for process in running.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in running.values():
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _start(command: str, config: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "dicom_node", command,
+            "--config", str(config), "--parent", str(os.getpid()),
+        ]
+    )  # fmt: skip
