@@ -1,0 +1,280 @@
+"""Skin, fat, abdominal wall, organs, vessels, and the table under the patient."""
+
+import numpy as np
+from scipy import ndimage
+
+from roi_extraction.phantom.canvas import Array, Canvas, Patch
+from roi_extraction.phantom.shapes import ellipse, ellipsoid, tube
+from roi_extraction.phantom.spine import Spine
+
+__all__ = ["paint_organs", "paint_table", "paint_trunk", "paint_vessels", "trunk_distance"]
+
+TRUNK_MM: dict[str, tuple[float, float, float]] = {
+    "T10": (90.0, 152.0, 212.0),
+    "T12": (89.0, 152.0, 217.0),
+    "L1": (91.0, 151.0, 220.0),
+    "L2": (94.0, 149.0, 222.0),
+    "L3": (97.0, 148.0, 224.0),
+    "L4": (98.0, 152.0, 226.0),
+    "L5": (98.0, 161.0, 228.0),
+    "S1": (86.0, 170.0, 222.0),
+}
+"""The skin: distance behind the centre of the body, half-width, and depth of the trunk, mm."""
+
+SUBCUTANEOUS_HU, VISCERAL_FAT_HU, SKIN_HU, WALL_HU = -107.0, -100.0, 15.0, 50.0
+
+
+def trunk_distance(patch: Patch, spine: Spine) -> Array:
+    """Return the distance to the skin."""
+    k = spine.scale
+    back = spine.at_level(
+        patch.z, {name: spine.bodies[name].y_mm + row[0] * k for name, row in TRUNK_MM.items()}
+    )
+    half_width = spine.at_level(patch.z, {name: row[1] * k for name, row in TRUNK_MM.items()})
+    half_depth = spine.at_level(patch.z, {name: row[2] * k / 2 for name, row in TRUNK_MM.items()})
+    furrow = 5.0 * k * np.exp(-((patch.x / (16.0 * k)) ** 2))
+    y = patch.y - (back - half_depth)
+    sdf = ellipse(patch.x, y, half_width, half_depth, 2.4)
+    return (sdf + furrow * np.clip(y / half_depth, 0.0, 1.0)).astype(np.float32)
+
+
+def paint_trunk(canvas: Canvas, spine: Spine) -> None:
+    """Paint skin, subcutaneous and visceral fat and the muscles of the abdominal wall."""
+    k = spine.scale
+    centre = float(spine.line(canvas.z).mean())
+    for start in range(0, canvas.z.size, 8):
+        z = canvas.z[start : start + 8]
+        part = canvas.patch((-200 * k, 200 * k, centre - 190 * k, centre + 150 * k, z[0], z[-1]))
+        if part is None:
+            continue
+        part = Patch(
+            (slice(start, start + z.size), part.index[1], part.index[2]),
+            part.x, part.y, z[:, None, None],
+        )  # fmt: skip
+        skin = trunk_distance(part, spine)
+        canvas.paint(part, skin, SKIN_HU)
+        canvas.paint(part, skin + 1.8, SUBCUTANEOUS_HU)
+        _paint_wall(canvas, spine, part, skin)
+
+
+def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generator) -> None:
+    """Paint liver, spleen, kidneys, colon and small bowel."""
+    k = spine.scale
+    t12, l1, l2, l3, l4, s1 = (spine.bodies[n] for n in ("T12", "L1", "L2", "L3", "L4", "S1"))
+    _paint_solid(canvas, spine, (-78, -42, l1.z_mm / k + 38), (74, 82, 82), 57.0, rng)
+    _paint_solid(canvas, spine, (112, 8, t12.z_mm / k + 10), (26, 44, 48), 50.0, rng)
+    _paint_solid(canvas, spine, (58, -72, t12.z_mm / k + 20), (46, 34, 40), 38.0, rng)
+    _paint_solid(canvas, spine, (6, -48, l1.z_mm / k + 2), (52, 10, 13), 42.0, rng)
+    loops = [
+        (rng.uniform(-68, 68), rng.uniform(-104, -52), rng.uniform(s1.z_mm - 60, l2.z_mm) / k)
+        for _ in range(34)
+    ]
+    for x, y, z in loops:
+        radii = (rng.uniform(10, 22), rng.uniform(9, 14), rng.uniform(10, 18))
+        _paint_loop(canvas, spine, (x, y, z), radii, gas and rng.random() < 0.25)
+    for _ in range(90):
+        x, y = rng.uniform(-75, 75), rng.uniform(-95, -34)
+        z = rng.uniform(s1.z_mm - 60, l1.z_mm) / k
+        point = (x, y, z)
+        _paint_solid(canvas, spine, point, (rng.uniform(1.5, 3.0),) * 2 + (8.0,), 42.0, rng)
+    for side, base in ((-1, l2), (1, l1)):
+        _paint_kidney(canvas, spine, side, base.y_mm + 6 * k, base.z_mm + (8 if side < 0 else -18))
+    crest = l4.z_mm / k
+    right = ((-102, -18, crest - 50), (-112, -16, crest), (-108, -30, crest + 60), (-96, -66, crest + 78))
+    left = ((118, 2, l1.z_mm / k), (118, 2, crest), (112, -14, crest - 45), (70, -50, crest - 95))
+    across = ((-94, -78, crest + 70), (-40, -100, crest + 40), (40, -100, crest + 44), (100, -62, l1.z_mm / k + 10))
+    for course, radius in ((right, 25.0), (left, 17.0), (across, 21.0)):
+        _paint_colon(canvas, spine, course, radius, gas, rng)
+
+
+def paint_vessels(canvas: Canvas, spine: Spine) -> None:
+    """Paint aorta and inferior vena cava with the common iliac vessels."""
+    k = spine.scale
+    arterial, venous = [], []
+    for name in ("T10", "T11", "T12", "L1", "L2", "L3", "L4"):
+        frame = spine.bodies[name]
+        front, z = frame.point(-frame.depth_mm / 2, 0.0)
+        arterial.append((9.0 * k, front - 12.5 * k, z))
+        venous.append((-17.0 * k, front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0), z))
+    fork, l5, s1 = spine.discs["L4-L5"], spine.bodies["L5"], spine.bodies["S1"]
+    fork_front = fork.y_mm - fork.depth_mm / 2
+    venous.append((-10.0 * k, fork_front - 9.0 * k, fork.z_mm))
+    limbs = []
+    for side in (-1, 1):
+        end = (side * 44.0 * k, s1.y_mm - 48.0 * k, s1.z_mm - 20.0 * k)
+        limbs.append((
+            (arterial[-1], (side * 22.0 * k, fork_front - 14 * k, l5.z_mm + 8 * k), end), 6.0, 45.0
+        ))
+        vein = (end[0] - side * 3 * k, end[1] + 12 * k, end[2])
+        limbs.append(((venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein), 7.5, 42.0))
+    for course, radius, hu in ((arterial, 9.0, 45.0), (venous, 10.5, 42.0), *limbs):
+        for start, end in zip(course[:-1], course[1:], strict=True):
+            box = np.sort(np.array([start, end]), axis=0)
+            low, high = box[0] - radius * k - 4, box[1] + radius * k + 4
+            patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
+            if patch is None:
+                continue
+            sdf = tube(patch.x, patch.y, patch.z, (start, end), radius * k)
+            canvas.paint(patch, sdf, hu)
+
+
+def paint_table(canvas: Canvas, spine: Spine) -> None:
+    """Paint a mattress and the curved shell of a table below the patient's back."""
+    k = spine.scale
+    lowest = max(spine.bodies[name].y_mm + row[0] * k for name, row in TRUNK_MM.items())
+    shape = (canvas.y.size, canvas.x.size)
+    y = np.broadcast_to(canvas.y[:, None], shape)
+    x = np.broadcast_to(canvas.x[None, :], shape)
+    depth = y - (lowest + 9.0 - x * x / 1500.0)
+    inside = np.abs(x) < 215.0
+    pixel = canvas.edge_mm
+    air = canvas.hu.min(axis=0) < -990.0
+    mattress = np.clip(0.5 + (depth + 8.0) / pixel, 0, 1) * np.clip(0.5 - depth / pixel, 0, 1)
+    shell = np.clip(0.5 - (np.abs(depth - 1.5) - 0.9) / pixel, 0, 1)
+    under = np.clip(0.5 - (np.abs(y - lowest - 38.0) - 0.9) / pixel, 0, 1)
+    table = 90.0 * mattress + 700.0 * np.maximum(shell, under) + 60.0 * ((depth > 2) & (y < lowest + 37))
+    table = np.where(inside & air, table, 0.0).astype(np.float32)
+    free = canvas.hu < -900.0
+    free &= (table > 0)[None]
+    canvas.hu += free * table[None]
+
+
+def _paint_wall(canvas: Canvas, spine: Spine, patch: Patch, skin: Array) -> None:
+    k = spine.scale
+    y0 = spine.line(patch.z)
+    side = np.clip(np.abs(patch.x) / (95.0 * k), 0.0, 1.0) ** 2
+    ahead = np.clip((y0 - 40.0 * k - patch.y) / (70.0 * k), 0.0, 1.0)
+    outer = skin + (10.0 + 9.0 * ahead * (1 - 0.6 * side) + 8.0 * (1 - ahead) * (1 - side)) * k
+    thickness = (9.0 + 10.0 * side) * k
+    limit = patch.y - y0 - (34.0 + 8.0 * side) * k
+    sdf = np.maximum(np.maximum(outer, -(outer + thickness)), limit)
+    depth = np.clip(-outer / thickness, 0.0, 1.0)
+    planes = np.minimum(np.abs(depth - 0.36), np.abs(depth - 0.7)) * thickness
+    dark = np.clip(1.0 - planes / (1.1 * k), 0.0, 1.0) * np.clip(side * 2.0 - 0.5, 0.0, 1.0)
+    alba = np.clip(1.0 - (np.abs(patch.x) - 2.0 * k) / (2.0 * k), 0.0, 1.0) * ahead
+    semilunar = np.clip(1.2 - np.abs(np.abs(patch.x) - 68.0 * k) / (2.0 * k), 0.0, 1.0) * ahead
+    hu = WALL_HU - 85.0 * np.maximum(dark, 0.8 * semilunar) - 20.0 * alba
+    canvas.paint(patch, sdf.astype(np.float32), hu.astype(np.float32))
+    cavity = np.maximum(outer + thickness, limit).astype(np.float32)
+    canvas.paint(patch, cavity, VISCERAL_FAT_HU)
+
+
+def _cavity(patch: Patch, spine: Spine) -> Array:
+    """Return the distance to the inside of the abdominal wall."""
+    return trunk_distance(patch, spine) + np.float32(31.0 * spine.scale)
+
+
+def _around(
+    canvas: Canvas, spine: Spine, centre: tuple[float, ...], radii: tuple[float, ...], more: float
+) -> tuple[Patch, tuple[float, ...], tuple[float, float, float]] | None:
+    k = spine.scale
+    c = tuple(value * k for value in centre)
+    r = (radii[0] * k, radii[1] * k, radii[2] * k)
+    patch = canvas.patch((
+        c[0] - r[0] - more, c[0] + r[0] + more, c[1] - r[1] - more, c[1] + r[1] + more,
+        c[2] - r[2] - more, c[2] + r[2] + more,
+    ))  # fmt: skip
+    return None if patch is None else (patch, c, r)
+
+
+def _paint_solid(
+    canvas: Canvas,
+    spine: Spine,
+    centre: tuple[float, ...],
+    radii: tuple[float, ...],
+    hu: float,
+    rng: np.random.Generator,
+) -> None:
+    found = _around(canvas, spine, centre, radii, 2.0)
+    if found is None:
+        return
+    patch, c, r = found
+    sdf = ellipsoid(patch.x - c[0], patch.y - c[1], patch.z - c[2], r)
+    if max(radii) > 20:
+        sdf = np.maximum(sdf, _cavity(patch, spine))
+        sdf = np.maximum(sdf, _spine_space(patch, spine))
+    canvas.paint(patch, sdf, hu)
+
+
+def _spine_space(patch: Patch, spine: Spine) -> Array:
+    """Return the distance to the retroperitoneal space around spine and psoas, positive in it."""
+    y = patch.y - spine.line(patch.z)
+    return -ellipse(patch.x, y - 15 * spine.scale, 52.0 * spine.scale, 46.0 * spine.scale)
+
+
+def _paint_loop(
+    canvas: Canvas,
+    spine: Spine,
+    centre: tuple[float, float, float],
+    radii: tuple[float, float, float],
+    gas: bool,
+) -> None:
+    found = _around(canvas, spine, centre, radii, 2.0)
+    if found is None:
+        return
+    patch, c, r = found
+    sdf = ellipsoid(patch.x - c[0], patch.y - c[1], patch.z - c[2], r)
+    sdf = np.maximum(sdf, _cavity(patch, spine))
+    canvas.paint(patch, sdf, 42.0)
+    canvas.paint(patch, sdf + 2.5, 22.0)
+    if gas:
+        level = patch.y - c[1] + r[1] * 0.25
+        canvas.paint(patch, np.maximum(sdf + 2.5, level).astype(np.float32), -960.0)
+
+
+def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -> None:
+    k = spine.scale
+    found = _around(canvas, spine, (side * 68.0, y / k, z / k), (46.0, 40.0, 62.0), 0.0)
+    if found is None:
+        return
+    patch, c, _ = found
+    up = patch.z - c[2]
+    u, v = side * (patch.x - c[0]) + 0.22 * up, patch.y - c[1] + 0.12 * up
+    u, v = 0.8 * u + 0.6 * v, -0.6 * u + 0.8 * v
+    space = ellipsoid(u, v, up, (38 * k, 36 * k, 64 * k))
+    space = np.maximum(space, _cavity(patch, spine) - 2.0)
+    canvas.paint(patch, np.maximum(space, 1.0 - _psoas_side(patch, spine)).astype(np.float32), -103.0)
+    kidney = ellipsoid(u, v, up, (29 * k, 23 * k, 54 * k))
+    canvas.paint(patch, np.maximum(kidney, _cavity(patch, spine)), 34.0)
+    sinus = ellipsoid(u + 15 * k, v + 2 * k, up, (18 * k, 9 * k, 26 * k))
+    canvas.paint(patch, sinus, -75.0)
+    canvas.paint(patch, ellipsoid(u + 12 * k, v + 2 * k, up, (9 * k, 4.5 * k, 15 * k)), 12.0)
+
+
+def _psoas_side(patch: Patch, spine: Spine) -> Array:
+    y = patch.y - spine.line(patch.z)
+    return ellipse(patch.x, y, 30.0 * spine.scale, 30.0 * spine.scale)
+
+
+def _paint_colon(
+    canvas: Canvas,
+    spine: Spine,
+    course: tuple[tuple[float, float, float], ...],
+    radius: float,
+    gas: bool,
+    rng: np.random.Generator,
+) -> None:
+    k = spine.scale
+    points = np.array(course) * k
+    low, high = points.min(axis=0) - radius * k - 4, points.max(axis=0) + radius * k + 4
+    patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
+    if patch is None:
+        return
+    sdf = tube(patch.x, patch.y, patch.z, points.tolist(), radius * k)
+    # Haustra narrow it every 35 mm.
+    phase = (patch.z + 0.7 * patch.x) / (35.0 * k)
+    sdf = sdf + np.float32(4.0 * k) * np.cos(2 * np.pi * phase) ** 4
+    sdf = np.maximum(sdf, _cavity(patch, spine) - 2.0 * k).astype(np.float32)
+    canvas.paint(patch, sdf, 45.0)
+    grain = rng.standard_normal(sdf.shape, dtype=np.float32)
+    fine = 2.5 / canvas.pixel_mm
+    grain = ndimage.gaussian_filter(grain, (2.5 / canvas.step_mm, fine, fine), truncate=2.5)
+    grain /= max(float(grain.std()), 1e-6)
+    stool = 25.0 + 25.0 * grain
+    if gas:
+        stool = np.where(grain > 0.9, -350.0, stool)
+    canvas.paint(patch, sdf + 2.5 * k, stool.astype(np.float32))
+    if gas:
+        axis = np.interp(patch.z, *np.sort(points[:, ::-1], axis=0)[:, :2].T)
+        level = patch.y - axis + radius * k * 0.35
+        canvas.paint(patch, np.maximum(sdf + 2.5 * k, level).astype(np.float32), -970.0)
