@@ -1,0 +1,335 @@
+"""A trained model as files with a manifest: packed, written, read back and verified."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import skops.io
+from sklearn.ensemble import ExtraTreesClassifier
+
+from modeling.calibration import PAIRS, Sigmoid, pair_name
+from modeling.cohort import SITE_NAMES, Stage
+from modeling.design import CLIP_HU, DESIGN
+from modeling.errors import (
+    BundleError,
+    BundleIncompatible,
+    BundleNotFound,
+    BundleTampered,
+    BundleUntrusted,
+)
+from modeling.limits import Limits
+from roi_extraction.features import FEATURE_SCHEMA_VERSION
+
+__all__ = [
+    "BUNDLE_FORMAT",
+    "TRUSTED_TYPES",
+    "Bundle",
+    "Recipe",
+    "load_bundle",
+    "pack",
+    "save_bundle",
+]
+
+BUNDLE_FORMAT = "osteonode.bundle/1"
+"""Raised whenever the files' meaning changes."""
+
+TRUSTED_TYPES = frozenset({"numpy.dtype", "sklearn.tree._tree.Tree"})
+"""All that a forest's file may ask for beyond what skops trusts by itself."""
+
+LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
+"""Libraries whose versions the manifest states."""
+
+MANIFEST = "manifest.json"
+FOREST = "forest.skops"
+RECIPE = "recipe.json"
+NETWORK = "network.json"
+
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """Everything that is fitted besides the forest.
+
+    Parameters
+    ----------
+    medians
+        float64, shape (69,): replaces a missing input of `modeling.design.DESIGN`.
+    sigmoids
+        By pair name: the calibrated probability of the later stage.
+    thresholds
+        By stage: the lowest probability that keeps it in the prediction set.
+    limits
+        When to abstain.
+    """
+
+    medians: npt.NDArray[np.float64]
+    sigmoids: Mapping[str, Sigmoid]
+    thresholds: Mapping[Stage, float]
+    limits: Limits
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as a JSON object; inputs are stated by name, to be checked on reading."""
+        return {
+            "sites": list(SITE_NAMES),
+            "clip_hu": list(CLIP_HU),
+            "medians": {f.name: float(m) for f, m in zip(DESIGN, self.medians, strict=True)},
+            "sigmoids": {
+                name: {"slope": s.slope, "intercept": s.intercept}
+                for name, s in self.sigmoids.items()
+            },
+            "thresholds": {stage.value: low for stage, low in self.thresholds.items()},
+            "limits": self.limits.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Recipe":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        BundleIncompatible
+            Other inputs, another order, or parts missing.
+        """
+        try:
+            if list(found["sites"]) != list(SITE_NAMES) or list(found["clip_hu"]) != list(CLIP_HU):
+                raise BundleIncompatible("the bundle was trained on other sites or another order")
+            if list(found["medians"]) != [feature.name for feature in DESIGN]:
+                raise BundleIncompatible("the bundle was trained on other derived features")
+            medians = np.array(list(found["medians"].values()), dtype=np.float64)
+            medians.setflags(write=False)
+            names = [pair_name(pair) for pair in PAIRS]
+            return cls(
+                medians,
+                {name: Sigmoid(**found["sigmoids"][name]) for name in names},
+                {stage: float(found["thresholds"][stage.value]) for stage in Stage},
+                Limits.from_json(found["limits"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleIncompatible(
+                f"{RECIPE} lacks a part or has a wrong one: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model ready to use, and the files that it is.
+
+    Parameters
+    ----------
+    forest
+        The fitted forest over imputed designs, classes A to D.
+    recipe
+        Everything else that is fitted.
+    network
+        The cohort's interaction network in node-link form, or None.
+    manifest
+        What the bundle states about itself.
+    contents
+        The files by name, without the manifest.
+    """
+
+    forest: ExtraTreesClassifier
+    recipe: Recipe
+    network: dict[str, Any] | None
+    manifest: Mapping[str, Any]
+    contents: Mapping[str, bytes]
+
+    @property
+    def model_id(self) -> str:
+        """Identifies the predictions: derived from the forest, the recipe and their schema."""
+        return str(self.manifest["model_id"])
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Out-of-fold scores of the recipe on the cohort that it was trained on."""
+        return dict(self.manifest["scores"])
+
+
+def pack(
+    forest: ExtraTreesClassifier,
+    recipe: Recipe,
+    provenance: Mapping[str, Any],
+    network: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Make a bundle of what was trained; the same parts give the same bytes.
+
+    Parameters
+    ----------
+    provenance
+        JSON-ready: ``cohort``, ``seed`` and ``scores``.
+    """
+    contents = {FOREST: _forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
+    if network is not None:
+        contents[NETWORK] = _json_bytes(network)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    manifest = {
+        "format": BUNDLE_FORMAT,
+        "model_id": _model_id(digests, FEATURE_SCHEMA_VERSION),
+        "feature_schema_version": FEATURE_SCHEMA_VERSION,
+        "stages": {stage.value: stage.label for stage in Stage},
+        **{name: provenance[name] for name in ("cohort", "seed", "scores")},
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "files": digests,
+    }
+    return Bundle(forest, recipe, None if network is None else dict(network), manifest, contents)
+
+
+def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None = None) -> Bundle:
+    """Write a bundle; what was in ``folder`` under its files' names is replaced.
+
+    Parameters
+    ----------
+    network
+        In place of the bundle's own: node-link form, JSON-ready.
+
+    Returns
+    -------
+    Bundle
+        What was written.
+    """
+    if network is not None:
+        bundle = pack(bundle.forest, bundle.recipe, bundle.manifest, network)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (FOREST, RECIPE, NETWORK):
+        if name not in bundle.contents:
+            (folder / name).unlink(missing_ok=True)
+    for name, data in bundle.contents.items():
+        (folder / name).write_bytes(data)
+    (folder / MANIFEST).write_bytes(_json_bytes(bundle.manifest))
+    return bundle
+
+
+def load_bundle(folder: Path | None = None) -> Bundle:
+    """Read and verify a bundle; None means the one that comes with the software.
+
+    Raises
+    ------
+    BundleNotFound
+        No manifest, or a listed file is absent.
+    BundleTampered
+        A file's digest, or the model's identifier, is not what the manifest states.
+    BundleIncompatible
+        Another format, feature schema, site order or library generation.
+    BundleUntrusted
+        The forest's file asks for types outside `TRUSTED_TYPES`.
+    """
+    root = files("modeling") / "default_bundle" if folder is None else folder
+
+    def read(name: str) -> bytes:
+        try:
+            return root.joinpath(name).read_bytes()
+        except OSError as error:
+            raise BundleNotFound(f"the bundle has no readable {name}") from error
+
+    manifest = _parsed(read(MANIFEST), MANIFEST)
+    if manifest.get("format") != BUNDLE_FORMAT:
+        raise BundleIncompatible(
+            f"expected a bundle of format {BUNDLE_FORMAT}, found {manifest.get('format')!r}"
+        )
+    schema = manifest.get("feature_schema_version")
+    if schema != FEATURE_SCHEMA_VERSION:
+        raise BundleIncompatible(
+            f"the bundle takes features of schema {schema}, this software measures schema "
+            f"{FEATURE_SCHEMA_VERSION}: train it again"
+        )
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or not {FOREST, RECIPE} <= set(listed) <= {
+        FOREST,
+        RECIPE,
+        NETWORK,
+    }:
+        raise BundleIncompatible("the manifest lists other files than a bundle has")
+    contents = {name: read(name) for name in listed}
+    for name, data in contents.items():
+        if hashlib.sha256(data).hexdigest() != listed[name]:
+            raise BundleTampered(f"{name} does not have the SHA-256 that the manifest states")
+    if manifest.get("model_id") != _model_id(listed, schema):
+        raise BundleTampered("the model's identifier does not follow from its files")
+    absent = [name for name in ("cohort", "seed", "scores") if name not in manifest]
+    if absent:
+        raise BundleIncompatible(f"the manifest does not state {', '.join(absent)}")
+    recipe = Recipe.from_json(_parsed(contents[RECIPE], RECIPE))
+    network = _parsed(contents[NETWORK], NETWORK) if NETWORK in contents else None
+    return Bundle(_forest(contents[FOREST]), recipe, network, manifest, contents)
+
+
+def _forest(data: bytes) -> ExtraTreesClassifier:
+    try:
+        asked = set(skops.io.get_untrusted_types(data=data))
+        if not asked <= TRUSTED_TYPES:
+            raise BundleUntrusted(sorted(asked - TRUSTED_TYPES))
+        forest = skops.io.loads(data, trusted=sorted(asked))
+    except BundleError:
+        raise
+    except Exception as error:
+        raise BundleIncompatible(f"{FOREST} cannot be read by these libraries: {error}") from error
+    if type(forest) is not ExtraTreesClassifier:
+        raise BundleUntrusted([f"{type(forest).__module__}.{type(forest).__qualname__}"])
+    if list(forest.classes_) != list(Stage) or forest.n_features_in_ != len(DESIGN):
+        raise BundleIncompatible("the forest was trained on other stages or inputs")
+    return forest
+
+
+def _forest_bytes(forest: ExtraTreesClassifier) -> bytes:
+    """Serialise by skops, without the addresses and times that it writes."""
+    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(forest)))
+    schema = json.loads(source.read("schema.json"))
+    identifiers: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def renumber(node: Any) -> None:
+        if isinstance(node, dict):
+            if "__id__" in node:
+                node["__id__"] = identifiers.setdefault(node["__id__"], len(identifiers))
+            if node.get("__loader__") == "NdArrayNode" and node.get("type") == "numpy":
+                node["file"] = names.setdefault(node["file"], f"{len(names)}.npy")
+            for value in node.values():
+                renumber(value)
+        elif isinstance(node, list):
+            for value in node:
+                renumber(value)
+
+    renumber(schema)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+
+        def put(name: str, data: bytes) -> None:
+            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data, compresslevel=9)
+
+        for old, new in names.items():
+            put(new, source.read(old))
+        put("schema.json", json.dumps(schema, separators=(",", ":")).encode())
+    return target.getvalue()
+
+
+def _model_id(digests: Mapping[str, str], schema: int) -> str:
+    said = _json_bytes(
+        {"feature_schema_version": schema, "forest": digests[FOREST], "recipe": digests[RECIPE]}
+    )
+    return f"extratrees-{hashlib.sha256(said).hexdigest()[:16]}"
+
+
+def _json_bytes(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _parsed(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise BundleTampered(f"{name} is not JSON") from error
+    if not isinstance(found, dict):
+        raise BundleTampered(f"{name} is not a JSON object")
+    return found

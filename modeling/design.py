@@ -1,0 +1,184 @@
+"""The model's inputs: 32 measured sites, features derived from them row by row, age and sex."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from modeling.cohort import SITE_NAMES
+from modeling.errors import InvalidFeatures
+from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side
+
+__all__ = [
+    "AGE",
+    "CLIP_HU",
+    "DESIGN",
+    "SEX",
+    "UNUSED_SITES",
+    "USED_SITES",
+    "DesignFeature",
+    "design_matrix",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+CLIP_HU = (-150.0, 450.0)
+"""Values are clipped to this, in HU: fat and dense trabecular bone with room to spare; beyond it
+the published table holds cement and metal."""
+
+UNUSED_SITES: tuple[str, ...] = ("L5-S1_2", "L5-S1_3", "L5-S1_5", "L5-S1_6")
+"""Longissimus and psoas at L5-S1, which 90 % of the published cohort lacks."""
+
+USED_SITES: tuple[str, ...] = tuple(name for name in SITE_NAMES if name not in UNUSED_SITES)
+"""The 32 sites that the model uses, in the cohort's order."""
+
+AGE = "age"
+"""The design's name for age in years."""
+
+SEX = "sex"
+"""The design's name for sex (0 female, 1 male)."""
+
+_LUMBAR = tuple(level.value for level in Level if level is not Level.S1)
+
+
+@dataclass(frozen=True)
+class DesignFeature:
+    """One input of the model.
+
+    Parameters
+    ----------
+    name
+        A site's name, `AGE`, `SEX`, or words that say what is derived.
+    sites
+        The measured sites that it comes from; empty for age and sex.
+    """
+
+    name: str
+    sites: tuple[str, ...]
+
+
+Formula = Callable[[FloatArray], FloatArray]
+
+
+def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> FloatArray:
+    """Derive the model's inputs; each row depends on that patient alone.
+
+    Parameters
+    ----------
+    mean_hu
+        float64, shape (n, 36): mean HU in the cohort's order, NaN where missing.
+    age
+        float64, shape (n,): years, NaN where unknown.
+    sex
+        float64, shape (n,): 0 female, 1 male, NaN where unknown.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n, 69), the columns `DESIGN`; NaN where all that a column needs is missing.
+
+    Raises
+    ------
+    InvalidFeatures
+        Shapes that do not fit.
+    """
+    count = len(age)
+    if mean_hu.shape != (count, len(SITE_NAMES)) or sex.shape != (count,):
+        raise InvalidFeatures(
+            f"expected HU of shape ({count}, {len(SITE_NAMES)}), found {mean_hu.shape}"
+        )
+    clipped = np.clip(mean_hu, *CLIP_HU)
+    columns = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(All-NaN|Mean of empty)", RuntimeWarning)
+        for feature, formula in _FORMULAS:
+            columns.append(formula(clipped[:, [SITE_NAMES.index(s) for s in feature.sites]]))
+    return np.column_stack([*columns, age, sex])
+
+
+def _mean(hu: FloatArray) -> FloatArray:
+    return np.nanmean(hu, axis=1)
+
+
+def _lowest(hu: FloatArray) -> FloatArray:
+    return np.nanmin(hu, axis=1)
+
+
+def _highest(hu: FloatArray) -> FloatArray:
+    return np.nanmax(hu, axis=1)
+
+
+def _median(hu: FloatArray) -> FloatArray:
+    return np.nanmedian(hu, axis=1)
+
+
+def _range(hu: FloatArray) -> FloatArray:
+    return _highest(hu) - _lowest(hu)
+
+
+def _excess(index: int) -> Formula:
+    return lambda hu: hu[:, index] - _median(hu)
+
+
+def _largest_excess(hu: FloatArray) -> FloatArray:
+    return _highest(hu) - _median(hu)
+
+
+def _right_minus_left(hu: FloatArray) -> FloatArray:
+    half = hu.shape[1] // 2
+    return _mean(hu[:, :half]) - _mean(hu[:, half:])
+
+
+def _formulas() -> list[tuple[DesignFeature, Formula]]:
+    found: list[tuple[DesignFeature, Formula]] = [
+        (DesignFeature(name, (name,)), lambda hu: hu[:, 0]) for name in USED_SITES
+    ]
+
+    def add(name: str, sites: tuple[str, ...], formula: Formula) -> None:
+        found.append((DesignFeature(name, sites), formula))
+
+    add("median of L1-L5", _LUMBAR, _median)
+    add("lowest of L1-L5", _LUMBAR, _lowest)
+    add("highest of L1-L5", _LUMBAR, _highest)
+    add("range of L1-L5", _LUMBAR, _range)
+    for index, name in enumerate(_LUMBAR):
+        add(f"{name} minus median of L1-L5", _LUMBAR, _excess(index))
+    add("highest minus median of L1-L5", _LUMBAR, _largest_excess)
+    add("mean of L4, L5, S1", ("L4", "L5", "S1"), _mean)
+    add("mean of L5, S1", ("L5", "S1"), _mean)
+    for muscle in Muscle:
+        for disc in DiscLevel:
+            pair = _muscle_sites(muscle, disc)
+            if pair:
+                add(f"{muscle} at {disc}, both sides", pair, _mean)
+        every = _muscle_sites(muscle)
+        add(f"{muscle}, mean of all levels", every, _mean)
+        add(f"{muscle}, lowest of all levels", every, _lowest)
+        add(f"{muscle}, right minus left", every, _right_minus_left)
+    add("mean of all muscles", tuple(s for s in USED_SITES if "_" in s), _mean)
+    return found
+
+
+def _muscle_sites(muscle: Muscle, disc: DiscLevel | None = None) -> tuple[str, ...]:
+    """Sites of a muscle, all of the first side before all of the second."""
+    return tuple(
+        site.name
+        for side in Side
+        for site in SITES
+        if site.muscle is muscle
+        and site.side is side
+        and (disc is None or site.disc is disc)
+        and site.name in USED_SITES
+    )
+
+
+_FORMULAS = _formulas()
+
+DESIGN: tuple[DesignFeature, ...] = (
+    *(feature for feature, _ in _FORMULAS),
+    DesignFeature(AGE, ()),
+    DesignFeature(SEX, ()),
+)
+"""The columns of `design_matrix`: 32 sites, 35 derived features, age, sex."""

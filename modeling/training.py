@@ -1,0 +1,108 @@
+"""From a cohort to a bundle."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modeling.bundle import Bundle, Recipe, pack, save_bundle
+from modeling.calibration import fit_conformal, fit_sigmoids
+from modeling.cohort import (
+    AGE_COLUMN,
+    SITE_NAMES,
+    Stage,
+    cohort_findings,
+    cohort_sha256,
+    read_cohort,
+    without_duplicates,
+)
+from modeling.errors import BundleIncompatible
+from modeling.evaluation import nested_scores, out_of_fold
+from modeling.limits import fit_limits
+from modeling.recipe import StageForest, features_of
+
+__all__ = ["train", "train_bundle"]
+
+
+def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) -> Bundle:
+    """Train the recipe on a cohort and score it; the same cohort and seed give the same bytes.
+
+    Parameters
+    ----------
+    cohort
+        As `read_cohort` gives it; rows that repeat an earlier one are left out.
+    seed
+        Of the forest, the folds and the intervals.
+    file_sha256
+        Of the file that it was read from, for the manifest.
+
+    Raises
+    ------
+    InvalidFeatures
+        A stage without patients, or a column that nobody has.
+    """
+    findings = cohort_findings(cohort)
+    digest = cohort_sha256(cohort)
+    cohort = without_duplicates(cohort)
+    features, stages = features_of(cohort)
+    inner = out_of_fold(features, stages, seed)
+    model = StageForest(random_state=seed).fit(features, stages)
+    recipe = Recipe(
+        model.medians_,
+        fit_sigmoids(inner, stages),
+        fit_conformal(inner, stages),
+        fit_limits(
+            cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64),
+            cohort[AGE_COLUMN].to_numpy(dtype=np.float64),
+        ),
+    )
+    provenance: dict[str, Any] = {
+        "cohort": {
+            "file_sha256": file_sha256,
+            "content_sha256": digest,
+            "patients": {s.value: int((stages == s).sum()) for s in Stage},
+            "findings": [finding.message for finding in findings],
+        },
+        "seed": seed,
+        "scores": nested_scores(features, stages, seed),
+    }
+    return pack(model.forest_, recipe, provenance)
+
+
+def train_bundle(
+    cohort_path: Path, out: Path, seed: int, network_json: Path | None = None
+) -> Bundle:
+    """Train on a cohort's file and write the bundle.
+
+    Parameters
+    ----------
+    cohort_path
+        The cohort in the published layout.
+    out
+        The bundle's folder; made if absent.
+    seed
+        Of everything drawn.
+    network_json
+        The cohort's network in node-link form, to travel in the bundle.
+
+    Raises
+    ------
+    CohortError
+        The cohort cannot be used.
+    BundleIncompatible
+        The network's file is not a JSON object.
+    """
+    network = None
+    if network_json is not None:
+        try:
+            network = json.loads(network_json.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BundleIncompatible(f"{network_json.name} is not JSON") from error
+        if not isinstance(network, dict):
+            raise BundleIncompatible(f"{network_json.name} is not a JSON object")
+    cohort = read_cohort(cohort_path)
+    digest = hashlib.sha256(cohort_path.read_bytes()).hexdigest()
+    return save_bundle(train(cohort, seed, file_sha256=digest), out, network=network)
