@@ -29,6 +29,16 @@ CANNOT_UNDERSTAND = 0xC000
 MAX_PDU_BYTES = 131072
 """Larger PDUs mean fewer turns of the protocol machine per slice."""
 
+TRANSFER_SYNTAXES = (
+    *AllTransferSyntaxes,
+    "1.2.840.10008.1.2.4.52",
+    "1.2.840.10008.1.2.4.53",
+    "1.2.840.10008.1.2.4.54",
+    "1.2.840.10008.1.2.4.55",
+)
+"""All current ones and the retired JPEG ones: what is lossy is received and then refused with a
+reason, instead of vanishing at the association."""
+
 IDENTIFIERS = ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 
 
@@ -52,7 +62,7 @@ def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServe
         EnhancedCTImageStorage,
         LegacyConvertedEnhancedCTImageStorage,
     ):
-        ae.add_supported_context(storage, AllTransferSyntaxes)
+        ae.add_supported_context(storage, TRANSFER_SYNTAXES)
     server = ae.start_server(
         (settings.host, settings.port),
         block=False,

@@ -1,0 +1,50 @@
+import pytest
+
+from dicom_node.errors import SettingsInvalid
+from dicom_node.settings import load_settings
+
+DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "h"\nport = 104\n'
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "node.toml"
+    path.write_text(text)
+    return path
+
+
+def test_settings_have_safe_defaults(tmp_path):
+    settings = load_settings(write(tmp_path, f'data_dir = "/var/x"\n{DESTINATION}'))
+    assert settings.listener.host == "127.0.0.1"
+    assert settings.listener.durability == "fsync"
+    assert settings.acquisition.kvp == (120.0,)
+    assert settings.destinations[0].port == 104
+
+
+def test_environment_overrides_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTEONODE_LISTENER__PORT", "4242")
+    path = write(tmp_path, 'data_dir = "/var/x"\n[listener]\nport = 1\nae_title = "X"\n')
+    settings = load_settings(path)
+    assert (settings.listener.port, settings.listener.ae_title) == (4242, "X")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "data_dir"),
+        ('data_dir = "x"\ncolour = 1\n', "colour"),
+        ('data_dir = "x"\n[listener]\nport = 99999\n', "listener.port"),
+        ('data_dir = "x"\n[listener]\nae_title = "THIS_IS_FAR_TOO_LONG"\n', "ae_title"),
+        (f'data_dir = "x"\n{DESTINATION}{DESTINATION}', "found twice"),
+        ('data_dir = "x"\n[acquisition]\nmax_slice_thickness_mm = 8\n', "max_slice"),
+        ("data_dir = ", "not valid TOML"),
+    ],
+    ids=["empty", "unknown key", "port", "AE title", "doubled name", "thickness", "TOML"],
+)
+def test_wrong_settings_are_refused_by_name(tmp_path, text, message):
+    with pytest.raises(SettingsInvalid, match=message):
+        load_settings(write(tmp_path, text))
+
+
+def test_missing_file_is_an_error(tmp_path):
+    with pytest.raises(SettingsInvalid, match="no settings file"):
+        load_settings(tmp_path / "none.toml")

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from dicom_node.errors import SeriesRefused
+from dicom_node.instances import read_instance, scan_folder
+from dicom_node.selection import check_series
+from dicom_node.settings import Acquisition
+from dicom_node.volume_reader import _read_plane, read_volume
+from tests.dicom_builders import edit, plain_series, plain_volume
+
+
+def read(folder: Path):
+    found, _ = scan_folder(folder.iterdir())
+    return read_volume(check_series(found, Acquisition()))
+
+
+def test_written_series_reads_back_exactly(tmp_path):
+    plain_series(tmp_path)
+    volume, expected = read(tmp_path), plain_volume()
+    np.testing.assert_array_equal(volume.hu, expected.hu)
+    np.testing.assert_allclose(volume.affine, expected.affine, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flip_rows", "flip_columns"),
+    [(True, True), (True, False), (False, True)],
+    ids=["prone", "rows", "columns"],
+)
+def test_flipped_images_give_the_same_volume(tmp_path, flip_rows, flip_columns):
+    expected = plain_volume()
+    for path in plain_series(tmp_path):
+        dataset = pydicom.dcmread(path)
+        pixels = dataset.pixel_array
+        orientation = np.reshape(np.array(dataset.ImageOrientationPatient, float), (2, 3))
+        position = np.array(dataset.ImagePositionPatient, float)
+        row_mm, column_mm = map(float, dataset.PixelSpacing)
+        if flip_columns:
+            position = position + orientation[0] * column_mm * (dataset.Columns - 1)
+            orientation[0] *= -1
+            pixels = pixels[:, ::-1]
+        if flip_rows:
+            position = position + orientation[1] * row_mm * (dataset.Rows - 1)
+            orientation[1] *= -1
+            pixels = pixels[::-1]
+        edit(
+            path,
+            PixelData=np.ascontiguousarray(pixels).tobytes(),
+            ImageOrientationPatient=[float(v) for v in orientation.ravel()],
+            ImagePositionPatient=[float(v) for v in position],
+        )
+    volume = read(tmp_path)
+    np.testing.assert_array_equal(volume.hu, expected.hu)
+    np.testing.assert_allclose(volume.affine, expected.affine, atol=1e-6)
+
+
+def test_padding_becomes_air(tmp_path):
+    for path in plain_series(tmp_path):
+        dataset = pydicom.dcmread(path)
+        dataset.add_new("PixelPaddingValue", "US", 1024 + 100)
+        dataset.save_as(path)
+    hu, expected = read(tmp_path).hu, plain_volume().hu
+    assert (hu[expected == 100] == -1024).all()
+    np.testing.assert_array_equal(hu[expected != 100], expected[expected != 100])
+
+
+def test_truncated_pixels_are_refused(tmp_path):
+    path = plain_series(tmp_path)[7]
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(SeriesRefused, match="slice 8") as refusal:
+        read(tmp_path)
+    assert refusal.value.code == "series.unreadable_pixels"
+
+
+def test_pixels_in_another_unit_are_refused(tmp_path):
+    for path in plain_series(tmp_path):
+        edit(path, RescaleType="OD")
+    with pytest.raises(SeriesRefused, match="OD"):
+        read(tmp_path)
+
+
+@pytest.mark.shared
+def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data):
+    folder = shared_data / "ct" / "syntaxes_cornerstone_ct"
+    lossy = ("4.50", "4.51", "4.53", "4.55", "4.81", "4.91")
+    planes = {
+        path.name: _read_plane(read_instance(path), 0)
+        for path in sorted(folder.glob("*.dcm"))
+        if not any(f"1.2.840.10008.1.2.{syntax}.dcm" in path.name for syntax in lossy)
+    }
+    assert len(planes) == 10
+    reference = planes["CTImage.dcm"]
+    for name, plane in planes.items():
+        np.testing.assert_array_equal(plane, reference, err_msg=name)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("case", ["CT1", "CT2"])
+def test_wg04_lossless_samples_decode_alike(shared_data, case):
+    folder = shared_data / "ct" / "syntaxes_wg04_ct"
+    planes = [
+        _read_plane(read_instance(folder / f"{case}_{kind}"), 0)
+        for kind in ("J2KR", "JLSL", "JPLL", "RLE")
+    ]
+    for plane in planes[1:]:
+        np.testing.assert_array_equal(plane, planes[0])
