@@ -9,7 +9,8 @@ from scipy import ndimage
 
 __all__ = ["Array", "Box", "Canvas", "Patch"]
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
+"""Coordinates, distances and HU: float32 wherever a whole patch is concerned."""
 
 EDGE_MM = 1.0
 """In-plane width of an edge of a soft kernel at least, mm."""
@@ -117,7 +118,11 @@ class Canvas:
         self.blend(patch, self.alpha(sdf), hu)
 
     def texture(
-        self, shape: tuple[int, ...], rng: np.random.Generator, fine_mm: float, coarse_mm: float,
+        self,
+        shape: tuple[int, ...],
+        rng: np.random.Generator,
+        fine_mm: float,
+        coarse_mm: float,
         along_mm: float,
     ) -> Array:
         """Return noise of unit SD without any share coarser than ``coarse_mm``, float32.

@@ -1,4 +1,4 @@
-"""Puts the phantom together: paints the patient, blurs nothing away, adds noise, keeps the truth."""
+"""Puts the phantom together: paints the patient, adds noise, keeps the truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from roi_extraction.phantom.parameters import PhantomParameters
 from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
 from roi_extraction.phantom.trunk import paint_organs, paint_table, paint_trunk, paint_vessels
-from roi_extraction.phantom.vertebrae import paint_canal, paint_disc, paint_vertebra
-from roi_extraction.sites import SITES, DiscLevel, Level
+from roi_extraction.phantom.vertebrae import LABELS, paint_canal, paint_disc, paint_vertebra
+from roi_extraction.sites import SITES, Site
 from roi_extraction.volume import CtVolume
 
 __all__ = ["Phantom", "PhantomTruth", "make_phantom"]
@@ -174,24 +174,6 @@ def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
 
 
 def _truth(parameters: PhantomParameters, spine: Spine, canvas: Canvas) -> PhantomTruth:
-    areas: dict[str, float] = {}
-    for site in SITES:
-        if site.level is not None:
-            z = spine.bodies[site.level.value].z_mm
-            chosen = (canvas.body_labels == 1, _level_label(site.level))
-        else:
-            assert site.disc is not None and site.side is not None and site.muscle is not None
-            z = spine.discs[site.disc.value].z_mm
-        k = round((z - float(canvas.z[0])) / canvas.step_mm)
-        if not 0 <= k < canvas.z.size:
-            areas[site.name] = 0.0
-            continue
-        if site.level is not None:
-            mask = chosen[0][k] & (canvas.labels[k] == chosen[1])
-        else:
-            assert site.side is not None and site.muscle is not None
-            mask = canvas.muscle_labels[k] == MUSCLE_NUMBER[site.side, site.muscle]
-        areas[site.name] = float(mask.sum()) * canvas.pixel_mm**2
     canal_z = np.arange(float(canvas.z[0]), float(canvas.z[-1]) + 1e-3, 1.0)
     y = spine.line(canal_z.astype(np.float32), 8.5 * spine.bone_scale).astype(np.float64)
     return PhantomTruth(
@@ -201,9 +183,17 @@ def _truth(parameters: PhantomParameters, spine: Spine, canvas: Canvas) -> Phant
         disc_centres_lps_mm={name: f.centre_lps_mm for name, f in spine.discs.items()},
         disc_axes={name: f.axis for name, f in spine.discs.items()},
         canal_lps_mm=np.stack([np.zeros_like(y), y, canal_z], axis=1),
-        area_mm2=areas,
+        area_mm2={site.name: _area_mm2(site, spine, canvas) for site in SITES},
     )
 
 
-def _level_label(level: Level) -> int:
-    return 26 + list(Level)[::-1].index(level)
+def _area_mm2(site: Site, spine: Spine, canvas: Canvas) -> float:
+    frame = {**spine.bodies, **spine.discs}[str(site.level or site.disc)]
+    k = round((frame.z_mm - float(canvas.z[0])) / canvas.step_mm)
+    if not 0 <= k < canvas.z.size:
+        return 0.0
+    if site.level is not None:
+        inside = (canvas.body_labels[k] == 1) & (canvas.labels[k] == LABELS[site.level])
+    elif site.side is not None and site.muscle is not None:
+        inside = canvas.muscle_labels[k] == MUSCLE_NUMBER[site.side, site.muscle]
+    return float(inside.sum()) * canvas.pixel_mm**2

@@ -110,9 +110,7 @@ def paint_muscles(
         if patch is None:
             continue
         _paint_quadratus(canvas, spine, patch, rng)
-        values = {
-            muscle: _profile(spine, hu, muscle, side) for muscle in Muscle
-        }
+        values = {muscle: _profile(spine, hu, muscle, side) for muscle in Muscle}
         _paint_psoas(canvas, spine, patch, side, values[Muscle.PSOAS_MAJOR], fat, rng)
         _paint_erector(canvas, spine, patch, side, values, fat, rng)
 
@@ -140,14 +138,15 @@ def paint_pelvic_muscles(canvas: Canvas, spine: Spine, rng: np.random.Generator 
         shape = np.sin(np.pi * np.clip((along - 0.25) / 0.8, 0.0, 1.0))
         thick = 30.0 * k * swell * shape
         medius = np.maximum(outward - 5.0 * k - thick, 12.0 * k - depth)
-        medius = np.maximum(medius, np.where(outward > 0, -50.0, 50.0))
+        medius = intersect(medius, np.where(outward > 0, -50.0, 50.0), (0.12 - shape) * 60.0 * k)
         _paint(canvas, patch, medius.astype(np.float32), 48.0, 0.12, rng)
         sink = np.clip((s1.z_mm + 18.0 * k - patch.z) / (60.0 * k), 0.0, 1.0)
         lateral = (np.abs(patch.x) - 62.0 * k) / (44.0 * k)
         maximus = np.abs(outward - 20.0 * k * sink) - 19.0 * k * sink
         maximus = np.maximum(maximus, (np.abs(lateral) - 1.0) * 40.0 * k)
         maximus = np.maximum(maximus, np.where((outward > 0) & (along < 0.5), -50.0, 50.0))
-        _paint(canvas, patch, np.maximum(maximus, 1.0 - sink * 60).astype(np.float32), 40.0, 0.2, rng)
+        maximus = np.maximum(maximus, np.where(sink > 0.05, -50.0, 50.0))
+        _paint(canvas, patch, maximus.astype(np.float32), 40.0, 0.2, rng)
 
 
 def _paint_erector(
@@ -166,17 +165,30 @@ def _paint_erector(
     vanish = np.clip((patch.z - spine.bodies["S1"].z_mm) / (70.0 * k) + 1.0, 0.2, 1.0)
     half_width, half_depth = half_width * vanish, half_depth * vanish
     lateral, behind = lateral * vanish, behind * (0.7 + 0.3 * vanish)
-    compartment = ellipse(x - lateral, y - behind, half_width, half_depth, 2.6)
-    # The facet's edge lies in front, the fascia behind; the plane between is gently curved.
+    behind = behind - 38.0 * (spine.scale - spine.bone_scale)
+    low_level = np.clip((spine.discs["L2-L3"].z_mm - patch.z) / (75.0 * k), 0.0, 1.0)
     start, end = _columns(spine, SPLIT_MM, patch.z)
+    compartment = ellipse(
+        x - lateral, y - behind + 0.10 * (x - lateral), half_width, half_depth, 2.25
+    )
+    # Near the mid-line the muscle fills the gutter down to lamina and facet.
+    gutter_depth = (13.0 + 3.0 * low_level) * k
+    deep = ellipse(
+        x - np.minimum(start + 2.0 * k, 0.9 * lateral),
+        y - (behind - 6.0 * k),
+        13.0 * k,
+        gutter_depth,
+        2.3,
+    )
+    compartment = np.minimum(compartment, deep + 20.0 * (1.0 - vanish))
+    # The facet's edge lies in front, the fascia behind; the plane between is gently curved.
     front = behind - 0.9 * half_depth
     part = np.clip((y - front) / (1.9 * half_depth), 0.0, 1.0)
     split = start + (end - start) * part**1.4
     plane = (x - split) * np.float32(0.92)
-    low_level = np.clip((spine.discs["L2-L3"].z_mm - patch.z) / (75.0 * k), 0.0, 1.0)
     gap = (0.7 + 3.0 * fat) * k
     midline = (4.2 + 5.0 * fat * (0.3 + low_level)) * k - x
-    gutter = (3.0 + 16.0 * fat * low_level) * k
+    gutter = 16.0 * fat * low_level * k - 8.0 * k
     lamina = front + gutter - y - 0.35 * np.clip(x - start, 0.0, None)
     inner = intersect(
         compartment + 0.4, plane + gap, midline,
@@ -206,6 +218,7 @@ def _paint_psoas(
     lateral, behind, half_width, half_depth = _columns(spine, PSOAS_MM, patch.z)
     below = np.clip((spine.bodies["S1"].z_mm - patch.z) / (60.0 * k), 0.0, 1.6)
     lateral, behind = lateral + 14.0 * k * below, behind - 55.0 * k * below
+    lateral = lateral - 24.0 * (spine.scale - spine.bone_scale) - 1.5 * k
     u, v = np.abs(patch.x) - lateral, patch.y - spine.line(patch.z) - behind
     # It leans: the front edge lies nearer to the mid-line.
     sdf = ellipse(u - 0.16 * v, v, half_width, half_depth, 2.3)
@@ -256,22 +269,27 @@ def _paint(
         mean = np.asarray(hu[box[0]] if isinstance(hu, np.ndarray) else hu, np.float32)
         share = np.clip((LEAN_HU - mean) / FULL_CONTRAST_HU, 0.0, 0.8)
         spread = 3.0 + 45.0 * np.sqrt(np.clip(0.6 * share + 0.4 * fat, 0.0, 0.5))
-        values = mean + spread.astype(np.float32) * _streaks(canvas, sdf.shape, rng)
+        streaks = _streaks(canvas, sdf.shape, rng)
+        # In each slice the streaks leave the mean of the muscle's interior as it is.
+        interior = (sdf < -2.0).astype(np.float32)
+        area = np.maximum(interior.sum(axis=(1, 2), keepdims=True), 1.0)
+        streaks -= (streaks * interior).sum(axis=(1, 2), keepdims=True) / area
+        values = mean + spread.astype(np.float32) * streaks
     canvas.paint(patch, sdf, values)
 
 
 def _streaks(canvas: Canvas, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Return dark streaks along z with a mean of zero over any few millimetres, unit SD."""
-    grain = canvas.texture(shape, rng, 0.9, 3.5, 6.0)
-    dark = -np.maximum(grain - 0.2, 0.0)
+    grain = canvas.texture(shape, rng, 1.1, 4.0, 7.0)
+    # Septa are the zero lines of a smooth field, some of them fatty.
+    fatty = canvas.texture(shape, rng, 2.2, 9.0, 9.0)
+    dark = -np.exp(-((grain / 0.35) ** 2)) * np.clip(0.5 + fatty, 0.1, 2.0)
     coarse = max(2.6 / canvas.pixel_mm, 1.2)
     dark -= ndimage.gaussian_filter(dark, (0.0, coarse, coarse), truncate=3.0)
     return (dark / max(float(dark.std()), 1e-6)).astype(np.float32)
 
 
-def _columns(
-    spine: Spine, table: Mapping[str, tuple[float, ...]], z: Array
-) -> tuple[Array, ...]:
+def _columns(spine: Spine, table: Mapping[str, tuple[float, ...]], z: Array) -> tuple[Array, ...]:
     count = len(next(iter(table.values())))
     return tuple(
         spine.at_level(z, {name: row[i] * spine.scale for name, row in table.items()})
@@ -284,9 +302,7 @@ def _profile(
 ) -> Callable[[Array], Array]:
     knots = []
     for disc in DiscLevel:
-        value = next(
-            h for s, h in hu.items() if (s.disc, s.muscle, s.side) == (disc, muscle, side)
-        )
+        value = next(h for s, h in hu.items() if (s.disc, s.muscle, s.side) == (disc, muscle, side))
         z = spine.discs[disc.value].z_mm
         knots += [(z - PLATEAU_MM, value), (z + PLATEAU_MM, value)]
     knots.sort(key=lambda knot: knot[0])

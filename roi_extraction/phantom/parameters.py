@@ -163,7 +163,9 @@ class PhantomParameters:
         others
             Any other field of the class.
         """
-        values = dict(zip(("L1", "L2", "L3", "L4", "L5", "S1"), TRABECULAR_HU[density], strict=True))
+        values = dict(
+            zip(("L1", "L2", "L3", "L4", "L5", "S1"), TRABECULAR_HU[density], strict=True)
+        )
         excess = fat_infiltration - TYPICAL_FAT_INFILTRATION
         for site in SITES:
             if site.muscle is not None and site.disc is not None:

@@ -1,6 +1,9 @@
 """Sacrum and hip bones, and the ribs."""
 
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
 from roi_extraction.phantom.shapes import capsule, ellipse, intersect, unite
@@ -14,7 +17,7 @@ from roi_extraction.phantom.vertebrae import (
     paint_body,
 )
 
-__all__ = ["ilium_distance", "paint_ilia", "paint_ribs", "paint_sacrum"]
+__all__ = ["ilium_distance", "paint_ilia", "paint_ribs", "paint_sacrum", "wing_sides"]
 
 SACRUM_LABEL = 25
 """TotalSegmentator's number of the sacrum (below S1, which has its own)."""
@@ -22,7 +25,14 @@ SACRUM_LABEL = 25
 ILIUM_LINE_MM = ((49.0, 50.0), (60.0, 26.0), (68.0, 2.0), (94.0, -32.0), (121.0, -60.0))
 """The wing of the ilium in an axial slice at S1: lateral, posterior of the centre of S1, mm."""
 
-ILIUM_THICKNESS_MM = ((0.0, 17.0), (0.3, 15.0), (0.45, 13.0), (0.65, 8.0), (0.85, 10.0), (1.0, 13.0))
+ILIUM_THICKNESS_MM = (
+    (0.0, 17.0),
+    (0.3, 15.0),
+    (0.45, 13.0),
+    (0.65, 8.0),
+    (0.85, 10.0),
+    (1.0, 13.0),
+)
 """Thickness of the wing along that line (0 at the back, 1 in front), mm."""
 
 ILIUM_FLARE = 0.25
@@ -36,21 +46,22 @@ def paint_sacrum(
     k = spine.bone_scale
     s1 = spine.bodies["S1"]
     patch = canvas.patch((
-        -60 * k, 60 * k, s1.y_mm - 40 * k, s1.y_mm + 82 * k, s1.z_mm - 110 * k, s1.z_mm + 45 * k
+        -70 * k, 70 * k, s1.y_mm - 40 * k, s1.y_mm + 82 * k, s1.z_mm - 110 * k, s1.z_mm + 45 * k
     ))  # fmt: skip
     if patch is None:
         return
     s, v = spine.sacrum.local(patch)
     s, v = s / np.float32(k), v / np.float32(k)
     x = np.abs(patch.x) / np.float32(k)
+    wide = np.abs(patch.x) / np.float32(spine.scale)
     canal = canal_distance(patch, spine)
-    shrink = np.interp(s, (0, 30, 60, 100), (1.0, 0.9, 0.65, 0.35)).astype(np.float32)
-    half_width = np.interp(s, (-10, 0, 15, 30, 60, 90, 112), (50, 54, 54, 51, 39, 26, 8))
+    shrink = np.interp(s, (0, 30, 60, 100), (1.0, 0.95, 0.78, 0.45)).astype(np.float32)
+    half_width = np.interp(s, (-10, 0, 15, 30, 60, 90, 112), (55, 60, 60, 58, 50, 32, 9))
     front = np.interp(x, (0, 20, 27, 36, 55), (2.0, 2.0, -1.0, -4.0, -10.0)) * shrink
     rear = np.interp(x, (0, 16, 30, 46, 60), (30.0, 30.0, 25.0, 22.0, 16.0)) * shrink
     top = np.interp(x, (0, 20, 28, 40, 55), (6.0, 4.0, 2.0, 3.0, 7.0)) - 0.12 * v
     lateral = intersect(
-        x - half_width.astype(np.float32),
+        wide - half_width.astype(np.float32),
         front.astype(np.float32) - v,
         v - rear.astype(np.float32),
         top.astype(np.float32) - s,
@@ -61,11 +72,11 @@ def paint_sacrum(
     column = np.maximum(ellipse(x, v, half_body, half_depth, 2.5), np.maximum(27.0 - s, s - 110.0))
     ring = np.maximum(canal / k - 4.5, np.maximum(8.0 - s, s - 85.0))
     crest = intersect(
-        x - 3.0, v - 43.0 * shrink,
+        x - 3.0, v - 43.0 * shrink, 12.0 * shrink - v,
         12.0 - s + 4.0 * np.sin(s / 3.4), s - 80.0,
     )  # fmt: skip
     bone = unite(lateral, column, ring, crest.astype(np.float32)) * np.float32(k)
-    bone = np.minimum(bone, np.maximum(_facets(spine, patch), -canal))
+    bone = np.minimum(bone, np.maximum(arch(spine, "S1", patch), -canal))
     bone = np.maximum(bone, -canal)
     if ilia:
         bone = np.maximum(bone, 2.2 * k - ilium_distance(patch, spine))
@@ -99,7 +110,8 @@ def ilium_distance(patch: Patch, spine: Spine) -> Array:
     """Return the distance to the hip bones of both sides."""
     distance, along, _ = _wing(patch, spine)
     k = spine.scale
-    thickness = np.interp(along, *zip(*ILIUM_THICKNESS_MM, strict=True)).astype(np.float32) * k
+    places, sizes = np.array(ILIUM_THICKNESS_MM).T
+    thickness = np.interp(along, places, sizes).astype(np.float32) * k
     s1, disc = spine.bodies["S1"], spine.discs["L4-L5"]
     top = disc.z_mm + 6.0 * k
     rise = top - s1.z_mm
@@ -153,7 +165,7 @@ def paint_ribs(canvas: Canvas, spine: Spine) -> None:
         frame = spine.bodies[name]
         points = np.array(course, float) * k + (0.0, frame.y_mm, frame.z_mm)
         for side in (-1, 1):
-            for start, end in zip(points[:-1], points[1:], strict=True):
+            for start, end in pairwise(points):
                 low, high = np.minimum(start, end) - 8, np.maximum(start, end) + 8
                 across = sorted((side * low[0], side * high[0]))
                 patch = canvas.patch((across[0], across[1], low[1], high[1], low[2], high[2]))
@@ -164,7 +176,7 @@ def paint_ribs(canvas: Canvas, spine: Spine) -> None:
                 canvas.paint(patch, bone + 1.6, 140.0)
 
 
-def _wing(patch: Patch, spine: Spine) -> tuple[Array, Array, Array]:
+def _wing(patch: Patch, spine: Spine) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     k = spine.scale
     s1 = spine.bodies["S1"]
     x = (np.abs(patch.x) - ILIUM_FLARE * (patch.z - np.float32(s1.z_mm))).astype(np.float32)
@@ -172,24 +184,17 @@ def _wing(patch: Patch, spine: Spine) -> tuple[Array, Array, Array]:
     points = np.array(ILIUM_LINE_MM, np.float32) * np.float32(k)
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
     before = np.concatenate([[0.0], np.cumsum(lengths)])
-    best = along = outwards = None
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    best = np.full(shape, np.inf, np.float32)
+    along = np.zeros(shape, np.float32)
+    outwards = np.zeros(shape, np.bool_)
     for i, length in enumerate(lengths):
         px, py = x - points[i, 0], y - points[i, 1]
         dx, dy = (points[i + 1] - points[i]) / length
         t = np.clip(px * dx + py * dy, 0.0, length)
         distance = np.sqrt((px - t * dx) ** 2 + (py - t * dy) ** 2)
-        place = (before[i] + t) / before[-1]
-        out = px * dy - py * dx < 0
-        if best is None or along is None or outwards is None:
-            best, along, outwards = distance, place, out
-        else:
-            nearer = distance < best
-            best = np.where(nearer, distance, best)
-            along = np.where(nearer, place, along)
-            outwards = np.where(nearer, out, outwards)
-    assert best is not None and along is not None
+        nearer = distance < best
+        best = np.where(nearer, distance, best)
+        along = np.where(nearer, (before[i] + t) / before[-1], along)
+        outwards = np.where(nearer, px * dy - py * dx < 0, outwards)
     return best, along.astype(np.float32), outwards
-
-
-def _facets(spine: Spine, patch: Patch) -> Array:
-    return arch(spine, "S1", patch)

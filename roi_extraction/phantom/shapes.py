@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,9 +33,7 @@ def ellipse(
     return np.asarray(reach * (1.0 - 1.0 / size), dtype=np.float32)
 
 
-def ellipsoid(
-    x: Array, y: Array, z: Array, radii: tuple[float, float, float]
-) -> Array:
+def ellipsoid(x: Array, y: Array, z: Array, radii: tuple[float, float, float]) -> Array:
     """Return an approximate distance to an ellipsoid at the origin."""
     size = np.sqrt((x / radii[0]) ** 2 + (y / radii[1]) ** 2 + (z / radii[2]) ** 2)
     return np.asarray((size - 1.0) * min(radii), dtype=np.float32)
@@ -66,14 +65,9 @@ def capsule(
     return np.asarray(np.sqrt(squared) - radius, dtype=np.float32)
 
 
-def tube(
-    x: Array, y: Array, z: Array, points: Sequence[Sequence[float]], radius: float
-) -> Array:
+def tube(x: Array, y: Array, z: Array, points: Sequence[Sequence[float]], radius: float) -> Array:
     """Return the distance to a bent tube along ``points``."""
-    sdf = capsule(x, y, z, points[0], points[1], radius)
-    for start, end in zip(points[1:-1], points[2:], strict=True):
-        np.minimum(sdf, capsule(x, y, z, start, end, radius), out=sdf)
-    return sdf
+    return unite(*(capsule(x, y, z, start, end, radius) for start, end in pairwise(points)))
 
 
 def intersect(*distances: Array | float) -> Array:

@@ -89,7 +89,7 @@ class Frame:
         return np.array([0.0, -np.sin(tilt), np.cos(tilt)])
 
     def local(self, patch: Patch) -> tuple[Array, Array, Array]:
-        """Return a, b, c of a patch's voxels, shapes (1, 1, columns) and twice (slices, rows, 1)."""
+        """Return a, shape (1, 1, columns), and b and c, (slices, rows, 1), of a patch."""
         sin, cos = (np.float32(f(np.deg2rad(self.tilt_deg))) for f in (np.sin, np.cos))
         y, z = patch.y - np.float32(self.y_mm), patch.z - np.float32(self.z_mm)
         return patch.x, y * cos + z * sin, z * cos - y * sin
@@ -191,7 +191,9 @@ def build_spine(parameters: PhantomParameters) -> Spine:
     slope = parameters.sacral_slope_deg
     top = np.zeros(2)
     angle = slope
-    frames: list[tuple[str, npt.NDArray[np.float64], float, float, float, tuple[float, ...]]] = []
+    frames: list[
+        tuple[str, npt.NDArray[np.float64], float, float, float, tuple[float, float, float]]
+    ] = []
     for name, below in zip(VERTEBRAE[::-1], ("S1", *VERTEBRAE[:0:-1]), strict=True):
         disc_share, body_share = LORDOSIS_SHARE[name]
         width, depth, height = (bone * size for size in BODY_MM[name])
@@ -211,13 +213,15 @@ def build_spine(parameters: PhantomParameters) -> Spine:
             top = top + up * size[2]
             angle = upper
     s1_tilt = slope + SACRAL_SEGMENTS[0][1]
-    s1_size = tuple(bone * size for size in BODY_MM["S1"])
+    width, depth, height = (bone * size for size in BODY_MM["S1"])
+    s1_size = (width, depth, height)
     down = -np.array([-np.sin(np.deg2rad(s1_tilt)), np.cos(np.deg2rad(s1_tilt))])
     frames.append(("S1", down * s1_size[2] / 2, s1_tilt, slope, s1_tilt + 3.0, s1_size))
     origin = next(centre for name, centre, *_ in frames if name == "L3")
     built = [
-        Frame(name, *(centre - origin).tolist(), tilt, upper, lower, *size)
+        Frame(name, float(at[0]), float(at[1]), tilt, upper, lower, *size)
         for name, centre, tilt, upper, lower, size in frames
+        for at in (centre - origin,)
     ]
     return Spine(
         scale,

@@ -1,5 +1,7 @@
 """Skin, fat, abdominal wall, organs, vessels, and the table under the patient."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import ndimage
 
@@ -10,14 +12,14 @@ from roi_extraction.phantom.spine import Spine
 __all__ = ["paint_organs", "paint_table", "paint_trunk", "paint_vessels", "trunk_distance"]
 
 TRUNK_MM: dict[str, tuple[float, float, float]] = {
-    "T10": (90.0, 152.0, 212.0),
-    "T12": (89.0, 152.0, 217.0),
-    "L1": (91.0, 151.0, 220.0),
-    "L2": (94.0, 149.0, 222.0),
-    "L3": (97.0, 148.0, 224.0),
-    "L4": (98.0, 152.0, 226.0),
-    "L5": (98.0, 161.0, 228.0),
-    "S1": (86.0, 170.0, 222.0),
+    "T10": (92.0, 164.0, 226.0),
+    "T12": (91.0, 164.0, 232.0),
+    "L1": (93.0, 163.0, 235.0),
+    "L2": (96.0, 161.0, 237.0),
+    "L3": (99.0, 160.0, 239.0),
+    "L4": (101.0, 163.0, 241.0),
+    "L5": (101.0, 171.0, 242.0),
+    "S1": (88.0, 179.0, 236.0),
 }
 """The skin: distance behind the centre of the body, half-width, and depth of the trunk, mm."""
 
@@ -34,7 +36,7 @@ def trunk_distance(patch: Patch, spine: Spine) -> Array:
     half_depth = spine.at_level(patch.z, {name: row[2] * k / 2 for name, row in TRUNK_MM.items()})
     furrow = 5.0 * k * np.exp(-((patch.x / (16.0 * k)) ** 2))
     y = patch.y - (back - half_depth)
-    sdf = ellipse(patch.x, y, half_width, half_depth, 2.4)
+    sdf = ellipse(patch.x, y, half_width, half_depth, 2.3)
     return (sdf + furrow * np.clip(y / half_depth, 0.0, 1.0)).astype(np.float32)
 
 
@@ -60,18 +62,19 @@ def paint_trunk(canvas: Canvas, spine: Spine) -> None:
 def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generator) -> None:
     """Paint liver, spleen, kidneys, colon and small bowel."""
     k = spine.scale
-    t12, l1, l2, l3, l4, s1 = (spine.bodies[n] for n in ("T12", "L1", "L2", "L3", "L4", "S1"))
+    t12, l1, l2, l4, s1 = (spine.bodies[n] for n in ("T12", "L1", "L2", "L4", "S1"))
     _paint_solid(canvas, spine, (-78, -42, l1.z_mm / k + 38), (74, 82, 82), 57.0, rng)
     _paint_solid(canvas, spine, (112, 8, t12.z_mm / k + 10), (26, 44, 48), 50.0, rng)
     _paint_solid(canvas, spine, (58, -72, t12.z_mm / k + 20), (46, 34, 40), 38.0, rng)
     _paint_solid(canvas, spine, (6, -48, l1.z_mm / k + 2), (52, 10, 13), 42.0, rng)
     loops = [
-        (rng.uniform(-68, 68), rng.uniform(-104, -52), rng.uniform(s1.z_mm - 60, l2.z_mm) / k)
-        for _ in range(34)
+        (rng.uniform(-85, 85), rng.uniform(-118, -48), rng.uniform(s1.z_mm - 60, l2.z_mm) / k)
+        for _ in range(70)
     ]
     for x, y, z in loops:
         radii = (rng.uniform(10, 22), rng.uniform(9, 14), rng.uniform(10, 18))
-        _paint_loop(canvas, spine, (x, y, z), radii, gas and rng.random() < 0.25)
+        airy = rng.random() < 0.25
+        _paint_loop(canvas, spine, (x, y, z), radii, gas and airy)
     for _ in range(90):
         x, y = rng.uniform(-75, 75), rng.uniform(-95, -34)
         z = rng.uniform(s1.z_mm - 60, l1.z_mm) / k
@@ -80,9 +83,19 @@ def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generat
     for side, base in ((-1, l2), (1, l1)):
         _paint_kidney(canvas, spine, side, base.y_mm + 6 * k, base.z_mm + (8 if side < 0 else -18))
     crest = l4.z_mm / k
-    right = ((-102, -18, crest - 50), (-112, -16, crest), (-108, -30, crest + 60), (-96, -66, crest + 78))
+    right = (
+        (-102, -18, crest - 50),
+        (-112, -16, crest),
+        (-108, -30, crest + 60),
+        (-96, -66, crest + 78),
+    )
     left = ((118, 2, l1.z_mm / k), (118, 2, crest), (112, -14, crest - 45), (70, -50, crest - 95))
-    across = ((-94, -78, crest + 70), (-40, -100, crest + 40), (40, -100, crest + 44), (100, -62, l1.z_mm / k + 10))
+    across = (
+        (-94, -78, crest + 70),
+        (-40, -100, crest + 40),
+        (40, -100, crest + 44),
+        (100, -62, l1.z_mm / k + 10),
+    )
     for course, radius in ((right, 25.0), (left, 17.0), (across, 21.0)):
         _paint_colon(canvas, spine, course, radius, gas, rng)
 
@@ -95,20 +108,28 @@ def paint_vessels(canvas: Canvas, spine: Spine) -> None:
         frame = spine.bodies[name]
         front, z = frame.point(-frame.depth_mm / 2, 0.0)
         arterial.append((9.0 * k, front - 12.5 * k, z))
-        venous.append((-17.0 * k, front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0), z))
+        venous.append(
+            (-17.0 * k, front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0), z)
+        )
     fork, l5, s1 = spine.discs["L4-L5"], spine.bodies["L5"], spine.bodies["S1"]
     fork_front = fork.y_mm - fork.depth_mm / 2
     venous.append((-10.0 * k, fork_front - 9.0 * k, fork.z_mm))
     limbs = []
     for side in (-1, 1):
         end = (side * 44.0 * k, s1.y_mm - 48.0 * k, s1.z_mm - 20.0 * k)
-        limbs.append((
-            (arterial[-1], (side * 22.0 * k, fork_front - 14 * k, l5.z_mm + 8 * k), end), 6.0, 45.0
-        ))
+        limbs.append(
+            (
+                (arterial[-1], (side * 22.0 * k, fork_front - 14 * k, l5.z_mm + 8 * k), end),
+                6.0,
+                45.0,
+            )
+        )
         vein = (end[0] - side * 3 * k, end[1] + 12 * k, end[2])
-        limbs.append(((venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein), 7.5, 42.0))
+        limbs.append(
+            ((venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein), 7.5, 42.0)
+        )
     for course, radius, hu in ((arterial, 9.0, 45.0), (venous, 10.5, 42.0), *limbs):
-        for start, end in zip(course[:-1], course[1:], strict=True):
+        for start, end in pairwise(course):
             box = np.sort(np.array([start, end]), axis=0)
             low, high = box[0] - radius * k - 4, box[1] + radius * k + 4
             patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
@@ -132,7 +153,11 @@ def paint_table(canvas: Canvas, spine: Spine) -> None:
     mattress = np.clip(0.5 + (depth + 8.0) / pixel, 0, 1) * np.clip(0.5 - depth / pixel, 0, 1)
     shell = np.clip(0.5 - (np.abs(depth - 1.5) - 0.9) / pixel, 0, 1)
     under = np.clip(0.5 - (np.abs(y - lowest - 38.0) - 0.9) / pixel, 0, 1)
-    table = 90.0 * mattress + 700.0 * np.maximum(shell, under) + 60.0 * ((depth > 2) & (y < lowest + 37))
+    table = (
+        90.0 * mattress
+        + 880.0 * np.maximum(shell, 0.9 * under)
+        + 60.0 * ((depth > 2) & (y < lowest + 37))
+    )
     table = np.where(inside & air, table, 0.0).astype(np.float32)
     free = canvas.hu < -900.0
     free &= (table > 0)[None]
@@ -146,7 +171,11 @@ def _paint_wall(canvas: Canvas, spine: Spine, patch: Patch, skin: Array) -> None
     ahead = np.clip((y0 - 40.0 * k - patch.y) / (70.0 * k), 0.0, 1.0)
     outer = skin + (10.0 + 9.0 * ahead * (1 - 0.6 * side) + 8.0 * (1 - ahead) * (1 - side)) * k
     thickness = (9.0 + 10.0 * side) * k
-    limit = patch.y - y0 - (34.0 + 8.0 * side) * k
+    # Behind, the wall thins out into the fascia of the back muscles.
+    rear = np.clip((patch.y - y0 - 8.0 * k) / (40.0 * k), 0.0, 1.0)
+    thickness = thickness * (1.0 - 0.75 * rear)
+    outer = outer + 9.0 * k * rear**2
+    limit = patch.y - y0 - 46.0 * k
     sdf = np.maximum(np.maximum(outer, -(outer + thickness)), limit)
     depth = np.clip(-outer / thickness, 0.0, 1.0)
     planes = np.minimum(np.abs(depth - 0.36), np.abs(depth - 0.7)) * thickness
@@ -233,7 +262,9 @@ def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -
     u, v = 0.8 * u + 0.6 * v, -0.6 * u + 0.8 * v
     space = ellipsoid(u, v, up, (38 * k, 36 * k, 64 * k))
     space = np.maximum(space, _cavity(patch, spine) - 2.0)
-    canvas.paint(patch, np.maximum(space, 1.0 - _psoas_side(patch, spine)).astype(np.float32), -103.0)
+    canvas.paint(
+        patch, np.maximum(space, 1.0 - _psoas_side(patch, spine)).astype(np.float32), -103.0
+    )
     kidney = ellipsoid(u, v, up, (29 * k, 23 * k, 54 * k))
     canvas.paint(patch, np.maximum(kidney, _cavity(patch, spine)), 34.0)
     sinus = ellipsoid(u + 15 * k, v + 2 * k, up, (18 * k, 9 * k, 26 * k))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
-from roi_extraction.phantom.shapes import capsule, ellipse
+from roi_extraction.phantom.shapes import capsule, ellipse, intersect
 from roi_extraction.phantom.spine import Frame, Spine
 
 __all__ = [
@@ -21,7 +21,7 @@ LABELS: dict[str, int] = {
 CANAL_BEHIND_MM = 8.5
 """Distance of the canal's centre behind the posterior wall, mm."""
 
-SHELL_MM = 1.4
+SHELL_MM = 1.2
 """Thickness of the cortex of a body, mm; its endplates are a fifth thicker."""
 
 ARCH_SHELL_MM = 1.9
@@ -109,10 +109,18 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
     """Paint epidural fat, thecal sac with its roots, and the fat of the foramina."""
     low, high = canvas.z[0], canvas.z[-1]
     y = spine.line(canvas.z, CANAL_BEHIND_MM)
-    patch = canvas.patch((-24, 24, float(y.min()) - 20, float(y.max()) + 20, low, high))
+    patch = canvas.patch((-24, 24, float(y.min()) - 20, float(y.max()) + 50, low, high))
     if patch is None:
         return
     wall = canal_distance(patch, spine)
+    # Yellow ligaments behind the canal, interspinous ligaments in the mid-line.
+    behind = patch.y - spine.line(patch.z, CANAL_BEHIND_MM * spine.bone_scale)
+    flavum = intersect(np.abs(wall - 1.8) - 1.8, 2.0 - behind)
+    canvas.paint(patch, flavum, 55.0)
+    k = spine.bone_scale
+    sacral = spine.bodies["S1"].z_mm + 10.0 * k - patch.z
+    between = intersect(np.abs(patch.x) - 2.3 * k, 12.0 * k - behind, behind - 38.0 * k, sacral)
+    canvas.paint(patch, between, 5.0)
     canvas.paint(patch, wall - 0.5, FAT_HU + 20.0)
     below_l4 = np.clip((spine.bodies["L4"].z_mm - patch.z) / 90.0, 0.0, 1.0)
     sac = wall + 1.0 + 3.5 * below_l4
@@ -204,9 +212,7 @@ def paint_body(
         trabecular = np.float32(hu) + np.float32(6.0 + 0.05 * max(hu, 0.0)) * grain
     canvas.paint(patch, faces.core(SHELL_MM), trabecular)
     a, b, c = frame.local(patch)
-    vein = ellipse(
-        np.sqrt(a * a + (2.2 * c) ** 2), b - np.float32(frame.depth_mm / 2), 3.2, 7.5
-    )
+    vein = ellipse(np.sqrt(a * a + (2.2 * c) ** 2), b - np.float32(frame.depth_mm / 2), 3.2, 7.5)
     canvas.paint(patch, np.maximum(vein, faces.side), 0.45 * hu)
     canvas.body_labels[patch.index][faces.body < 0] = 1
 
@@ -227,16 +233,17 @@ def arch(spine: Spine, name: str, patch: Patch) -> Array:
             (1.0, 1.0, max(1.0, 7.2 * k / pedicle)),
         ),
         capsule(
-            a, b, c, (pillar + k, back + 13 * k, 0.22 * h), (pillar - 2 * k, back + 18 * k, -0.2 * h),
+            a, b, c, (pillar + k, back + 13 * k, 0.22 * h),
+            (pillar - 2 * k, back + 18 * k, -0.2 * h),
             4.6 * k,
         ),
         capsule(
             a, b, c, (pillar - 2 * k, back + 18 * k, -0.15 * h),
-            (pillar - 2.5 * k, back + 21 * k, -0.5 * h - 13 * k), 4.5 * k,
+            (pillar - 2.5 * k, back + 21 * k, -0.5 * h - 13 * k), 4.4 * k, (1.25, 1.0, 1.0),
         ),
         capsule(
-            a, b, c, (pillar - k, back + 17 * k, -0.08 * h), (1.0, back + 23.5 * k, -0.28 * h),
-            2.9 * k, (1.0, 1.0, 2.9),
+            a, b, c, (pillar - k, back + 17 * k, -0.12 * h), (1.0, back + 24 * k, -0.42 * h),
+            2.9 * k, (1.0, 1.0, 3.0),
         ),
         capsule(
             a, b, c, (0.0, back + 24 * k, -0.32 * h),
@@ -267,7 +274,7 @@ def _superior_processes(spine: Spine, frame: Frame, patch: Patch) -> Array:
     back, h = frame.depth_mm / 2, frame.height_mm
     return capsule(
         np.abs(a), b, c, (pillar + 2 * k, back + 12 * k, 0.2 * h),
-        (pillar + 3.5 * k, back + 13 * k, 0.25 * h + 13 * k), 4.6 * k,
+        (pillar + 3.5 * k, back + 13 * k, 0.25 * h + 13 * k), 4.4 * k, (1.0, 1.3, 1.0),
     )  # fmt: skip
 
 
