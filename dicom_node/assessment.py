@@ -10,7 +10,11 @@ from dicom_node.instances import Instance
 from dicom_node.selection import EligibleSeries
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
-from roi_extraction import CtVolume, FeatureVector, Finding, Segmenter, measure, place
+from roi_extraction.anatomy import Finding, Segmenter
+from roi_extraction.features import FeatureVector
+from roi_extraction.measurement import measure
+from roi_extraction.placement import place
+from roi_extraction.volume import CtVolume
 
 __all__ = ["COHORT_KVP", "Assessment", "assess"]
 
@@ -56,9 +60,8 @@ def assess(
     age, sex = series.first.age_years, _sex(series.first)
     if kvp is None or abs(kvp - COHORT_KVP) > 0.5:
         stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
-        prediction = stager.abstain(
-            f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
-        )
+        reason = f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
+        prediction = StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason)
     else:
         prediction = stager.stage(features.mean_hu, age, sex)
     contributions: tuple[Contribution, ...] = ()

@@ -154,7 +154,7 @@ def _comments(assessment: Assessment) -> list[str]:
         lines.append(f"Not staged: {prediction.abstained}")
     else:
         letters = ", ".join(stage.value for stage in prediction.prediction_set)
-        lines.append(f"90 % prediction set: {letters}")
+        lines.append(f"90 % prediction set: {letters or 'none'}")
     findings = [*assessment.findings, *(f for m in features.measurements for f in m.findings)]
     lines += [
         f"Warning: {message} [{code}]"
@@ -174,10 +174,14 @@ def _comments(assessment: Assessment) -> list[str]:
             if site in assessment.places
         )
         lines.append(
-            f"Contribution: {item.feature} = {item.value:.1f}, SHAP {item.shap:+.3f}"
+            f"Contribution: {item.feature} = {_value(item.value)}, SHAP {item.shap:+.3f}"
             + (f" (network {places})" if places else "")
         )
     return lines
+
+
+def _value(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.1f}"
 
 
 def _algorithm(

@@ -1,0 +1,69 @@
+"""Builders of assessments without a segmenter: known numbers at known places."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dicom_node.assessment import Assessment
+from dicom_node.instances import scan_folder
+from dicom_node.selection import check_series
+from dicom_node.settings import Acquisition
+from modeling import Contribution, Stage, StagePrediction
+from roi_extraction.anatomy import (
+    Finding,
+    Missing,
+    MissingReason,
+    SegmenterIdentity,
+    SpineLandmarks,
+)
+from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
+from roi_extraction.sites import SITES, Site
+
+MISSING = ("L1-L2_3", "L5-S1_2")
+
+
+def circle(z_mm: float, slice_index: int) -> Roi:
+    """A circle of 150 mm2 round (-10, -20)."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radius = np.sqrt(150 / np.pi)
+    centre = np.array([-10.0, -20.0, z_mm])
+    ring = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(24)]) * radius
+    return Roi(slice_index, centre, centre + ring, 150.0, 120.0, 20.0)
+
+
+def measurement(site: Site, index: int) -> SiteMeasurement:
+    """A site that was measured in three slices, or one of the two missing ones."""
+    if site.name in MISSING:
+        reason = Missing(MissingReason.TOO_SMALL, "does not fit")
+        return SiteMeasurement(site, float("nan"), float("nan"), (), reason)
+    rois = tuple(circle(100.0 + 3 * k, k) for k in range(index % 30, index % 30 + 3))
+    return SiteMeasurement(site, 100.0 + index, 20.0, rois)
+
+
+def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
+    """An assessment of a written series (`dicom_builders.plain_series`)."""
+    found, _ = scan_folder(folder.iterdir())
+    series = check_series(found, Acquisition())
+    features = FeatureVector(
+        tuple(measurement(site, index) for index, site in enumerate(SITES)),
+        SegmenterIdentity("builtin", "1"),
+        SpineLandmarks(np.zeros((0, 3)), {}, {}, 0.9),
+    )
+    prediction = StagePrediction(
+        Stage.C,
+        {Stage.A: 0.1, Stage.B: 0.2, Stage.C: 0.5, Stage.D: 0.2},
+        {"A/B": 0.7},
+        (Stage.C, Stage.D),
+        "model-1",
+    )
+    if abstained:
+        prediction = StagePrediction(None, {}, {}, (), "model-1", abstained)
+    return Assessment(
+        series=series,
+        features=features,
+        prediction=prediction,
+        contributions=(Contribution("L5", 104.0, 0.2, ("L5",)),),
+        places={},
+        findings=(Finding("acquisition.contrast", "a contrast agent is stated"),),
+        timings_s={"segment": 1.0, "measure": 0.5, "stage": 0.1},
+    )

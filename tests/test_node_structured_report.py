@@ -1,0 +1,156 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+
+from dicom_node.structured_report import build_structured_report, report_uids
+from roi_extraction.sites import SITES
+from tests.assessment_builders import MISSING, assessment
+from tests.dicom_builders import plain_series
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    plain_series(tmp_path / "series")
+    document = build_structured_report(assessment(tmp_path / "series"), "id-1")
+    path = tmp_path / "report.sr.dcm"
+    document.save_as(path, enforce_file_format=True)
+    return path
+
+
+def groups(path: Path):
+    return hd.sr.srread(path).content.get_volumetric_roi_measurement_groups()
+
+
+def texts(path: Path) -> list[str]:
+    found = []
+
+    def walk(item) -> None:
+        if "TextValue" in item:
+            found.append(item.TextValue)
+        for child in item.get("ContentSequence", ()):
+            walk(child)
+
+    walk(pydicom.dcmread(path))
+    return found
+
+
+def test_every_measured_site_is_a_group_with_mean_sd_and_three_regions(written):
+    found = {group.tracking_identifier.split()[0]: group for group in groups(written)}
+    assert set(found) == {site.name for site in SITES} - set(MISSING)
+    for index, site in enumerate(SITES):
+        if site.name in MISSING:
+            continue
+        group = found[site.name]
+        values = [m.value for m in group.get_measurements()]
+        assert values == [100.0 + index, 20.0]
+        assert len(group.roi) == 3
+        location = group.finding_sites[0]
+        if site.side is not None:
+            assert location.laterality.meaning.lower() == site.side
+        else:
+            assert location.laterality is None
+            assert location.topographical_modifier is None
+
+
+def test_regions_lie_where_the_rois_were_measured(written, tmp_path):
+    series = assessment(tmp_path / "series").series
+    region = groups(written)[0].roi[0]
+    image = next(
+        i
+        for i in series.slices
+        if i.sop_instance_uid
+        == region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    )
+    assert image.position_mm[2] == pytest.approx(100.0)
+    points = np.reshape(region.GraphicData, (-1, 2))
+    assert (points[0] == points[-1]).all()
+    column, row = points[:-1].mean(axis=0) - 0.5
+    assert -20.0 + 0.8 * column == pytest.approx(-10.0, abs=1e-3)
+    assert -30.0 + 0.7 * row == pytest.approx(-20.0, abs=1e-3)
+
+
+def test_references_lie_inside_the_evidence(written):
+    dataset = pydicom.dcmread(written)
+    evidence = {
+        instance.ReferencedSOPInstanceUID
+        for study in dataset.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    referenced = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for group in groups(written)
+        for region in group.roi
+        for item in region.ContentSequence
+    }
+    assert referenced == evidence
+
+
+def test_the_same_assessment_gives_the_same_uids(tmp_path):
+    plain_series(tmp_path / "series")
+    first, second, other = (
+        build_structured_report(assessment(tmp_path / "series"), name) for name in "aab"
+    )
+    assert first.SOPInstanceUID == second.SOPInstanceUID == report_uids("a")[1]
+    assert other.SOPInstanceUID != first.SOPInstanceUID
+    for document, name in ((first, "first"), (second, "second")):
+        document.save_as(tmp_path / name, enforce_file_format=True)
+    trackings = [[g.tracking_uid for g in groups(tmp_path / name)] for name in ("first", "second")]
+    assert trackings[0] == trackings[1]
+    assert len(set(trackings[0])) == len(trackings[0]) == 34
+
+
+def test_report_belongs_to_the_patient_and_study_of_the_images(written, tmp_path):
+    report = pydicom.dcmread(written)
+    image = pydicom.dcmread(next((tmp_path / "series").iterdir()))
+    for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "AccessionNumber"):
+        assert report[keyword].value == image[keyword].value
+    assert report.SeriesInstanceUID != image.SeriesInstanceUID
+
+
+def test_research_use_warnings_and_missing_sites_stand_in_words(written):
+    joined = "\n".join(texts(written))
+    assert "Not a medical device" in joined
+    assert "acquisition.contrast" in joined
+    assert "L1-L2_3 (too_small)" in joined
+    assert "L5 = 104.0" in joined
+
+
+def test_abstention_is_said_and_no_probability_is_given(tmp_path):
+    plain_series(tmp_path / "series")
+    document = build_structured_report(
+        assessment(tmp_path / "series", abstained="too few vertebrae"), "id"
+    )
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    assert "Not staged: too few vertebrae" in texts(tmp_path / "r.dcm")
+    assert "Probability of stage" not in str(pydicom.dcmread(tmp_path / "r.dcm"))
+
+
+@pytest.mark.peers
+def test_dciodvfy_reports_no_error(written):
+    assert shutil.which("dciodvfy"), "Debian's dicom3tools is needed"
+    result = subprocess.run(["dciodvfy", "-new", written], capture_output=True, text=True)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert not errors
+
+
+@pytest.mark.peers
+def test_pixelmed_recognises_tid_1500_without_error(written):
+    result = subprocess.run(
+        [
+            "java", "-Djdk.xml.xpathTotalOpLimit=0", "-Djdk.xml.xpathExprOpLimit=0",
+            "-Djdk.xml.xpathExprGrpLimit=0", "-cp", "/usr/share/java/pixelmed.jar",
+            "com.pixelmed.validate.DicomSRValidator", written,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )  # fmt: skip
+    said = result.stdout + result.stderr
+    assert "TID_1500" in said or "1500" in said, said[-2000:]
+    assert not [line for line in said.splitlines() if line.startswith("Error")], said[-3000:]
