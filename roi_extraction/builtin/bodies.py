@@ -1,0 +1,247 @@
+"""The outline of a vertebral body in its three central slices."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.anatomy import (
+    Landmark,
+    Missing,
+    MissingReason,
+    Region,
+    RegionSlice,
+    SpineLandmarks,
+)
+from roi_extraction.builtin.contour import RADIUS_MM, RAY_ANGLES, closed_contour
+from roi_extraction.builtin.grid import OUTSIDE_HU, sample_hu
+from roi_extraction.sites import DiscLevel, Level
+from roi_extraction.slices import central_slices
+from roi_extraction.volume import CtVolume
+
+__all__ = ["body_region"]
+
+ENDPLATE_MM = np.arange(2.0, 10.1, 0.5)
+"""Distances from a disc's middle at which its endplate is sought, mm."""
+
+DISC_WINDOW_MM = (np.arange(-10.0, 10.1, 2.0), np.arange(-12.0, 12.1, 2.0))
+"""Part of a disc over which its endplate is sought: forward and sideways of its centre, mm."""
+
+UNSEEN_HALF_HEIGHT_MM = 10.0
+"""Part of a body above its centre that is used when the disc above it was not found, mm."""
+
+S1_HALF_HEIGHT_MM = 10.0
+"""Part of S1 below its centre that is used: its lower end is not a disc, mm."""
+
+CANAL_WALL_MM = np.arange(4.0, 20.1, 0.5)
+"""Distances forward of the canal's centre at which its front wall is sought, mm."""
+
+WALL_RANGE_HU = (-100.0, 400.0)
+"""HU are clipped to this when a wall is sought."""
+
+S1_RADIUS_MM = 24.0
+"""Largest sideways radius of S1, mm: no wall divides its body from the alae."""
+
+MIN_WALL_STEP_HU = 15.0
+"""Mean step of HU across the wall below which no body was found."""
+
+MIN_AREA_MM2 = 450.0
+"""Smallest believable section of a lumbar body, mm2."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region | Missing:
+    """Outline a body: its own bone only, without discs, canal and pedicles.
+
+    Returns
+    -------
+    Region or Missing
+        Missing when the level was not found, when a central slice leaves the scan, or when no
+        wall could be followed.
+    """
+    body = spine.bodies.get(level)
+    if body is None:
+        return Missing(MissingReason.OUTSIDE_SCAN, f"{level} is not whole in the scan")
+    indices = central_slices(volume, body.centre_lps_mm)
+    if isinstance(indices, Missing):
+        return indices
+    slab = _between_endplates(volume, spine, level)
+    masks = []
+    steps = []
+    for index in indices:
+        outlined = _outline(volume, spine, body, level, index)
+        if outlined is None:
+            return Missing(MissingReason.OUTSIDE_SCAN, f"{level} reaches the side of the scan")
+        mask, step = outlined
+        masks.append(mask & _inside_slab(volume, mask, index, slab))
+        steps.append(step)
+    if float(np.mean(steps)) < MIN_WALL_STEP_HU:
+        return Missing(MissingReason.NOT_FOUND, f"the wall of {level} cannot be told from around")
+    pixel_mm2 = float(volume.spacing_mm[1] * volume.spacing_mm[2])
+    if min(mask.sum() for mask in masks) * pixel_mm2 < MIN_AREA_MM2:
+        return Missing(
+            MissingReason.TOO_SMALL, f"{level} is cut by its endplates in the central slices"
+        )
+    first, second, third = (
+        RegionSlice(index, mask) for index, mask in zip(indices, masks, strict=True)
+    )
+    return Region((first, second, third))
+
+
+def _between_endplates(
+    volume: CtVolume, spine: SpineLandmarks, level: Level
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Half spaces (point, normal pointing into the body) of the body between its endplates."""
+    body = spine.bodies[level]
+    planes = []
+    above = [disc for disc in DiscLevel if disc.below == level]
+    below = [disc for disc in DiscLevel if disc.above == level]
+    for names, towards_body in ((above, -1.0), (below, 1.0)):
+        disc = spine.discs.get(names[0]) if names else None
+        if disc is not None:
+            normal = towards_body * disc.axis
+            planes.append(
+                (disc.centre_lps_mm + _endplate_mm(volume, disc, normal) * normal, normal)
+            )
+        else:
+            half = S1_HALF_HEIGHT_MM if level is Level.S1 else UNSEEN_HALF_HEIGHT_MM
+            normal = towards_body * body.axis
+            planes.append((body.centre_lps_mm - half * normal, normal))
+    return planes
+
+
+def _endplate_mm(volume: CtVolume, disc: Landmark, normal: FloatArray) -> float:
+    """Distance of the endplate from the disc's middle along ``normal``, mm."""
+    side = np.array([1.0, 0.0, 0.0]) - disc.axis[0] * disc.axis
+    side /= np.linalg.norm(side)
+    ahead = np.cross(side, disc.axis)
+    points = (
+        disc.centre_lps_mm
+        + ENDPLATE_MM[:, None, None, None] * normal
+        + DISC_WINDOW_MM[0][None, :, None, None] * ahead
+        + DISC_WINDOW_MM[1][None, None, :, None] * side
+    )
+    profile = np.clip(sample_hu(volume, points), *WALL_RANGE_HU).mean(axis=(1, 2))
+    return float(ENDPLATE_MM[int(profile.argmax())])
+
+
+def _inside_slab(
+    volume: CtVolume,
+    mask: npt.NDArray[np.bool_],
+    index: int,
+    slab: list[tuple[FloatArray, FloatArray]],
+) -> npt.NDArray[np.bool_]:
+    rows, columns = np.nonzero(mask)
+    points = volume.to_lps(np.stack([np.full(len(rows), index), rows, columns], axis=1))
+    inside = np.ones(len(rows), bool)
+    for point, normal in slab:
+        inside &= (points - point) @ normal > 0
+    kept = np.zeros_like(mask)
+    kept[rows[inside], columns[inside]] = True
+    return kept
+
+
+def _outline(
+    volume: CtVolume, spine: SpineLandmarks, body: Landmark, level: Level, index: int
+) -> tuple[npt.NDArray[np.bool_], float] | None:
+    """The body's mask in one slice and the mean step across its wall; None at the scan's side."""
+    image = volume.effective_slice(index)
+    spacing = volume.spacing_mm
+    pixel_mm = (float(spacing[1]), float(spacing[2]))
+    # the body's axis meets a neighbouring slice a little further forward or back
+    start = volume.to_index(body.centre_lps_mm)
+    along = volume.to_index(body.centre_lps_mm + body.axis) - start
+    centre = start + along * (index - start[0]) / along[0]
+    canal = _canal_in_slice(volume, spine, index)
+    forward = np.array([(centre[1] - canal[0]) * pixel_mm[0], (centre[2] - canal[1]) * pixel_mm[1]])
+    reach = float(np.linalg.norm(forward))
+    forward /= reach
+    wall = _canal_front_mm(image, canal, forward, pixel_mm)
+    back = max(reach - wall, 6.0)
+    row, column = float(centre[1]), float(centre[2])
+    radius = step = np.zeros(0)
+    for attempt in range(2):
+        limit = _limits(forward, back, level)
+        usual = None
+        if attempt:
+            usual = ndimage.median_filter(radius, 9, mode="wrap")
+        radius, step = closed_contour(image, (row, column), pixel_mm, limit, usual)
+        if attempt == 0:
+            moved = _centroid(radius)
+            row += moved[1] / pixel_mm[0]
+            column += moved[0] / pixel_mm[1]
+            back += -(forward[0] * -moved[1] + forward[1] * -moved[0])
+    reach_px = 42.0 / np.array(pixel_mm)
+    grid_rows, grid_columns = np.ogrid[: image.shape[0], : image.shape[1]]
+    down = (grid_rows - row) * pixel_mm[0]
+    left = (grid_columns - column) * pixel_mm[1]
+    edge_rows = row + radius * np.sin(RAY_ANGLES) / pixel_mm[0]
+    edge_columns = column + radius * np.cos(RAY_ANGLES) / pixel_mm[1]
+    if (
+        min(edge_rows.min(), edge_columns.min()) < 0
+        or edge_rows.max() > image.shape[0] - 1
+        or edge_columns.max() > image.shape[1] - 1
+        or reach_px.min() <= 0
+    ):
+        return None
+    angle = np.mod(np.arctan2(down, left), 2 * np.pi)
+    wall_mm = np.interp(angle, np.append(RAY_ANGLES, 2 * np.pi), np.append(radius, radius[0]))
+    mask = np.hypot(down, left) <= wall_mm
+    if (image[mask] <= OUTSIDE_HU + 100).any():
+        return None
+    return mask, float(step.mean())
+
+
+def _limits(forward: FloatArray, back_mm: float, level: Level) -> FloatArray:
+    """Largest radius on each ray: in front of the canal and, in S1, short of the alae."""
+    directions = np.stack([np.sin(RAY_ANGLES), np.cos(RAY_ANGLES)], axis=1)
+    backward = -(directions @ forward)
+    limit = np.full(len(RAY_ANGLES), RADIUS_MM[-1])
+    behind = backward > 0.05
+    limit[behind] = np.minimum(limit[behind], back_mm / backward[behind])
+    if level is Level.S1:
+        sideways = np.abs(directions @ np.array([forward[1], -forward[0]]))
+        wide = sideways > 0.05
+        limit[wide] = np.minimum(limit[wide], S1_RADIUS_MM / sideways[wide])
+    return limit
+
+
+def _canal_in_slice(volume: CtVolume, spine: SpineLandmarks, index: int) -> FloatArray:
+    """(row, column) of the canal's centre in a slice."""
+    points = volume.to_index(spine.canal_lps_mm)
+    order = np.argsort(points[:, 0], kind="stable")
+    return np.array(
+        [float(np.interp(index, points[order, 0], points[order, axis])) for axis in (1, 2)]
+    )
+
+
+def _canal_front_mm(
+    image: npt.NDArray[np.float32],
+    canal: FloatArray,
+    forward: FloatArray,
+    pixel_mm: tuple[float, float],
+) -> float:
+    """Distance of the canal's front wall from its centre, mm."""
+    sideways = np.array([-forward[1], forward[0]])
+    offsets = np.arange(-6.0, 6.1, 1.0)
+    places = (
+        CANAL_WALL_MM[:, None, None] * forward + offsets[None, :, None] * sideways
+    ) / np.array(pixel_mm)
+    sampled = ndimage.map_coordinates(
+        np.clip(image, *WALL_RANGE_HU),
+        (canal[0] + places[..., 0], canal[1] + places[..., 1]),
+        order=1,
+        mode="nearest",
+    )
+    profile = ndimage.gaussian_filter1d(np.median(sampled, axis=1), 2.0)
+    return float(CANAL_WALL_MM[int(np.gradient(profile).argmax())])
+
+
+def _centroid(radius_mm: FloatArray) -> tuple[float, float]:
+    """The centroid (column, row), mm from the centre, of the area inside a polar contour."""
+    weight = (radius_mm**2).sum()
+    cubed = radius_mm**3 * 2 / 3
+    return (
+        float((cubed * np.cos(RAY_ANGLES)).sum() / weight),
+        float((cubed * np.sin(RAY_ANGLES)).sum() / weight),
+    )

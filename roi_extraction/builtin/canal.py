@@ -1,0 +1,176 @@
+"""The vertebral canal: a tube of soft tissue that bone encloses, followed through the scan."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.builtin.grid import GRID_MM, Grid
+from roi_extraction.errors import SpineNotFound
+
+__all__ = ["Canal", "find_canal"]
+
+SOFT_HU = (-40.0, 110.0)
+"""Local mean HU of the canal's content: fat, dura and cord, with noise."""
+
+BONE_HU = (100.0, 150.0)
+"""Thresholds of the canal's bony wall, HU; the lower one serves osteoporotic arches."""
+
+RAYS = 24
+"""In-plane directions in which the wall is looked for."""
+
+RAY_MM = (4.0, 18.0)
+"""Nearest and farthest distance of the wall from the canal's centre, mm."""
+
+MIDLINE_MM = 30.0
+"""Half width of the strip around the body's mid-line in which the canal is sought, mm, beyond
+the part within which no penalty is due."""
+
+FREE_MIDLINE_MM = 20.0
+"""Distance from the body's mid-line without penalty, mm."""
+
+STEP_COST = 0.12
+"""Price of each slice, in units of squared score: the path ends where the score is below it."""
+
+MIN_LENGTH_MM = 60.0
+"""Shortest canal that is believed, mm: two lumbar segments."""
+
+MIN_MEAN_SCORE = 0.5
+"""Lowest mean score of a canal that is believed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Canal:
+    """The canal's centre line.
+
+    Parameters
+    ----------
+    centre_lps_mm
+        float64, shape (n, 3): from feet to head, one point a grid slice, LPS mm.
+    score
+        float32, shape (n,): 0 to 1, how canal-like each point is.
+    """
+
+    centre_lps_mm: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float32]
+
+
+def find_canal(grid: Grid) -> Canal:
+    """Follow the canal from feet to head.
+
+    Raises
+    ------
+    SpineNotFound
+        No path is long and canal-like enough.
+    """
+    midline = _midline_columns(grid.hu)
+    reach = round((FREE_MIDLINE_MM + MIDLINE_MM + RAY_MM[1]) / GRID_MM)
+    centre = round(float(np.median(midline)))
+    left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
+    hu = grid.hu[:, :, left:right]
+    score = canal_score(hu)
+    away = np.abs(np.arange(left, right)[None] - midline[:, None]) * GRID_MM - FREE_MIDLINE_MM
+    score = score - (np.clip(away, 0, None) / MIDLINE_MM)[:, None, :].astype(np.float32)
+    path, values = _best_path(score)
+    length = (len(path) - 1) * GRID_MM
+    if length < MIN_LENGTH_MM or float(values.mean()) < MIN_MEAN_SCORE:
+        raise SpineNotFound(
+            f"no vertebral canal could be followed (best candidate: {max(length, 0):.0f} mm long, "
+            f"score {float(values.mean()) if len(values) else 0:.2f})"
+        )
+    index = path.astype(np.float64) + np.array([0, 0, left])
+    return Canal(grid.to_lps(index), values)
+
+
+def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How canal-like each voxel is, 0 to 1, float32 of the shape (z, y, x) of ``hu``."""
+    local = ndimage.uniform_filter(hu, (1, 3, 3))
+    soft = (local > SOFT_HU[0]) & (local < SOFT_HU[1])
+    enclosure = np.zeros(hu.shape, np.float32)
+    # arches are thin: look for them in the brighter of two neighbouring slices' blur
+    wall = ndimage.uniform_filter(hu, (1, 2, 2))
+    for threshold in BONE_HU:
+        bone = wall > threshold
+        share = _enclosed_share(bone)
+        share[ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool))] = 0
+        np.maximum(enclosure, share, out=enclosure)
+    enclosure[~soft] = 0
+    pooled = ndimage.uniform_filter1d(enclosure, round(26 / GRID_MM), axis=0)
+    ramp = np.clip((hu - 20.0) / 100.0, 0, 1)
+    box = ndimage.uniform_filter(
+        ramp, (round(18 / GRID_MM), round(16 / GRID_MM), round(20 / GRID_MM))
+    )
+    ahead = np.zeros_like(box)
+    shift = round(24 / GRID_MM)
+    ahead[:, shift:] = box[:, :-shift]
+    score = 0.45 * enclosure + 0.35 * pooled + 0.2 * np.clip(ahead / 0.6, 0, 1)
+    score[~soft] *= 0.5
+    # the middle of the canal scores like its rim: blur within the slice to prefer the middle
+    centred = ndimage.uniform_filter(score, (1, 5, 5))
+    return (0.7 * score + 0.3 * centred).astype(np.float32)
+
+
+def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """The share of in-plane rays from each voxel that meet bone at `RAY_MM`."""
+    distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
+    reach = int(np.ceil(distances[-1]))
+    padded = np.pad(bone, ((0, 0), (reach, reach), (reach, reach)))
+    _, rows, columns = bone.shape
+    count = np.zeros(bone.shape, np.uint8)
+    for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
+        hit = np.zeros(bone.shape, bool)
+        steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
+        for dy, dx in sorted(steps):
+            hit |= padded[:, reach + dy : reach + dy + rows, reach + dx : reach + dx + columns]
+        count += hit
+    return count.astype(np.float32) / RAYS
+
+
+def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The column halfway between the trunk's flanks in each slice, smoothed."""
+    tissue = ndimage.uniform_filter(hu, (1, 5, 5))[:, :, :] > -200
+    per_column = tissue.sum(axis=1)
+    middle = np.full(hu.shape[0], (hu.shape[2] - 1) / 2)
+    for z, counts in enumerate(per_column):
+        inside = np.flatnonzero(counts > 0.3 * max(1, counts.max()))
+        if len(inside) > 10:
+            middle[z] = (inside[0] + inside[-1]) / 2
+    return np.full(hu.shape[0], np.median(middle)) * 0.5 + 0.5 * ndimage.median_filter(
+        middle, min(31, len(middle)), mode="nearest"
+    )
+
+
+def _best_path(
+    score: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The connected path of highest summed gain; it starts and ends where the score dies."""
+    slices, rows, columns = score.shape
+    gain = np.clip(score, 0, None) ** 2 - STEP_COST
+    moves = [(dy, dx) for dy in range(-3, 4) for dx in range(-1, 2)]
+    price = {(dy, dx): 0.01 * dy * dy + 0.03 * dx * dx for dy, dx in moves}
+    moves.sort(key=lambda m: price[m])
+    total = gain[0].copy()
+    came = np.full(score.shape, -1, np.int8)
+    best = (float(total.max()), 0, int(total.argmax()))
+    for z in range(1, slices):
+        padded = np.pad(total, ((3, 3), (1, 1)), constant_values=-1e9)
+        previous = np.zeros((rows, columns), np.float32)
+        for number, (dy, dx) in enumerate(moves):
+            candidate = padded[3 + dy : 3 + dy + rows, 1 + dx : 1 + dx + columns] - price[dy, dx]
+            better = candidate > previous
+            previous[better] = candidate[better]
+            came[z][better] = number
+        total = previous + gain[z]
+        top = int(total.argmax())
+        if total.flat[top] > best[0]:
+            best = (float(total.flat[top]), z, top)
+    _, z, flat = best
+    y, x = divmod(flat, columns)
+    path: list[tuple[int, int, int]] = [(z, y, x)]
+    while z > 0 and came[z, y, x] >= 0:
+        dy, dx = moves[came[z, y, x]]
+        z, y, x = z - 1, y + dy, x + dx
+        path.append((z, y, x))
+    points = np.array(path[::-1])
+    return points, score[points[:, 0], points[:, 1], points[:, 2]]

@@ -1,0 +1,109 @@
+"""Where discs may lie along the straightened spine: dark slabs between two bright endplates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+
+__all__ = ["BODY_AHEAD_MM", "DiscProfile", "disc_profile"]
+
+BODY_AHEAD_MM = (-8.0, 18.0)
+"""The part of the body, forward of the line, whose endplates are looked at, mm."""
+
+BODY_SIDE_MM = 12.0
+"""Half width of that part, mm."""
+
+PITCH_DEG = np.arange(-30.0, 30.1, 3.0)
+"""Tilts of a disc against its plane in the sagittal plane, degrees; positive: front end up."""
+
+LEAN_DEG = np.arange(-12.0, 12.1, 4.0)
+"""Tilts in the coronal plane, degrees; positive: left end up."""
+
+TILT_PRICE_HU = 0.4
+"""Price of each degree of tilt, HU of the signal."""
+
+ENDPLATE_MM = (2.0, 9.0)
+"""Distance of the endplates from the disc's mid-plane, mm."""
+
+HU_RANGE = (-50.0, 450.0)
+"""HU are clipped to this before averaging: gas in a disc and sclerosis must not dominate."""
+
+EMPTY_HU = -500.0
+"""Samples below this lie outside the scan."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiscProfile:
+    """The disc signal along the line.
+
+    Parameters
+    ----------
+    signal_hu
+        float64, shape (n,): lower endplate minus centre at the best tilt; 0 where the body's
+        window leaves the scan.
+    pitch_deg, lean_deg
+        float64, shape (n,): the best tilt.
+    seen
+        bool, shape (n,): whether the body's window lies in the scan.
+    """
+
+    signal_hu: npt.NDArray[np.float64]
+    pitch_deg: npt.NDArray[np.float64]
+    lean_deg: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.bool_]
+
+
+def disc_profile(spine: StraightSpine) -> DiscProfile:
+    """Measure the disc signal in each plane, over all tilts."""
+    rows = np.flatnonzero((BODY_AHEAD_MM[0] <= AHEAD_MM) & (BODY_AHEAD_MM[1] >= AHEAD_MM))
+    columns = np.flatnonzero(np.abs(SIDE_MM) <= BODY_SIDE_MM)
+    window = spine.hu[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    seen = (window < EMPTY_HU).mean(axis=(1, 2)) < 0.05
+    body = np.clip(window, *HU_RANGE).astype(np.float64)
+    ahead = AHEAD_MM[rows] - AHEAD_MM[rows].mean()
+    side = SIDE_MM[columns]
+    count = len(body)
+    best = np.full(count, -np.inf)
+    pitch, lean = np.zeros(count), np.zeros(count)
+    for lean_deg in LEAN_DEG:
+        by_row = np.zeros((count, len(rows)))
+        for column, place in enumerate(side):
+            by_row += _shifted(body[:, :, column], place * np.tan(np.deg2rad(lean_deg)))
+        by_row /= len(side)
+        for pitch_deg in PITCH_DEG:
+            profile = np.zeros(count)
+            for row, place in enumerate(ahead):
+                profile += _shifted(by_row[:, row], place * np.tan(np.deg2rad(pitch_deg)))
+            profile /= len(ahead)
+            signal = _contrast(profile) - TILT_PRICE_HU * (abs(pitch_deg) + abs(lean_deg))
+            better = signal > best
+            best[better], pitch[better], lean[better] = signal[better], pitch_deg, lean_deg
+    margin = round(ENDPLATE_MM[1] / STEP_MM) + 1
+    best[~ndimage.binary_erosion(seen, np.ones(2 * margin + 1, bool))] = 0.0
+    return DiscProfile(np.maximum(best, 0.0), pitch, lean, seen)
+
+
+def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np.float64]:
+    """``values`` at ``shift_mm`` further along the first axis, the ends repeated."""
+    places = np.clip(np.arange(len(values)) + shift_mm / STEP_MM, 0, len(values) - 1)
+    low = np.minimum(places.astype(int), max(0, len(values) - 2))
+    part = (places - low).reshape(-1, *[1] * (values.ndim - 1))
+    high = np.minimum(low + 1, len(values) - 1)
+    shifted: npt.NDArray[np.float64] = (1 - part) * values[low] + part * values[high]
+    return shifted
+
+
+def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The lower of the two endplates beside each plane, minus the plane itself."""
+    near, far = (round(d / STEP_MM) for d in ENDPLATE_MM)
+    size = far - near + 1
+    peak = ndimage.maximum_filter1d(profile, size, mode="nearest")
+    reach = near + size // 2
+    above = peak[np.minimum(np.arange(len(peak)) + reach, len(peak) - 1)]
+    below = peak[np.maximum(np.arange(len(peak)) - reach + (size % 2 == 0), 0)]
+    centre = ndimage.uniform_filter1d(profile, 3, mode="nearest")
+    contrast: npt.NDArray[np.float64] = np.minimum(above, below) - centre
+    return contrast

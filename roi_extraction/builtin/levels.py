@@ -1,0 +1,169 @@
+"""Discs named together, from the sacrum upwards."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.builtin.discs import DiscProfile
+from roi_extraction.builtin.sacrum import SacralSigns, sacral_signs
+from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+
+__all__ = ["Chain", "candidate_chains", "extended"]
+
+MIN_SIGNAL_HU = 12.0
+"""Weakest disc signal that is a candidate, HU."""
+
+APART_MM = 6
+"""Candidates closer than this along the line are one, mm."""
+
+SPACING_MM = (20.0, 46.0)
+"""Shortest and longest distance of two neighbouring discs along the line, mm."""
+
+USUAL_SPACING_MM = (37.0, 36.0, 35.5, 34.5, 33.0)
+"""Usual distances from the L5-S1 disc upwards to T12-L1, mm; the whole may be scaled."""
+
+SPACING_SD = 0.13
+"""Spread of one distance about the patient's own scale, as a share."""
+
+CHAIN_LENGTH = 4
+"""Discs of every chain that is compared: L5-S1 to L2-L3."""
+
+MIN_EXTENSION = 0.3
+"""Score that a disc above the compared ones must add to be believed."""
+
+LONGEST = 6
+"""Discs of the longest chain: L5-S1 to T12-L1."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place along the line that may be a disc."""
+
+    s: int
+    signal_hu: float
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Discs from L5-S1 upwards.
+
+    Parameters
+    ----------
+    discs
+        Places along the line in mm, from the sacrum towards the head, 4 to 6 of them.
+    score
+        Of the lowest `CHAIN_LENGTH` discs with the sacral signs.
+    sacral
+        What the surroundings of the lowest disc say about it being L5-S1.
+    """
+
+    discs: tuple[int, ...]
+    score: float
+    disc_score: float
+    sacral: SacralSigns
+
+
+def candidates(profile: DiscProfile) -> tuple[list[Candidate], float]:
+    """Local maxima of the disc signal, and the strength of the scan's own strong discs, HU."""
+    signal = ndimage.gaussian_filter1d(profile.signal_hu, 1.0)
+    top = signal == ndimage.maximum_filter1d(signal, 2 * APART_MM + 1)
+    found = [
+        Candidate(int(s), float(signal[s])) for s in np.flatnonzero(top & (signal > MIN_SIGNAL_HU))
+    ]
+    strong = sorted((c.signal_hu for c in found), reverse=True)[:5]
+    return found, float(np.median(strong)) if strong else 0.0
+
+
+def foramen_profile(spine: StraightSpine) -> npt.NDArray[np.float64]:
+    """Share of bone beside the canal, shape (n,): low at foramina, high at pedicles."""
+    rows = (AHEAD_MM >= -32) & (AHEAD_MM <= -12)
+    columns = (np.abs(SIDE_MM) >= 14) & (np.abs(SIDE_MM) <= 24)
+    window = spine.hu[:, rows][:, :, columns]
+    return np.clip((window - 20.0) / 100.0, 0, 1).mean(axis=(1, 2)).astype(np.float64)
+
+
+def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
+    """The best chain from each candidate for L5-S1, best first."""
+    found, strength = candidates(profile)
+    pedicle = foramen_profile(spine)
+    chains = []
+    for start in range(len(found)):
+        best: tuple[float, tuple[int, ...]] | None = None
+        for members in _walks(found, (start,)):
+            score = _score([found[m] for m in members], found, strength, pedicle)
+            if best is None or score > best[0]:
+                best = (score, members)
+        if best is None:
+            continue
+        score, members = best
+        signs = sacral_signs(
+            spine, profile, found[start].s, [found[m].s for m in members], strength
+        )
+        chains.append(Chain(tuple(found[m].s for m in members), score + signs.total, score, signs))
+    return sorted(chains, key=lambda chain: -chain.score)
+
+
+def extended(chain: Chain, spine: StraightSpine, profile: DiscProfile) -> tuple[int, ...]:
+    """The chain with the discs above it, up to T12-L1, as far as they are found."""
+    found, strength = candidates(profile)
+    pedicle = foramen_profile(spine)
+    by_place = {c.s: c for c in found}
+    discs = [by_place[s] for s in chain.discs]
+    while len(discs) < LONGEST:
+        usual = USUAL_SPACING_MM[: len(discs)]
+        scale = float(np.median(np.diff([c.s for c in discs]) * STEP_MM / np.array(usual[:-1])))
+        expected = scale * usual[-1]
+        best: tuple[float, Candidate] | None = None
+        for c in found:
+            gap = (c.s - discs[-1].s) * STEP_MM
+            if abs(gap / expected - 1) > 2.2 * SPACING_SD:
+                continue
+            gain = _score([*discs, c], found, strength, pedicle) - _score(
+                discs, found, strength, pedicle
+            )
+            if best is None or gain > best[0]:
+                best = (gain, c)
+        if best is None or best[0] < MIN_EXTENSION:
+            break
+        discs.append(best[1])
+    return tuple(c.s for c in discs)
+
+
+def _walks(found: list[Candidate], members: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Every chain of `CHAIN_LENGTH` discs that begins with ``members``."""
+    if len(members) == CHAIN_LENGTH:
+        return [members]
+    last = found[members[-1]]
+    return [
+        walk
+        for after in range(members[-1] + 1, len(found))
+        if SPACING_MM[0] <= (found[after].s - last.s) * STEP_MM <= SPACING_MM[1]
+        for walk in _walks(found, (*members, after))
+    ]
+
+
+def _score(
+    chain: list[Candidate],
+    found: list[Candidate],
+    strength: float,
+    pedicle: npt.NDArray[np.float64],
+) -> float:
+    """How well a chain reads as discs: strong, evenly spaced, none skipped, foramina in place."""
+    signal = [min(c.signal_hu / strength, 1.2) for c in chain]
+    gaps = np.diff([c.s for c in chain]) * STEP_MM
+    usual = np.array(USUAL_SPACING_MM[: len(gaps)])
+    scale = float(np.median(gaps / usual))
+    uneven = (((gaps / usual / scale) - 1) / SPACING_SD) ** 2
+    off_size = ((scale - 1) / 0.15) ** 2
+    score = sum(signal) - 0.08 * float(uneven.sum()) - 0.2 * off_size
+    for below, above in zip(chain[:-1], chain[1:], strict=True):
+        skipped = [c.signal_hu for c in found if below.s + 8 < c.s < above.s - 8]
+        weaker = min(below.signal_hu, above.signal_hu)
+        score -= max(0.0, max(skipped, default=0.0) - weaker) / strength
+        # the foramen opens a little above its disc; not asked of L5-S1, where the ala is near
+        opening = pedicle[above.s : above.s + 12].min(initial=1.0)
+        between = pedicle[below.s + 8 : above.s - 2].max(initial=0.0)
+        score += 0.6 * float(np.clip(between - opening, -0.5, 0.7))
+    return score

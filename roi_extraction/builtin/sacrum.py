@@ -1,0 +1,107 @@
+"""Signs that a disc is the lowest one: what lies beside, below and in front of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from roi_extraction.builtin.discs import EMPTY_HU, DiscProfile
+from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+
+__all__ = ["SacralSigns", "lateral_bone", "sacral_signs"]
+
+BONE_RAMP_HU = (20.0, 120.0)
+"""HU counted as no bone and as full bone, with a ramp between: osteoporotic ala is dark."""
+
+ALA_MM = ((-26.0, 4.0), (26.0, 50.0))
+"""Where the sacral ala lies: forward of the line, and to each side of it, mm."""
+
+ILIUM_MM = ((-40.0, 10.0), (52.0, 74.0))
+"""Where the ilium lies, mm."""
+
+BELOW_MM = (8, 26)
+"""Part below the disc that must be sacrum, mm."""
+
+ABOVE_MM = (12, 32)
+"""Part above the disc that must be L5, mm."""
+
+MIN_SEEN = 0.5
+"""Share of a window that must lie in the scan."""
+
+
+@dataclass(frozen=True)
+class SacralSigns:
+    """What speaks for a disc being L5-S1.
+
+    Parameters
+    ----------
+    below, above
+        Share of bone beside the spine just below (minimum) and above (mean) the disc, 0 to 1;
+        NaN where that lies outside the scan.
+    slope_deg
+        How much further the disc leans forward than the second and third above it, degrees.
+    next_signal
+        The strongest disc signal 20-45 mm below, as a share of the scan's own strong discs.
+    seen_below_mm
+        How far below the disc the surroundings are seen, mm.
+    """
+
+    below: float
+    above: float
+    slope_deg: float
+    next_signal: float
+    seen_below_mm: float
+
+    @property
+    def step(self) -> float:
+        """The step of lateral bone across the disc; NaN if not seen."""
+        return self.below - self.above
+
+    @property
+    def total(self) -> float:
+        """The signs together, for comparing chains."""
+        step = self.step if np.isfinite(self.step) else -0.2
+        slope = np.clip((self.slope_deg - 20) / 20, -1, 1)
+        return float(
+            4.0 * np.clip(step, -0.3, 0.5) + 0.5 * slope - 1.5 * min(self.next_signal, 1.0)
+        )
+
+
+def lateral_bone(spine: StraightSpine) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Share of bone in the ala's and the ilium's place, each float64, shape (n,); NaN if unseen."""
+    return _share(spine, *ALA_MM), _share(spine, *ILIUM_MM)
+
+
+def sacral_signs(
+    spine: StraightSpine, profile: DiscProfile, s: int, chain: list[int], strength: float
+) -> SacralSigns:
+    """Gather the signs for the disc at ``s``, the lowest of ``chain``."""
+    ala, ilium = lateral_bone(spine)
+    lateral = np.fmax(ala, ilium)
+    below = lateral[max(0, s - BELOW_MM[1]) : max(0, s - BELOW_MM[0])]
+    above = lateral[s + ABOVE_MM[0] : s + ABOVE_MM[1]]
+    whole = s >= BELOW_MM[1] and bool(np.isfinite(below).all())
+    lean = np.rad2deg(np.arctan2(-spine.along[:, 1], spine.along[:, 2])) + profile.pitch_deg
+    upper = [lean[c] for c in chain[2:4]]
+    lower = profile.signal_hu[max(0, s - 45) : max(0, s - 20)]
+    seen = np.isfinite(lateral[:s])[::-1]
+    return SacralSigns(
+        below=float(below.min()) if whole else float("nan"),
+        above=float(np.nanmean(above)) if np.isfinite(above).any() else float("nan"),
+        slope_deg=float(lean[s] - np.mean(upper)),
+        next_signal=float(lower.max(initial=0.0)) / max(strength, 1.0),
+        seen_below_mm=float(len(seen) if seen.all() else seen.argmin()) * STEP_MM,
+    )
+
+
+def _share(
+    spine: StraightSpine, ahead_mm: tuple[float, float], side_mm: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    rows = (ahead_mm[0] <= AHEAD_MM) & (ahead_mm[1] >= AHEAD_MM)
+    columns = (np.abs(SIDE_MM) >= side_mm[0]) & (np.abs(SIDE_MM) <= side_mm[1])
+    window = spine.hu[:, rows][:, :, columns]
+    seen = window > EMPTY_HU
+    ramp = np.clip((window - BONE_RAMP_HU[0]) / (BONE_RAMP_HU[1] - BONE_RAMP_HU[0]), 0, 1)
+    count = seen.sum(axis=(1, 2))
+    share = (ramp * seen).sum(axis=(1, 2)) / np.maximum(count, 1)
+    return np.where(seen.mean(axis=(1, 2)) >= MIN_SEEN, share, np.nan)

@@ -1,0 +1,53 @@
+"""The built-in segmenter: classical, deterministic, without network weights."""
+
+from roi_extraction.anatomy import Anatomy, Missing, MissingReason, Region, SegmenterIdentity
+from roi_extraction.builtin.bodies import body_region
+from roi_extraction.builtin.posterior import posterior_regions
+from roi_extraction.builtin.psoas import psoas_region
+from roi_extraction.builtin.spine import find_spine
+from roi_extraction.sites import SITES, DiscLevel, Muscle, Side
+from roi_extraction.volume import CtVolume
+
+__all__ = ["BUILTIN_VERSION", "BuiltinSegmenter"]
+
+BUILTIN_VERSION = "1"
+"""Raised whenever a change of the method may move a region."""
+
+
+class BuiltinSegmenter:
+    """Finds the lumbar spine and its muscles from bone, symmetry and spacing alone.
+
+    The same scan always gives the same result. Levels are named from the sacrum upwards.
+    """
+
+    @property
+    def identity(self) -> SegmenterIdentity:
+        """Name and version, as reported."""
+        return SegmenterIdentity("builtin", BUILTIN_VERSION)
+
+    def segment(self, volume: CtVolume) -> Anatomy:
+        """Localise the 36 sites.
+
+        Raises
+        ------
+        RoiError
+            The scan cannot be used: see `find_spine`.
+        """
+        spine = find_spine(volume)
+        muscles: dict[tuple[DiscLevel, Side, Muscle], Region | Missing] = {}
+        for disc in DiscLevel:
+            for side in Side:
+                if disc not in spine.discs:
+                    gone = Missing(MissingReason.OUTSIDE_SCAN, f"the disc {disc} was not found")
+                    muscles |= {(disc, side, muscle): gone for muscle in Muscle}
+                    continue
+                muscles[disc, side, Muscle.PSOAS_MAJOR] = psoas_region(volume, spine, disc, side)
+                for muscle, region in posterior_regions(volume, spine, disc, side).items():
+                    muscles[disc, side, muscle] = region
+        regions: dict[str, Region | Missing] = {}
+        for site in SITES:
+            if site.level is not None:
+                regions[site.name] = body_region(volume, spine, site.level)
+            elif site.disc is not None and site.side is not None and site.muscle is not None:
+                regions[site.name] = muscles[site.disc, site.side, site.muscle]
+        return Anatomy(self.identity, spine, regions, spine.findings)

@@ -1,0 +1,184 @@
+"""The spine laid straight: planes across the line of the vertebral bodies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.builtin.canal import Canal
+from roi_extraction.builtin.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu
+from roi_extraction.volume import CtVolume
+
+__all__ = ["AHEAD_MM", "BODY_FORWARD_MM", "SIDE_MM", "STEP_MM", "StraightSpine", "straighten"]
+
+BODY_FORWARD_MM = 22.0
+"""Distance from the canal's centre forward to the line of the bodies, mm."""
+
+CANAL_SMOOTH_MM = 10.0
+"""Standard deviation of the smoothing of the canal's centre line, mm."""
+
+LINE_SMOOTH_MM = 20.0
+"""Standard deviation of the smoothing of the bodies' line, mm."""
+
+STEP_MM = 1.0
+"""Distance of the planes along the line, mm."""
+
+AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
+"""Sample positions within a plane, forward of the line, mm."""
+
+SIDE_MM = np.arange(-76.0, 76.1, 2.0)
+"""Sample positions within a plane, to the patient's left of the line, mm."""
+
+ROLL_DEG = np.arange(-20.0, 20.1, 4.0)
+"""Angles by which the patient may be rolled about the line, degrees."""
+
+SHIFT_MM = np.arange(-10.0, 10.1, 2.0)
+"""Sideways errors of the canal's line that mirror symmetry may correct, mm."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class StraightSpine:
+    """Planes across the bodies' line from feet to head, `STEP_MM` apart.
+
+    Parameters
+    ----------
+    line_lps_mm
+        float64, shape (n, 3): the origin of each plane, LPS mm.
+    along, ahead, side
+        float64, shape (n, 3): unit vectors towards the head, forward, and to the patient's left.
+    hu
+        float32, shape (n, len(AHEAD_MM), len(SIDE_MM)), HU.
+    canal_lps_mm
+        float64, shape (n, 3): the canal's centre in each plane, LPS mm.
+    canal_score
+        float64, shape (n,), 0 to 1.
+    """
+
+    line_lps_mm: FloatArray
+    along: FloatArray
+    ahead: FloatArray
+    side: FloatArray
+    hu: npt.NDArray[np.float32]
+    canal_lps_mm: FloatArray
+    canal_score: FloatArray
+
+    def to_lps(self, s_mm: float, ahead_mm: float, side_mm: float) -> FloatArray:
+        """LPS mm, shape (3,), of a point given along the line (mm from its start) and in-plane."""
+        place = min(max(s_mm / STEP_MM, 0.0), len(self.line_lps_mm) - 1.0)
+        low = min(int(place), len(self.line_lps_mm) - 2)
+        part = place - low
+
+        def between(rows: FloatArray) -> FloatArray:
+            return (1 - part) * rows[low] + part * rows[low + 1]
+
+        beyond = s_mm - place * STEP_MM
+        return (
+            between(self.line_lps_mm)
+            + beyond * between(self.along)
+            + ahead_mm * between(self.ahead)
+            + side_mm * between(self.side)
+        )
+
+
+def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
+    """Lay the spine straight along the line of its bodies."""
+    curve = _smooth(canal.centre_lps_mm, CANAL_SMOOTH_MM / GRID_MM)
+    _, forward, _ = _frames(curve, 0.0)
+    line = _smooth(curve + BODY_FORWARD_MM * forward, LINE_SMOOTH_MM / GRID_MM)
+    line, along_canal = _even(line)
+    order = np.arange(len(curve))
+    curve = np.stack([np.interp(along_canal, order, curve[:, k]) for k in range(3)], axis=1)
+    score = np.interp(along_canal, order, canal.score)
+    roll, shift = _symmetry(grid, line)
+    _, _, side = _frames(line, roll)
+    line, curve = line + shift[:, None] * side, curve + shift[:, None] * side
+    along, forward, side = _frames(line, roll)
+    points = (
+        line[:, None, None]
+        + AHEAD_MM[None, :, None, None] * forward[:, None, None]
+        + SIDE_MM[None, None, :, None] * side[:, None, None]
+    )
+    return StraightSpine(line, along, forward, side, sample_hu(volume, points), curve, score)
+
+
+def _frames(line: FloatArray, roll_deg: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Unit vectors along the line, forward and to the left, each of shape (n, 3)."""
+    along = np.gradient(line, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    roll = np.deg2rad(roll_deg)
+    left = np.array([np.cos(roll), np.sin(roll), 0.0])
+    side = left - (along @ left)[:, None] * along
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    return along, np.cross(side, along), side
+
+
+def _smooth(curve: FloatArray, sigma: float) -> FloatArray:
+    """Gaussian smoothing that neither shortens a curve nor bends its ends."""
+    pad = min(len(curve) - 1, int(np.ceil(3 * sigma)))
+    before = 2 * curve[0] - curve[pad:0:-1]
+    after = 2 * curve[-1] - curve[-2 : -pad - 2 : -1]
+    padded = np.concatenate([before, curve, after])
+    smooth = ndimage.gaussian_filter1d(padded, sigma, axis=0, mode="nearest")
+    return np.asarray(smooth[pad : pad + len(curve)])
+
+
+def _even(line: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points `STEP_MM` apart on the line, and the fractional row of ``line`` of each."""
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    wanted = np.arange(0.0, length[-1], STEP_MM)
+    rows = np.interp(wanted, length, np.arange(len(line)))
+    even = np.stack([np.interp(wanted, length, line[:, k]) for k in range(3)], axis=1)
+    return even, rows
+
+
+def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
+    """The roll (degrees) and the sideways shift of each point (mm) that make the halves alike."""
+    picked = np.arange(4, len(line), 8)
+    ahead = np.arange(-44.0, 24.1, 4.0)
+    side = np.arange(-50.0, 50.1, 2.0)
+    likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
+    for number, roll in enumerate(ROLL_DEG):
+        _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
+        points = (
+            line[picked][:, None, None]
+            + ahead[None, :, None, None] * forward[:, None, None]
+            + side[None, None, :, None] * left[:, None, None]
+        )
+        index = np.moveaxis((points - grid.origin_lps_mm) / GRID_MM, -1, 0)[::-1]
+        planes = ndimage.map_coordinates(grid.hu, index, order=1, cval=OUTSIDE_HU)
+        planes = np.clip(planes, -150, 300)
+        for place, shift in enumerate(SHIFT_MM):
+            offset = round(shift / 2.0)
+            kept = planes[:, :, 5 + offset : planes.shape[2] - 5 + offset]
+            likeness[number, place] = _correlation(kept, kept[:, :, ::-1])
+    pooled = ndimage.gaussian_filter1d(likeness, 3.0, axis=2, mode="nearest")
+    by_roll = pooled.max(axis=1).mean(axis=1)
+    roll = _peak(ROLL_DEG, by_roll)
+    nearest = int(np.abs(ROLL_DEG - roll).argmin())
+    price = 0.0005 * SHIFT_MM**2
+    at_best = np.array([_peak(SHIFT_MM, column - price) for column in pooled[nearest].T])
+    at_best = ndimage.gaussian_filter1d(at_best, 2.0, mode="nearest")
+    return roll, np.interp(np.arange(len(line)), picked, at_best)
+
+
+def _correlation(
+    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    first = one.reshape(len(one), -1) - one.mean(axis=(1, 2))[:, None]
+    second = other.reshape(len(other), -1) - other.mean(axis=(1, 2))[:, None]
+    norm = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1)) + 1e-6
+    return np.asarray((first * second).sum(axis=1) / norm, dtype=np.float64)
+
+
+def _peak(places: FloatArray, values: FloatArray) -> float:
+    """The place of the highest value, refined by a parabola through its neighbours."""
+    top = int(values.argmax())
+    if top in (0, len(values) - 1):
+        return float(places[top])
+    low, mid, high = values[top - 1 : top + 2]
+    bend = low - 2 * mid + high
+    part = 0.5 * (low - high) / bend if bend < 0 else 0.0
+    return float(places[top] + part * (places[1] - places[0]))
