@@ -41,7 +41,8 @@ def irregular() -> list:
 
 def tilted() -> list:
     return [
-        replace(i, position_mm=i.position_mm + np.array([0, 0.2 * i.position_mm[2], 0])) for i in instances()
+        replace(i, position_mm=i.position_mm + np.array([0, 0.2 * i.position_mm[2], 0]))
+        for i in instances()
     ]
 
 

@@ -1,0 +1,147 @@
+"""A whole node as its own process group, and a storage SCP to receive its reports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+
+from dicom_node.demo import free_port
+
+DEADLINE_SECONDS = 180.0
+
+
+class Pacs:
+    """A storage SCP that remembers each C-STORE; ``answer`` decides the status."""
+
+    def __init__(self, answer: Callable[[int], int] = lambda _count: 0x0000) -> None:
+        self.port = free_port()
+        self.stored: list[pydicom.Dataset] = []
+        self.asked = threading.Event()
+        self._answer = answer
+        self._count = 0
+
+    def __enter__(self) -> "Pacs":
+        ae = AE(ae_title="PACS")
+        ae.add_supported_context(ComprehensiveSRStorage)
+        self._server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._server.shutdown()
+
+    @property
+    def uids(self) -> set[str]:
+        return {str(dataset.SOPInstanceUID) for dataset in self.stored}
+
+    def _store(self, event: Any) -> int:
+        dataset = event.dataset
+        self._count += 1
+        self.asked.set()
+        status = self._answer(self._count)
+        if status == 0x0000:
+            self.stored.append(dataset)
+        return status
+
+
+class Node:
+    """``osteonode serve`` in a process group of its own."""
+
+    def __init__(self, folder: Path, destination_port: int, ae_title: str = "PACS") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self.config = folder / "node.toml"
+        self.log_path = folder / "node.log"
+        self.config.write_text(
+            f"""data_dir = {json.dumps(str(folder / "data"))}
+quiet_seconds = 1.0
+poll_seconds = 0.1
+[listener]
+port = {self.port}
+[[destinations]]
+name = "pacs"
+ae_title = "{ae_title}"
+host = "127.0.0.1"
+port = {destination_port}
+retry_seconds = 0.5
+"""
+        )
+
+    def start(self) -> "Node":
+        with self.log_path.open("ab") as log_file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dicom_node", "serve", "--config", str(self.config)],
+                stderr=log_file,
+                start_new_session=True,
+            )
+        self.wait_for(lambda: self._answers())
+        return self
+
+    def __enter__(self) -> "Node":
+        return self.start()
+
+    def __exit__(self, *_details: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """Kill -9 everything that the node started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in found if line["event"] == name]
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the node died:\n{self.log_path.read_text()[-3000:]}")
+            result = condition()
+            if result:
+                return result
+            time.sleep(0.05)
+        raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-3000:]}")
+
+    def reports(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(path.read_text())
+            for path in (self.folder / "data" / "reports").glob("*/report.json")
+        ]
+
+    def send(self, paths: list[Path]) -> None:
+        ae = AE(ae_title="SCANNER")
+        for syntax in {pydicom.dcmread(p).file_meta.TransferSyntaxUID for p in paths[:1]}:
+            ae.add_requested_context(CTImageStorage, syntax)
+        association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
+        assert association.is_established
+        for path in paths:
+            assert association.send_c_store(pydicom.dcmread(path)).Status == 0x0000
+        association.release()
+
+    def _answers(self) -> bool:
+        ae = AE(ae_title="TEST")
+        ae.add_requested_context("1.2.840.10008.1.1")
+        association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
+        if association.is_established:
+            association.release()
+            return True
+        return False

@@ -1,0 +1,230 @@
+"""``osteonode analyze`` on what users will give it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from typer.testing import CliRunner, Result
+
+from dicom_node.cli import app
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from roi_extraction.phantom import PhantomParameters, make_phantom
+from roi_extraction.sites import SITES
+from roi_extraction.volume import CtVolume
+from tests.dicom_builders import edit, plain_series
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return make_phantom(PhantomParameters.random(7), 7)
+
+
+@pytest.fixture(scope="module")
+def phantom_folder(phantom, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_ct_series(phantom.volume, folder, InventedHeader(seed="analyze"))
+    return folder
+
+
+def analyze(source: Path, out: Path, *options: str) -> tuple[Result, dict]:
+    result = CliRunner().invoke(app, ["analyze", str(source), "-o", str(out), *options])
+    path = out / "report.json"
+    return result, json.loads(path.read_text()) if path.exists() else {}
+
+
+def test_phantom_is_measured_and_staged(phantom, phantom_folder, tmp_path):
+    result, report = analyze(phantom_folder, tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert report["schema"] == "osteonode.report/1"
+    assert [site["name"] for site in report["sites"]] == [site.name for site in SITES]
+    assert report["stage"]["predicted"] in "ABCD"
+    assert sum(report["stage"]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert report["explanation"]
+    for site in report["sites"]:
+        if site["status"] == "measured":
+            assert len(site["rois"]) == 3
+            assert site["mean_hu"] == pytest.approx(
+                np.mean([roi["mean_hu"] for roi in site["rois"]]), abs=0.02
+            )
+        else:
+            assert site["mean_hu"] is None
+            assert site["reason"]
+    for name in ("report.sr.dcm", "rois.png", "report.txt"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    assert "Not a medical device" in result.output
+
+
+def test_the_same_series_gives_the_same_report_whatever_the_file_names(phantom_folder, tmp_path):
+    shuffled = tmp_path / "shuffled"
+    shuffled.mkdir()
+    for number, path in enumerate(sorted(phantom_folder.iterdir(), reverse=True)):
+        shutil.copy(path, shuffled / f"x{number}")
+    _, first = analyze(phantom_folder, tmp_path / "a")
+    _, second = analyze(shuffled, tmp_path / "b")
+    for report in (first, second):
+        del report["timings_s"]
+    assert first == second
+    uids = {str(pydicom.dcmread(tmp_path / name / "report.sr.dcm").SOPInstanceUID) for name in "ab"}
+    assert len(uids) == 1
+
+
+def five(folder: Path) -> Path:
+    plain_series(folder, 5)
+    return folder
+
+
+def at_140_kvp(folder: Path) -> Path:
+    plain_series(folder, kvp=140.0)
+    return folder
+
+
+def localizer(folder: Path) -> Path:
+    plain_series(folder, 1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    return folder
+
+
+def interleaved(folder: Path) -> Path:
+    first = plain_series(folder / "1")
+    for path in plain_series(folder / "2"):
+        edit(path, SOPInstanceUID=pydicom.dcmread(path).SOPInstanceUID + "2", AcquisitionNumber=2)
+    assert first
+    return folder
+
+
+def holes(folder: Path) -> Path:
+    for path in plain_series(folder)[15:18]:
+        path.unlink()
+    return folder
+
+
+def truncated(folder: Path) -> Path:
+    path = plain_series(folder)[20]
+    path.write_bytes(path.read_bytes()[:-500])
+    return folder
+
+
+def cut_in_header(folder: Path) -> Path:
+    path = plain_series(folder)[20]
+    path.write_bytes(path.read_bytes()[:200])
+    return folder
+
+
+def text_file(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "notes.txt").write_text("not DICOM")
+    return folder / "notes.txt"
+
+
+def nothing(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def magnetic_resonance(folder: Path) -> Path:
+    for path in plain_series(folder):
+        edit(path, SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR")
+    return folder
+
+
+def no_uid(folder: Path) -> Path:
+    for path in plain_series(folder):
+        edit(path, SeriesInstanceUID="")
+    return folder
+
+
+BAD = {
+    "140 kVp": (at_140_kvp, "series.kvp"),
+    "localizer only": (localizer, "series.localizer"),
+    "five slices": (five, "series.too_few_slices"),
+    "two interleaved acquisitions": (interleaved, "series.duplicate_positions"),
+    "slices missing in the middle": (holes, "series.missing_slices"),
+    "truncated in its pixels": (truncated, "series.unreadable_pixels"),
+    "truncated in its header": (cut_in_header, "series.missing_slices"),
+    "a text file": (text_file, "input.no_dicom"),
+    "an empty folder": (nothing, "input.no_dicom"),
+    "an MR": (magnetic_resonance, "series.not_ct"),
+    "empty series UID": (no_uid, "series.invalid_uid"),
+    "no spine": (lambda folder: plain_series(folder)[0].parent, "roi."),
+}
+
+
+@pytest.mark.parametrize(("build", "code"), BAD.values(), ids=BAD)
+def test_bad_input_is_refused_with_its_reason(tmp_path, build, code):
+    result, report = analyze(build(tmp_path / "in"), tmp_path / "out")
+    assert result.exit_code == 1, result.output
+    assert report["refused"]["code"].startswith(code)
+    assert report["refused"]["message"] in result.stderr
+    assert [site["name"] for site in report["sites"]] == [site.name for site in SITES]
+    assert all(site["status"] == "missing" for site in report["sites"])
+    assert not (tmp_path / "out" / "report.sr.dcm").exists()
+
+
+def test_file_that_is_no_dicom_among_slices_is_warned_of(phantom_folder, tmp_path):
+    source = tmp_path / "in"
+    shutil.copytree(phantom_folder, source)
+    (source / "thumbs.db").write_bytes(b"junk")
+    result, report = analyze(source, tmp_path / "out")
+    assert result.exit_code == 0
+    assert "input.unreadable_files" in {warning["code"] for warning in report["warnings"]}
+
+
+def test_scan_that_ends_at_l4_is_refused_or_names_what_is_missing(phantom, tmp_path):
+    cut = round(float(phantom.volume.to_index(phantom.truth.body_centres_lps_mm["L4"])[0]))
+    volume = phantom.volume
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.to_lps([cut, 0, 0])
+    cropped = CtVolume(volume.hu[cut:], affine, volume.slice_thickness_mm)
+    write_ct_series(cropped, tmp_path / "in", InventedHeader(seed="ends at L4"))
+    result, report = analyze(tmp_path / "in", tmp_path / "out")
+    assert result.exit_code == 1
+    assert report["refused"]["code"].startswith("roi.")
+
+
+def test_allowed_other_tube_voltage_is_measured_but_never_staged(phantom, tmp_path):
+    write_ct_series(phantom.volume, tmp_path / "in", InventedHeader(seed="140", kvp=140.0))
+    result, report = analyze(tmp_path / "in", tmp_path / "out", "--allow-kvp", "140")
+    assert result.exit_code == 0
+    assert report["sites"][0]["status"] == "measured"
+    assert report["stage"]["predicted"] is None
+    assert "140 kVp" in report["stage"]["abstained"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze", "nowhere", "-o", "out"],
+        ["analyze", ".", "-o", "out", "--segmentation", "nowhere.nii.gz"],
+        ["analyze", ".", "-o", "out", "--bodies", "pyproject.toml"],
+        ["analyze", ".", "-o", "out", "--bundle", "nowhere"],
+        ["check-config", "--config", "nowhere.toml"],
+    ],
+    ids=["no input", "no segmentation", "bodies alone", "no bundle", "no settings"],
+)
+def test_wrong_usage_exits_with_two(arguments, tmp_path, monkeypatch, capsys):
+    import sys
+
+    from dicom_node.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["osteonode", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("folder", "code"),
+    [
+        ("ts_example_ct_dicom_j2k", "series.invalid_uid"),
+        ("enhanced_multiframe_ct", "series.derived"),
+        ("dcm_qa_ct_ge_tilt", "series.not_axial"),
+    ],
+)
+def test_awkward_real_ct_is_refused(shared_data, tmp_path, folder, code):
+    result, report = analyze(shared_data / "ct" / folder, tmp_path)
+    assert result.exit_code == 1
+    assert report["refused"]["code"] == code

@@ -1,0 +1,119 @@
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from dicom_node.demo import free_port
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.node_process import Node
+
+pytestmark = pytest.mark.peers
+
+
+class Orthanc:
+    """Debian's Orthanc with an empty store."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.dicom_port, self.http_port = free_port(), free_port()
+        self.config = folder / "orthanc.json"
+        self.config.write_text(
+            json.dumps(
+                {
+                    "Name": "test",
+                    "StorageDirectory": str(folder / "store"),
+                    "IndexDirectory": str(folder / "store"),
+                    "DicomAet": "ORTHANC",
+                    "DicomPort": self.dicom_port,
+                    "HttpPort": self.http_port,
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": False,
+                    "DicomCheckCalledAet": True,
+                    "DicomAlwaysAllowStore": False,
+                    "DicomCheckModalityHost": True,
+                    "DicomModalities": {
+                        "node": ["OSTEONODE", "127.0.0.1", 11112],
+                        "sender": ["STORESCU", "127.0.0.1", 11113],
+                    },
+                    "Plugins": [],
+                }
+            )
+        )
+
+    def __enter__(self) -> "Orthanc":
+        binary = shutil.which("Orthanc")
+        assert binary, "Debian's orthanc is needed"
+        self.process = subprocess.Popen(
+            [binary, str(self.config)],
+            env={**os.environ, "TCP_NODELAY": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                self.get("/system")
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("Orthanc did not start")
+
+    def __exit__(self, *_details: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def get(self, path: str) -> Any:
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def file(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}") as answer:
+            return bytes(answer.read())
+
+
+def dcmtk_storescu(port: int, ae_title: str, folder: Path) -> None:
+    """Send with dcmtk's own program, not with pynetdicom's of the same name."""
+    result = subprocess.run(
+        ["/usr/bin/storescu", "-R", "-aec", ae_title, "+sd", "127.0.0.1", str(port), str(folder)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TCP_NODELAY": "1"},
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_report_of_a_series_sent_by_dcmtk_lands_in_its_study_in_orthanc(tmp_path):
+    assert Path("/usr/bin/storescu").exists(), "Debian's dcmtk is needed"
+    phantom = make_phantom(PhantomParameters.random(7), 7)
+    series = tmp_path / "series"
+    write_ct_series(phantom.volume, series, InventedHeader(seed="peers"))
+    with (
+        Orthanc(tmp_path / "orthanc") as orthanc,
+        Node(tmp_path / "node", orthanc.dicom_port, "ORTHANC") as node,
+    ):
+        dcmtk_storescu(orthanc.dicom_port, "ORTHANC", series)
+        dcmtk_storescu(node.port, "OSTEONODE", series)
+        node.wait_for(lambda: node.events("delivered"))
+        [study] = orthanc.get("/studies?expand")
+        modalities = {
+            details["MainDicomTags"]["Modality"]: details
+            for details in orthanc.get(f"/studies/{study['ID']}/series")
+        }
+        assert set(modalities) == {"CT", "SR"}
+        [instance] = modalities["SR"]["Instances"]
+        returned = tmp_path / "returned.dcm"
+        returned.write_bytes(orthanc.file(f"/instances/{instance}/file"))
+        [sent] = (tmp_path / "node" / "data" / "reports").glob("*/report.sr.dcm")
+        assert pydicom.dcmread(returned) == pydicom.dcmread(sent)
+        result = subprocess.run(["dciodvfy", "-new", str(returned)], capture_output=True, text=True)
+        assert not [line for line in result.stderr.splitlines() if line.startswith("Error")]

@@ -1,0 +1,102 @@
+import time
+
+import pytest
+
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.dicom_builders import plain_series
+from tests.node_process import Node, Pacs
+
+
+@pytest.fixture(scope="module")
+def phantom_series(tmp_path_factory):
+    phantom = make_phantom(PhantomParameters.random(7), 7)
+    folder = tmp_path_factory.mktemp("phantom")
+    return write_ct_series(phantom.volume, folder, InventedHeader(seed="serve"))
+
+
+@pytest.fixture(scope="module")
+def expected_uid(phantom_series, tmp_path_factory):
+    """The UID of the report, as ``analyze`` gives it."""
+    import pydicom
+    from typer.testing import CliRunner
+
+    from dicom_node.cli import app
+
+    out = tmp_path_factory.mktemp("analyze")
+    folder = phantom_series[0].parent
+    assert CliRunner().invoke(app, ["analyze", str(folder), "-o", str(out)]).exit_code == 0
+    return str(pydicom.dcmread(out / "report.sr.dcm").SOPInstanceUID)
+
+
+def test_series_sent_comes_back_as_one_report_and_again_as_none(
+    tmp_path, phantom_series, expected_uid
+):
+    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+        node.send(phantom_series)
+        node.wait_for(lambda: node.events("delivered"))
+        assert pacs.uids == {expected_uid}
+        node.send(phantom_series)
+        time.sleep(3.0)
+        assert len(pacs.stored) == 1
+        [report] = node.reports()
+        assert report["refused"] is None
+        assert report["stage"]["predicted"] in "ABCD"
+
+
+def test_killed_while_assessing_exactly_one_report_arrives(tmp_path, phantom_series, expected_uid):
+    with Pacs() as pacs:
+        node = Node(tmp_path, pacs.port).start()
+        node.send(phantom_series)
+        node.wait_for(lambda: node.events("assessing"))
+        node.kill()
+        assert not node.events("assessed")
+        with node:
+            node.wait_for(lambda: node.events("delivered"))
+            time.sleep(1.0)
+            assert len(pacs.stored) == 1
+            assert pacs.uids == {expected_uid}
+
+
+def test_killed_while_delivering_exactly_one_report_arrives(tmp_path, phantom_series, expected_uid):
+    def slow_at_first(count: int) -> int:
+        if count == 1:
+            time.sleep(3.0)
+            return 0xA700
+        return 0x0000
+
+    with Pacs(slow_at_first) as pacs:
+        node = Node(tmp_path, pacs.port).start()
+        node.send(phantom_series)
+        node.wait_for(pacs.asked.is_set)
+        node.kill()
+        assert not node.events("delivered")
+        with node:
+            node.wait_for(lambda: node.events("delivered"))
+            time.sleep(1.0)
+            assert len(pacs.stored) == 1
+            assert pacs.uids == {expected_uid}
+            assert len(node.reports()) == 1
+
+
+def test_destination_that_is_down_is_tried_again(tmp_path, phantom_series, expected_uid):
+    with (
+        Pacs(lambda count: 0xA700 if count < 3 else 0x0000) as pacs,
+        Node(tmp_path, pacs.port) as node,
+    ):
+        node.send(phantom_series)
+        node.wait_for(lambda: node.events("delivered"))
+        assert [e["attempt"] for e in node.events("delivery attempt failed")] == [1, 2]
+        assert pacs.uids == {expected_uid}
+
+
+def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(tmp_path, phantom_series):
+    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+        node.send(plain_series(tmp_path / "other", 40, kvp=140.0))
+        [event] = node.wait_for(lambda: node.events("refused"))
+        assert event["code"] == "series.kvp"
+        node.send(phantom_series)
+        node.wait_for(lambda: node.events("delivered"))
+        refused = [r["refused"] for r in node.reports() if r["refused"]]
+        assert [r["code"] for r in refused] == ["series.kvp"]
+        assert len(pacs.stored) == 1
