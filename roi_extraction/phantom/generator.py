@@ -9,10 +9,11 @@ from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Canvas
 from roi_extraction.phantom.muscles import MUSCLE_NUMBER, paint_muscles, paint_pelvic_muscles
+from roi_extraction.phantom.organs import paint_organs, paint_vessels
 from roi_extraction.phantom.parameters import PhantomParameters
 from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
-from roi_extraction.phantom.trunk import paint_organs, paint_table, paint_trunk, paint_vessels
+from roi_extraction.phantom.trunk import paint_table, paint_trunk
 from roi_extraction.phantom.vertebrae import LABELS, paint_canal, paint_disc, paint_vertebra
 from roi_extraction.sites import SITES, Site
 from roi_extraction.volume import CtVolume

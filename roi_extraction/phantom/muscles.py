@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
 from roi_extraction.phantom.pelvis import ilium_distance, wing_sides
 from roi_extraction.phantom.shapes import ellipse, intersect
 from roi_extraction.phantom.spine import Spine
+from roi_extraction.phantom.tissue import paint_muscle
 from roi_extraction.sites import DiscLevel, Muscle, Side, Site
 
 __all__ = ["MUSCLE_NUMBER", "paint_muscles", "paint_pelvic_muscles"]
@@ -75,9 +75,6 @@ PLATEAU_MM = 9.0
 """Within this distance of a disc's centre along z a muscle has its site's HU; in between it
 changes linearly."""
 
-LEAN_HU, FULL_CONTRAST_HU = 58.0, 150.0
-"""HU of muscle without fat, and how far below that pure fat lies."""
-
 
 def paint_muscles(
     canvas: Canvas,
@@ -132,21 +129,21 @@ def paint_pelvic_muscles(canvas: Canvas, spine: Spine, rng: np.random.Generator 
         swell = np.clip(depth / (55.0 * k), 0.0, 1.0)
         inner = np.abs(outward + (5.0 + 8.0 * swell) * k) - 8.5 * k * swell + ends
         inner = np.maximum(inner, 8.0 * k - depth)
-        _paint(canvas, patch, inner.astype(np.float32), 52.0, 0.05, rng)
+        paint_muscle(canvas, patch, inner.astype(np.float32), 52.0, 0.05, rng)
         away = np.maximum(inner, 2.0 - ilium_distance(patch, spine))
         canvas.labels[patch.index][away < -1.0] = ILIOPSOAS[side]
         shape = np.sin(np.pi * np.clip((along - 0.25) / 0.8, 0.0, 1.0))
         thick = 30.0 * k * swell * shape
         medius = np.maximum(outward - 5.0 * k - thick, 12.0 * k - depth)
         medius = intersect(medius, np.where(outward > 0, -50.0, 50.0), (0.12 - shape) * 60.0 * k)
-        _paint(canvas, patch, medius.astype(np.float32), 48.0, 0.12, rng)
-        sink = np.clip((s1.z_mm + 18.0 * k - patch.z) / (60.0 * k), 0.0, 1.0)
+        paint_muscle(canvas, patch, medius.astype(np.float32), 48.0, 0.12, rng)
+        sink = np.clip((s1.z_mm + 8.0 * k - patch.z) / (55.0 * k), 0.0, 1.0)
         lateral = (np.abs(patch.x) - 62.0 * k) / (44.0 * k)
         maximus = np.abs(outward - 20.0 * k * sink) - 19.0 * k * sink
         maximus = np.maximum(maximus, (np.abs(lateral) - 1.0) * 40.0 * k)
         maximus = np.maximum(maximus, np.where((outward > 0) & (along < 0.5), -50.0, 50.0))
         maximus = np.maximum(maximus, np.where(sink > 0.05, -50.0, 50.0))
-        _paint(canvas, patch, maximus.astype(np.float32), 40.0, 0.2, rng)
+        paint_muscle(canvas, patch, maximus.astype(np.float32), 40.0, 0.2, rng)
 
 
 def _paint_erector(
@@ -199,7 +196,7 @@ def _paint_erector(
     canvas.paint(patch, fascia.astype(np.float32), 35.0)
     canvas.paint(patch, (compartment + 0.2).astype(np.float32), -85.0)
     for muscle, sdf in ((Muscle.TRANSVERSOSPINALIS, inner), (Muscle.LONGISSIMUS, outer)):
-        _paint(canvas, patch, sdf, hu[muscle](patch.z), fat, rng)
+        paint_muscle(canvas, patch, sdf, hu[muscle](patch.z), fat, rng)
         inside = sdf < 0
         canvas.labels[patch.index][inside] = AUTOCHTHON[side]
         canvas.muscle_labels[patch.index][inside] = MUSCLE_NUMBER[side, muscle]
@@ -225,7 +222,7 @@ def _paint_psoas(
     above = (patch.z - spine.bodies["T12"].z_mm) * np.float32(0.5)
     sdf = np.maximum(sdf, above).astype(np.float32)
     canvas.paint(patch, sdf - 1.5 * k, -95.0)
-    _paint(canvas, patch, sdf, hu(patch.z), 0.4 * fat, rng)
+    paint_muscle(canvas, patch, sdf, hu(patch.z), 0.4 * fat, rng)
     inside = sdf < 0
     canvas.labels[patch.index][inside] = ILIOPSOAS[side]
     canvas.muscle_labels[patch.index][inside] = MUSCLE_NUMBER[side, Muscle.PSOAS_MAJOR]
@@ -240,53 +237,7 @@ def _paint_quadratus(
     top = patch.z - spine.discs["T12-L1"].z_mm
     bottom = spine.discs["L4-L5"].z_mm - 8.0 * spine.scale - patch.z
     sdf = intersect(sdf, top, bottom).astype(np.float32)
-    _paint(canvas, patch, sdf, 48.0, 0.08, rng)
-
-
-def _paint(
-    canvas: Canvas,
-    patch: Patch,
-    sdf: Array,
-    hu: float | Array,
-    fat: float,
-    rng: np.random.Generator | None,
-) -> None:
-    values: float | Array = hu
-    if rng is not None:
-        inside = np.nonzero(sdf < 2.0)
-        if inside[0].size == 0:
-            return
-        box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside)
-        index = tuple(
-            slice(whole.start + part.start, whole.start + part.stop)
-            for whole, part in zip(patch.index, box, strict=True)
-        )
-        patch = Patch(
-            (index[0], index[1], index[2]),
-            patch.x[:, :, box[2]], patch.y[:, box[1], :], patch.z[box[0]],
-        )  # fmt: skip
-        sdf = sdf[box]
-        mean = np.asarray(hu[box[0]] if isinstance(hu, np.ndarray) else hu, np.float32)
-        share = np.clip((LEAN_HU - mean) / FULL_CONTRAST_HU, 0.0, 0.8)
-        spread = 3.0 + 45.0 * np.sqrt(np.clip(0.6 * share + 0.4 * fat, 0.0, 0.5))
-        streaks = _streaks(canvas, sdf.shape, rng)
-        # In each slice the streaks leave the mean of the muscle's interior as it is.
-        interior = (sdf < -2.0).astype(np.float32)
-        area = np.maximum(interior.sum(axis=(1, 2), keepdims=True), 1.0)
-        streaks -= (streaks * interior).sum(axis=(1, 2), keepdims=True) / area
-        values = mean + spread.astype(np.float32) * streaks
-    canvas.paint(patch, sdf, values)
-
-
-def _streaks(canvas: Canvas, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Return dark streaks along z with a mean of zero over any few millimetres, unit SD."""
-    grain = canvas.texture(shape, rng, 1.1, 4.0, 7.0)
-    # Septa are the zero lines of a smooth field, some of them fatty.
-    fatty = canvas.texture(shape, rng, 2.2, 9.0, 9.0)
-    dark = -np.exp(-((grain / 0.35) ** 2)) * np.clip(0.5 + fatty, 0.1, 2.0)
-    coarse = max(2.6 / canvas.pixel_mm, 1.2)
-    dark -= ndimage.gaussian_filter(dark, (0.0, coarse, coarse), truncate=3.0)
-    return (dark / max(float(dark.std()), 1e-6)).astype(np.float32)
+    paint_muscle(canvas, patch, sdf, 48.0, 0.08, rng)
 
 
 def _columns(spine: Spine, table: Mapping[str, tuple[float, ...]], z: Array) -> tuple[Array, ...]:

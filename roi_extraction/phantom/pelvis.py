@@ -11,10 +11,10 @@ from roi_extraction.phantom.spine import Spine
 from roi_extraction.phantom.vertebrae import (
     FAT_HU,
     LABELS,
-    arch,
     body_faces,
     canal_distance,
     paint_body,
+    superior_processes,
 )
 
 __all__ = ["ilium_distance", "paint_ilia", "paint_ribs", "paint_sacrum", "wing_sides"]
@@ -76,7 +76,7 @@ def paint_sacrum(
         12.0 - s + 4.0 * np.sin(s / 3.4), s - 80.0,
     )  # fmt: skip
     bone = unite(lateral, column, ring, crest.astype(np.float32)) * np.float32(k)
-    bone = np.minimum(bone, np.maximum(arch(spine, "S1", patch), -canal))
+    bone = np.minimum(bone, np.maximum(superior_processes(spine, s1, patch), -canal))
     bone = np.maximum(bone, -canal)
     if ilia:
         bone = np.maximum(bone, 2.2 * k - ilium_distance(patch, spine))
@@ -93,7 +93,7 @@ def paint_sacrum(
     for middle in (33.0, 54.0, 73.0):
         hole = ellipse(x - np.float32(17.5 - 0.05 * middle), s - middle, 5.2, 5.5) * np.float32(k)
         hole = np.maximum(hole, -(v + 0.0 * hole) - 20.0)
-        hole = np.maximum(hole, v - 30.0 * shrink)
+        hole = intersect(hole, v - 30.0 * shrink, bone - 1.0)
         canvas.paint(patch, hole.astype(np.float32), FAT_HU + 15.0)
         canvas.paint(patch, (hole + 2.6 * k).astype(np.float32), 35.0)
     paint_body(canvas, patch, s1, faces, hu, rng)

@@ -17,7 +17,7 @@ def ellipse(
     """Return the distance to a superellipse along the ray from its centre, broadcast of u and v.
 
     >>> import numpy as np
-    >>> float(ellipse(np.float32(12.0), np.float32(0.0), 10.0, 5.0))
+    >>> round(float(ellipse(np.float32(12.0), np.float32(0.0), 10.0, 5.0)), 3)
     2.0
     """
     reach = np.sqrt(u * u + v * v)

@@ -1,15 +1,12 @@
-"""Skin, fat, abdominal wall, organs, vessels, and the table under the patient."""
-
-from itertools import pairwise
+"""Skin, fat, abdominal wall, and the table under the patient."""
 
 import numpy as np
-from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
-from roi_extraction.phantom.shapes import ellipse, ellipsoid, tube
+from roi_extraction.phantom.shapes import ellipse
 from roi_extraction.phantom.spine import Spine
 
-__all__ = ["paint_organs", "paint_table", "paint_trunk", "paint_vessels", "trunk_distance"]
+__all__ = ["paint_table", "paint_trunk", "trunk_distance"]
 
 TRUNK_MM: dict[str, tuple[float, float, float]] = {
     "T10": (92.0, 164.0, 226.0),
@@ -24,6 +21,7 @@ TRUNK_MM: dict[str, tuple[float, float, float]] = {
 """The skin: distance behind the centre of the body, half-width, and depth of the trunk, mm."""
 
 SUBCUTANEOUS_HU, VISCERAL_FAT_HU, SKIN_HU, WALL_HU = -107.0, -100.0, 15.0, 50.0
+"""HU of fat below the skin, of fat around the organs, of skin and of muscle, at 120 kVp."""
 
 
 def trunk_distance(patch: Patch, spine: Spine) -> Array:
@@ -59,86 +57,6 @@ def paint_trunk(canvas: Canvas, spine: Spine) -> None:
         _paint_wall(canvas, spine, part, skin)
 
 
-def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generator) -> None:
-    """Paint liver, spleen, kidneys, colon and small bowel."""
-    k = spine.scale
-    t12, l1, l2, l4, s1 = (spine.bodies[n] for n in ("T12", "L1", "L2", "L4", "S1"))
-    _paint_solid(canvas, spine, (-78, -42, l1.z_mm / k + 38), (74, 82, 82), 57.0, rng)
-    _paint_solid(canvas, spine, (112, 8, t12.z_mm / k + 10), (26, 44, 48), 50.0, rng)
-    _paint_solid(canvas, spine, (58, -72, t12.z_mm / k + 20), (46, 34, 40), 38.0, rng)
-    _paint_solid(canvas, spine, (6, -48, l1.z_mm / k + 2), (52, 10, 13), 42.0, rng)
-    loops = [
-        (rng.uniform(-85, 85), rng.uniform(-118, -48), rng.uniform(s1.z_mm - 60, l2.z_mm) / k)
-        for _ in range(70)
-    ]
-    for x, y, z in loops:
-        radii = (rng.uniform(10, 22), rng.uniform(9, 14), rng.uniform(10, 18))
-        airy = rng.random() < 0.25
-        _paint_loop(canvas, spine, (x, y, z), radii, gas and airy)
-    for _ in range(90):
-        x, y = rng.uniform(-75, 75), rng.uniform(-95, -34)
-        z = rng.uniform(s1.z_mm - 60, l1.z_mm) / k
-        point = (x, y, z)
-        _paint_solid(canvas, spine, point, (rng.uniform(1.5, 3.0),) * 2 + (8.0,), 42.0, rng)
-    for side, base in ((-1, l2), (1, l1)):
-        _paint_kidney(canvas, spine, side, base.y_mm + 6 * k, base.z_mm + (8 if side < 0 else -18))
-    crest = l4.z_mm / k
-    right = (
-        (-102, -18, crest - 50),
-        (-112, -16, crest),
-        (-108, -30, crest + 60),
-        (-96, -66, crest + 78),
-    )
-    left = ((118, 2, l1.z_mm / k), (118, 2, crest), (112, -14, crest - 45), (70, -50, crest - 95))
-    across = (
-        (-94, -78, crest + 70),
-        (-40, -100, crest + 40),
-        (40, -100, crest + 44),
-        (100, -62, l1.z_mm / k + 10),
-    )
-    for course, radius in ((right, 25.0), (left, 17.0), (across, 21.0)):
-        _paint_colon(canvas, spine, course, radius, gas, rng)
-
-
-def paint_vessels(canvas: Canvas, spine: Spine) -> None:
-    """Paint aorta and inferior vena cava with the common iliac vessels."""
-    k = spine.scale
-    arterial, venous = [], []
-    for name in ("T10", "T11", "T12", "L1", "L2", "L3", "L4"):
-        frame = spine.bodies[name]
-        front, z = frame.point(-frame.depth_mm / 2, 0.0)
-        arterial.append((9.0 * k, front - 12.5 * k, z))
-        venous.append(
-            (-17.0 * k, front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0), z)
-        )
-    fork, l5, s1 = spine.discs["L4-L5"], spine.bodies["L5"], spine.bodies["S1"]
-    fork_front = fork.y_mm - fork.depth_mm / 2
-    venous.append((-10.0 * k, fork_front - 9.0 * k, fork.z_mm))
-    limbs = []
-    for side in (-1, 1):
-        end = (side * 44.0 * k, s1.y_mm - 48.0 * k, s1.z_mm - 20.0 * k)
-        limbs.append(
-            (
-                (arterial[-1], (side * 22.0 * k, fork_front - 14 * k, l5.z_mm + 8 * k), end),
-                6.0,
-                45.0,
-            )
-        )
-        vein = (end[0] - side * 3 * k, end[1] + 12 * k, end[2])
-        limbs.append(
-            ((venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein), 7.5, 42.0)
-        )
-    for course, radius, hu in ((arterial, 9.0, 45.0), (venous, 10.5, 42.0), *limbs):
-        for start, end in pairwise(course):
-            box = np.sort(np.array([start, end]), axis=0)
-            low, high = box[0] - radius * k - 4, box[1] + radius * k + 4
-            patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
-            if patch is None:
-                continue
-            sdf = tube(patch.x, patch.y, patch.z, (start, end), radius * k)
-            canvas.paint(patch, sdf, hu)
-
-
 def paint_table(canvas: Canvas, spine: Spine) -> None:
     """Paint a mattress and the curved shell of a table below the patient's back."""
     k = spine.scale
@@ -171,11 +89,13 @@ def _paint_wall(canvas: Canvas, spine: Spine, patch: Patch, skin: Array) -> None
     ahead = np.clip((y0 - 40.0 * k - patch.y) / (70.0 * k), 0.0, 1.0)
     outer = skin + (10.0 + 9.0 * ahead * (1 - 0.6 * side) + 8.0 * (1 - ahead) * (1 - side)) * k
     thickness = (9.0 + 10.0 * side) * k
-    # Behind, the wall thins out into the fascia of the back muscles.
-    rear = np.clip((patch.y - y0 - 8.0 * k) / (40.0 * k), 0.0, 1.0)
+    # Below the iliac crest only its part in front of the hip bone is left.
+    below = np.clip((spine.discs["L4-L5"].z_mm + 4.0 * k - patch.z) / (42.0 * k), 0.0, 1.0)
+    limit = patch.y - y0 - (46.0 - 116.0 * below) * k
+    # Behind, it thins out into the fascia of the back muscles.
+    rear = np.clip(limit / (40.0 * k) + 0.95, 0.0, 1.0)
     thickness = thickness * (1.0 - 0.75 * rear)
     outer = outer + 9.0 * k * rear**2
-    limit = patch.y - y0 - 46.0 * k
     sdf = np.maximum(np.maximum(outer, -(outer + thickness)), limit)
     depth = np.clip(-outer / thickness, 0.0, 1.0)
     planes = np.minimum(np.abs(depth - 0.36), np.abs(depth - 0.7)) * thickness
@@ -184,128 +104,5 @@ def _paint_wall(canvas: Canvas, spine: Spine, patch: Patch, skin: Array) -> None
     semilunar = np.clip(1.2 - np.abs(np.abs(patch.x) - 68.0 * k) / (2.0 * k), 0.0, 1.0) * ahead
     hu = WALL_HU - 85.0 * np.maximum(dark, 0.8 * semilunar) - 20.0 * alba
     canvas.paint(patch, sdf.astype(np.float32), hu.astype(np.float32))
-    cavity = np.maximum(outer + thickness, limit).astype(np.float32)
+    cavity = np.maximum(outer + thickness, patch.y - y0 - 46.0 * k).astype(np.float32)
     canvas.paint(patch, cavity, VISCERAL_FAT_HU)
-
-
-def _cavity(patch: Patch, spine: Spine) -> Array:
-    """Return the distance to the inside of the abdominal wall."""
-    return trunk_distance(patch, spine) + np.float32(31.0 * spine.scale)
-
-
-def _around(
-    canvas: Canvas, spine: Spine, centre: tuple[float, ...], radii: tuple[float, ...], more: float
-) -> tuple[Patch, tuple[float, ...], tuple[float, float, float]] | None:
-    k = spine.scale
-    c = tuple(value * k for value in centre)
-    r = (radii[0] * k, radii[1] * k, radii[2] * k)
-    patch = canvas.patch((
-        c[0] - r[0] - more, c[0] + r[0] + more, c[1] - r[1] - more, c[1] + r[1] + more,
-        c[2] - r[2] - more, c[2] + r[2] + more,
-    ))  # fmt: skip
-    return None if patch is None else (patch, c, r)
-
-
-def _paint_solid(
-    canvas: Canvas,
-    spine: Spine,
-    centre: tuple[float, ...],
-    radii: tuple[float, ...],
-    hu: float,
-    rng: np.random.Generator,
-) -> None:
-    found = _around(canvas, spine, centre, radii, 2.0)
-    if found is None:
-        return
-    patch, c, r = found
-    sdf = ellipsoid(patch.x - c[0], patch.y - c[1], patch.z - c[2], r)
-    if max(radii) > 20:
-        sdf = np.maximum(sdf, _cavity(patch, spine))
-        sdf = np.maximum(sdf, _spine_space(patch, spine))
-    canvas.paint(patch, sdf, hu)
-
-
-def _spine_space(patch: Patch, spine: Spine) -> Array:
-    """Return the distance to the retroperitoneal space around spine and psoas, positive in it."""
-    y = patch.y - spine.line(patch.z)
-    return -ellipse(patch.x, y - 15 * spine.scale, 52.0 * spine.scale, 46.0 * spine.scale)
-
-
-def _paint_loop(
-    canvas: Canvas,
-    spine: Spine,
-    centre: tuple[float, float, float],
-    radii: tuple[float, float, float],
-    gas: bool,
-) -> None:
-    found = _around(canvas, spine, centre, radii, 2.0)
-    if found is None:
-        return
-    patch, c, r = found
-    sdf = ellipsoid(patch.x - c[0], patch.y - c[1], patch.z - c[2], r)
-    sdf = np.maximum(sdf, _cavity(patch, spine))
-    canvas.paint(patch, sdf, 42.0)
-    canvas.paint(patch, sdf + 2.5, 22.0)
-    if gas:
-        level = patch.y - c[1] + r[1] * 0.25
-        canvas.paint(patch, np.maximum(sdf + 2.5, level).astype(np.float32), -960.0)
-
-
-def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -> None:
-    k = spine.scale
-    found = _around(canvas, spine, (side * 68.0, y / k, z / k), (46.0, 40.0, 62.0), 0.0)
-    if found is None:
-        return
-    patch, c, _ = found
-    up = patch.z - c[2]
-    u, v = side * (patch.x - c[0]) + 0.22 * up, patch.y - c[1] + 0.12 * up
-    u, v = 0.8 * u + 0.6 * v, -0.6 * u + 0.8 * v
-    space = ellipsoid(u, v, up, (38 * k, 36 * k, 64 * k))
-    space = np.maximum(space, _cavity(patch, spine) - 2.0)
-    canvas.paint(
-        patch, np.maximum(space, 1.0 - _psoas_side(patch, spine)).astype(np.float32), -103.0
-    )
-    kidney = ellipsoid(u, v, up, (29 * k, 23 * k, 54 * k))
-    canvas.paint(patch, np.maximum(kidney, _cavity(patch, spine)), 34.0)
-    sinus = ellipsoid(u + 15 * k, v + 2 * k, up, (18 * k, 9 * k, 26 * k))
-    canvas.paint(patch, sinus, -75.0)
-    canvas.paint(patch, ellipsoid(u + 12 * k, v + 2 * k, up, (9 * k, 4.5 * k, 15 * k)), 12.0)
-
-
-def _psoas_side(patch: Patch, spine: Spine) -> Array:
-    y = patch.y - spine.line(patch.z)
-    return ellipse(patch.x, y, 30.0 * spine.scale, 30.0 * spine.scale)
-
-
-def _paint_colon(
-    canvas: Canvas,
-    spine: Spine,
-    course: tuple[tuple[float, float, float], ...],
-    radius: float,
-    gas: bool,
-    rng: np.random.Generator,
-) -> None:
-    k = spine.scale
-    points = np.array(course) * k
-    low, high = points.min(axis=0) - radius * k - 4, points.max(axis=0) + radius * k + 4
-    patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
-    if patch is None:
-        return
-    sdf = tube(patch.x, patch.y, patch.z, points.tolist(), radius * k)
-    # Haustra narrow it every 35 mm.
-    phase = (patch.z + 0.7 * patch.x) / (35.0 * k)
-    sdf = sdf + np.float32(4.0 * k) * np.cos(2 * np.pi * phase) ** 4
-    sdf = np.maximum(sdf, _cavity(patch, spine) - 2.0 * k).astype(np.float32)
-    canvas.paint(patch, sdf, 45.0)
-    grain = rng.standard_normal(sdf.shape, dtype=np.float32)
-    fine = 2.5 / canvas.pixel_mm
-    grain = ndimage.gaussian_filter(grain, (2.5 / canvas.step_mm, fine, fine), truncate=2.5)
-    grain /= max(float(grain.std()), 1e-6)
-    stool = 25.0 + 25.0 * grain
-    if gas:
-        stool = np.where(grain > 0.9, -350.0, stool)
-    canvas.paint(patch, sdf + 2.5 * k, stool.astype(np.float32))
-    if gas:
-        axis = np.interp(patch.z, *np.sort(points[:, ::-1], axis=0)[:, :2].T)
-        level = patch.y - axis + radius * k * 0.35
-        canvas.paint(patch, np.maximum(sdf + 2.5 * k, level).astype(np.float32), -970.0)

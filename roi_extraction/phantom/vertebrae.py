@@ -9,8 +9,8 @@ from roi_extraction.phantom.shapes import capsule, ellipse, intersect
 from roi_extraction.phantom.spine import Frame, Spine
 
 __all__ = [
-    "CANAL_BEHIND_MM", "LABELS", "arch", "body_faces", "canal_distance", "paint_body",
-    "paint_canal", "paint_disc", "paint_vertebra",
+    "CANAL_BEHIND_MM", "LABELS", "body_faces", "canal_distance", "paint_body",
+    "paint_canal", "paint_disc", "paint_vertebra", "superior_processes",
 ]  # fmt: skip
 
 LABELS: dict[str, int] = {
@@ -36,6 +36,7 @@ ENDPLATE_DIP_MM = 1.6
 DISC_HU = 82.0
 FAT_HU = -95.0
 SAC_HU = 24.0
+"""HU of disc, of fat between bones, and of the thecal sac with its roots."""
 
 ARCH_MM: dict[str, tuple[float, float, float, float, float]] = {
     "T10": (9.5, 3.4, 22.0, 3.4, 34.0),
@@ -180,11 +181,11 @@ def paint_vertebra(
     faces = body_faces(frame, patch)
     canal = canal_distance(patch, spine)
     faces = BodyFaces(np.maximum(faces.side, 0.6 - canal), faces.ends)
-    rear = np.maximum(arch(spine, name, patch), -canal)
+    rear = np.maximum(_arch(spine, name, patch), -canal)
     names = list(spine.bodies)
     below = spine.bodies[names[names.index(name) - 1]] if name in names[1:] else None
     if below is not None:
-        rear = np.maximum(rear, 1.3 - _superior_processes(spine, below, patch))
+        rear = np.maximum(rear, 1.3 - superior_processes(spine, below, patch))
     paint_body(canvas, patch, frame, faces, hu, rng)
     outside = np.maximum(rear, -(faces.body + 2.0))
     cortex, marrow = _arch_hu(hu)
@@ -217,7 +218,7 @@ def paint_body(
     canvas.body_labels[patch.index][faces.body < 0] = 1
 
 
-def arch(spine: Spine, name: str, patch: Patch) -> Array:
+def _arch(spine: Spine, name: str, patch: Patch) -> Array:
     """Return the distance to a vertebra's arch with all its processes."""
     frame = spine.bodies[name]
     k = spine.bone_scale
@@ -259,7 +260,7 @@ def arch(spine: Spine, name: str, patch: Patch) -> Array:
             (reach, back + (11.0 if name != "L5" else 13.0) * k, 0.2 * h),
             thickness, (1.0, 1.0, 1.7),
         ),
-        _superior_processes(spine, frame, patch),
+        superior_processes(spine, frame, patch),
     ]  # fmt: skip
     sdf = parts[0]
     for part in parts[1:]:
@@ -267,7 +268,8 @@ def arch(spine: Spine, name: str, patch: Patch) -> Array:
     return sdf
 
 
-def _superior_processes(spine: Spine, frame: Frame, patch: Patch) -> Array:
+def superior_processes(spine: Spine, frame: Frame, patch: Patch) -> Array:
+    """Return the distance to both superior articular processes of a vertebra."""
     k = spine.bone_scale
     pillar = k * (ARCH_MM[frame.name][0] + 4.0)
     a, b, c = frame.local(patch)
