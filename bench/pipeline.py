@@ -1,0 +1,77 @@
+"""Seconds per stage of the pipeline and peak memory, on phantoms and, if present, the real CT.
+
+Run as ``python -m bench.pipeline``; timings are noisy, compare within one run.
+"""
+
+import os
+import resource
+import tempfile
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+from dicom_node.analysis import analyse
+from dicom_node.assessment_pool import load_models
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.settings import Acquisition
+from roi_extraction import BuiltinSegmenter
+from roi_extraction.phantom import PhantomParameters, make_phantom
+
+
+def measure(name: str, folder: Path) -> None:
+    """Assess one series in a fresh process and print a row of the table."""
+    load_models(None)
+    base_mb = _peak_mb()
+    started = time.perf_counter()
+    stager, network = load_models(None)
+    outcome = analyse(
+        sorted(folder.iterdir()), folder.parent / "out", Acquisition(), stager, network,
+        lambda _volume: BuiltinSegmenter(),
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    stages = " ".join(f"{k} {v:.2f}" for k, v in outcome.timings_s.items())
+    state = outcome.stage or outcome.code or "abstained"
+    print(
+        f"{name:32} total {seconds:6.2f} s  {stages}  peak {_peak_mb():.0f} MB "
+        f"(models alone {base_mb:.0f} MB)  {state}"
+    )
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _run(name: str, folder: Path) -> None:
+    process = get_context("spawn").Process(target=measure, args=(name, folder))
+    process.start()
+    process.join()
+
+
+def main() -> None:
+    """Time a small and a large phantom and the real scan."""
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        for name, changes in {
+            "phantom 256 x 256, 3 mm": {},
+            "phantom 512 x 512, 1 mm": {
+                "rows": 512, "columns": 512, "slice_thickness_mm": 1.0, "slice_step_mm": 1.0,
+            },
+        }.items():  # fmt: skip
+            parameters = PhantomParameters.random(7, **changes)
+            phantom = make_phantom(parameters, 7)
+            folder = root / name.replace(" ", "_") / "in"
+            write_ct_series(phantom.volume, folder, InventedHeader(seed=name))
+            del phantom
+            _run(name, folder)
+        shared = Path(os.environ.get("OSTEONODE_SHARED", "../shared")) / "data/ct"
+        scan = shared / "totalseg_example_ct" / "ct.nii.gz"
+        if scan.is_file():
+            from tests.ct_builders import load_nifti_volume
+
+            folder = root / "real" / "in"
+            write_ct_series(load_nifti_volume(scan), folder, InventedHeader(seed="real"))
+            _run("real CT 122 x 101, 3 mm", folder)
+
+
+if __name__ == "__main__":
+    main()
