@@ -295,6 +295,23 @@ def test_true_hu_must_name_all_36_sites() -> None:
         PhantomParameters({**complete, "L1": float("nan")})
 
 
+def test_field_can_lie_off_the_patient() -> None:
+    fields = {"rows": 128, "columns": 128, "texture": False, "table": False}
+    shifted = phantom(**fields, field_offset_mm=(4 * 400 / 128, -2 * 400 / 128))
+    np.testing.assert_array_equal(
+        phantom(**fields).labels[:, :-8, 8:], shifted.labels[:, 2:-6, 4:-4]
+    )
+
+
+@pytest.mark.parametrize("seed", [4, 9])
+def test_random_patients_keep_the_truth_in_their_larger_sites(seed: int) -> None:
+    made = make_phantom(PhantomParameters.random(seed, noise_sd_hu=0.0), seed)
+    for site in SITES:
+        if made.truth.area_mm2[site.name] > 400.0:
+            mean = interior_mean(made, site, 5.0 if site.is_vertebra else 3.0)
+            assert mean == pytest.approx(made.truth.hu[site.name], abs=3.0), site.name
+
+
 def test_sides_can_differ() -> None:
     hu = PhantomParameters.typical().hu_by_site
     for site in SITES:

@@ -15,13 +15,16 @@ from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
 from roi_extraction.phantom.trunk import paint_table, paint_trunk
 from roi_extraction.phantom.vertebrae import LABELS, paint_canal, paint_disc, paint_vertebra
-from roi_extraction.sites import SITES, Site
+from roi_extraction.sites import SITES, Side, Site
 from roi_extraction.volume import CtVolume
 
 __all__ = ["Phantom", "PhantomTruth", "make_phantom"]
 
 NOISE_GRAIN_MM = 0.65
 """Gaussian sigma of the noise's correlation in plane, mm: a soft-tissue kernel."""
+
+ASYMMETRY = 0.05
+"""How much a side's muscles may be narrower or wider than usual, as a share."""
 
 CENTRE_Y_MM = -18.0
 """Where the middle of the field lies, behind the centre of L3, mm."""
@@ -117,7 +120,9 @@ def make_phantom(parameters: PhantomParameters, seed: int = 0) -> Phantom:
         paint_pelvic_muscles(canvas, spine, grain(2))
         paint_ilia(canvas, spine, hu["S1"], grain(3))
     muscles = {site: hu[site.name] for site in SITES if not site.is_vertebra}
-    paint_muscles(canvas, spine, muscles, parameters.fat_infiltration, grain(4))
+    sides = np.random.default_rng([seed, 6]).uniform(-ASYMMETRY, ASYMMETRY, 2)
+    girth = {Side.RIGHT: 1.0 + float(sides[0]), Side.LEFT: 1.0 + float(sides[1])}
+    paint_muscles(canvas, spine, muscles, parameters.fat_infiltration, girth, grain(4))
     if parameters.ribs:
         paint_ribs(canvas, spine)
     paint_canal(canvas, spine)
@@ -156,8 +161,9 @@ def _canvas(parameters: PhantomParameters, spine: Spine) -> Canvas:
     if slices < 1:
         raise ValueError("above_l1_mm and below_s1_mm leave no slice")
     pixel = parameters.pixel_mm
-    x0 = -pixel * (parameters.columns - 1) / 2
-    y0 = CENTRE_Y_MM * spine.scale - pixel * (parameters.rows - 1) / 2
+    left, back = parameters.field_offset_mm
+    x0 = left - pixel * (parameters.columns - 1) / 2
+    y0 = back + CENTRE_Y_MM * spine.scale - pixel * (parameters.rows - 1) / 2
     return Canvas(
         (x0, y0, bottom), (slices, parameters.rows, parameters.columns),
         parameters.slice_step_mm, pixel, parameters.slice_thickness_mm,

@@ -81,6 +81,7 @@ def paint_muscles(
     spine: Spine,
     hu: Mapping[Site, float],
     fat: float,
+    girth: Mapping[Side, float],
     rng: np.random.Generator | None,
 ) -> None:
     """Paint the posterior compartment, psoas and quadratus lumborum of both sides.
@@ -93,6 +94,8 @@ def paint_muscles(
         True HU of the muscle sites.
     fat
         Fat infiltration, 0 to 0.5.
+    girth
+        Width of each side's muscles relative to the usual.
     rng
         Source of the streaks; None for homogeneous muscles.
     """
@@ -108,8 +111,8 @@ def paint_muscles(
             continue
         _paint_quadratus(canvas, spine, patch, rng)
         values = {muscle: _profile(spine, hu, muscle, side) for muscle in Muscle}
-        _paint_psoas(canvas, spine, patch, side, values[Muscle.PSOAS_MAJOR], fat, rng)
-        _paint_erector(canvas, spine, patch, side, values, fat, rng)
+        _paint_psoas(canvas, spine, patch, side, values[Muscle.PSOAS_MAJOR], fat, girth[side], rng)
+        _paint_erector(canvas, spine, patch, side, values, fat, girth[side], rng)
 
 
 def paint_pelvic_muscles(canvas: Canvas, spine: Spine, rng: np.random.Generator | None) -> None:
@@ -153,12 +156,14 @@ def _paint_erector(
     side: Side,
     hu: Mapping[Muscle, Callable[[Array], Array]],
     fat: float,
+    girth: float,
     rng: np.random.Generator | None,
 ) -> None:
     k = spine.scale
     x = np.abs(patch.x)
     y = patch.y - spine.line(patch.z)
     lateral, behind, half_width, half_depth = _columns(spine, ERECTOR_MM, patch.z)
+    lateral, half_width = lateral * girth, half_width * girth
     vanish = np.clip((patch.z - spine.bodies["S1"].z_mm) / (70.0 * k) + 1.0, 0.2, 1.0)
     half_width, half_depth = half_width * vanish, half_depth * vanish
     lateral, behind = lateral * vanish, behind * (0.7 + 0.3 * vanish)
@@ -209,10 +214,12 @@ def _paint_psoas(
     side: Side,
     hu: Callable[[Array], Array],
     fat: float,
+    girth: float,
     rng: np.random.Generator | None,
 ) -> None:
     k = spine.scale
     lateral, behind, half_width, half_depth = _columns(spine, PSOAS_MM, patch.z)
+    lateral, half_width = lateral + (girth - 1.0) * half_width, half_width * girth
     below = np.clip((spine.bodies["S1"].z_mm - patch.z) / (60.0 * k), 0.0, 1.6)
     lateral, behind = lateral + 14.0 * k * below, behind - 55.0 * k * below
     lateral = lateral - 24.0 * (spine.scale - spine.bone_scale) - 1.5 * k

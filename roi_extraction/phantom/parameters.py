@@ -89,6 +89,8 @@ class PhantomParameters:
         Nominal thickness of a slice and distance between slices.
     rows, columns, field_of_view_mm
         The matrix; the field is ``field_of_view_mm`` wide and pixels are square.
+    field_offset_mm
+        How far the middle of the field lies to the patient's left of, and behind, its usual place.
     above_l1_mm, below_s1_mm
         How far the scan reaches above the centre of L1 and below the centre of S1, along z;
         negative values crop it.
@@ -109,6 +111,7 @@ class PhantomParameters:
     rows: int = 256
     columns: int = 256
     field_of_view_mm: float = 400.0
+    field_offset_mm: tuple[float, float] = (0.0, 0.0)
     above_l1_mm: float = 62.0
     below_s1_mm: float = 52.0
     ribs: bool = True
