@@ -26,7 +26,8 @@ BODY_MM: dict[str, tuple[float, float, float]] = {
     "L5": (52.5, 36.5, 26.5),
     "S1": (52.0, 34.0, 28.0),
 }
-"""Width, depth and height of the bodies of a man, mm (Panjabi 1992, Spine 17(3):299-306)."""
+"""Width, depth and height of the bodies of a man, mm: round numbers of the order that is found in
+adults (Panjabi 1992, Spine 17(3):299-306), not a copy of that table."""
 
 DISC_MM: dict[str, float] = {
     "T10": 4.5, "T11": 5.5, "T12": 7.0, "L1": 8.5, "L2": 9.5, "L3": 10.5, "L4": 11.5, "L5": 11.0,
@@ -38,7 +39,8 @@ LORDOSIS_SHARE: dict[str, tuple[float, float]] = {
     "L1": (0.04, 0.0), "T12": (-0.02, -0.05), "T11": (-0.03, -0.06), "T10": (-0.03, -0.06),
 }  # fmt: skip
 """Share of the lordosis in the disc below each vertebra and in its body: most of it lies at the
-bottom (Vialle 2005, J Bone Joint Surg Am 87(2):260-267); above L1 the spine bends the other way."""
+bottom (as Vialle 2005 found, J Bone Joint Surg Am 87(2):260-267; the shares are chosen); above L1
+the spine bends the other way."""
 
 SACRAL_SEGMENTS: tuple[tuple[float, float], ...] = (
     (28.0, 3.0), (23.0, -4.0), (20.0, -18.0), (17.0, -34.0), (15.0, -50.0),

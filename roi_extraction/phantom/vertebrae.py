@@ -50,7 +50,7 @@ ARCH_MM: dict[str, tuple[float, float, float, float, float]] = {
     "S1": (15.0, 8.0, 30.0, 4.0, 10.0),
 }
 """Half-width of the canal, half-width of a pedicle, reach of a transverse process from the
-mid-line, its radius, and length of the spinous process, of a man, mm (Panjabi 1992)."""
+mid-line, its radius, and length of the spinous process, of a man, mm: round numbers, chosen."""
 
 
 @dataclass(frozen=True, eq=False)
