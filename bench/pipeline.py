@@ -14,7 +14,7 @@ from dicom_node.analysis import analyse
 from dicom_node.assessment_pool import load_models
 from dicom_node.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings import Acquisition
-from roi_extraction import BuiltinSegmenter
+from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 

@@ -17,7 +17,7 @@ from dicom_node.errors import AssessmentFailed
 from dicom_node.settings import Acquisition, NodeSettings
 from modeling import Stager, load_bundle
 from network import InteractionNetwork
-from roi_extraction import BuiltinSegmenter
+from roi_extraction.builtin import BuiltinSegmenter
 
 __all__ = ["AssessmentPool", "load_models"]
 

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from roi_extraction import BuiltinSegmenter, CtVolume, LabelMapSegmenter, Segmenter, load_label_map
+from roi_extraction import CtVolume, LabelMapSegmenter, Segmenter, load_label_map
+from roi_extraction.builtin import BuiltinSegmenter
 
 __all__ = ["segmentation_variant", "segmenter_factory"]
 
