@@ -128,7 +128,8 @@ def _refuse(
     findings: Sequence[Finding],
 ) -> Outcome:
     if not instances:
-        found = f"{len(unreadable)} files, none of them DICOM" if unreadable else "no files"
+        reasons = ", ".join(sorted({item.reason for item in unreadable}))
+        found = f"{len(unreadable)} files, none usable ({reasons})" if unreadable else "no files"
         return _write_refusal(
             out, "", "", "input.no_dicom",
             f"found {found}; give a folder with the slices of a CT series", findings, selection,

@@ -121,11 +121,16 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
         if path.name.upper() == "DICOMDIR":
             continue
         try:
-            instances.append(read_instance(path))
+            instance = read_instance(path)
         except InvalidDicomError:
             unreadable.append(UnreadableFile(path, "not a DICOM file"))
         except Exception as error:  # the parsers' ways to fail on hostile input are open-ended
             unreadable.append(UnreadableFile(path, f"damaged header ({type(error).__name__})"))
+        else:
+            if instance.sop_instance_uid:
+                instances.append(instance)
+            else:
+                unreadable.append(UnreadableFile(path, "no SOP Instance UID, truncated or damaged"))
     return instances, unreadable
 
 
