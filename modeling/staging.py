@@ -1,6 +1,5 @@
 """A patient's stage and what it rests on, by a trained bundle; nothing is fitted here."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from modeling.calibration import pair_scores, prediction_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.design import DESIGN, design_matrix
 from modeling.errors import InvalidFeatures
+from modeling.explainers import tree_explainer
 from modeling.recipe import impute
 from roi_extraction.anatomy import Finding
 
@@ -181,12 +181,7 @@ class Stager:
 
     @cached_property
     def _explainer(self) -> Any:
-        with warnings.catch_warnings():
-            # Importing shap draws on parts of matplotlib that are about to be deprecated.
-            warnings.simplefilter("ignore")
-            import shap
-
-        return shap.TreeExplainer(self.bundle.forest)
+        return tree_explainer(self.bundle.forest)
 
 
 def stage(

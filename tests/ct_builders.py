@@ -106,6 +106,8 @@ def lowered_bone(volume: CtVolume, bone: npt.NDArray[np.bool_], by_hu: float) ->
     """The volume with the inside of the labelled bone (its shell kept) made darker."""
     depth = ndimage.distance_transform_edt(bone, sampling=volume.spacing_mm)
     weight = np.clip((depth - 3.0) / 2.0, 0.0, 1.0)
+    # labels of the sacrum hold its canal: what is not bone stays
+    weight *= np.clip(volume.hu / 60.0, 0.0, 1.0)
     hu = np.round(volume.hu - by_hu * weight).astype(np.int16)
     return CtVolume(hu, volume.affine, volume.slice_thickness_mm)
 

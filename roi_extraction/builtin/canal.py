@@ -20,6 +20,10 @@ BONE_HU = (100.0, 150.0)
 RAYS = 24
 """In-plane directions in which the wall is looked for."""
 
+PLANE_PITCH_DEG = (0.0, 35.0)
+"""Planes of the rays, degrees that the back is higher than the front: the second is across the
+sacral canal."""
+
 RAY_MM = (4.0, 18.0)
 """Nearest and farthest distance of the wall from the canal's centre, mm."""
 
@@ -30,8 +34,20 @@ the part within which no penalty is due."""
 FREE_MIDLINE_MM = 20.0
 """Distance from the body's mid-line without penalty, mm."""
 
-STEP_COST = 0.12
+BODY_BOX_MM = (18.0, 16.0, 20.0)
+"""Box in the body in front of the canal whose share of bone counts: (z, y, x), mm."""
+
+STEP_COST = 0.08
 """Price of each slice, in units of squared score: the path ends where the score is below it."""
+
+GAP_SCORE = 0.15
+"""Scores below this are no canal at all: such slices end the path unless they are few."""
+
+GAP_COST = 3.0
+"""Additional price of such a slice."""
+
+MOVE_COST = (0.004, 0.03)
+"""Price of a squared grid step backwards or forwards, and sideways, from slice to slice."""
 
 MIN_LENGTH_MM = 60.0
 """Shortest canal that is believed, mm: two lumbar segments."""
@@ -98,9 +114,7 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     enclosure[~soft] = 0
     pooled = ndimage.uniform_filter1d(enclosure, round(26 / GRID_MM), axis=0)
     ramp = np.clip((hu - 20.0) / 100.0, 0, 1)
-    box = ndimage.uniform_filter(
-        ramp, (round(18 / GRID_MM), round(16 / GRID_MM), round(20 / GRID_MM))
-    )
+    box = ndimage.uniform_filter(ramp, tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM))
     ahead = np.zeros_like(box)
     shift = round(24 / GRID_MM)
     ahead[:, shift:] = box[:, :-shift]
@@ -108,23 +122,27 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score[~soft] *= 0.5
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
     centred = ndimage.uniform_filter(score, (1, 5, 5))
-    return (0.7 * score + 0.3 * centred).astype(np.float32)
+    return np.asarray(0.7 * score + 0.3 * centred, dtype=np.float32)
 
 
 def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """The share of in-plane rays from each voxel that meet bone at `RAY_MM`."""
+    """The share of rays from each voxel that meet bone at `RAY_MM`, in the better plane."""
     distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
     reach = int(np.ceil(distances[-1]))
-    padded = np.pad(bone, ((0, 0), (reach, reach), (reach, reach)))
-    _, rows, columns = bone.shape
-    count = np.zeros(bone.shape, np.uint8)
-    for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
-        hit = np.zeros(bone.shape, bool)
-        steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
-        for dy, dx in sorted(steps):
-            hit |= padded[:, reach + dy : reach + dy + rows, reach + dx : reach + dx + columns]
-        count += hit
-    return count.astype(np.float32) / RAYS
+    padded = np.pad(bone, reach)
+    slices, rows, columns = bone.shape
+    best = np.zeros(bone.shape, np.uint8)
+    for pitch in np.tan(np.deg2rad(PLANE_PITCH_DEG)):
+        count = np.zeros(bone.shape, np.uint8)
+        for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
+            hit = np.zeros(bone.shape, bool)
+            steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
+            for dy, dx in sorted(steps):
+                z, y, x = reach + round(dy * pitch), reach + dy, reach + dx
+                hit |= padded[z : z + slices, y : y + rows, x : x + columns]
+            count += hit
+        np.maximum(best, count, out=best)
+    return best.astype(np.float32) / RAYS
 
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -147,8 +165,9 @@ def _best_path(
     """The connected path of highest summed gain; it starts and ends where the score dies."""
     slices, rows, columns = score.shape
     gain = np.clip(score, 0, None) ** 2 - STEP_COST
+    gain[score < GAP_SCORE] -= GAP_COST
     moves = [(dy, dx) for dy in range(-3, 4) for dx in range(-1, 2)]
-    price = {(dy, dx): 0.01 * dy * dy + 0.03 * dx * dx for dy, dx in moves}
+    price = {(dy, dx): MOVE_COST[0] * dy * dy + MOVE_COST[1] * dx * dx for dy, dx in moves}
     moves.sort(key=lambda m: price[m])
     total = gain[0].copy()
     came = np.full(score.shape, -1, np.int8)

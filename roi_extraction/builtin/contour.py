@@ -26,7 +26,7 @@ MAX_BEND = 4
 
 
 def closed_contour(
-    image: npt.NDArray[np.floating],
+    image: npt.NDArray[np.float32],
     centre: tuple[float, float],
     pixel_mm: tuple[float, float],
     farthest_mm: npt.NDArray[np.float64],
@@ -72,25 +72,24 @@ def closed_contour(
     if usual_mm is not None:
         gain -= usual_price_hu * np.abs(RADIUS_MM[None] - usual_mm[:, None])
     gain[RADIUS_MM[None] > np.maximum(farthest_mm, RADIUS_MM[0])[:, None]] = -1e6
-    path = _around(np.concatenate([gain, gain, gain]))[len(gain) : 2 * len(gain)]
+    half = len(gain) // 2
+    path = np.roll(_around(np.concatenate([gain, gain]))[half : half + len(gain)], half)
     return RADIUS_MM[path], step[np.arange(len(step)), path]
 
 
 def _around(gain: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """The best path through the rows of ``gain`` with little change of column."""
-    count = gain.shape[1]
-    came = np.zeros(gain.shape, np.int8)
-    total = gain[0].copy()
+    came = np.zeros(gain.shape, np.intp)
+    bends = np.arange(-MAX_BEND, MAX_BEND + 1)
+    price = BEND_PRICE_HU * bends**2
+    columns = np.arange(gain.shape[1])
+    total = gain[0]
     for ray in range(1, len(gain)):
-        best = np.full(count, -np.inf)
-        for bend in range(-MAX_BEND, MAX_BEND + 1):
-            moved = np.full(count, -np.inf)
-            low, high = max(0, -bend), count - max(0, bend)
-            moved[low:high] = total[low + bend : high + bend] - BEND_PRICE_HU * bend * bend
-            better = moved > best
-            best[better] = moved[better]
-            came[ray][better] = bend
-        total = best + gain[ray]
+        padded = np.pad(total, MAX_BEND, constant_values=-np.inf)
+        moved = np.lib.stride_tricks.sliding_window_view(padded, len(bends)) - price
+        best = moved.argmax(axis=1)
+        came[ray] = bends[best]
+        total = moved[columns, best] + gain[ray]
     path = np.zeros(len(gain), np.intp)
     path[-1] = int(total.argmax())
     for ray in range(len(gain) - 1, 0, -1):

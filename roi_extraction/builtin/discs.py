@@ -28,6 +28,12 @@ TILT_PRICE_HU = 0.4
 ENDPLATE_MM = (2.0, 9.0)
 """Distance of the endplates from the disc's mid-plane, mm."""
 
+BEYOND_MM = 14.0
+"""Up to this distance HU must not rise above the endplate's, mm."""
+
+FLANK_PRICE = 2.0
+"""Price of each HU by which they do."""
+
 HU_RANGE = (-50.0, 450.0)
 """HU are clipped to this before averaging: gas in a disc and sclerosis must not dominate."""
 
@@ -98,12 +104,18 @@ def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np
 
 def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The lower of the two endplates beside each plane, minus the plane itself."""
-    near, far = (round(d / STEP_MM) for d in ENDPLATE_MM)
-    size = far - near + 1
-    peak = ndimage.maximum_filter1d(profile, size, mode="nearest")
-    reach = near + size // 2
-    above = peak[np.minimum(np.arange(len(peak)) + reach, len(peak) - 1)]
-    below = peak[np.maximum(np.arange(len(peak)) - reach + (size % 2 == 0), 0)]
+    near, far, beyond = (round(d / STEP_MM) for d in (*ENDPLATE_MM, BEYOND_MM))
     centre = ndimage.uniform_filter1d(profile, 3, mode="nearest")
-    contrast: npt.NDArray[np.float64] = np.minimum(above, below) - centre
+    count = len(profile)
+    sides = []
+    for direction in (-1, 1):
+        endplate = np.full(count, -np.inf)
+        flank = np.full(count, -np.inf)
+        for distance in range(near, beyond + 1):
+            there = profile[np.clip(np.arange(count) + direction * distance, 0, count - 1)]
+            target = endplate if distance <= far else flank
+            np.maximum(target, there, out=target)
+        # in the dark middle of a body HU still rise where an endplate should have been passed
+        sides.append(endplate - FLANK_PRICE * np.maximum(flank - endplate, 0.0))
+    contrast: npt.NDArray[np.float64] = np.minimum(*sides) - centre
     return contrast

@@ -1,6 +1,7 @@
 """Discs named together, from the sacrum upwards."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -98,10 +99,9 @@ def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
         if best is None:
             continue
         score, members = best
-        signs = sacral_signs(
-            spine, profile, found[start].s, [found[m].s for m in members], strength
-        )
-        chains.append(Chain(tuple(found[m].s for m in members), score + signs.total, score, signs))
+        discs = tuple(found[m].s for m in members)
+        signs = sacral_signs(spine, profile, discs, strength)
+        chains.append(Chain(discs, score + signs.total, score, signs))
     return sorted(chains, key=lambda chain: -chain.score)
 
 
@@ -158,12 +158,15 @@ def _score(
     uneven = (((gaps / usual / scale) - 1) / SPACING_SD) ** 2
     off_size = ((scale - 1) / 0.15) ** 2
     score = sum(signal) - 0.08 * float(uneven.sum()) - 0.2 * off_size
-    for below, above in zip(chain[:-1], chain[1:], strict=True):
+    for below, above in pairwise(chain):
         skipped = [c.signal_hu for c in found if below.s + 8 < c.s < above.s - 8]
         weaker = min(below.signal_hu, above.signal_hu)
         score -= max(0.0, max(skipped, default=0.0) - weaker) / strength
-        # the foramen opens a little above its disc; not asked of L5-S1, where the ala is near
-        opening = pedicle[above.s : above.s + 12].min(initial=1.0)
-        between = pedicle[below.s + 8 : above.s - 2].max(initial=0.0)
-        score += 0.6 * float(np.clip(between - opening, -0.5, 0.7))
+    # pedicles rise from the upper half of a body, foramina open just above a disc: this tells
+    # discs from the dark middles of bodies; not asked of L5-S1, where the ala is near
+    for disc in chain[1:]:
+        opening = pedicle[disc.s + 1 : disc.s + 10]
+        root = pedicle[disc.s + 11 : disc.s + 27]
+        if len(opening) and len(root) > 8:
+            score += 1.2 * float(np.clip(root.max() - opening.mean(), -0.6, 0.6))
     return score

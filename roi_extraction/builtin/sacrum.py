@@ -73,9 +73,10 @@ def lateral_bone(spine: StraightSpine) -> tuple[npt.NDArray[np.float64], npt.NDA
 
 
 def sacral_signs(
-    spine: StraightSpine, profile: DiscProfile, s: int, chain: list[int], strength: float
+    spine: StraightSpine, profile: DiscProfile, chain: tuple[int, ...], strength: float
 ) -> SacralSigns:
-    """Gather the signs for the disc at ``s``, the lowest of ``chain``."""
+    """Gather the signs for the lowest disc of a chain of places along the line."""
+    s = chain[0]
     ala, ilium = lateral_bone(spine)
     lateral = np.fmax(ala, ilium)
     below = lateral[max(0, s - BELOW_MM[1]) : max(0, s - BELOW_MM[0])]

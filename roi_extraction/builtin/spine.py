@@ -33,7 +33,7 @@ MAX_SLICE_STEP_MM = 5.0
 MIN_CANAL_SCORE = 0.55
 """Lowest mean canal score over the lumbar discs."""
 
-MIN_STEP = 0.12
+MIN_STEP = 0.2
 """Smallest step of lateral bone across L5-S1."""
 
 MIN_BELOW = 0.25

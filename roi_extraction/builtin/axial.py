@@ -1,0 +1,129 @@
+"""An axial slice seen from the spine: millimetres behind the canal and lateral of the mid-line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.sites import Side
+from roi_extraction.volume import CtVolume
+
+__all__ = ["AxialFrame", "axial_frame", "spine_line_mm"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+ROLL_REACH_MM = 45.0
+"""Along z, how much of the spine tells the mid-line's direction at a level, mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class AxialFrame:
+    """The spine's own directions in one axial slice.
+
+    Parameters
+    ----------
+    index
+        The slice's index in the volume.
+    canal_xy_mm, body_xy_mm
+        float64, shape (2,): the canal's centre and the line of bodies and discs, LPS x and y.
+    posterior, left
+        float64, shape (2,): unit vectors in LPS x and y, mirrored about the mid-line plane.
+    """
+
+    index: int
+    canal_xy_mm: FloatArray
+    body_xy_mm: FloatArray
+    posterior: FloatArray
+    left: FloatArray
+
+    def lateral(self, side: Side) -> FloatArray:
+        """Unit vector away from the mid-line on one side, shape (2,)."""
+        return self.left if side is Side.LEFT else -self.left
+
+    def pixels(
+        self, volume: CtVolume, behind_mm: FloatArray, lateral_mm: FloatArray, side: Side
+    ) -> tuple[FloatArray, FloatArray]:
+        """Fractional (row, column) of points given from the canal's centre."""
+        xy = (
+            self.canal_xy_mm
+            + behind_mm[..., None] * self.posterior
+            + lateral_mm[..., None] * self.lateral(side)
+        )
+        origin = volume.affine[:2, 3] + volume.affine[:2, 0] * self.index
+        index = (xy - origin) @ np.linalg.inv(volume.affine[:2, 1:3]).T
+        return index[..., 0], index[..., 1]
+
+    def sample(
+        self,
+        volume: CtVolume,
+        image: npt.NDArray[Any],
+        behind_mm: FloatArray,
+        lateral_mm: FloatArray,
+        side: Side,
+        outside: float = -1024.0,
+    ) -> npt.NDArray[np.float32]:
+        """A slice's image on a (behind, lateral) grid of 1-D axes, float32."""
+        grid = np.meshgrid(behind_mm, lateral_mm, indexing="ij")
+        rows, columns = self.pixels(volume, grid[0], grid[1], side)
+        return ndimage.map_coordinates(
+            image.astype(np.float32), [rows, columns], order=1, cval=outside
+        )
+
+    def place_of_pixels(self, volume: CtVolume, side: Side) -> tuple[FloatArray, FloatArray]:
+        """(behind, lateral) mm of every pixel of the slice, each of shape (rows, columns)."""
+        rows, columns = np.indices(volume.shape[1:])
+        origin = volume.affine[:2, 3] + volume.affine[:2, 0] * self.index - self.canal_xy_mm
+        xy = np.stack([rows, columns], axis=-1) @ volume.affine[:2, 1:3].T + origin
+        return xy @ self.posterior, xy @ self.lateral(side)
+
+    def to_pixel_mask(
+        self,
+        volume: CtVolume,
+        mask: npt.NDArray[np.bool_],
+        behind_mm: FloatArray,
+        lateral_mm: FloatArray,
+        side: Side,
+    ) -> npt.NDArray[np.bool_]:
+        """A mask on an even (behind, lateral) grid brought to the slice's own pixels."""
+        behind, lateral = self.place_of_pixels(volume, side)
+        i = (behind - behind_mm[0]) / (behind_mm[1] - behind_mm[0])
+        j = (lateral - lateral_mm[0]) / (lateral_mm[1] - lateral_mm[0])
+        share = ndimage.map_coordinates(mask.astype(np.float32), [i, j], order=1, cval=0.0)
+        return np.asarray(share >= 0.5)
+
+
+def spine_line_mm(spine: SpineLandmarks) -> FloatArray:
+    """Centres of all bodies and discs from feet to head, float64, shape (n, 3), LPS mm."""
+    centres = [m.centre_lps_mm for m in (*spine.bodies.values(), *spine.discs.values())]
+    line = np.array(centres, dtype=np.float64).reshape(-1, 3)
+    return line[np.argsort(line[:, 2])]
+
+
+def axial_frame(volume: CtVolume, spine: SpineLandmarks, index: int) -> AxialFrame:
+    """The spine's directions in the slice ``index``.
+
+    The mid-line runs from the line of bodies and discs to the canal, averaged over neighbouring
+    levels, because one level's own centres are a few millimetres uncertain.
+    """
+    line = spine_line_mm(spine)
+    canal = spine.canal_lps_mm[np.argsort(spine.canal_lps_mm[:, 2])]
+    near = volume.to_index(line.mean(axis=0))
+    z = float(volume.to_lps([index, near[1], near[2]])[2])
+    canal_xy = _at(canal, [z])[0]
+    body_xy = _at(line, [z])[0]
+    heights = np.arange(z - ROLL_REACH_MM, z + ROLL_REACH_MM + 1, 5.0)
+    heights = heights[(heights >= line[0, 2]) & (heights <= line[-1, 2])]
+    towards = (_at(canal, heights) - _at(line, heights)).mean(axis=0) if heights.size else None
+    if towards is None or not np.linalg.norm(towards) > 1.0:
+        towards = canal_xy - body_xy
+    posterior = towards / max(float(np.linalg.norm(towards)), 1e-6)
+    left = np.array([posterior[1], -posterior[0]])
+    return AxialFrame(index, canal_xy, body_xy, posterior, left)
+
+
+def _at(line: FloatArray, z: Sequence[float] | FloatArray) -> FloatArray:
+    return np.stack([np.interp(z, line[:, 2], line[:, k]) for k in (0, 1)], axis=-1)

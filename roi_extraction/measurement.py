@@ -1,0 +1,236 @@
+"""Measuring of placed ROIs: exact pixel coverage, means, and the checks that refuse a site."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
+from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
+from roi_extraction.placement import EllipseRoi
+from roi_extraction.sites import SITES, Muscle, Site
+from roi_extraction.volume import CtVolume
+
+__all__ = ["coverage", "measure", "measure_roi"]
+
+METAL_HU = 1000.0
+"""Above it a voxel may be metal, HU; dense cortical bone rarely reaches it in 3 mm slices."""
+
+METAL_CERTAIN_HU = 2000.0
+"""Above it a single pixel counts as metal, HU: no bone reaches it."""
+
+METAL_AREA_MM2 = 20.0
+"""Connected area above `METAL_HU` that counts as metal, mm2: a 5 mm screw. Smaller spots are
+osteophytes, vessel plaques and stones, which cast no streaks."""
+
+METAL_DISTANCE_MM = 20.0
+"""Nearest metal at which a site is refused, mm: within it metal moved bodies by up to 36 HU."""
+
+SPREAD_HU = 25.0
+"""Difference between the three slices' means above which the reader is told, HU."""
+
+DENSE_ABOVE_MEDIAN_HU = 100.0
+"""A pixel of a vertebral ROI this far above its median is sclerosis or endplate, HU."""
+
+DENSE_SHARE = 0.05
+"""Share of dense pixels above which the reader is told."""
+
+DISAGREEMENT_HU = {True: 120.0, False: 60.0}
+"""Difference between the three slices' means above which the site is refused, HU, for bodies
+and for muscles: the ROIs then lie in different tissues."""
+
+PLAUSIBLE_HU = {True: (-60.0, 600.0), False: (-105.0, 150.0)}
+"""Means that bodies and muscles may have, HU: wider than the published cohort's central 99 %
+(Wang 2025), whose muscle reaches from -97 (wholly fatty) to 89."""
+
+FAT_HU = -30.0
+"""Below it a pixel is mostly fat, HU."""
+
+FAT_SHARE = {Muscle.PSOAS_MAJOR: 0.25, Muscle.LONGISSIMUS: 0.6}
+"""Share of fat above which a ROI is refused: psoas hardly turns fatty, so the ROI has left it;
+longissimus does. Transversospinalis is measured however fatty it is, as in the cohort."""
+
+CONTOUR_POINTS = 60
+"""Corners of the polygon that draws an ellipse; its area is 0.2 % below the ellipse's."""
+
+_SUBPIXEL_MM = 0.1
+
+
+def measure(
+    volume: CtVolume,
+    anatomy: Anatomy,
+    placed: Mapping[str, Sequence[EllipseRoi] | Missing],
+) -> FeatureVector:
+    """Measure the placed ROIs.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    anatomy
+        What the segmenter found; its landmarks and findings are handed on.
+    placed
+        Three ellipses or a reason, by site name, as `placement.place` returns them.
+
+    Returns
+    -------
+    features
+        All 36 sites, NaN with a reason where missing.
+    """
+    measurements = []
+    for site in SITES:
+        rois = placed.get(site.name, Missing(MissingReason.NOT_FOUND))
+        if isinstance(rois, Missing):
+            measurements.append(_missing(site, rois))
+        else:
+            measurements.append(_measure_site(volume, site, rois))
+    findings = dict.fromkeys((*anatomy.spine.findings, *anatomy.findings))
+    return FeatureVector(tuple(measurements), anatomy.segmenter, anatomy.spine, tuple(findings))
+
+
+def measure_roi(volume: CtVolume, roi: EllipseRoi) -> Roi:
+    """Measure one ellipse in its effective slice."""
+    hu = volume.effective_slice(roi.slice_index)
+    weights, rows, columns = coverage(volume, roi)
+    mean, sd = _weighted(hu[rows, columns], weights)
+    pixel_mm2 = float(volume.spacing_mm[1] * volume.spacing_mm[2])
+    t = np.linspace(0, 2 * np.pi, CONTOUR_POINTS, endpoint=False)
+    x, y = _outline_mm(roi, np.cos(t), np.sin(t))
+    contour = np.stack(
+        [
+            np.full(CONTOUR_POINTS, float(roi.slice_index)),
+            roi.row + y / volume.spacing_mm[1],
+            roi.column + x / volume.spacing_mm[2],
+        ],
+        axis=1,
+    )
+    return Roi(
+        slice_index=roi.slice_index,
+        centre_lps_mm=volume.to_lps([roi.slice_index, roi.row, roi.column]),
+        contour_lps_mm=volume.to_lps(contour),
+        area_mm2=float(weights.sum()) * pixel_mm2,
+        mean_hu=mean,
+        sd_hu=sd,
+    )
+
+
+def coverage(volume: CtVolume, roi: EllipseRoi) -> tuple[npt.NDArray[np.float64], slice, slice]:
+    """The share of each pixel that an ellipse covers.
+
+    Returns
+    -------
+    weights
+        float64, shape (rows, columns) of the box, 0 to 1.
+    rows, columns
+        The box in the slice.
+    """
+    spacing = volume.spacing_mm[1:]
+    reach = roi.semi_axes_mm[0] / spacing
+    shape = np.array(volume.shape[1:])
+    centre = np.array([roi.row, roi.column])
+    low = np.maximum(np.floor(centre - reach).astype(int), 0)
+    high = np.minimum(np.ceil(centre + reach).astype(int) + 1, shape)
+    fine = np.maximum(np.ceil(spacing / _SUBPIXEL_MM).astype(int), 4)
+    axes = [
+        low[k] - 0.5 + (np.arange((high[k] - low[k]) * fine[k]) + 0.5) / fine[k] for k in (0, 1)
+    ]
+    y = ((axes[0] - roi.row) * spacing[0])[:, None]
+    x = ((axes[1] - roi.column) * spacing[1])[None, :]
+    cos, sin = np.cos(roi.angle_rad), np.sin(roi.angle_rad)
+    along = (x * cos + y * sin) / roi.semi_axes_mm[0]
+    across = (y * cos - x * sin) / roi.semi_axes_mm[1]
+    inside = along**2 + across**2 <= 1.0
+    size = high - low
+    weights = inside.reshape(size[0], fine[0], size[1], fine[1]).mean(axis=(1, 3))
+    return weights, slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _outline_mm(
+    roi: EllipseRoi, cos_t: npt.NDArray[np.float64], sin_t: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    along, across = roi.semi_axes_mm[0] * cos_t, roi.semi_axes_mm[1] * sin_t
+    cos, sin = np.cos(roi.angle_rad), np.sin(roi.angle_rad)
+    return along * cos - across * sin, along * sin + across * cos
+
+
+def _weighted(hu: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]) -> tuple[float, float]:
+    total = weights.sum()
+    mean = float((hu * weights).sum() / total)
+    return mean, float(np.sqrt((weights * (hu - mean) ** 2).sum() / total))
+
+
+def _missing(site: Site, missing: Missing) -> SiteMeasurement:
+    return SiteMeasurement(site, float("nan"), float("nan"), (), missing)
+
+
+def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) -> SiteMeasurement:
+    if any(_metal_nearby(volume, roi) for roi in ellipses):
+        detail = f"voxels above {METAL_HU:.0f} HU within {METAL_DISTANCE_MM:.0f} mm"
+        return _missing(site, Missing(MissingReason.METAL, detail))
+    rois = tuple(measure_roi(volume, roi) for roi in ellipses)
+    means = np.array([roi.mean_hu for roi in rois])
+    mean, spread = float(means.mean()), float(np.ptp(means))
+    lowest, highest = PLAUSIBLE_HU[site.is_vertebra]
+    if not lowest <= mean <= highest:
+        detail = f"mean {mean:.0f} HU, outside {lowest:.0f} to {highest:.0f}"
+        return _missing(site, Missing(MissingReason.IMPLAUSIBLE, detail))
+    if spread > DISAGREEMENT_HU[site.is_vertebra]:
+        detail = f"the slices' means are {', '.join(f'{m:.0f}' for m in means)} HU"
+        return _missing(site, Missing(MissingReason.SLICES_DISAGREE, detail))
+    fat = float(np.mean([_share(volume, roi, below_hu=FAT_HU) for roi in ellipses]))
+    if site.muscle in FAT_SHARE and fat > FAT_SHARE[site.muscle]:
+        return _missing(site, Missing(MissingReason.FATTY, f"{fat:.0%} of the ROI is fat"))
+    findings = []
+    if spread > SPREAD_HU:
+        text = f"{site.label}: the three slices differ by {spread:.0f} HU"
+        findings.append(Finding("roi.slices_spread", text))
+    if site.is_vertebra:
+        dense = float(np.mean([_dense_share(volume, roi) for roi in ellipses]))
+        if dense > DENSE_SHARE:
+            text = f"{site.label}: {dense:.0%} of the ROI is much denser than the rest"
+            findings.append(Finding("roi.focal_density", text))
+    sd = float(np.sqrt(np.mean([roi.sd_hu**2 for roi in rois])))
+    return SiteMeasurement(site, mean, sd, rois, None, tuple(findings))
+
+
+def _metal_nearby(volume: CtVolume, roi: EllipseRoi) -> bool:
+    spacing = volume.spacing_mm[1:]
+    reach = np.ceil((METAL_DISTANCE_MM + roi.semi_axes_mm[0]) / spacing).astype(int)
+    row, column = round(roi.row), round(roi.column)
+    top, left = max(0, row - reach[0]), max(0, column - reach[1])
+    hu = volume.effective_slice(roi.slice_index)
+    box = hu[top : row + reach[0] + 1, left : column + reach[1] + 1]
+    if box.max() <= METAL_HU:
+        return False
+    y = (np.arange(box.shape[0]) + top - roi.row) * spacing[0]
+    x = (np.arange(box.shape[1]) + left - roi.column) * spacing[1]
+    cos, sin = np.cos(roi.angle_rad), np.sin(roi.angle_rad)
+    along = x[None, :] * cos + y[:, None] * sin
+    across = y[:, None] * cos - x[None, :] * sin
+    widened = [axis + METAL_DISTANCE_MM for axis in roi.semi_axes_mm]
+    near = (along / widened[0]) ** 2 + (across / widened[1]) ** 2 <= 1.0
+    if (box[near] > METAL_CERTAIN_HU).any():
+        return True
+    components, count = ndimage.label(box > METAL_HU)
+    pixel_mm2 = float(spacing[0] * spacing[1])
+    areas = np.bincount(components.ravel(), minlength=count + 1) * pixel_mm2
+    touching = np.unique(components[near & (components > 0)])
+    return bool((areas[touching] >= METAL_AREA_MM2).any())
+
+
+def _share(volume: CtVolume, roi: EllipseRoi, *, below_hu: float) -> float:
+    weights, rows, columns = coverage(volume, roi)
+    hu = ndimage.gaussian_filter(
+        volume.effective_slice(roi.slice_index)[rows, columns], 1.0 / volume.spacing_mm[1:]
+    )
+    return float((weights * (hu < below_hu)).sum() / weights.sum())
+
+
+def _dense_share(volume: CtVolume, roi: EllipseRoi) -> float:
+    weights, rows, columns = coverage(volume, roi)
+    hu = ndimage.gaussian_filter(
+        volume.effective_slice(roi.slice_index)[rows, columns], 1.0 / volume.spacing_mm[1:]
+    )
+    median = float(np.median(hu[weights > 0.5]))
+    return float((weights * (hu > median + DENSE_ABOVE_MEDIAN_HU)).sum() / weights.sum())

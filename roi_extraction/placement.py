@@ -1,0 +1,383 @@
+"""Placing of three 150 mm2 ellipses per site inside the tissue that a segmenter found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.anatomy import (
+    Anatomy,
+    Landmark,
+    Missing,
+    MissingReason,
+    Region,
+    RegionSlice,
+    SpineLandmarks,
+)
+from roi_extraction.sites import SITES, Muscle, Site
+from roi_extraction.volume import CtVolume
+
+__all__ = ["ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+ROI_AREA_MM2 = 150.0
+"""Area of one ROI, mm2 (Wang 2025, doi 10.1101/2025.02.12.25321163, Methods)."""
+
+CORTEX_MARGIN_MM = 4.0
+"""Least gap between a vertebral ROI and the outer wall of the body, mm: cortex of 1-2 mm, its
+blur in 3 mm slices, and the contour's own error."""
+
+FORWARD_MM = 2.5
+"""How far in front of the body's centroid a vertebral ROI aims, mm: away from the entry of the
+basivertebral vein at the middle of the rear wall."""
+
+MUSCLE_MARGIN_MM = 1.0
+"""Least gap between a muscle ROI and the muscle's wall, mm; smaller muscles count as too small."""
+
+WANTED_MARGIN_MM = 3.0
+"""Gap beyond which a muscle ROI earns nothing by being further from the wall, mm."""
+
+BONE_MARGIN_MM = 2.5
+"""Least gap between a muscle ROI and bone, mm (partial volume of cortical bone in 3 mm slices)."""
+
+BONE_HU = 180.0
+"""Above it a pixel near a muscle counts as bone, HU: above enhanced muscle and vessels' walls."""
+
+FAT_BELOW_MEDIAN_HU = 45.0
+"""A pixel this far below the muscle's own median counts as a fat plane, HU: half the way from
+muscle (50 HU) to fat (-100 HU) is 75, less the blur of thin planes."""
+
+FAT_WEIGHT = 2.0
+"""Price of a ROI made of fat planes only, in the score's mm. Low: the ROI lies in the muscle as
+it is, and seeking the brightest place would bias fatty muscle upwards."""
+
+CENTRE_WEIGHT = 0.12
+"""Price of each mm between the ROI and the muscle's centroid."""
+
+ELONGATION_WEIGHT = 0.6
+"""Price of one unit of aspect ratio beyond the circle, in the score's mm."""
+
+NEIGHBOUR_MM = 32.0
+"""A disc whose centre is nearer to a body's centre bounds that body, mm."""
+
+HALF_DISC_MM = 4.0
+"""Half the height of a disc with its endplate, mm; `CORTEX_MARGIN_MM` comes on top."""
+
+SHIFT_LIMIT_MM = 8.0
+"""How far ROIs in neighbouring slices may lie apart, mm, where no common place fits."""
+
+MUSCLE_ASPECTS = (1.0, 1.3, 1.6, 2.0, 2.5)
+BODY_ASPECTS = (1.0, 1.3, 1.6)
+ANGLES = 8
+"""How many directions of the long axis are tried, evenly over half a turn."""
+
+FINE_MM = 0.75
+"""Step of the grid on which places are tried, mm."""
+
+_OUTSIDE_MM = -1e3
+
+
+@dataclass(frozen=True)
+class EllipseRoi:
+    """An ellipse in one slice.
+
+    Parameters
+    ----------
+    slice_index
+        The slice's index in the volume.
+    row, column
+        The centre in fractional pixels of the slice.
+    semi_axes_mm
+        Long and short semi-axis, mm.
+    angle_rad
+        Of the long axis, from the column axis (patient's left) towards the row axis (posterior).
+    margin_mm
+        Least distance to the tissue's wall.
+    """
+
+    slice_index: int
+    row: float
+    column: float
+    semi_axes_mm: tuple[float, float]
+    angle_rad: float
+    margin_mm: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """A fine grid in the slice plane over the region's bounding box."""
+
+    rows: FloatArray
+    columns: FloatArray
+    depth_mm: FloatArray
+    """(3, n, m): distance to the wall, negative outside."""
+    fat: FloatArray
+    """(3, n, m): 1 in fat planes."""
+
+
+@dataclass(frozen=True)
+class _Template:
+    aspect: float
+    angle_rad: float
+    semi_axes_mm: tuple[float, float]
+
+
+def place(
+    volume: CtVolume, anatomy: Anatomy
+) -> Mapping[str, tuple[EllipseRoi, EllipseRoi, EllipseRoi] | Missing]:
+    """Place the ROIs of all 36 sites.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    anatomy
+        Where each site's tissue lies in its three central slices.
+
+    Returns
+    -------
+    mapping
+        Three ellipses, or the reason why there are none, by site name.
+    """
+    placed: dict[str, tuple[EllipseRoi, EllipseRoi, EllipseRoi] | Missing] = {}
+    for site in SITES:
+        region = anatomy.regions.get(site.name)
+        if region is None:
+            placed[site.name] = Missing(MissingReason.NOT_FOUND, "no region was delivered")
+        elif isinstance(region, Missing):
+            placed[site.name] = region
+        else:
+            body = anatomy.spine.bodies.get(site.level) if site.level else None
+            if body is not None:
+                region = _without_endplates(volume, anatomy.spine, body, region)
+            placed[site.name] = place_site(volume, site, region, body)
+    return placed
+
+
+def place_site(
+    volume: CtVolume, site: Site, region: Region, body: Landmark | None = None
+) -> tuple[EllipseRoi, EllipseRoi, EllipseRoi] | Missing:
+    """Place one site's three ellipses, at the same position where the three slices allow it.
+
+    A vertebra's aim at the body's own centre when it is given, else at the region's centroid.
+    """
+    try:
+        slices = [volume.effective_slice(part.index) for part in region.slices]
+    except IndexError as error:
+        return Missing(MissingReason.OUTSIDE_SCAN, str(error))
+    empty = [part.index for part in region.slices if not part.mask.any()]
+    if empty:
+        return Missing(MissingReason.TOO_SMALL, f"no tissue in slices {empty}")
+    spacing_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
+    grid = _fine_grid(site, region, slices, spacing_mm)
+    least_mm = CORTEX_MARGIN_MM if site.is_vertebra else MUSCLE_MARGIN_MM
+    aim = None if body is None else _aim(volume, grid, body)
+    templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
+    common = _best(
+        site, grid, grid.depth_mm.min(axis=0), grid.fat.mean(axis=0), templates, aim, None
+    )
+    if common is not None:
+        chosen = [common] * 3
+    else:
+        middle = _best(site, grid, grid.depth_mm[1], grid.fat[1], templates, aim, None)
+        if middle is None:
+            return _too_small(grid, least_mm, templates)
+        near = (middle[0], middle[1])
+        others = [
+            _best(site, grid, grid.depth_mm[i], grid.fat[i], templates, aim, near) for i in (0, 2)
+        ]
+        if others[0] is None or others[1] is None:
+            return _too_small(grid, least_mm, templates)
+        chosen = [others[0], middle, others[1]]
+    rois = tuple(
+        EllipseRoi(
+            slice_index=part.index,
+            row=float(grid.rows[i]) / spacing_mm[0],
+            column=float(grid.columns[j]) / spacing_mm[1],
+            semi_axes_mm=template.semi_axes_mm,
+            angle_rad=template.angle_rad,
+            margin_mm=margin_mm,
+        )
+        for part, (i, j, template, margin_mm) in zip(region.slices, chosen, strict=True)
+    )
+    return rois[0], rois[1], rois[2]
+
+
+def _aim(volume: CtVolume, grid: _Grid, body: Landmark) -> FloatArray:
+    """Grid position a little in front of a body's centre; less so in a tilted body.
+
+    In a tilted body the way forward in the slice leads towards the upper endplate.
+    """
+    level = float(body.axis[2]) ** 2
+    centre = body.centre_lps_mm - np.array([0.0, FORWARD_MM * level, 0.0])
+    _, row, column = volume.to_index(centre)
+    row_mm, column_mm = row * volume.spacing_mm[1], column * volume.spacing_mm[2]
+    return np.array([row_mm - grid.rows[0], column_mm - grid.columns[0]]) / FINE_MM
+
+
+def _without_endplates(
+    volume: CtVolume, spine: SpineLandmarks, body: Landmark, region: Region
+) -> Region:
+    """The region without what lies near a neighbouring disc, which a tilted slice runs into."""
+    heights = [
+        abs(float((disc.centre_lps_mm - body.centre_lps_mm) @ body.axis))
+        for disc in spine.discs.values()
+        if np.linalg.norm(disc.centre_lps_mm - body.centre_lps_mm) < NEIGHBOUR_MM
+    ]
+    if not heights:
+        return region
+    limit_mm = min(heights) - HALF_DISC_MM
+    rows, columns = np.indices(volume.shape[1:])
+    parts = []
+    for part in region.slices:
+        index = np.stack([np.full_like(rows, part.index), rows, columns], axis=-1)
+        height_mm = np.abs((volume.to_lps(index) - body.centre_lps_mm) @ body.axis)
+        parts.append(RegionSlice(part.index, part.mask & (height_mm <= limit_mm)))
+    return Region((parts[0], parts[1], parts[2]))
+
+
+def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Missing:
+    widest = max(float(_margin(depth, t).max()) for depth in grid.depth_mm for t in templates)
+    return Missing(
+        MissingReason.TOO_SMALL,
+        f"{ROI_AREA_MM2:.0f} mm2 with {least_mm:.0f} mm to the wall do not fit in all three"
+        f" slices (widest margin {max(widest, -9.0):.1f} mm)",
+    )
+
+
+def _templates(aspects: tuple[float, ...]) -> list[_Template]:
+    templates = []
+    for aspect in aspects:
+        short = float(np.sqrt(ROI_AREA_MM2 / np.pi / aspect))
+        for k in range(1 if aspect == 1.0 else ANGLES):
+            templates.append(_Template(aspect, k * np.pi / ANGLES, (short * aspect, short)))
+    return templates
+
+
+def _fine_grid(
+    site: Site,
+    region: Region,
+    slices: list[npt.NDArray[np.float32]],
+    spacing_mm: tuple[float, float],
+) -> _Grid:
+    union = np.logical_or.reduce([part.mask for part in region.slices])
+    rows, columns = (np.flatnonzero(union.any(axis=axis)) for axis in (1, 0))
+    row_mm = np.arange(
+        (rows[0] - 1) * spacing_mm[0], (rows[-1] + 1) * spacing_mm[0] + FINE_MM, FINE_MM
+    )
+    column_mm = np.arange(
+        (columns[0] - 1) * spacing_mm[1], (columns[-1] + 1) * spacing_mm[1] + FINE_MM, FINE_MM
+    )
+    at = np.meshgrid(row_mm / spacing_mm[0], column_mm / spacing_mm[1], indexing="ij")
+    depths, fats = [], []
+    for part, hu in zip(region.slices, slices, strict=True):
+        mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
+        depth = _signed_distance(mask)
+        if site.is_vertebra:
+            fat = np.zeros_like(depth)
+        else:
+            fine = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
+            fine = ndimage.gaussian_filter(fine, 1.5 / FINE_MM)
+            bone = fine > BONE_HU
+            if bone.any():
+                gap = ndimage.distance_transform_edt(~bone) * FINE_MM
+                depth = np.minimum(depth, gap - (BONE_MARGIN_MM - MUSCLE_MARGIN_MM))
+            inside = fine[mask & ~bone]
+            median = float(np.median(inside)) if inside.size else 0.0
+            fat = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
+        depths.append(depth)
+        fats.append(fat)
+    return _Grid(row_mm, column_mm, np.stack(depths), np.stack(fats))
+
+
+def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
+    padded = np.pad(mask, 1)
+    inside = ndimage.distance_transform_edt(padded)
+    outside = ndimage.distance_transform_edt(~padded)
+    return (np.where(padded, inside - 0.5, 0.5 - outside) * FINE_MM)[1:-1, 1:-1]
+
+
+def _offsets(template: _Template, share: float, count: int) -> npt.NDArray[np.int64]:
+    """Grid steps (row, column) from an ellipse's centre to points on a scaled outline."""
+    t = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    along, across = (axis * share for axis in template.semi_axes_mm)
+    x = along * np.cos(t) * np.cos(template.angle_rad)
+    x -= across * np.sin(t) * np.sin(template.angle_rad)
+    y = along * np.cos(t) * np.sin(template.angle_rad)
+    y += across * np.sin(t) * np.cos(template.angle_rad)
+    return np.rint(np.stack([y, x], axis=1) / FINE_MM).astype(np.int64)
+
+
+def _shifted(padded: FloatArray, pad: int, offset: npt.NDArray[np.int64]) -> FloatArray:
+    n, m = padded.shape[0] - 2 * pad, padded.shape[1] - 2 * pad
+    i, j = pad + int(offset[0]), pad + int(offset[1])
+    return padded[i : i + n, j : j + m]
+
+
+def _margin(depth: FloatArray, template: _Template) -> FloatArray:
+    """Least distance to the wall of an ellipse centred on each grid point, mm."""
+    pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
+    padded = np.pad(depth, pad, constant_values=_OUTSIDE_MM)
+    margin = np.full(depth.shape, np.inf)
+    for offset in np.concatenate([_offsets(template, 1.0, 24), _offsets(template, 0.5, 10)]):
+        np.minimum(margin, _shifted(padded, pad, offset), out=margin)
+    return margin
+
+
+def _share(flag: FloatArray, template: _Template) -> FloatArray:
+    """Share of flagged points in an ellipse centred on each grid point."""
+    pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
+    padded = np.pad(flag, pad)
+    offsets = np.concatenate(
+        [_offsets(template, 0.92, 16), _offsets(template, 0.65, 11), _offsets(template, 0.3, 5)]
+    )
+    return np.mean([_shifted(padded, pad, offset) for offset in offsets], axis=0)
+
+
+def _best(
+    site: Site,
+    grid: _Grid,
+    depth: FloatArray,
+    fat: FloatArray,
+    templates: list[_Template],
+    aim: FloatArray | None,
+    near: tuple[int, int] | None,
+) -> tuple[int, int, _Template, float] | None:
+    inside = np.argwhere(depth > 0)
+    if inside.size == 0:
+        return None
+    centre = inside.mean(axis=0)
+    if aim is not None:
+        centre = aim
+    elif site.is_vertebra:
+        centre = centre - [FORWARD_MM / FINE_MM, 0.0]
+    i, j = np.indices(depth.shape)
+    away_mm = np.hypot(i - centre[0], j - centre[1]) * FINE_MM
+    least_mm = CORTEX_MARGIN_MM if site.is_vertebra else MUSCLE_MARGIN_MM
+    weight = 1.0 if site.is_vertebra else CENTRE_WEIGHT
+    if site.muscle is Muscle.TRANSVERSOSPINALIS:
+        fat = np.zeros_like(fat)
+    best: tuple[int, int, _Template, float] | None = None
+    best_score = -np.inf
+    for template in templates:
+        margin = _margin(depth, template)
+        allowed = margin >= least_mm
+        if near is not None:
+            allowed &= np.hypot(i - near[0], j - near[1]) * FINE_MM <= SHIFT_LIMIT_MM
+        if not allowed.any():
+            continue
+        score = -weight * away_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
+        if not site.is_vertebra:
+            score = score + np.minimum(margin, WANTED_MARGIN_MM)
+            score -= FAT_WEIGHT * _share(fat, template)
+        score = np.where(allowed, score, -np.inf)
+        k = int(np.argmax(score))
+        if score.flat[k] > best_score:
+            best_score = float(score.flat[k])
+            row, column = np.unravel_index(k, score.shape)
+            best = (int(row), int(column), template, float(margin[row, column]))
+    return best
