@@ -4,7 +4,6 @@ Run as ``python -m bench.pipeline``; timings are noisy, compare within one run.
 """
 
 import os
-import resource
 import tempfile
 import time
 from multiprocessing import get_context
@@ -38,7 +37,9 @@ def measure(name: str, folder: Path) -> None:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory of this process alone (its parent's does not count)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _run(name: str, folder: Path) -> None:
