@@ -27,7 +27,7 @@ significance threshold: permuted labels give as many edges."""
 
 REPEATS = 20
 """Models fitted a pair, each with its own held-out fifth; their interactions are averaged. One,
-as published, gives edges that overlap by a Jaccard index of .40 between seeds; twenty, .73."""
+as published, gives edges that overlap by a Jaccard index of .39 between seeds; twenty, .76."""
 
 
 def build_network(

@@ -10,8 +10,11 @@ __all__ = ["plot"]
 COLUMNS = {Muscle.TRANSVERSOSPINALIS: 1.0, Muscle.LONGISSIMUS: 2.0, Muscle.PSOAS_MAJOR: 3.0}
 """Distance of each muscle's column from the midline, in units of the drawing."""
 
-BEND = 0.12
-"""Curvature of edges, so that those along one column stay apart."""
+BEND, COLUMN_BEND = 0.1, 0.35
+"""Curvature of edges between columns and along one, where straight ones would hide each other."""
+
+LABEL_DROP = 0.24
+"""How far a muscle's name stands below its dot, in units of the drawing."""
 
 MAX_EDGE_POINTS = 6.0
 """Width of the heaviest edge."""
@@ -45,11 +48,12 @@ def plot(network: InteractionNetwork, ax: Any = None) -> Any:
     strongest = max((node.strength for node in network.nodes), default=1.0)
     for edge in reversed(network.edges):
         share = edge.weight / heaviest
+        same_column = _place(edge.source)[0] == _place(edge.target)[0]
         line = FancyArrowPatch(
             _place(edge.source),
             _place(edge.target),
             arrowstyle="-",
-            connectionstyle=f"arc3,rad={BEND}",
+            connectionstyle=f"arc3,rad={COLUMN_BEND if same_column else BEND}",
             linewidth=0.3 + MAX_EDGE_POINTS * share,
             color="0.35",
             alpha=0.12 + 0.6 * share,
@@ -61,8 +65,9 @@ def plot(network: InteractionNetwork, ax: Any = None) -> Any:
         colour = palette[(node.community - 1) % len(palette)]
         area = 120 + 1500 * node.strength / strongest
         ax.scatter([x], [y], s=area, color=[colour], edgecolors="white", zorder=2)
+        below = 0.0 if x == 0 else LABEL_DROP
         ax.annotate(
-            node.name, (x, y), ha="center", va="center", fontsize=7, zorder=3, color="black"
+            node.name, (x, y - below), ha="center", va="center", fontsize=7, zorder=3, color="black"
         )
     for muscle, column in COLUMNS.items():
         for sign in (-1, 1):
