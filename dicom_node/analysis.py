@@ -49,6 +49,7 @@ def analyse(
     network: InteractionNetwork | None,
     segmenter_for: Callable[[CtVolume], Segmenter],
     variant: str = "",
+    predecessor: Path | None = None,
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
@@ -67,6 +68,8 @@ def analyse(
         Makes the segmenter for a volume.
     variant
         Part of the report's identity: what else than the images and the model went in.
+    predecessor
+        An earlier report of the same series, which this one supersedes.
     """
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -88,7 +91,7 @@ def analyse(
         )  # fmt: skip
     reporting = time.perf_counter()
     identity = series_identity(series, stager.bundle.model_id + variant)
-    document = build_structured_report(assessment, identity)
+    document = build_structured_report(assessment, identity, predecessor)
     picture = render_rois(volume, assessment.features)
     timings = {
         "read": read - started,

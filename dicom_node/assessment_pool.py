@@ -63,7 +63,7 @@ class AssessmentPool:
         self._pool.stop()
         self._pool.join()
 
-    def assess(self, paths: list[Path], out: Path) -> Outcome:
+    def assess(self, paths: list[Path], out: Path, predecessor: Path | None) -> Outcome:
         """Assess one series in a child.
 
         Raises
@@ -74,7 +74,7 @@ class AssessmentPool:
         settings = self._settings
         future = self._pool.schedule(
             _assess_in_child,
-            args=(paths, out, settings.acquisition, settings.bundle),
+            args=(paths, out, settings.acquisition, settings.bundle, predecessor),
             timeout=settings.limits.seconds,
         )
         try:
@@ -90,10 +90,22 @@ class AssessmentPool:
 
 
 def _assess_in_child(
-    paths: list[Path], out: Path, rules: Acquisition, bundle: Path | None
+    paths: list[Path],
+    out: Path,
+    rules: Acquisition,
+    bundle: Path | None,
+    predecessor: Path | None,
 ) -> Outcome:
     stager, network = load_models(bundle)
-    return analyse(paths, out, rules, stager, network, lambda _volume: BuiltinSegmenter())
+    return analyse(
+        paths,
+        out,
+        rules,
+        stager,
+        network,
+        lambda _volume: BuiltinSegmenter(),
+        predecessor=predecessor,
+    )
 
 
 def _enter_child(parent: int, memory_mb: int) -> None:

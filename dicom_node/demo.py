@@ -157,10 +157,10 @@ def _send(paths: list[Path], port: int) -> None:
 def _wait_for_report(out: Path, received: threading.Event, node: "subprocess.Popen[bytes]") -> Path:
     deadline = time.monotonic() + DEMO_SECONDS
     while not received.wait(0.2):
-        for path in (out / "node" / "reports").glob("*/report.json"):
+        for path in (out / "node" / "reports").glob("*/*/report.json"):
             refused = json.loads(path.read_text())["refused"]
             if refused:
                 raise OperationalError(f"the node refused the phantom: {refused['message']}")
         if node.poll() is not None or time.monotonic() > deadline:
             raise OperationalError("no report came back; see node.log in the demo's folder")
-    return next((out / "node" / "reports").glob("*/report.json")).parent
+    return next((out / "node" / "reports").glob("*/*/report.json")).parent

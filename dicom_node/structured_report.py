@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -49,7 +50,9 @@ def report_uids(assessment_id: str) -> tuple[str, str]:
     return derived_uid("sr-series", assessment_id), derived_uid("sr-instance", assessment_id)
 
 
-def build_structured_report(assessment: Assessment, assessment_id: str) -> Dataset:
+def build_structured_report(
+    assessment: Assessment, assessment_id: str, predecessor: Path | None = None
+) -> Dataset:
     """Build the report of one assessment.
 
     Parameters
@@ -58,6 +61,8 @@ def build_structured_report(assessment: Assessment, assessment_id: str) -> Datas
         What was measured and staged.
     assessment_id
         Seeds all UIDs of the document, so that the same assessment gives the same ones.
+    predecessor
+        An earlier report of the same series; named in Predecessor Documents.
     """
     series = assessment.series
     groups = [
@@ -102,6 +107,7 @@ def build_structured_report(assessment: Assessment, assessment_id: str) -> Datas
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
         device_serial_number="1",
+        previous_versions=None if predecessor is None else [pydicom.dcmread(predecessor)],
     )
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dbos import (
@@ -78,12 +79,12 @@ class Worker(DBOSConfiguredInstance):
         for destination in self.settings.destinations:
             with SetWorkflowID(f"{identity}:{destination.name}"):
                 DBOS.enqueue_workflow(
-                    _delivery_queue(destination), self.deliver, identity, destination.name
+                    _delivery_queue(destination), self.deliver, identity, key, destination.name
                 )
         return {"state": "reported", "code": None}
 
     @DBOS.workflow()
-    def deliver(self, identity: str, name: str) -> dict[str, Any]:
+    def deliver(self, identity: str, key: str, name: str) -> dict[str, Any]:
         """Deliver one report to one destination, with growing pauses between attempts."""
         found = [d for d in self.settings.destinations if d.name == name]
         if not found:
@@ -93,7 +94,7 @@ class Worker(DBOSConfiguredInstance):
         pause = destination.retry_seconds
         for attempt in range(1, destination.max_attempts + 1):
             status: int = DBOS.run_step(
-                StepOptions(name=f"send-{attempt}"), self._send, identity, destination, attempt
+                StepOptions(name=f"send-{attempt}"), self._send, identity, key, destination, attempt
             )
             if status >= 0:
                 return {"state": "delivered", "code": f"0x{status:04X}"}
@@ -109,7 +110,11 @@ class Worker(DBOSConfiguredInstance):
         started = time.perf_counter()
         log().info("assessing", assessment=identity, series=key, instances=len(names))
         try:
-            outcome = self.pool.assess(self.spool.paths(key, names), self.reports / identity)
+            outcome = self.pool.assess(
+                self.spool.paths(key, names),
+                self._folder(identity, key),
+                self._predecessor(identity, key),
+            )
         except OperationalError as error:
             log().warning("assessment interrupted", assessment=identity, reason=str(error))
             raise
@@ -125,9 +130,21 @@ class Worker(DBOSConfiguredInstance):
         )
         return {"reported": outcome.reported, "code": outcome.code}
 
-    def _send(self, identity: str, destination: Destination, attempt: int) -> int:
+    def _folder(self, identity: str, key: str) -> Path:
+        return self.reports / key / identity
+
+    def _predecessor(self, identity: str, key: str) -> Path | None:
+        """The latest earlier report of the same series, which a late slice supersedes."""
+        found = [
+            path
+            for path in (self.reports / key).glob("*/report.sr.dcm")
+            if path.parent.name != identity
+        ]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _send(self, identity: str, key: str, destination: Destination, attempt: int) -> int:
         """Return the peer's status, or -1 for an attempt that failed and may be repeated."""
-        path = self.reports / identity / "report.sr.dcm"
+        path = self._folder(identity, key) / "report.sr.dcm"
         try:
             status = send(path, destination, self.settings.listener.ae_title)
         except DeliveryFailed as error:

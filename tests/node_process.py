@@ -125,7 +125,7 @@ retry_seconds = 0.5
     def reports(self) -> list[dict[str, Any]]:
         return [
             json.loads(path.read_text())
-            for path in (self.folder / "data" / "reports").glob("*/report.json")
+            for path in (self.folder / "data" / "reports").glob("*/*/report.json")
         ]
 
     def send(self, paths: list[Path]) -> None:

@@ -113,7 +113,7 @@ def test_report_of_a_series_sent_by_dcmtk_lands_in_its_study_in_orthanc(tmp_path
         [instance] = modalities["SR"]["Instances"]
         returned = tmp_path / "returned.dcm"
         returned.write_bytes(orthanc.file(f"/instances/{instance}/file"))
-        [sent] = (tmp_path / "node" / "data" / "reports").glob("*/report.sr.dcm")
+        [sent] = (tmp_path / "node" / "data" / "reports").glob("*/*/report.sr.dcm")
         assert pydicom.dcmread(returned) == pydicom.dcmread(sent)
         result = subprocess.run(["dciodvfy", "-new", str(returned)], capture_output=True, text=True)
         assert not [line for line in result.stderr.splitlines() if line.startswith("Error")]

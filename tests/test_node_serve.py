@@ -100,3 +100,17 @@ def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(tmp_pat
         refused = [r["refused"] for r in node.reports() if r["refused"]]
         assert [r["code"] for r in refused] == ["series.kvp"]
         assert len(pacs.stored) == 1
+
+
+def test_late_slice_gives_a_second_report_that_names_the_first(tmp_path, phantom_series):
+    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+        node.send(phantom_series[:-1])
+        node.wait_for(lambda: node.events("delivered"))
+        node.send(phantom_series[-1:])
+        node.wait_for(lambda: len(node.events("delivered")) == 2)
+        first, second = pacs.stored
+        assert first.SOPInstanceUID != second.SOPInstanceUID
+        assert "PredecessorDocumentsSequence" not in first
+        [study] = second.PredecessorDocumentsSequence
+        named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID

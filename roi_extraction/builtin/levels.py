@@ -34,6 +34,12 @@ CHAIN_LENGTH = 4
 MIN_EXTENSION = 0.3
 """Score that a disc above the compared ones must add to be believed."""
 
+MIN_SHARE = 0.35
+"""Weakest disc that is believed, as a share of the scan's own strong discs."""
+
+MAX_OUT_OF_STEP = 0.22
+"""Largest deviation of a spacing from the expected one, as a share."""
+
 LONGEST = 6
 """Discs of the longest chain: L5-S1 to T12-L1."""
 
@@ -106,29 +112,38 @@ def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
 
 
 def extended(chain: Chain, spine: StraightSpine, profile: DiscProfile) -> tuple[int, ...]:
-    """The chain with the discs above it, up to T12-L1, as far as they are found."""
+    """The chain's believable discs with those above them, up to T12-L1, as far as they are found.
+
+    The first disc that is weak or out of step ends the chain: a level is rather left out than
+    put in a wrong place.
+    """
     found, strength = candidates(profile)
     pedicle = foramen_profile(spine)
     by_place = {c.s: c for c in found}
     discs = [by_place[s] for s in chain.discs]
     while len(discs) < LONGEST:
-        usual = USUAL_SPACING_MM[: len(discs)]
-        scale = float(np.median(np.diff([c.s for c in discs]) * STEP_MM / np.array(usual[:-1])))
-        expected = scale * usual[-1]
-        best: tuple[float, Candidate] | None = None
-        for c in found:
-            gap = (c.s - discs[-1].s) * STEP_MM
-            if abs(gap / expected - 1) > 2.2 * SPACING_SD:
-                continue
-            gain = _score([*discs, c], found, strength, pedicle) - _score(
-                discs, found, strength, pedicle
-            )
-            if best is None or gain > best[0]:
-                best = (gain, c)
-        if best is None or best[0] < MIN_EXTENSION:
+        options = [c for c in found if _in_step(discs, c)]
+        if not options:
             break
-        discs.append(best[1])
-    return tuple(c.s for c in discs)
+        base = _score(discs, found, strength, pedicle)
+        gains = [_score([*discs, c], found, strength, pedicle) - base for c in options]
+        best = int(np.argmax(gains))
+        if gains[best] < MIN_EXTENSION:
+            break
+        discs.append(options[best])
+    kept = discs[:2]
+    for disc in discs[2:]:
+        if disc.signal_hu < MIN_SHARE * strength or not _in_step(kept, disc):
+            break
+        kept.append(disc)
+    return tuple(c.s for c in kept)
+
+
+def _in_step(discs: list[Candidate], above: Candidate) -> bool:
+    """Whether a disc lies about where the spacing of those below it lets expect it."""
+    usual = np.array(USUAL_SPACING_MM[: len(discs)])
+    scale = float(np.median(np.diff([c.s for c in discs]) * STEP_MM / usual[:-1]))
+    return abs((above.s - discs[-1].s) * STEP_MM / (scale * usual[-1]) - 1) <= MAX_OUT_OF_STEP
 
 
 def _walks(found: list[Candidate], members: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -42,11 +42,21 @@ MIN_BELOW = 0.25
 MIN_MARGIN = 0.8
 """Smallest lead of the best chain over one that starts elsewhere."""
 
+MIN_SACRAL_CANAL_MM = 42.0
+"""Canal that must be followed below L5-S1 unless the scan ends, mm: longer than the lumbar
+spacing, or the canal may have been lost at L5-S1 and the disc above taken for it."""
+
+CLEAR_STEP = 0.3
+"""Step of lateral bone across L5-S1 that is needed when the scan ends in S1."""
+
 ELSEWHERE_MM = 12
 """Chains starting farther apart than this name the levels differently, mm."""
 
 MIN_SACRUM_MM = 26.0
 """Sacrum that must be seen below L5-S1, mm."""
+
+FEWEST_DISCS = 3
+"""Fewest believable discs from L5-S1 upwards."""
 
 S1_BELOW_MM = 15.0
 """The centre of S1 below the L5-S1 disc, mm."""
@@ -77,6 +87,10 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     chains = candidate_chains(straight, profile)
     chain, margin = _chosen(chains, straight)
     discs = extended(chain, straight, profile)
+    if len(discs) < FEWEST_DISCS:
+        raise LevelsNotCovered(
+            (Level.L1, Level.L2, Level.L3), "fewer than three discs could be recognised with care"
+        )
     return _landmarks(straight, profile, chain, discs, margin)
 
 
@@ -99,6 +113,15 @@ def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]
         raise LevelsAmbiguous(
             f"no sacrum recognised below the lowest disc (bone beside the spine "
             f"{signs.below:.2f} below it, {signs.above:.2f} above it)"
+        )
+    if lowest * STEP_MM < MIN_SACRAL_CANAL_MM and not straight.reaches_bottom:
+        raise LevelsAmbiguous(
+            f"the canal is lost {lowest * STEP_MM:.0f} mm below the lowest disc, too early for the "
+            f"sacrum's"
+        )
+    if lowest * STEP_MM < MIN_SACRAL_CANAL_MM and signs.step < CLEAR_STEP:
+        raise LevelsNotCovered(
+            (Level.S1,), "too little sacrum is in the scan to tell L5-S1 from L4-L5"
         )
     rivals = [c.score for c in chains if abs(c.discs[0] - lowest) > ELSEWHERE_MM]
     margin = best.score - max(rivals, default=0.0)

@@ -24,11 +24,17 @@ LINE_SMOOTH_MM = 20.0
 STEP_MM = 1.0
 """Distance of the planes along the line, mm."""
 
+END_MM = 8.0
+"""A canal that ends within this distance of the scan's end reaches it, mm."""
+
 AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
 """Sample positions within a plane, forward of the line, mm."""
 
 SIDE_MM = np.arange(-76.0, 76.1, 2.0)
 """Sample positions within a plane, to the patient's left of the line, mm."""
+
+SYMMETRY_ROUNDS = 2
+"""How often roll and line are estimated from each other."""
 
 ROLL_DEG = np.arange(-20.0, 20.1, 4.0)
 """Angles by which the patient may be rolled about the line, degrees."""
@@ -55,6 +61,8 @@ class StraightSpine:
         float64, shape (n, 3): the canal's centre in each plane, LPS mm.
     canal_score
         float64, shape (n,), 0 to 1.
+    reaches_bottom
+        Whether the canal was followed to the scan's lower end.
     """
 
     line_lps_mm: FloatArray
@@ -64,6 +72,7 @@ class StraightSpine:
     hu: npt.NDArray[np.float32]
     canal_lps_mm: FloatArray
     canal_score: FloatArray
+    reaches_bottom: bool
 
     def to_lps(self, s_mm: float, ahead_mm: float, side_mm: float) -> FloatArray:
         """LPS mm, shape (3,), of a point given along the line (mm from its start) and in-plane."""
@@ -86,13 +95,16 @@ class StraightSpine:
 def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
     """Lay the spine straight along the line of its bodies."""
     curve = _smooth(canal.centre_lps_mm, CANAL_SMOOTH_MM / GRID_MM)
-    _, forward, _ = _frames(curve, 0.0)
-    line = _smooth(curve + BODY_FORWARD_MM * forward, LINE_SMOOTH_MM / GRID_MM)
-    line, along_canal = _even(line)
+    roll, line, along_canal = 0.0, curve, np.zeros(0)
+    for _ in range(SYMMETRY_ROUNDS):
+        # which way is forward depends on the roll, and the roll is seen around the line
+        _, forward, _ = _frames(curve, roll)
+        line = _smooth(curve + BODY_FORWARD_MM * forward, LINE_SMOOTH_MM / GRID_MM)
+        line, along_canal = _even(line)
+        roll, shift = _symmetry(grid, line)
     order = np.arange(len(curve))
     curve = np.stack([np.interp(along_canal, order, curve[:, k]) for k in range(3)], axis=1)
     score = np.interp(along_canal, order, canal.score)
-    roll, shift = _symmetry(grid, line)
     _, _, side = _frames(line, roll)
     line, curve = line + shift[:, None] * side, curve + shift[:, None] * side
     along, forward, side = _frames(line, roll)
@@ -101,7 +113,10 @@ def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
         + AHEAD_MM[None, :, None, None] * forward[:, None, None]
         + SIDE_MM[None, None, :, None] * side[:, None, None]
     )
-    return StraightSpine(line, along, forward, side, sample_hu(volume, points), curve, score)
+    lowest = curve[0] - END_MM * along[0]
+    reaches = bool(sample_hu(volume, lowest[None])[0] <= OUTSIDE_HU + 1)
+    hu = sample_hu(volume, points)
+    return StraightSpine(line, along, forward, side, hu, curve, score, reaches)
 
 
 def _frames(line: FloatArray, roll_deg: float) -> tuple[FloatArray, FloatArray, FloatArray]:
