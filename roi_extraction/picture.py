@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roi_extraction.anatomy import Landmark
 from roi_extraction.features import FeatureVector, SiteMeasurement
 from roi_extraction.sites import DiscLevel, Level, Muscle, Side
 from roi_extraction.volume import CtVolume
@@ -185,7 +186,10 @@ def _draw_axial(
 def _draw_reformat(axes: Any, volume: CtVolume, features: FeatureVector, *, lateral: bool) -> None:
     """Sagittal (lateral view) or coronal reformat that follows the spine's line."""
     axes.set_axis_off()
-    named = {**features.spine.bodies, **features.spine.discs}
+    named: dict[str, Landmark] = {
+        **{str(k): v for k, v in features.spine.bodies.items()},
+        **{str(k): v for k, v in features.spine.discs.items()},
+    }
     if not named:
         return
     line = np.array(sorted((m.centre_lps_mm for m in named.values()), key=lambda c: float(c[2])))
@@ -208,9 +212,9 @@ def _draw_reformat(axes: Any, volume: CtVolume, features: FeatureVector, *, late
     for name, landmark in named.items():
         z, *rest = volume.to_index(landmark.centre_lps_mm)
         across = rest[wide - 1]
-        body = isinstance(name, Level)
+        body = name in features.by_name
         axes.plot(across, z, marker="o" if body else "_", color="#ffd23f", markersize=4)
-        axes.text(across + (6.0 if body else 26.0) / pixel_mm, z, str(name), color="#ffd23f",
+        axes.text(across + (6.0 if body else 26.0) / pixel_mm, z, name, color="#ffd23f",
                   fontsize=11 if body else 8, va="center")  # fmt: skip
     if lateral:
         canal = volume.to_index(features.spine.canal_lps_mm)
