@@ -249,7 +249,7 @@ def _plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel) -
     rows = np.flatnonzero(compartment.any(axis=1))
     end_mm = SPLIT_END_MM[disc]
     _, edge_mm = _back_of_bone(image)
-    start_mm = float(np.clip(edge_mm, end_mm - 8.0, end_mm + 4.0))
+    start_mm = float(np.clip(edge_mm, end_mm - 2.0, end_mm + 4.0))
     share = np.linspace(0.0, 1.0, rows.size)
     prior = start_mm + (end_mm - start_mm) * share
     inside = compartment[rows]

@@ -43,10 +43,10 @@ BODY_GAP_MM = 2.0
 """Rim beyond the body that is not taken for muscle, mm."""
 
 BESIDE_MM = {
-    DiscLevel.L1_L2: (7.0, 8.0),
-    DiscLevel.L2_L3: (10.0, -2.0),
-    DiscLevel.L3_L4: (14.0, -3.0),
-    DiscLevel.L4_L5: (20.0, 0.0),
+    DiscLevel.L1_L2: (7.0, 14.0),
+    DiscLevel.L2_L3: (11.0, 9.0),
+    DiscLevel.L3_L4: (14.0, 4.0),
+    DiscLevel.L4_L5: (20.0, -1.0),
     DiscLevel.L5_S1: (24.0, -20.0),
 }
 """Expected centre: lateral of the body's side wall, and behind the disc's centre, mm (labelled
