@@ -127,10 +127,10 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
         except Exception as error:  # the parsers' ways to fail on hostile input are open-ended
             unreadable.append(UnreadableFile(path, f"damaged header ({type(error).__name__})"))
         else:
-            if instance.sop_instance_uid:
+            if instance.sop_instance_uid or instance.rows:
                 instances.append(instance)
             else:
-                unreadable.append(UnreadableFile(path, "no SOP Instance UID, truncated or damaged"))
+                unreadable.append(UnreadableFile(path, "no image and no UID, truncated or damaged"))
     return instances, unreadable
 
 
