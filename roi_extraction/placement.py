@@ -35,8 +35,13 @@ FORWARD_MM = 2.5
 """How far in front of the body's centroid a vertebral ROI aims, mm: away from the entry of the
 basivertebral vein at the middle of the rear wall."""
 
-MUSCLE_MARGIN_MM = 1.0
-"""Least gap between a muscle ROI and the muscle's wall, mm; smaller muscles count as too small."""
+MUSCLE_MARGIN_MM = {
+    Muscle.TRANSVERSOSPINALIS: 1.0,
+    Muscle.LONGISSIMUS: 1.5,
+    Muscle.PSOAS_MAJOR: 1.5,
+}
+"""Least gap between a muscle ROI and the muscle's wall, mm; smaller muscles count as too small.
+Less for transversospinalis, whose long walls are bone with a margin of its own."""
 
 WANTED_MARGIN_MM = 3.0
 """Gap beyond which a muscle ROI earns nothing by being further from the wall, mm."""
@@ -51,7 +56,7 @@ FAT_BELOW_MEDIAN_HU = 45.0
 """A pixel this far below the muscle's own median counts as a fat plane, HU: half the way from
 muscle (50 HU) to fat (-100 HU) is 75, less the blur of thin planes."""
 
-FAT_WEIGHT = 2.0
+FAT_WEIGHT = 4.0
 """Price of a ROI made of fat planes only, in the score's mm. Low: the ROI lies in the muscle as
 it is, and seeking the brightest place would bias fatty muscle upwards."""
 
@@ -75,7 +80,7 @@ BODY_ASPECTS = (1.0, 1.3, 1.6)
 ANGLES = 8
 """How many directions of the long axis are tried, evenly over half a turn."""
 
-FINE_MM = 0.75
+FINE_MM = 0.5
 """Step of the grid on which places are tried, mm."""
 
 _OUTSIDE_MM = -1e3
@@ -174,7 +179,7 @@ def place_site(
         return Missing(MissingReason.TOO_SMALL, f"no tissue in slices {empty}")
     spacing_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
     grid = _fine_grid(site, region, slices, spacing_mm)
-    least_mm = CORTEX_MARGIN_MM if site.is_vertebra else MUSCLE_MARGIN_MM
+    least_mm = _least_margin_mm(site)
     aim = None if body is None else _aim(volume, grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
     common = _best(
@@ -205,6 +210,10 @@ def place_site(
         for part, (i, j, template, margin_mm) in zip(region.slices, chosen, strict=True)
     )
     return rois[0], rois[1], rois[2]
+
+
+def _least_margin_mm(site: Site) -> float:
+    return CORTEX_MARGIN_MM if site.muscle is None else MUSCLE_MARGIN_MM[site.muscle]
 
 
 def _aim(volume: CtVolume, grid: _Grid, body: Landmark) -> FloatArray:
@@ -244,7 +253,7 @@ def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Miss
     widest = max(float(_margin(depth, t).max()) for depth in grid.depth_mm for t in templates)
     return Missing(
         MissingReason.TOO_SMALL,
-        f"{ROI_AREA_MM2:.0f} mm2 with {least_mm:.0f} mm to the wall do not fit in all three"
+        f"{ROI_AREA_MM2:.0f} mm2 with {least_mm:.1f} mm to the wall do not fit in all three"
         f" slices (widest margin {max(widest, -9.0):.1f} mm)",
     )
 
@@ -285,7 +294,7 @@ def _fine_grid(
             bone = fine > BONE_HU
             if bone.any():
                 gap = ndimage.distance_transform_edt(~bone) * FINE_MM
-                depth = np.minimum(depth, gap - (BONE_MARGIN_MM - MUSCLE_MARGIN_MM))
+                depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
             inside = fine[mask & ~bone]
             median = float(np.median(inside)) if inside.size else 0.0
             fat = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
@@ -357,7 +366,7 @@ def _best(
         centre = centre - [FORWARD_MM / FINE_MM, 0.0]
     i, j = np.indices(depth.shape)
     away_mm = np.hypot(i - centre[0], j - centre[1]) * FINE_MM
-    least_mm = CORTEX_MARGIN_MM if site.is_vertebra else MUSCLE_MARGIN_MM
+    least_mm = _least_margin_mm(site)
     weight = 1.0 if site.is_vertebra else CENTRE_WEIGHT
     if site.muscle is Muscle.TRANSVERSOSPINALIS:
         fat = np.zeros_like(fat)

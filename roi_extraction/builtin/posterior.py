@@ -1,6 +1,7 @@
 """The muscles behind the spine: their compartment, and its split at the fat plane."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,22 @@ quadratus lumborum out."""
 FRONT_GAP_MM = 2.0
 """Gap between the back of the facets and the compartment's front beyond them, mm."""
 
+GUTTER_MM = 12.0
+"""Up to here, mm lateral of the mid-line, muscle beside the spinous process is added to a given
+compartment: labels begin 6 to 10 mm off the mid-line and leave its fatty part out."""
+
+SPINOUS_ROWS_MM = (15.0, 50.0)
+"""Where the spinous process lies behind the canal's centre, mm."""
+
+SPINOUS_REACH_MM = 12.0
+"""How far beside the expected mid-line the spinous process is looked for, mm."""
+
+SPINOUS_WIDTH_MM = 13.0
+"""Wider bone is lamina or facet, mm."""
+
+MIDLINE_SHIFT_MM = 5.0
+"""How far the spinous process may move the mid-line, mm."""
+
 MIDLINE_MM = 3.0
 """Gap kept from the mid-line: interspinous ligament and fat, mm."""
 
@@ -101,8 +118,7 @@ def posterior_regions(
     if isinstance(indices, Missing):
         return _both(indices)
     masks = []
-    for index in indices:
-        frame = axial_frame(volume, spine, index)
+    for frame in _centred_frames(volume, spine, indices):
         image = _local_image(volume, frame, side)
         compartment = _compartment(image, disc)
         masks.append(frame.to_pixel_mask(volume, compartment, BEHIND_MM, LATERAL_MM, side))
@@ -135,7 +151,7 @@ def split_compartment(
     """
     if not any(mask.any() for mask in masks):
         return _both(Missing(MissingReason.NOT_FOUND, "no muscle behind the spine"))
-    frames = [axial_frame(volume, spine, index) for index in indices]
+    frames = _centred_frames(volume, spine, indices)
     images = [_local_image(volume, frame, side) for frame in frames]
     local = [
         frame.sample(volume, mask, BEHIND_MM, LATERAL_MM, side, outside=0.0) >= 0.5
@@ -145,6 +161,8 @@ def split_compartment(
     inner: list[RegionSlice] = []
     outer: list[RegionSlice] = []
     for frame, image, compartment in zip(frames, images, local, strict=True):
+        gutter = _compartment(image, disc) & (LATERAL_MM <= GUTTER_MM)
+        compartment = compartment | gutter
         reachable = compartment & _medial_of_bone(image, compartment)
         beyond = LATERAL_MM[None, :] - plane_mm[:, None]
         medial = reachable & (beyond < -0.5) & (LATERAL_MM >= MIDLINE_MM)
@@ -157,6 +175,27 @@ def split_compartment(
         Muscle.TRANSVERSOSPINALIS: Region((inner[0], inner[1], inner[2])),
         Muscle.LONGISSIMUS: Region((outer[0], outer[1], outer[2])),
     }
+
+
+def _centred_frames(
+    volume: CtVolume, spine: SpineLandmarks, indices: Sequence[int]
+) -> list[AxialFrame]:
+    """The slices' frames with the mid-line moved onto the spinous process."""
+    frames = [axial_frame(volume, spine, index) for index in indices]
+    across_mm = np.arange(-SPINOUS_REACH_MM, SPINOUS_REACH_MM + 1)
+    behind_mm = np.arange(*SPINOUS_ROWS_MM)
+    offsets: list[float] = []
+    for frame in frames:
+        hu = volume.effective_slice(frame.index)
+        image = frame.sample(volume, hu, behind_mm, across_mm, Side.LEFT)
+        for line in ndimage.gaussian_filter(image, 1.0) > BONE_HU:
+            bone = across_mm[line]
+            if bone.size and np.ptp(bone) <= SPINOUS_WIDTH_MM:
+                offsets.append(float(bone.mean()))
+    if len(offsets) < 8:
+        return frames
+    offset = float(np.clip(np.median(offsets), -MIDLINE_SHIFT_MM, MIDLINE_SHIFT_MM))
+    return [replace(f, canal_xy_mm=f.canal_xy_mm + offset * f.left) for f in frames]
 
 
 def _both(missing: Missing) -> Mapping[Muscle, Region | Missing]:
