@@ -1,5 +1,7 @@
 """The outline of a vertebral body in its three central slices."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -41,6 +43,12 @@ WALL_RANGE_HU = (-100.0, 400.0)
 S1_RADIUS_MM = 24.0
 """Largest sideways radius of S1, mm: no wall divides its body from the alae."""
 
+MIN_BACK_MM = 6.0
+"""Smallest distance of a body's back wall from the contour's centre, mm."""
+
+SLICES_DIFFER_MM = 1.5
+"""How much farther than in the other slices the wall may lie, mm."""
+
 MIN_WALL_STEP_HU = 15.0
 """Mean step of HU across the wall below which no body was found."""
 
@@ -66,17 +74,17 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
     if isinstance(indices, Missing):
         return indices
     slab = _between_endplates(volume, spine, level)
-    masks = []
-    steps = []
-    for index in indices:
-        outlined = _outline(volume, spine, body, level, index)
-        if outlined is None:
-            return Missing(MissingReason.OUTSIDE_SCAN, f"{level} reaches the side of the scan")
-        mask, step = outlined
-        masks.append(mask & _inside_slab(volume, mask, index, slab))
-        steps.append(step)
-    if float(np.mean(steps)) < MIN_WALL_STEP_HU:
+    outlines = [_outline(volume, spine, body, level, index) for index in indices]
+    if float(np.mean([outline.step_hu for outline in outlines])) < MIN_WALL_STEP_HU:
         return Missing(MissingReason.NOT_FOUND, f"the wall of {level} cannot be told from around")
+    # a pedicle shows in one or two of the slices: what only one of them has is no body
+    most = np.median([outline.radius_mm for outline in outlines], axis=0) + SLICES_DIFFER_MM
+    masks = []
+    for index, outline in zip(indices, outlines, strict=True):
+        mask = _mask(volume, index, outline, np.minimum(outline.radius_mm, most))
+        if mask is None:
+            return Missing(MissingReason.OUTSIDE_SCAN, f"{level} reaches the side of the scan")
+        masks.append(mask & _inside_slab(volume, mask, index, slab))
     pixel_mm2 = float(volume.spacing_mm[1] * volume.spacing_mm[2])
     if min(mask.sum() for mask in masks) * pixel_mm2 < MIN_AREA_MM2:
         return Missing(
@@ -141,13 +149,22 @@ def _inside_slab(
     return kept
 
 
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """A polar contour in one slice: its centre in pixels, radii in mm, mean step in HU."""
+
+    row: float
+    column: float
+    radius_mm: FloatArray
+    step_hu: float
+
+
 def _outline(
     volume: CtVolume, spine: SpineLandmarks, body: Landmark, level: Level, index: int
-) -> tuple[npt.NDArray[np.bool_], float] | None:
-    """The body's mask in one slice and the mean step across its wall; None at the scan's side."""
+) -> _Outline:
+    """The body's wall in one slice."""
     image = volume.effective_slice(index)
-    spacing = volume.spacing_mm
-    pixel_mm = (float(spacing[1]), float(spacing[2]))
+    pixel_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
     # the body's axis meets a neighbouring slice a little further forward or back
     start = volume.to_index(body.centre_lps_mm)
     along = volume.to_index(body.centre_lps_mm + body.axis) - start
@@ -156,40 +173,41 @@ def _outline(
     forward = np.array([(centre[1] - canal[0]) * pixel_mm[0], (centre[2] - canal[1]) * pixel_mm[1]])
     reach = float(np.linalg.norm(forward))
     forward /= reach
-    wall = _canal_front_mm(image, canal, forward, pixel_mm)
-    back = max(reach - wall, 6.0)
+    back = max(reach - _canal_front_mm(image, canal, forward, pixel_mm), MIN_BACK_MM)
     row, column = float(centre[1]), float(centre[2])
-    radius = step = np.zeros(0)
-    for attempt in range(2):
-        limit = _limits(forward, back, level)
-        usual = None
-        if attempt:
-            usual = ndimage.median_filter(radius, 9, mode="wrap")
-        radius, step = closed_contour(image, (row, column), pixel_mm, limit, usual)
-        if attempt == 0:
-            moved = _centroid(radius)
-            row += moved[1] / pixel_mm[0]
-            column += moved[0] / pixel_mm[1]
-            back += -(forward[0] * -moved[1] + forward[1] * -moved[0])
-    reach_px = 42.0 / np.array(pixel_mm)
-    grid_rows, grid_columns = np.ogrid[: image.shape[0], : image.shape[1]]
-    down = (grid_rows - row) * pixel_mm[0]
-    left = (grid_columns - column) * pixel_mm[1]
-    edge_rows = row + radius * np.sin(RAY_ANGLES) / pixel_mm[0]
-    edge_columns = column + radius * np.cos(RAY_ANGLES) / pixel_mm[1]
-    if (
-        min(edge_rows.min(), edge_columns.min()) < 0
-        or edge_rows.max() > image.shape[0] - 1
-        or edge_columns.max() > image.shape[1] - 1
-        or reach_px.min() <= 0
-    ):
+    radius, _ = closed_contour(image, (row, column), pixel_mm, _limits(forward, back, level))
+    # once more around the centre of what was found, near its smoothed form
+    aside, down = _centroid(radius)
+    row, column = row + down / pixel_mm[0], column + aside / pixel_mm[1]
+    back = max(back + float(forward @ (down, aside)), MIN_BACK_MM)
+    usual = ndimage.median_filter(radius, 9, mode="wrap")
+    radius, step = closed_contour(
+        image, (row, column), pixel_mm, _limits(forward, back, level), usual
+    )
+    return _Outline(row, column, radius, float(step.mean()))
+
+
+def _mask(
+    volume: CtVolume, index: int, outline: _Outline, radius_mm: FloatArray
+) -> npt.NDArray[np.bool_] | None:
+    """The pixels inside a contour; None where it leaves the scan."""
+    _, count_rows, count_columns = volume.shape
+    row_mm, column_mm = volume.spacing_mm[1:]
+    rows = outline.row + radius_mm * np.sin(RAY_ANGLES) / row_mm
+    columns = outline.column + radius_mm * np.cos(RAY_ANGLES) / column_mm
+    if min(rows.min(), columns.min()) < 0 or rows.max() > count_rows - 1:
         return None
+    if columns.max() > count_columns - 1:
+        return None
+    grid_rows, grid_columns = np.ogrid[:count_rows, :count_columns]
+    down = (grid_rows - outline.row) * row_mm
+    left = (grid_columns - outline.column) * column_mm
     angle = np.mod(np.arctan2(down, left), 2 * np.pi)
-    wall_mm = np.interp(angle, np.append(RAY_ANGLES, 2 * np.pi), np.append(radius, radius[0]))
-    mask = np.hypot(down, left) <= wall_mm
-    if (image[mask] <= OUTSIDE_HU + 100).any():
+    wall_mm = np.interp(angle, np.append(RAY_ANGLES, 2 * np.pi), np.append(radius_mm, radius_mm[0]))
+    mask: npt.NDArray[np.bool_] = np.hypot(down, left) <= wall_mm
+    if (volume.hu[index][mask] <= OUTSIDE_HU + 100).any():
         return None
-    return mask, float(step.mean())
+    return mask
 
 
 def _limits(forward: FloatArray, back_mm: float, level: Level) -> FloatArray:

@@ -142,7 +142,7 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
                 hit |= padded[z : z + slices, y : y + rows, x : x + columns]
             count += hit
         np.maximum(best, count, out=best)
-    return best.astype(np.float32) / RAYS
+    return np.asarray(best / RAYS, dtype=np.float32)
 
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
