@@ -67,11 +67,11 @@ def render_rois(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, 19.6), dpi=DPI, facecolor="black")
+    figure = Figure(figsize=(WIDTH_IN, 17.2), dpi=DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        4, 12, height_ratios=(1.0, 0.95, 0.95, 0.95), left=0.01, right=0.99, top=0.955,
-        bottom=0.035, hspace=0.1, wspace=0.06,
+        4, 12, height_ratios=(1.05, 0.62, 0.98, 0.98), left=0.01, right=0.99, top=0.955,
+        bottom=0.035, hspace=0.04, wspace=0.06,
     )  # fmt: skip
     figure.suptitle(title or "Regions of interest", color="white", fontsize=15, y=0.985)
     figure.text(0.5, 0.008, FOOTER, color="white", ha="center", fontsize=12)

@@ -60,6 +60,13 @@ FAT_WEIGHT = 4.0
 """Price of a ROI made of fat planes only, in the score's mm. Low: the ROI lies in the muscle as
 it is, and seeking the brightest place would bias fatty muscle upwards."""
 
+DENSE_ABOVE_MEDIAN_HU = 100.0
+"""A spot this far above a body's own median is a bone island or sclerosis, HU."""
+
+DENSE_WEIGHT = 30.0
+"""Price of a vertebral ROI made of dense spots only, in the score's mm: a ROI moves aside for a
+bone island as a reader's would."""
+
 CENTRE_WEIGHT = 0.12
 """Price of each mm between the ROI and the muscle's centroid."""
 
@@ -120,8 +127,8 @@ class _Grid:
     columns: FloatArray
     depth_mm: FloatArray
     """(3, n, m): distance to the wall, negative outside."""
-    fat: FloatArray
-    """(3, n, m): 1 in fat planes."""
+    odd: FloatArray
+    """(3, n, m): 1 in a muscle's fat planes, in a body's sclerotic spots."""
 
 
 @dataclass(frozen=True)
@@ -182,18 +189,17 @@ def place_site(
     least_mm = _least_margin_mm(site)
     aim = None if body is None else _aim(volume, grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
-    common = _best(
-        site, grid, grid.depth_mm.min(axis=0), grid.fat.mean(axis=0), templates, aim, None
-    )
+    odd = grid.odd.max(axis=0) if site.is_vertebra else grid.odd.mean(axis=0)
+    common = _best(site, grid, grid.depth_mm.min(axis=0), odd, templates, aim, None)
     if common is not None:
         chosen = [common] * 3
     else:
-        middle = _best(site, grid, grid.depth_mm[1], grid.fat[1], templates, aim, None)
+        middle = _best(site, grid, grid.depth_mm[1], grid.odd[1], templates, aim, None)
         if middle is None:
             return _too_small(grid, least_mm, templates)
         near = (middle[0], middle[1])
         others = [
-            _best(site, grid, grid.depth_mm[i], grid.fat[i], templates, aim, near) for i in (0, 2)
+            _best(site, grid, grid.depth_mm[i], grid.odd[i], templates, aim, near) for i in (0, 2)
         ]
         if others[0] is None or others[1] is None:
             return _too_small(grid, least_mm, templates)
@@ -282,25 +288,27 @@ def _fine_grid(
         (columns[0] - 1) * spacing_mm[1], (columns[-1] + 1) * spacing_mm[1] + FINE_MM, FINE_MM
     )
     at = np.meshgrid(row_mm / spacing_mm[0], column_mm / spacing_mm[1], indexing="ij")
-    depths, fats = [], []
+    depths, odds = [], []
     for part, hu in zip(region.slices, slices, strict=True):
         mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
         depth = _signed_distance(mask)
+        fine = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
+        fine = ndimage.gaussian_filter(fine, 1.5 / FINE_MM)
         if site.is_vertebra:
-            fat = np.zeros_like(depth)
+            inside = fine[depth >= CORTEX_MARGIN_MM]
+            median = float(np.median(inside)) if inside.size else 0.0
+            odd = (fine > median + DENSE_ABOVE_MEDIAN_HU).astype(np.float64)
         else:
-            fine = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
-            fine = ndimage.gaussian_filter(fine, 1.5 / FINE_MM)
             bone = fine > BONE_HU
             if bone.any():
                 gap = ndimage.distance_transform_edt(~bone) * FINE_MM
                 depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
             inside = fine[mask & ~bone]
             median = float(np.median(inside)) if inside.size else 0.0
-            fat = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
+            odd = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
         depths.append(depth)
-        fats.append(fat)
-    return _Grid(row_mm, column_mm, np.stack(depths), np.stack(fats))
+        odds.append(odd)
+    return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds))
 
 
 def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -351,7 +359,7 @@ def _best(
     site: Site,
     grid: _Grid,
     depth: FloatArray,
-    fat: FloatArray,
+    odd: FloatArray,
     templates: list[_Template],
     aim: FloatArray | None,
     near: tuple[int, int] | None,
@@ -369,7 +377,7 @@ def _best(
     least_mm = _least_margin_mm(site)
     weight = 1.0 if site.is_vertebra else CENTRE_WEIGHT
     if site.muscle is Muscle.TRANSVERSOSPINALIS:
-        fat = np.zeros_like(fat)
+        odd = np.zeros_like(odd)
     best: tuple[int, int, _Template, float] | None = None
     best_score = -np.inf
     for template in templates:
@@ -382,7 +390,9 @@ def _best(
         score = -weight * away_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
         if not site.is_vertebra:
             score = score + np.minimum(margin, WANTED_MARGIN_MM)
-            score -= FAT_WEIGHT * _share(fat, template)
+        if odd.any():
+            price = DENSE_WEIGHT if site.is_vertebra else FAT_WEIGHT
+            score = score - price * _share(odd, template)
         score = np.where(allowed, score, -np.inf)
         k = int(np.argmax(score))
         if score.flat[k] > best_score:

@@ -118,3 +118,15 @@ def test_every_site_is_placed_or_missing() -> None:
     placed = place(volume, anatomy_of({"L3": region}))
     assert len(placed) == 36
     assert [name for name, rois in placed.items() if not isinstance(rois, Missing)] == ["L3"]
+
+
+def test_vertebral_roi_moves_aside_for_a_bone_island() -> None:
+    volume = flat_volume(110)
+    hu = np.array(volume.hu)
+    hu[4, disk_mask(volume, 4.0, -4.0, (4.0, 4.0))] = 500.0
+    volume = CtVolume(hu, volume.affine, 3.0)
+    rois = place_site(volume, BODY, region_of(disk_mask(volume, 0.0, 0.0, (24.0, 18.0))))
+    assert not isinstance(rois, Missing)
+    weights, rows, columns = coverage(volume, rois[1])
+    mean = (volume.hu[4, rows, columns] * weights).sum() / weights.sum()
+    assert mean == pytest.approx(110, abs=8)

@@ -39,7 +39,7 @@ HALF_WIDTH_MM = (19.0, 33.0)
 BODY_DEPTH_SHARE = 0.86
 """Half the depth of a body over half its width (48 x 45 to 57 x 50 mm on labelled scans)."""
 
-BODY_GAP_MM = 2.0
+BODY_GAP_MM = 3.0
 """Rim beyond the body that is not taken for muscle, mm."""
 
 BESIDE_MM = {
