@@ -49,6 +49,9 @@ GAP_COST = 3.0
 MOVE_COST = (0.004, 0.03)
 """Price of a squared grid step backwards or forwards, and sideways, from slice to slice."""
 
+CERTAIN_SCORE = 0.7
+"""Score above which a point surely lies in the canal."""
+
 MIN_LENGTH_MM = 60.0
 """Shortest canal that is believed, mm: two lumbar segments."""
 
@@ -86,9 +89,13 @@ def find_canal(grid: Grid) -> Canal:
     left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
     hu = grid.hu[:, :, left:right]
     score = canal_score(hu)
-    away = np.abs(np.arange(left, right)[None] - midline[:, None]) * GRID_MM - FREE_MIDLINE_MM
-    score = score - (np.clip(away, 0, None) / MIDLINE_MM)[:, None, :].astype(np.float32)
-    path, values = _best_path(score)
+    path, values = _best_path(score - _off_midline(midline - left, score.shape))
+    certain = path[values > CERTAIN_SCORE]
+    if len(certain) * GRID_MM > MIN_LENGTH_MM:
+        # a leaning spine leaves the trunk's mid-line: follow its own line instead
+        slope, start = np.polyfit(certain[:, 0], certain[:, 2], 1)
+        own = start + slope * np.arange(len(score))
+        path, values = _best_path(score - _off_midline(own, score.shape))
     length = (len(path) - 1) * GRID_MM
     if length < MIN_LENGTH_MM or float(values.mean()) < MIN_MEAN_SCORE:
         raise SpineNotFound(
@@ -143,6 +150,15 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
             count += hit
         np.maximum(best, count, out=best)
     return np.asarray(best / RAYS, dtype=np.float32)
+
+
+def _off_midline(
+    midline: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    """Price of each voxel's distance from a line of columns, shape (z, 1, x)."""
+    away = np.abs(np.arange(shape[2])[None] - midline[:, None]) * GRID_MM - FREE_MIDLINE_MM
+    price = np.clip(away, 0, None) / MIDLINE_MM
+    return np.asarray(price[:, None, :], dtype=np.float32)
 
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
