@@ -169,6 +169,12 @@ def pack(
         JSON-ready: ``cohort``, ``seed`` and ``scores``.
     """
     contents = {FOREST: _forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
+    return _stated(Bundle(forest, recipe, None, provenance, contents), network)
+
+
+def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
+    """State a bundle's files in a new manifest; forest and recipe keep their bytes."""
+    contents = {name: bundle.contents[name] for name in (FOREST, RECIPE)}
     if network is not None:
         contents[NETWORK] = _json_bytes(network)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
@@ -177,11 +183,13 @@ def pack(
         "model_id": _model_id(digests, FEATURE_SCHEMA_VERSION),
         "feature_schema_version": FEATURE_SCHEMA_VERSION,
         "stages": {stage.value: stage.label for stage in Stage},
-        **{name: provenance[name] for name in ("cohort", "seed", "scores")},
-        "libraries": {name: version(name) for name in LIBRARIES},
+        **{name: bundle.manifest[name] for name in ("cohort", "seed", "scores")},
+        "libraries": bundle.manifest.get("libraries")
+        or {name: version(name) for name in LIBRARIES},
         "files": digests,
     }
-    return Bundle(forest, recipe, None if network is None else dict(network), manifest, contents)
+    held = None if network is None else dict(network)
+    return Bundle(bundle.forest, bundle.recipe, held, manifest, contents)
 
 
 def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None = None) -> Bundle:
@@ -198,7 +206,7 @@ def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None 
         What was written.
     """
     if network is not None:
-        bundle = pack(bundle.forest, bundle.recipe, bundle.manifest, network)
+        bundle = _stated(bundle, network)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (FOREST, RECIPE, NETWORK):
         if name not in bundle.contents:

@@ -1,0 +1,153 @@
+"""Bundles: deterministic, verified, and refused when anything is wrong."""
+
+import hashlib
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import skops.io
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+import modeling.evaluation
+from modeling import (
+    Bundle,
+    BundleIncompatible,
+    BundleNotFound,
+    BundleTampered,
+    BundleUntrusted,
+    load_bundle,
+    save_bundle,
+    train,
+    train_bundle,
+)
+from modeling.bundle import LIBRARIES, _model_id
+from network import InteractionNetwork
+from network import run as run_network
+from tests.test_modeling_cohort import synthetic_cohort, write
+
+MAX_BUNDLE_BYTES = 6_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_bundle(load_bundle(), tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def restate(folder: Path, **changed: object) -> None:
+    """Make the manifest consistent with the files again, as a careful forger would."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    manifest["model_id"] = _model_id(manifest["files"], manifest["feature_schema_version"])
+    (folder / "manifest.json").write_text(json.dumps(manifest | changed))
+
+
+def test_the_default_bundle_is_small_and_states_its_scores() -> None:
+    bundle = load_bundle()
+    assert sum(map(len, bundle.contents.values())) < MAX_BUNDLE_BYTES
+    assert 0.8 < bundle.scores["pair_auroc"]["mean"]["value"] < 0.87
+    assert bundle.network is not None
+    assert InteractionNetwork.from_json(bundle.network).nodes[0].name == "L5"
+
+
+def test_a_saved_bundle_loads_with_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    again = save_bundle(load_bundle(folder), tmp_path / "again")
+    for path in folder.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+    assert again.model_id == load_bundle().model_id
+
+
+def test_the_network_does_not_change_the_model_id(tmp_path: Path) -> None:
+    bundle = save_bundle(load_bundle(), tmp_path, network={"nodes": []})
+    assert bundle.model_id == load_bundle().model_id
+    assert load_bundle(tmp_path).network == {"nodes": []}
+
+
+@pytest.mark.parametrize("name", ["forest.skops", "recipe.json", "network.json"])
+def test_a_tampered_file_is_refused(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(BundleTampered, match=name):
+        load_bundle(folder)
+
+
+def test_another_model_id_is_refused(folder: Path) -> None:
+    restate(folder, model_id="extratrees-0000000000000000")
+    with pytest.raises(BundleTampered, match="identifier"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "forest.skops"])
+def test_an_absent_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BundleNotFound, match=name):
+        load_bundle(folder)
+
+
+def test_another_feature_schema_is_refused(folder: Path) -> None:
+    restate(folder, feature_schema_version=99)
+    with pytest.raises(BundleIncompatible, match="schema 99"):
+        load_bundle(folder)
+
+
+def test_a_permuted_site_order_is_refused(folder: Path) -> None:
+    recipe = json.loads((folder / "recipe.json").read_text())
+    recipe["sites"][:2] = recipe["sites"][1::-1]
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    restate(folder)
+    with pytest.raises(BundleIncompatible, match="another order"):
+        load_bundle(folder)
+
+
+def test_a_file_outside_the_bundle_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["../secret"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleIncompatible, match="other files"):
+        load_bundle(folder)
+
+
+class Foreign(ExtraTreesClassifier):
+    """A type that no bundle needs."""
+
+
+@pytest.mark.parametrize("kind", [Foreign, RandomForestClassifier])
+def test_a_type_outside_the_trusted_list_is_refused(folder: Path, kind: type) -> None:
+    model = kind(n_estimators=2, random_state=0).fit([[0.0], [1.0]] * 4, [0, 1] * 4)
+    (folder / "forest.skops").write_bytes(skops.io.dumps(model))
+    restate(folder)
+    with pytest.raises(BundleUntrusted):
+        load_bundle(folder)
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modeling.evaluation, "BOOTSTRAPS", 20)
+    monkeypatch.setattr(modeling.evaluation, "FOLDS", 2)
+    path = write(synthetic_cohort(), tmp_path)
+    first, second = (train_bundle(path, tmp_path / name, 7) for name in "ab")
+    assert dict(first.contents) == dict(second.contents)
+    assert dict(first.manifest) == dict(second.manifest)
+    other: Bundle = train(synthetic_cohort(), 8)
+    assert other.model_id != first.model_id
+    assert load_bundle(tmp_path / "a").model_id == first.model_id
+    shutil.rmtree(tmp_path / "b")
+
+
+@pytest.mark.shared
+def test_the_default_bundle_is_what_the_published_cohort_gives(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    default = load_bundle()
+    stated = default.manifest["libraries"]
+    if stated != {name: version(name) for name in LIBRARIES}:
+        pytest.skip("the default bundle was trained with other library versions")
+    cohort = shared_data / "cohort" / "cohort.tsv"
+    run_network(cohort, tmp_path / "network", 42)
+    found = train_bundle(cohort, tmp_path / "bundle", 42, tmp_path / "network" / "network.json")
+    assert dict(found.manifest) == dict(default.manifest)

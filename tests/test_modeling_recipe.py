@@ -1,0 +1,114 @@
+"""Derived features, calibration and prediction sets against values known by arithmetic."""
+
+import numpy as np
+import pytest
+
+import modeling
+from modeling import SITE_NAMES, InvalidFeatures, Stage, StageForest
+from modeling.calibration import fit_conformal, fit_sigmoids, pair_scores, prediction_set
+from modeling.design import DESIGN, UNUSED_SITES, design_matrix
+from modeling.recipe import FEATURE_COLUMNS, features_of
+from tests.test_modeling_cohort import synthetic_cohort
+
+NAMES = [feature.name for feature in DESIGN]
+
+
+def design(hu: dict[str, float]) -> dict[str, float]:
+    row = np.array([[hu.get(name, np.nan) for name in SITE_NAMES]])
+    found = design_matrix(row, np.array([70.0]), np.array([1.0]))
+    return dict(zip(NAMES, found[0].tolist(), strict=True))
+
+
+def test_the_contents_page_is_sorted_and_whole() -> None:
+    assert all(hasattr(modeling, name) for name in modeling.__all__)
+    assert len(set(NAMES)) == len(NAMES) == 69
+
+
+def test_derived_features_equal_hand_calculation() -> None:
+    found = design(
+        {"L1": 100, "L2": 110, "L3": 200, "L4": 90, "L5": 80, "S1": 130}
+        | {"L3-L4_1": 10, "L3-L4_4": 30, "L4-L5_1": -20}
+    )
+    assert found["median of L1-L5"] == 100
+    assert found["L3 minus median of L1-L5"] == found["highest minus median of L1-L5"] == 100
+    assert found["range of L1-L5"] == 120
+    assert found["mean of L4, L5, S1"] == 100
+    assert found["mean of L5, S1"] == 105
+    assert found["transversospinalis at L3-L4, both sides"] == 20
+    assert found["transversospinalis, lowest of all levels"] == -20
+    assert found["transversospinalis, right minus left"] == -5 - 30
+    assert found["mean of all muscles"] == pytest.approx(20 / 3)
+    assert (found["age"], found["sex"]) == (70, 1)
+
+
+def test_values_are_clipped_and_unused_sites_do_not_count() -> None:
+    found = design({"L1": 3000, "L2": -900} | dict.fromkeys(UNUSED_SITES, 50.0))
+    assert (found["L1"], found["L2"]) == (450, -150)
+    assert np.isnan(found["mean of all muscles"])
+    assert np.isnan(found["psoas major, mean of all levels"])
+
+
+def test_each_derived_feature_depends_on_its_sites_alone() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.normal(60, 20, (1, 36))
+    one = np.array([60.0])
+    before = design_matrix(base, one, one)[0]
+    for index, name in enumerate(SITE_NAMES):
+        changed = base.copy()
+        changed[0, index] += 37
+        after = design_matrix(changed, one, one)[0]
+        moved = {f.name for f, a, b in zip(DESIGN, before, after, strict=True) if a != b}
+        assert moved <= {f.name for f in DESIGN if name in f.sites}
+
+
+def test_a_forest_refuses_other_or_permuted_columns() -> None:
+    features, stages = features_of(synthetic_cohort())
+    forest = StageForest(random_state=0, n_trees=5).fit(features, stages)
+    permuted = features[[*FEATURE_COLUMNS[1::-1], *FEATURE_COLUMNS[2:]]]
+    with pytest.raises(InvalidFeatures, match="column 1, 'L2'"):
+        forest.predict_proba(permuted)
+    with pytest.raises(InvalidFeatures):
+        forest.predict_proba(features.drop(columns="Age"))
+
+
+def test_pair_scores_are_log_odds_of_the_later_stage() -> None:
+    scores = pair_scores(np.array([[0.1, 0.2, 0.3, 0.4]]))
+    assert scores["A/D"][0] == pytest.approx(np.log(4))
+    assert scores["B/C"][0] == pytest.approx(np.log(1.5))
+
+
+def test_a_sigmoid_recovers_the_distortion_that_was_planted() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, 20000)
+    later = rng.random(20000) < 1 / (1 + np.exp(-logits))
+    p = 1 / (1 + np.exp(-(logits - 0.4) / 2))
+    rows = np.column_stack([1 - p, p, p / 9, p / 9])
+    stages = np.where(later, "B", "A")
+    rest = np.repeat(np.eye(4)[[2, 3]] * 0.6 + 0.1, 20, axis=0)
+    extra = np.repeat(["C", "D"], 20)
+    found = fit_sigmoids(np.vstack([rows, rest]), np.concatenate([stages, extra]))["A/B"]
+    assert found.slope == pytest.approx(2, abs=0.1)
+    assert found.intercept == pytest.approx(0.4, abs=0.1)
+
+
+def test_prediction_sets_cover_nine_of_ten_of_each_stage() -> None:
+    rng = np.random.default_rng(3)
+    stages = rng.choice(list("ABCD"), 4000, p=[0.5, 0.3, 0.15, 0.05])
+    raw = rng.gamma(1.0, size=(4000, 4)) + 2 * (stages[:, None] == np.array(list("ABCD")))
+    p = raw / raw.sum(axis=1, keepdims=True)
+    thresholds = fit_conformal(p[:2000], stages[:2000])
+    for column, stage in enumerate(Stage):
+        own = p[2000:][stages[2000:] == stage, column]
+        spread = 3 * np.sqrt(0.09 / len(own) + 0.09 / (stages[:2000] == stage).sum())
+        assert np.mean(own >= thresholds[stage]) == pytest.approx(0.9, abs=spread)
+
+
+def test_a_stage_with_few_patients_is_never_ruled_out() -> None:
+    p = np.full((8, 4), 0.25)
+    assert fit_conformal(p, np.array(list("AABBCCDD")))[Stage.A] == 0.0
+
+
+def test_a_prediction_set_holds_the_most_probable_stage() -> None:
+    probabilities = dict(zip(Stage, (0.4, 0.3, 0.2, 0.1), strict=True))
+    assert prediction_set(probabilities, dict.fromkeys(Stage, 0.9)) == (Stage.A,)
+    assert prediction_set(probabilities, dict.fromkeys(Stage, 0.25)) == (Stage.A, Stage.B)
