@@ -21,6 +21,9 @@ S1_BELOW_MM = 15.0
 BACK_WALL_MM = 17.0
 """Farthest place of a body's back wall behind the line, mm."""
 
+OFF_LINE_MM = 9.0
+"""How far from where the others lie about the line a body may lie, mm."""
+
 UNSEEN_SHARE = 0.48
 """Where a body's centre lies above the disc below it, as a share of the spacing of the discs, when
 the disc above it was not found."""
@@ -59,7 +62,12 @@ def landmarks(
     offsets: list[tuple[float, float]] = []
     for level, low, high in zip(names, places, places[1:], strict=False):
         middle = (low + high) / 2
-        offsets.append(_body_offset(straight, round(middle)))
+        offset = _body_offset(straight, round(middle))
+        if offsets and np.abs(np.median(offsets, axis=0) - offset).max() > OFF_LINE_MM:
+            # the line has left the bodies, as it may at the scan's upper end
+            places = places[: len(offsets) + 1]
+            break
+        offsets.append(offset)
         tilts = (profile.pitch_deg, profile.lean_deg)
         pitch, lean = (float((t[low] + t[high]) / 2) for t in tilts)
         bodies[level] = _landmark(straight, middle, offsets[-1], (pitch, lean), confidence)
