@@ -210,7 +210,7 @@ def train(
 
     try:
         network = interactions.build_network(modeling.read_cohort(cohort), seed=seed)
-        bundle = modeling.train_bundle(cohort, out, seed=seed, network_json=network.to_json())
+        bundle = modeling.train_bundle(cohort, out, seed=seed, network=network.to_json())
     except modeling.ModelingError as error:
         _fail(str(error), EXIT_USAGE)
     print(f"{out}: model {bundle.model_id}")

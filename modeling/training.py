@@ -1,7 +1,6 @@
 """From a cohort to a bundle."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from modeling.cohort import (
     read_cohort,
     without_duplicates,
 )
-from modeling.errors import BundleIncompatible
 from modeling.evaluation import nested_scores, out_of_fold
 from modeling.limits import fit_limits
 from modeling.recipe import StageForest, features_of
@@ -73,7 +71,7 @@ def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) ->
 
 
 def train_bundle(
-    cohort_path: Path, out: Path, seed: int, network_json: Path | None = None
+    cohort_path: Path, out: Path, seed: int, network: dict[str, Any] | None = None
 ) -> Bundle:
     """Train on a cohort's file and write the bundle.
 
@@ -85,24 +83,14 @@ def train_bundle(
         The bundle's folder; made if absent.
     seed
         Of everything drawn.
-    network_json
-        The cohort's network in node-link form, to travel in the bundle.
+    network
+        The cohort's network in node-link form, to travel in the bundle; None for none.
 
     Raises
     ------
     CohortError
         The cohort cannot be used.
-    BundleIncompatible
-        The network's file is not a JSON object.
     """
-    network = None
-    if network_json is not None:
-        try:
-            network = json.loads(network_json.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise BundleIncompatible(f"{network_json.name} is not JSON") from error
-        if not isinstance(network, dict):
-            raise BundleIncompatible(f"{network_json.name} is not a JSON object")
     cohort = read_cohort(cohort_path)
     digest = hashlib.sha256(cohort_path.read_bytes()).hexdigest()
     return save_bundle(train(cohort, seed, file_sha256=digest), out, network=network)

@@ -148,6 +148,6 @@ def test_the_default_bundle_is_what_the_published_cohort_gives(
     if stated != {name: version(name) for name in LIBRARIES}:
         pytest.skip("the default bundle was trained with other library versions")
     cohort = shared_data / "cohort" / "cohort.tsv"
-    run_network(cohort, tmp_path / "network", 42)
-    found = train_bundle(cohort, tmp_path / "bundle", 42, tmp_path / "network" / "network.json")
+    network = run_network(cohort, tmp_path / "network", 42)
+    found = train_bundle(cohort, tmp_path / "bundle", 42, network.to_json())
     assert dict(found.manifest) == dict(default.manifest)
