@@ -1,9 +1,35 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+PEERS = (
+    "Orthanc",
+    "dciodvfy",
+    "java",
+    "/usr/bin/storescu",
+    "/usr/share/java/pixelmed.jar",
+)
+"""What Debian's orthanc, dicom3tools, dcmtk and libpixelmed-java bring."""
+
+
+def _unavailable(message: str) -> None:
+    """Skip with a reason; in CI, where everything must be present, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def _peers_are_installed(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("peers") is None:
+        return
+    missing = [name for name in PEERS if not (shutil.which(name) or Path(name).exists())]
+    if missing:
+        _unavailable(f"not installed: {', '.join(missing)} (see .ci/run)")
 
 
 @pytest.fixture(scope="session")
@@ -11,8 +37,5 @@ def shared_data() -> Path:
     """The folder with real CT and the published cohort; skips where it is absent."""
     root = Path(os.environ.get("OSTEONODE_SHARED", Path(__file__).parents[2] / "shared"))
     if not (root / "data").is_dir():
-        message = f"no shared data at {root.name!r}; set OSTEONODE_SHARED"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        _unavailable(f"no shared data at {root.name!r}; set OSTEONODE_SHARED")
     return root / "data"
