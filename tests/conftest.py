@@ -16,7 +16,7 @@ PEERS = (
 """What Debian's orthanc, dicom3tools, dcmtk and libpixelmed-java bring."""
 
 
-def _unavailable(message: str) -> None:
+def unavailable(message: str) -> None:
     """Skip with a reason; in CI, where everything must be present, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
@@ -29,7 +29,7 @@ def _peers_are_installed(request: pytest.FixtureRequest) -> None:
         return
     missing = [name for name in PEERS if not (shutil.which(name) or Path(name).exists())]
     if missing:
-        _unavailable(f"not installed: {', '.join(missing)} (see .ci/run)")
+        unavailable(f"not installed: {', '.join(missing)} (see .ci/run)")
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +37,5 @@ def shared_data() -> Path:
     """The folder with real CT and the published cohort; skips where it is absent."""
     root = Path(os.environ.get("OSTEONODE_SHARED", Path(__file__).parents[2] / "shared"))
     if not (root / "data").is_dir():
-        _unavailable(f"no shared data at {root.name!r}; set OSTEONODE_SHARED")
+        unavailable(f"no shared data at {root.name!r}; set OSTEONODE_SHARED")
     return root / "data"
