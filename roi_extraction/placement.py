@@ -67,6 +67,11 @@ DENSE_WEIGHT = 30.0
 """Price of a vertebral ROI made of dense spots only, in the score's mm: a ROI moves aside for a
 bone island as a reader's would."""
 
+TYPICAL_WEIGHT = 0.5
+"""Price of each HU between a vertebral ROI's mean and the median of the body's inside in the same
+slice, in the score's mm: trabecular bone is uneven, and a ROI that stands for the body lies where
+it is as usual, as little as possible off the centre."""
+
 CENTRE_WEIGHT = 0.12
 """Price of each mm between the ROI and the muscle's centroid."""
 
@@ -129,6 +134,8 @@ class _Grid:
     """(3, n, m): distance to the wall, negative outside."""
     odd: FloatArray
     """(3, n, m): 1 in a muscle's fat planes, in a body's sclerotic spots."""
+    deviation_hu: FloatArray
+    """(3, n, m): HU above the median of the body's inside in the slice; 0 for muscles."""
 
 
 @dataclass(frozen=True)
@@ -189,18 +196,15 @@ def place_site(
     least_mm = _least_margin_mm(site)
     aim = None if body is None else _aim(volume, grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
-    odd = grid.odd.max(axis=0) if site.is_vertebra else grid.odd.mean(axis=0)
-    common = _best(site, grid, grid.depth_mm.min(axis=0), odd, templates, aim, None)
+    common = _best(site, grid, slice(None), templates, aim, None)
     if common is not None:
         chosen = [common] * 3
     else:
-        middle = _best(site, grid, grid.depth_mm[1], grid.odd[1], templates, aim, None)
+        middle = _best(site, grid, slice(1, 2), templates, aim, None)
         if middle is None:
             return _too_small(grid, least_mm, templates)
         near = (middle[0], middle[1])
-        others = [
-            _best(site, grid, grid.depth_mm[i], grid.odd[i], templates, aim, near) for i in (0, 2)
-        ]
+        others = [_best(site, grid, slice(i, i + 1), templates, aim, near) for i in (0, 2)]
         if others[0] is None or others[1] is None:
             return _too_small(grid, least_mm, templates)
         chosen = [others[0], middle, others[1]]
@@ -288,7 +292,7 @@ def _fine_grid(
         (columns[0] - 1) * spacing_mm[1], (columns[-1] + 1) * spacing_mm[1] + FINE_MM, FINE_MM
     )
     at = np.meshgrid(row_mm / spacing_mm[0], column_mm / spacing_mm[1], indexing="ij")
-    depths, odds = [], []
+    depths, odds, deviations = [], [], []
     for part, hu in zip(region.slices, slices, strict=True):
         mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
         depth = _signed_distance(mask)
@@ -297,7 +301,8 @@ def _fine_grid(
         if site.is_vertebra:
             inside = fine[depth >= CORTEX_MARGIN_MM]
             median = float(np.median(inside)) if inside.size else 0.0
-            odd = (fine > median + DENSE_ABOVE_MEDIAN_HU).astype(np.float64)
+            deviation = fine - median
+            odd = (deviation > DENSE_ABOVE_MEDIAN_HU).astype(np.float64)
         else:
             bone = fine > BONE_HU
             if bone.any():
@@ -305,10 +310,12 @@ def _fine_grid(
                 depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
             inside = fine[mask & ~bone]
             median = float(np.median(inside)) if inside.size else 0.0
+            deviation = np.zeros_like(fine)
             odd = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
         depths.append(depth)
         odds.append(odd)
-    return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds))
+        deviations.append(deviation)
+    return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds), np.stack(deviations))
 
 
 def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -345,10 +352,10 @@ def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     return margin
 
 
-def _share(flag: FloatArray, template: _Template) -> FloatArray:
-    """Share of flagged points in an ellipse centred on each grid point."""
+def _mean_inside(values: FloatArray, template: _Template) -> FloatArray:
+    """Mean of the values in an ellipse centred on each grid point."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
-    padded = np.pad(flag, pad)
+    padded = np.pad(values, pad)
     offsets = np.concatenate(
         [_offsets(template, 0.92, 16), _offsets(template, 0.65, 11), _offsets(template, 0.3, 5)]
     )
@@ -358,12 +365,14 @@ def _share(flag: FloatArray, template: _Template) -> FloatArray:
 def _best(
     site: Site,
     grid: _Grid,
-    depth: FloatArray,
-    odd: FloatArray,
+    slices: slice,
     templates: list[_Template],
     aim: FloatArray | None,
     near: tuple[int, int] | None,
 ) -> tuple[int, int, _Template, float] | None:
+    """Find the best place that serves all of the ``slices``."""
+    depth = grid.depth_mm[slices].min(axis=0)
+    odd = grid.odd[slices].max(axis=0) if site.is_vertebra else grid.odd[slices].mean(axis=0)
     inside = np.argwhere(depth > 0)
     if inside.size == 0:
         return None
@@ -392,7 +401,10 @@ def _best(
             score = score + np.minimum(margin, WANTED_MARGIN_MM)
         if odd.any():
             price = DENSE_WEIGHT if site.is_vertebra else FAT_WEIGHT
-            score = score - price * _share(odd, template)
+            score = score - price * _mean_inside(odd, template)
+        if site.is_vertebra:
+            unlike_hu = [abs(_mean_inside(hu, template)) for hu in grid.deviation_hu[slices]]
+            score = score - TYPICAL_WEIGHT * np.mean(unlike_hu, axis=0)
         score = np.where(allowed, score, -np.inf)
         k = int(np.argmax(score))
         if score.flat[k] > best_score:
