@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pydicom
-from pynetdicom import AE
+from pydicom.errors import InvalidDicomError
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed
@@ -21,13 +24,15 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         The peer cannot be reached, rejects the association or the SOP class, or answers with a
         failure; the message holds its status.
     """
-    dataset = pydicom.dcmread(path)
-    ae = _entity(calling_ae, destination)
-    ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
-    if not association.is_established:
-        reason = "rejected the association" if association.is_rejected else "cannot be reached"
-        raise DeliveryFailed(f"{destination.name} {reason}")
+    try:
+        dataset = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError) as error:
+        raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
+    association = _associate(
+        calling_ae,
+        destination,
+        build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID),
+    )
     try:
         if not association.accepted_contexts:
             raise DeliveryFailed(f"{destination.name} does not accept Comprehensive SR")
@@ -53,20 +58,26 @@ def echo(destination: Destination, calling_ae: str) -> None:
     DeliveryFailed
         No peer, no association, or no success.
     """
-    ae = _entity(calling_ae, destination)
-    ae.add_requested_context(Verification)
-    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
-    if not association.is_established:
-        reason = "rejected the association" if association.is_rejected else "cannot be reached"
-        raise DeliveryFailed(f"{destination.name} {reason}")
+    association = _associate(calling_ae, destination, build_context(Verification))
     answer = association.send_c_echo()
     association.release()
     if answer.get("Status") != 0x0000:
         raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
 
 
-def _entity(calling_ae: str, destination: Destination) -> AE:
+def _associate(
+    calling_ae: str, destination: Destination, context: PresentationContext
+) -> Association:
     ae = AE(ae_title=calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
     ae.connection_timeout = destination.timeout_seconds
-    return ae
+    try:
+        association = ae.associate(
+            destination.host, destination.port, contexts=[context], ae_title=destination.ae_title
+        )
+    except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve
+        raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error
+    if not association.is_established:
+        reason = "rejected the association" if association.is_rejected else "cannot be reached"
+        raise DeliveryFailed(f"{destination.name} {reason}")
+    return association

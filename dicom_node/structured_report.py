@@ -107,10 +107,18 @@ def build_structured_report(
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
         device_serial_number="1",
-        previous_versions=None if predecessor is None else [pydicom.dcmread(predecessor)],
+        previous_versions=_previous_versions(predecessor, sop_instance_uid),
     )
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
+
+
+def _previous_versions(predecessor: Path | None, sop_instance_uid: str) -> list[Dataset] | None:
+    """The earlier report; None if there is none, or if it is this very document, built again."""
+    if predecessor is None:
+        return None
+    earlier = pydicom.dcmread(predecessor)
+    return None if earlier.SOPInstanceUID == sop_instance_uid else [earlier]
 
 
 def _coding_scheme() -> Dataset:

@@ -38,11 +38,14 @@ MAX_RETRY_SECONDS = 600.0
 class Worker(DBOSConfiguredInstance):
     """Assesses complete series and delivers their reports."""
 
-    def __init__(self, settings: NodeSettings, model_id: str, pool: AssessmentPool) -> None:
+    def __init__(
+        self, settings: NodeSettings, model_id: str, pool: AssessmentPool, stop: threading.Event
+    ) -> None:
         super().__init__("worker")
         self.settings = settings
         self.model_id = model_id
         self.pool = pool
+        self.stop = stop
         self.spool = Spool(settings.data_dir)
         self.reports = settings.data_dir / "reports"
 
@@ -72,6 +75,8 @@ class Worker(DBOSConfiguredInstance):
                 names,
             )
         except Exception as error:  # retries are used up: listed as failed, with its reason
+            if self.stop.is_set():
+                raise  # stopped in the middle: not recorded, taken up after the next start
             log().error("assessment failed", assessment=identity, error=type(error).__name__)
             return {"state": "failed", "code": AssessmentFailed.code}
         if not outcome["reported"]:
@@ -190,7 +195,7 @@ def run_worker(
     }
     with make_pool(settings) as pool:
         DBOS(config=config)
-        worker = Worker(settings, model_id, pool)
+        worker = Worker(settings, model_id, pool, stop)
         worker.spool.prepare()
         DBOS.launch()
         try:

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from dicom_node.delivery import echo, send
+from dicom_node.demo import free_port
+from dicom_node.errors import DeliveryFailed
+from dicom_node.settings import Destination
+from dicom_node.structured_report import build_structured_report
+from tests.assessment_builders import assessment
+from tests.dicom_builders import plain_series
+from tests.node_process import Pacs
+
+
+def destination(port: int, **changes) -> Destination:
+    values = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+    return Destination(**{**values, "timeout_seconds": 5, **changes})
+
+
+@pytest.fixture
+def report(tmp_path) -> Path:
+    plain_series(tmp_path / "series")
+    path = tmp_path / "report.dcm"
+    build_structured_report(assessment(tmp_path / "series"), "id").save_as(
+        path, enforce_file_format=True
+    )
+    return path
+
+
+def test_report_arrives_and_its_status_is_returned(report):
+    with Pacs() as pacs:
+        assert send(report, destination(pacs.port), "OSTEONODE") == 0x0000
+        assert len(pacs.stored) == 1
+
+
+def test_warning_status_counts_as_taken(report):
+    with Pacs(lambda _count: 0xB000) as pacs:
+        assert send(report, destination(pacs.port), "OSTEONODE") == 0xB000
+
+
+def test_refusal_is_a_failure_with_its_status(report):
+    with (
+        Pacs(lambda _count: 0xA700) as pacs,
+        pytest.raises(DeliveryFailed, match="0xA700"),
+    ):
+        send(report, destination(pacs.port), "OSTEONODE")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"host": "no-such-host.invalid"}],
+    ids=["nobody listens", "name does not resolve"],
+)
+def test_peer_that_is_not_there_is_a_failure_that_may_be_retried(report, changes):
+    peer = destination(free_port(), **changes)
+    with pytest.raises(DeliveryFailed, match="cannot be reached"):
+        send(report, peer, "OSTEONODE")
+    with pytest.raises(DeliveryFailed, match="cannot be reached"):
+        echo(peer, "OSTEONODE")
+
+
+def test_report_that_is_gone_is_a_failure_and_not_a_crash(tmp_path):
+    with pytest.raises(DeliveryFailed, match="cannot be read"):
+        send(tmp_path / "none.dcm", destination(free_port()), "OSTEONODE")
+
+
+def test_the_same_document_built_again_does_not_name_itself_as_predecessor(report, tmp_path):
+    again = build_structured_report(assessment(tmp_path / "series"), "id", report)
+    assert "PredecessorDocumentsSequence" not in again
+    later = build_structured_report(assessment(tmp_path / "series"), "other", report)
+    assert "PredecessorDocumentsSequence" in later
