@@ -35,6 +35,11 @@ class Assessment:
     findings: tuple[Finding, ...]
     timings_s: Mapping[str, float]
 
+    @property
+    def at_cohort_kvp(self) -> bool:
+        """Whether the tube voltage is the one that models and thresholds hold for."""
+        return _at_cohort_kvp(self.series)
+
 
 def assess(
     series: EligibleSeries,
@@ -58,7 +63,7 @@ def assess(
     measured = time.perf_counter()
     kvp = series.first.kvp
     age, sex = series.first.age_years, _sex(series.first)
-    if kvp is None or abs(kvp - COHORT_KVP) > 0.5:
+    if not _at_cohort_kvp(series):
         stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
         reason = f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
         prediction = StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason)
@@ -85,6 +90,10 @@ def assess(
             "stage": staged - measured,
         },
     )
+
+
+def _at_cohort_kvp(series: EligibleSeries) -> bool:
+    return series.first.kvp is not None and abs(series.first.kvp - COHORT_KVP) <= 0.5
 
 
 def _sex(instance: Instance) -> Sex | None:

@@ -32,6 +32,8 @@ def main() -> None:
         _fail(str(error), EXIT_USAGE)
     except (NodeError, OSError) as error:
         _fail(str(error), EXIT_FAULT)
+    except Exception as error:  # its text may hold patient data, so only its kind is said
+        _fail(f"unforeseen fault: {type(error).__name__}", EXIT_FAULT)
 
 
 def _fail(message: str, code: int) -> None:
@@ -158,7 +160,7 @@ def check_config(config: Config) -> None:
         model_id = load_bundle(settings.bundle).model_id
     except ModelingError as error:
         _fail(f"{config}: {error}", EXIT_USAGE)
-    print(settings.model_dump_json(indent=2))
+    print(settings.without_password().model_dump_json(indent=2))
     print(f"model {model_id}")
     if not settings.destinations:
         print("warning: no destinations: reports stay in the data folder", file=sys.stderr)

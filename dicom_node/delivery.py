@@ -15,8 +15,14 @@ from dicom_node.settings import Destination
 __all__ = ["echo", "send"]
 
 
+SUCCESS = 0x0000
+DUPLICATE_INSTANCE = 0x0111
+"""The peer holds the instance already (DICOM PS3.7, C.5.7): ours came before, as its UID is ours
+alone."""
+
+
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
-    """C-STORE a file and return the peer's status (0x0000, or a warning 0xBxxx).
+    """C-STORE a file and return the peer's status: success, warning 0xBxxx, or already there.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
     status = answer.get("Status")
     if status is None:
         raise DeliveryFailed(f"{destination.name} broke the connection or did not answer")
-    if status != 0x0000 and status >> 12 != 0xB:
+    if status not in (SUCCESS, DUPLICATE_INSTANCE) and status >> 12 != 0xB:
         raise DeliveryFailed(f"{destination.name} refused with status 0x{status:04X}")
     return int(status)
 

@@ -29,6 +29,9 @@ DEMO_SECONDS = 240.0
 
 PHANTOM_SEED = 7
 
+DEMO_MARKER = ".osteonode-demo"
+"""Only a folder that holds this file is emptied by another demo."""
+
 
 def run_demo(out: Path) -> None:
     """Send a phantom series to a node of its own and wait for the report.
@@ -40,10 +43,11 @@ def run_demo(out: Path) -> None:
     """
     console = Console()
     out = out.resolve()
-    if out.exists() and any(out.iterdir()) and not (out / "node.toml").is_file():
+    if out.exists() and any(out.iterdir()) and not (out / DEMO_MARKER).is_file():
         raise NodeError(f"{out} is not empty and not a former demo's folder; give another by -o")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    (out / DEMO_MARKER).write_text("made by osteonode demo, which empties this folder\n")
     started = time.monotonic()
 
     console.print("[bold]1/4[/bold] making a phantom lumbar CT")

@@ -88,7 +88,7 @@ def read_instance(path: Path) -> Instance:
         study_uid=_text(dataset, "StudyInstanceUID"),
         series_uid=_text(dataset, "SeriesInstanceUID"),
         modality=_text(dataset, "Modality"),
-        image_type=tuple(str(part).upper() for part in _values(dataset, "ImageType")),
+        image_type=tuple(str(part).strip().upper() for part in _values(dataset, "ImageType")),
         transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
         lossy=_text(dataset, "LossyImageCompression"),
         kvp=_number(dataset, "KVP"),
@@ -102,7 +102,7 @@ def read_instance(path: Path) -> Instance:
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
         frames=_integer(dataset, "NumberOfFrames") or 1,
         kernel="\\".join(str(part) for part in _values(dataset, "ConvolutionKernel")),
-        contrast_agent=_text(dataset, "ContrastBolusAgent"),
+        contrast_agent=_contrast(dataset),
         manufacturer=_text(dataset, "Manufacturer"),
         model=_text(dataset, "ManufacturerModelName"),
         series_description=_text(dataset, "SeriesDescription"),
@@ -165,6 +165,23 @@ def _floats(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
         return None
     return numbers
+
+
+def _contrast(dataset: Dataset) -> str:
+    """What says that contrast was given, from any of its attributes; empty if nothing does."""
+    agent = _text(dataset, "ContrastBolusAgent")
+    if agent.upper() in ("NONE", "NO", "N", "W/O", "WITHOUT"):
+        return ""
+    if agent:
+        return agent
+    if dataset.get("ContrastBolusAgentSequence"):
+        return "Contrast/Bolus Agent Sequence"
+    if _number(dataset, "ContrastBolusVolume"):
+        return "Contrast/Bolus Volume"
+    for keyword in ("ContrastBolusRoute", "ContrastBolusStartTime"):
+        if _text(dataset, keyword):
+            return keyword
+    return ""
 
 
 def _age_years(dataset: Dataset) -> float | None:

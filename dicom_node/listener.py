@@ -51,6 +51,7 @@ def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServe
         The address is in use or not ours.
     """
     spool.prepare()
+    spool.remove_leftovers()
     ae = AE(ae_title=settings.ae_title)
     ae.maximum_pdu_size = MAX_PDU_BYTES
     ae.maximum_associations = settings.max_associations

@@ -15,6 +15,7 @@ __all__ = [
     "L1_OSTEOPOROSIS_SPECIFIC_HU",
     "REPORT_SCHEMA",
     "RESEARCH_USE",
+    "l1_category",
     "l1_threshold",
     "refusal_report",
     "report",
@@ -73,7 +74,7 @@ def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, 
             "slice_step_mm": round(series.step_mm, 4),
             "slices": len(series.slices),
             "kernel": series.first.kernel,
-            "contrast": bool(series.first.contrast_agent),
+            "contrast": series.contrast,
             "manufacturer": series.first.manufacturer,
             "model": series.first.model,
         },
@@ -82,7 +83,7 @@ def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, 
         "sites": [_site(m, sop_uids) for m in features.measurements],
         "l1_threshold": {
             "mean_hu": _rounded(l1, 2),
-            "category": l1_threshold(l1),
+            "category": l1_category(assessment),
             "specific_hu": L1_OSTEOPOROSIS_SPECIFIC_HU,
             "sensitive_hu": L1_OSTEOPOROSIS_SENSITIVE_HU,
         },
@@ -165,6 +166,13 @@ def refusal_report(
     }
 
 
+def l1_category(assessment: Assessment) -> str | None:
+    """Place this patient's L1; None if it was not measured, or not at the thresholds' 120 kVp."""
+    if not assessment.at_cohort_kvp:
+        return None
+    return l1_threshold(assessment.features.by_name["L1"].mean_hu)
+
+
 def l1_threshold(mean_hu: float) -> str | None:
     """Place L1 against the 110 and 160 HU thresholds: low, middle, high, or None if missing.
 
@@ -213,7 +221,8 @@ def _stage_lines(content: Mapping[str, Any]) -> list[str]:
     if l1["category"]:
         lines.append(f"L1        {l1['mean_hu']:.0f} HU, {words[l1['category']]}")
     else:
-        lines.append("L1        not measured")
+        reason = "not measured" if l1["mean_hu"] is None else "no threshold at this tube voltage"
+        lines.append(f"L1        {reason}")
     lines.append(f"Model     {stage['model_id']}")
     return lines
 

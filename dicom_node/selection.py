@@ -52,6 +52,11 @@ class EligibleSeries:
         """A slice that stands for the header values that all share."""
         return self.slices[0]
 
+    @property
+    def contrast(self) -> bool:
+        """Whether any slice states a contrast agent."""
+        return any(instance.contrast_agent for instance in self.slices)
+
 
 @dataclass(frozen=True)
 class RefusedSeries:
@@ -90,7 +95,7 @@ def select_series(instances: Sequence[Instance], rules: Acquisition) -> Selectio
     eligible.sort(
         key=lambda series: (
             abs(series.slice_thickness_mm - 3.0),
-            bool(series.first.contrast_agent),
+            series.contrast,
             -len(series.slices),
             series.series_uid,
         )
@@ -182,8 +187,7 @@ def _check_acquisition(members: list[Instance], rules: Acquisition) -> None:
     if not any(abs(kvp - value) <= rules.kvp_tolerance for value in rules.kvp):
         raise SeriesRefused(
             "series.kvp",
-            f"acquired at {kvp:g} kVp; HU of bone depend on it and the models hold for "
-            f"{allowed} kVp only",
+            f"acquired at {kvp:g} kVp; HU of bone depend on it, and {allowed} kVp is allowed",
         )
 
 
@@ -305,7 +309,7 @@ def _regular_step(
 def _findings(slices: Sequence[Instance], thickness_mm: float) -> list[Finding]:
     findings = []
     first = slices[0]
-    if first.contrast_agent:
+    if any(instance.contrast_agent for instance in slices):
         findings.append(
             Finding(
                 "acquisition.contrast",

@@ -11,6 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from sqlalchemy import make_url
 
 from dicom_node.errors import SettingsInvalid
 
@@ -101,6 +102,13 @@ class NodeSettings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL of the workflow database."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
+
+    def without_password(self) -> "NodeSettings":
+        """The same, with the database's password masked, for printing."""
+        if self.database_url is None:
+            return self
+        masked = make_url(self.database_url).render_as_string(hide_password=True)
+        return self.model_copy(update={"database_url": masked})
 
     @classmethod
     def settings_customise_sources(

@@ -6,6 +6,7 @@ Keys and names are digests of UIDs, so nothing that a peer sends becomes a path.
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from pathlib import Path
 from dicom_node.uids import instances_digest
 
 __all__ = ["Spool", "SpooledSeries", "spool_name"]
+
+
+LEFTOVER_SECONDS = 3600.0
+"""A file in ``incoming/`` that is older was left by a crash: one instance takes seconds."""
 
 
 def spool_name(uid: str) -> str:
@@ -60,11 +65,16 @@ class Spool:
         return self.root / "series"
 
     def prepare(self) -> None:
-        """Make the folders; remove what a crash left half-written."""
+        """Make the folders."""
         for folder in (self.root, self.incoming, self.series):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leftover in self.incoming.iterdir():
-            leftover.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a crash left half-written: nothing is written to it for so long."""
+        oldest = time.time() - LEFTOVER_SECONDS
+        for path in self.incoming.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def store(self, content: bytes, series_uid: str, sop_instance_uid: str) -> Path:
         """Keep one instance; received again, it replaces itself.

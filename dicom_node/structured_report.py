@@ -31,7 +31,7 @@ from pydicom.sr.codedict import codes
 from dicom_node import codes as own
 from dicom_node.assessment import Assessment
 from dicom_node.instances import Instance
-from dicom_node.report import RESEARCH_USE, l1_threshold
+from dicom_node.report import RESEARCH_USE, l1_category
 from dicom_node.uids import derived_uid
 from roi_extraction.features import Roi, SiteMeasurement
 
@@ -133,7 +133,7 @@ def _stage_group(assessment: Assessment) -> MeasurementsAndQualitativeEvaluation
     series, prediction = assessment.series, assessment.prediction
     stage = prediction.predicted.value if prediction.predicted else ""
     evaluations = [QualitativeEvaluation(own.STAGE, own.STAGES[stage])]
-    l1 = l1_threshold(assessment.features.by_name["L1"].mean_hu)
+    l1 = l1_category(assessment)
     if l1 is not None:
         evaluations.append(QualitativeEvaluation(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[l1]))
     group = MeasurementsAndQualitativeEvaluations(

@@ -190,6 +190,8 @@ def test_allowed_other_tube_voltage_is_measured_but_never_staged(phantom, tmp_pa
     assert report["sites"][0]["status"] == "measured"
     assert report["stage"]["predicted"] is None
     assert "140 kVp" in report["stage"]["abstained"]
+    assert report["l1_threshold"]["category"] is None
+    assert "specific for osteoporosis" not in result.output
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,10 @@ def test_report_arrives_and_its_status_is_returned(report):
         assert len(pacs.stored) == 1
 
 
-def test_warning_status_counts_as_taken(report):
-    with Pacs(lambda _count: 0xB000) as pacs:
-        assert send(report, destination(pacs.port), "OSTEONODE") == 0xB000
+@pytest.mark.parametrize("status", [0xB000, 0x0111], ids=["warning", "already there"])
+def test_warning_and_duplicate_count_as_taken(report, status):
+    with Pacs(lambda _count: status) as pacs:
+        assert send(report, destination(pacs.port), "OSTEONODE") == status
 
 
 def test_refusal_is_a_failure_with_its_status(report):

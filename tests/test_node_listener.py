@@ -107,6 +107,11 @@ def test_every_transfer_syntax_of_the_real_samples_is_accepted(node, shared_data
 def test_a_half_written_file_of_a_crash_is_removed_at_the_start(tmp_path):
     spool = Spool(tmp_path)
     spool.prepare()
-    (spool.incoming / "abc").write_bytes(b"half")
+    old, new = spool.incoming / "old", spool.incoming / "new"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
     spool.prepare()
-    assert not list(spool.incoming.iterdir())
+    assert old.exists()
+    spool.remove_leftovers()
+    assert list(spool.incoming.iterdir()) == [new]
