@@ -27,6 +27,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM
 
 from dicom_node import codes as own
 from dicom_node.assessment import Assessment
@@ -40,6 +41,19 @@ __all__ = ["build_structured_report", "report_uids"]
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
 """High, so that a report does not sort between the images' series."""
+
+INHERITED = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
 
 PIXEL_CENTRE = 0.5
 """SCOORD counts from the corner of the first pixel (DICOM PS3.3, C.18.6.1.2)."""
@@ -73,9 +87,7 @@ def build_structured_report(
     used = sorted(
         {roi.slice_index for m in assessment.features.measurements for roi in m.rois}
     ) or [0]
-    evidence = [
-        pydicom.dcmread(series.slices[index].path, stop_before_pixels=True) for index in used
-    ]
+    evidence = [evidence_header(series.slices[index].path) for index in used]
     observer = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
@@ -111,6 +123,29 @@ def build_structured_report(
     )
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
+
+
+def evidence_header(path: Path) -> Dataset:
+    """Read an image's header into a form that a report can inherit from.
+
+    Text becomes Unicode, patient and study elements that must be present are filled with nothing,
+    dates and times that are none are emptied: a report must not fail on what an archive holds.
+    """
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset.decode()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in INHERITED:
+        element = dataset.get_item(keyword) if keyword in dataset else None
+        if element is None:
+            setattr(dataset, keyword, "")
+            continue
+        try:
+            parse = {"DA": DA, "TM": TM}.get(dataset[keyword].VR, str)
+            parse(str(dataset[keyword].value or ""))
+        except (ValueError, TypeError, OverflowError):
+            del dataset[keyword]
+            setattr(dataset, keyword, "")
+    return dataset
 
 
 def _previous_versions(predecessor: Path | None, sop_instance_uid: str) -> list[Dataset] | None:

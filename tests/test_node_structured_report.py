@@ -9,7 +9,7 @@ import pytest
 from dicom_node.structured_report import build_structured_report, report_uids
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
-from tests.dicom_builders import plain_series
+from tests.dicom_builders import edit, plain_series
 
 
 @pytest.fixture
@@ -152,3 +152,30 @@ def test_pixelmed_recognises_tid_1500_without_error(written):
     said = result.stdout + result.stderr
     assert "TID_1500" in said or "1500" in said, said[-2000:]
     assert not [line for line in said.splitlines() if line.startswith("Error")], said[-3000:]
+
+
+HEADERS = {
+    "Japanese character sets": {"SpecificCharacterSet": ["", "ISO 2022 IR 87"]},
+    "no patient ID": {"PatientID": None},
+    "no patient or study elements": dict.fromkeys(
+        ("PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+    ),
+}
+
+
+@pytest.mark.parametrize("values", HEADERS.values(), ids=HEADERS)
+def test_report_is_built_from_what_archives_hold(tmp_path, values):
+    for path in plain_series(tmp_path / "series"):
+        edit(path, **values)
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    assert pydicom.dcmread(tmp_path / "r.dcm").PatientName == "Phantom^Osteonode"
+
+
+def test_birth_date_that_is_no_date_is_left_out(tmp_path):
+    for path in plain_series(tmp_path / "series"):
+        dataset = pydicom.dcmread(path)
+        dataset["PatientBirthDate"]._value = "12.03.1950"
+        dataset.save_as(path)
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    assert document.PatientBirthDate in ("", None)
