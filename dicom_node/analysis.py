@@ -24,7 +24,7 @@ from modeling import Stager
 from network import InteractionNetwork
 from roi_extraction import CtVolume, Finding, RoiError, Segmenter, render_rois
 
-__all__ = ["Outcome", "analyse"]
+__all__ = ["Outcome", "analyse", "write_failure"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,12 @@ def series_identity(series: EligibleSeries, model_id: str) -> str:
     """The assessment's id, the same whether the files lie in the spool or in a user's folder."""
     names = [spool_name(instance.sop_instance_uid) for instance in series.slices]
     return assessment_id(spool_name(series.series_uid), instances_digest(names), model_id)
+
+
+def write_failure(out: Path, code: str, message: str) -> None:
+    """Write the report of a series whose assessment failed for good, its UIDs being unread."""
+    out.mkdir(parents=True, exist_ok=True)
+    _write_report(out, refusal_report("", "", code, message))
 
 
 def _refuse(

@@ -11,10 +11,12 @@ from dbos import (
     DBOSConfig,
     DBOSConfiguredInstance,
     DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
     SetWorkflowID,
     StepOptions,
 )
 
+from dicom_node.analysis import write_failure
 from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.delivery import send
 from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError
@@ -77,39 +79,60 @@ class Worker(DBOSConfiguredInstance):
         except Exception as error:  # retries are used up: listed as failed, with its reason
             if self.stop.is_set():
                 raise  # stopped in the middle: not recorded, taken up after the next start
-            log().error("assessment failed", assessment=identity, error=type(error).__name__)
+            last = (getattr(error, "errors", None) or [error])[-1]
+            reason = str(last) if isinstance(last, AssessmentFailed) else type(last).__name__
+            log().error(
+                "assessment failed", assessment=identity, code=AssessmentFailed.code, reason=reason
+            )
+            DBOS.run_step(
+                StepOptions(name="report failure"), self._report_failure, identity, key, reason
+            )
             return {"state": "failed", "code": AssessmentFailed.code}
         if not outcome["reported"]:
             return {"state": "refused", "code": outcome["code"]}
         for destination in self.settings.destinations:
-            with SetWorkflowID(f"{identity}:{destination.name}"):
-                DBOS.enqueue_workflow(
-                    _delivery_queue(destination), self.deliver, identity, key, destination.name
-                )
+            self._enqueue_delivery(identity, key, destination, 1, 0.0)
         return {"state": "reported", "code": None}
 
     @DBOS.workflow()
-    def deliver(self, identity: str, key: str, name: str) -> dict[str, Any]:
-        """Deliver one report to one destination, with growing pauses between attempts."""
+    def deliver(self, identity: str, key: str, name: str, attempt: int) -> dict[str, Any]:
+        """Try once to deliver one report; after a failure the next attempt waits in the queue."""
         found = [d for d in self.settings.destinations if d.name == name]
         if not found:
             log().error("delivery failed", assessment=identity, destination=name, reason="unknown")
             return {"state": "failed", "code": "node.unknown_destination"}
         destination = found[0]
-        pause = destination.retry_seconds
-        for attempt in range(1, destination.max_attempts + 1):
-            status: int = DBOS.run_step(
-                StepOptions(name=f"send-{attempt}"), self._send, identity, key, destination, attempt
+        status: int = DBOS.run_step(
+            StepOptions(name="send"), self._send, identity, key, destination, attempt
+        )
+        if status >= 0:
+            return {"state": "delivered", "code": f"0x{status:04X}"}
+        if attempt < destination.max_attempts:
+            pause = destination.retry_seconds * destination.retry_backoff ** (attempt - 1)
+            self._enqueue_delivery(
+                identity, key, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS)
             )
-            if status >= 0:
-                return {"state": "delivered", "code": f"0x{status:04X}"}
-            if attempt < destination.max_attempts:
-                DBOS.sleep(min(pause, MAX_RETRY_SECONDS))
-                pause *= destination.retry_backoff
+            return {"state": "retrying", "code": DeliveryFailed.code}
         log().error(
             "delivery failed", assessment=identity, destination=name, code=DeliveryFailed.code
         )
         return {"state": "failed", "code": DeliveryFailed.code}
+
+    def _enqueue_delivery(
+        self, identity: str, key: str, destination: Destination, attempt: int, pause: float
+    ) -> None:
+        with (
+            SetWorkflowID(f"{identity}:{destination.name}:{attempt}"),
+            SetEnqueueOptions(delay_seconds=pause or None),
+        ):
+            DBOS.enqueue_workflow(
+                _delivery_queue(destination),
+                self.deliver,
+                identity,
+                key,
+                destination.name,
+                attempt,
+            )
 
     def _assess(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -134,6 +157,9 @@ class Worker(DBOSConfiguredInstance):
             seconds=round(time.perf_counter() - started, 3),
         )
         return {"reported": outcome.reported, "code": outcome.code}
+
+    def _report_failure(self, identity: str, key: str, reason: str) -> None:
+        write_failure(self._folder(identity, key), AssessmentFailed.code, reason)
 
     def _folder(self, identity: str, key: str) -> Path:
         return self.reports / key / identity

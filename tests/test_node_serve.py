@@ -114,3 +114,15 @@ def test_late_slice_gives_a_second_report_that_names_the_first(tmp_path, phantom
         [study] = second.PredecessorDocumentsSequence
         named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_child_that_cannot_finish_is_reported_as_failed(tmp_path, phantom_series):
+    with Pacs() as pacs:
+        node = Node(tmp_path, pacs.port)
+        node.config.write_text(node.config.read_text() + "[limits]\nseconds = 0.2\nattempts = 2\n")
+        with node:
+            node.send(phantom_series)
+            [event] = node.wait_for(lambda: node.events("assessment failed"))
+            assert "0.2 s" in event["reason"]
+            [report] = node.wait_for(node.reports)
+            assert report["refused"]["code"] == "node.assessment_failed"
