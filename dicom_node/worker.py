@@ -51,14 +51,29 @@ class Worker(DBOSConfiguredInstance):
         self.spool = Spool(settings.data_dir)
         self.reports = settings.data_dir / "reports"
 
-    def enqueue(self, series: SpooledSeries) -> str:
-        """Queue the assessment of a complete series; once queued, again is a no-op."""
+    def enqueue(self, series: SpooledSeries, changed: float) -> None:
+        """Queue the assessment of a complete series; once reported, again is a no-op.
+
+        Parameters
+        ----------
+        series
+            What lies in the spool.
+        changed
+            When its last instance arrived, in seconds since the epoch: a series that was refused
+            or failed before then was sent again, and is assessed again.
+        """
         identity = assessment_id(series.key, series.digest, self.model_id)
-        with SetWorkflowID(identity):
+        before = DBOS.get_workflow_status(identity)
+        sent_again = (
+            before is not None
+            and before.status == "SUCCESS"
+            and (before.output or {}).get("state") != "reported"
+            and changed * 1000 > (before.created_at or 0)
+        )
+        with SetWorkflowID(f"{identity}:{changed:.3f}" if sent_again else identity):
             DBOS.enqueue_workflow(
                 ASSESS_QUEUE, self.assess_series, identity, series.key, list(series.names)
             )
-        return identity
 
     @DBOS.workflow()
     def assess_series(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
@@ -250,6 +265,6 @@ def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None
                 continue
             series = worker.spool.load(key)
             if series.names:
-                worker.enqueue(series)
+                worker.enqueue(series, changed)
             queued[key] = changed
         stop.wait(settings.poll_seconds)

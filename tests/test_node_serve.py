@@ -1,5 +1,6 @@
 import time
 
+import pydicom
 import pytest
 
 from dicom_node.series_writer import InventedHeader, write_ct_series
@@ -18,7 +19,6 @@ def phantom_series(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected_uid(phantom_series, tmp_path_factory):
     """The UID of the report, as ``analyze`` gives it."""
-    import pydicom
     from typer.testing import CliRunner
 
     from dicom_node.cli import app
@@ -126,3 +126,21 @@ def test_child_that_cannot_finish_is_reported_as_failed(tmp_path, phantom_series
             assert "0.2 s" in event["reason"]
             [report] = node.wait_for(node.reports)
             assert report["refused"]["code"] == "node.assessment_failed"
+
+
+def test_refused_series_that_is_sent_again_whole_is_assessed(
+    tmp_path, phantom_series, expected_uid
+):
+    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+        broken = tmp_path / "broken.dcm"
+        dataset = pydicom.dcmread(phantom_series[40])
+        dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+        dataset.save_as(broken)
+        node.send([*phantom_series[:40], broken, *phantom_series[41:]])
+        [event] = node.wait_for(lambda: node.events("refused"))
+        assert event["code"] == "series.unreadable_pixels"
+        node.send(phantom_series)
+        node.wait_for(lambda: node.events("delivered"))
+        assert pacs.uids == {expected_uid}
+        [report] = node.reports()
+        assert report["refused"] is None
