@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-roi clean
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
@@ -19,6 +19,9 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m bench.pipeline
+
+bench-roi: $(READY)
+	@$(BIN)/python -m bench.roi
 
 clean:
 	rm -rf .venv demo-output dist

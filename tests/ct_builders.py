@@ -12,11 +12,14 @@ from roi_extraction.volume import CtVolume
 
 __all__ = [
     "cropped",
+    "fat_infiltrated",
     "load_nifti_labels",
     "load_nifti_volume",
     "lowered_bone",
     "noisy",
     "resampled",
+    "turn",
+    "with_screw",
 ]
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -72,14 +75,8 @@ def resampled(
     affine = np.eye(4)
     affine[:3, :3] = np.diag((row_mm, row_mm, step_mm)) @ np.eye(3)[::-1]
     affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    x, y, z = np.deg2rad(rotation_deg)
-    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
-    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
-    turn = np.eye(4)
-    turn[:3, :3] = about_x @ about_y @ about_z
-    turn[:3, 3] = centre + shift_mm - turn[:3, :3] @ centre
-    to_source = np.linalg.inv(volume.affine) @ np.linalg.inv(turn) @ affine
+    moved = turn(volume, rotation_deg, shift_mm)
+    to_source = np.linalg.inv(volume.affine) @ np.linalg.inv(moved) @ affine
     source = volume.hu.astype(np.float32)
     if step_mm > 1.3 * volume.slice_step_mm:
         size = round(step_mm / volume.slice_step_mm)
@@ -93,6 +90,23 @@ def resampled(
             labels, to_source[:3, :3], to_source[:3, 3], shape, order=0, cval=0
         )
     return CtVolume(np.round(hu).astype(np.int16), affine, step_mm), turned
+
+
+def turn(
+    volume: CtVolume,
+    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> npt.NDArray[np.float64]:
+    """The 4 x 4 matrix that turns LPS points about the volume's centre, then shifts them."""
+    centre = volume.to_lps((np.array(volume.shape) - 1) / 2)
+    x, y, z = np.deg2rad(rotation_deg)
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = about_x @ about_y @ about_z
+    matrix[:3, 3] = centre + shift_mm - matrix[:3, :3] @ centre
+    return matrix
 
 
 def noisy(volume: CtVolume, sd_hu: float, seed: int) -> CtVolume:
@@ -109,6 +123,42 @@ def lowered_bone(volume: CtVolume, bone: npt.NDArray[np.bool_], by_hu: float) ->
     # labels of the sacrum hold its canal: what is not bone stays
     weight *= np.clip(volume.hu / 60.0, 0.0, 1.0)
     hu = np.round(volume.hu - by_hu * weight).astype(np.int16)
+    return CtVolume(hu, volume.affine, volume.slice_thickness_mm)
+
+
+def fat_infiltrated(
+    volume: CtVolume, muscle: npt.NDArray[np.bool_], share: float, seed: int
+) -> CtVolume:
+    """The volume with streaks of fat (-90 HU) in a given share of the labelled muscle."""
+    rng = np.random.default_rng(seed)
+    sigma = 3.0 / volume.spacing_mm
+    field = ndimage.gaussian_filter(rng.standard_normal(volume.shape), sigma)
+    limit = np.quantile(field[muscle], share)
+    streak = np.clip((limit - field) / (0.3 * field.std()) + 0.5, 0, 1) * muscle
+    hu = volume.hu + streak * (-90.0 - volume.hu)
+    return CtVolume(np.round(hu).astype(np.int16), volume.affine, volume.slice_thickness_mm)
+
+
+def with_screw(
+    volume: CtVolume,
+    start_lps_mm: npt.NDArray[np.float64],
+    end_lps_mm: npt.NDArray[np.float64],
+    radius_mm: float = 3.0,
+) -> CtVolume:
+    """The volume with a metal rod (3000 HU) between two points, and streaks across it."""
+    index = np.stack(np.indices(volume.shape), axis=-1)
+    points = volume.to_lps(index)
+    along = end_lps_mm - start_lps_mm
+    length = float(np.linalg.norm(along))
+    along = along / length
+    s = np.clip((points - start_lps_mm) @ along, 0, length)
+    away = np.linalg.norm(points - start_lps_mm - s[..., None] * along, axis=-1)
+    share = np.clip((radius_mm - away) / float(volume.spacing_mm.min()) + 0.5, 0, 1)
+    angle = np.arctan2(points[..., 1] - start_lps_mm[1], points[..., 0] - start_lps_mm[0])
+    near = np.abs((points - start_lps_mm - s[..., None] * along)[..., 2]) < radius_mm
+    streak = 120.0 * np.cos(9 * angle) * np.exp(-away / 25.0) * near
+    hu = volume.hu + streak + share * (3000.0 - volume.hu)
+    hu = np.clip(np.round(hu), -1024, 3071).astype(np.int16)
     return CtVolume(hu, volume.affine, volume.slice_thickness_mm)
 
 

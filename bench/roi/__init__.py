@@ -1,0 +1,1 @@
+"""Accuracy of the built-in segmenter on real, perturbed and phantom scans."""

@@ -1,0 +1,151 @@
+"""Labelled real scans, brought to one numbering, and moved copies of them."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction import CtVolume, DiscLevel, Level, Muscle, Side
+from tests.ct_builders import load_nifti_labels, load_nifti_volume
+
+__all__ = ["LabelledScan", "MovedScan", "load_scan", "shared_ct"]
+
+VERTEBRAE = {Level.L1: 31, Level.L2: 30, Level.L3: 29, Level.L4: 28, Level.L5: 27, Level.S1: 26}
+T12 = 32
+AORTA, VEIN = 52, 63
+POSTERIOR = {Side.LEFT: 86, Side.RIGHT: 87}
+ILIOPSOAS = {Side.LEFT: 88, Side.RIGHT: 89}
+"""TotalSegmentator task ``total`` v2 numbering."""
+
+VERSE = {Level.L1: 20, Level.L2: 21, Level.L3: 22, Level.L4: 23, Level.L5: 24}
+TPTBOX_CORPUS = (49, 50)
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScan:
+    """A real scan with its labels, all on the scan's grid.
+
+    ``vertebra`` holds whole vertebrae, ``body`` their bodies (the whole vertebra where the labels
+    do not divide it), ``muscle`` the label in which a muscle's ROI must lie.
+    """
+
+    name: str
+    volume: CtVolume
+    vertebra: dict[Level, Mask]
+    body: dict[Level, Mask]
+    disc: dict[DiscLevel, Mask]
+    muscle: dict[tuple[Muscle, Side], Mask]
+    bone: Mask
+    vessel: Mask
+    bodies_divided: bool
+
+
+@dataclass(frozen=True, eq=False)
+class MovedScan:
+    """A copy of a labelled scan, and the 4 x 4 way of its points back to the original."""
+
+    volume: CtVolume
+    source: LabelledScan
+    to_source: npt.NDArray[np.float64]
+
+    def in_source(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Points of the copy, shape (..., 3), LPS mm, in the original."""
+        return np.asarray(lps_mm) @ self.to_source[:3, :3].T + self.to_source[:3, 3]
+
+    def from_source(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Points of the original, shape (..., 3), LPS mm, in the copy."""
+        back = np.linalg.inv(self.to_source)
+        return np.asarray(lps_mm) @ back[:3, :3].T + back[:3, 3]
+
+    def share_inside(self, mask: Mask, lps_mm: npt.NDArray[np.float64]) -> float:
+        """The share of points, shape (n, 3), that lie in a mask of the original."""
+        index = np.rint(self.source.volume.to_index(self.in_source(lps_mm))).astype(int)
+        inside = ((index >= 0) & (index < mask.shape)).all(axis=1)
+        return float(mask[tuple(index[inside].T)].sum() / len(index))
+
+    def on_grid(self, mask: Mask) -> Mask:
+        """A mask of the original on the copy's grid."""
+        matrix = np.linalg.inv(self.source.volume.affine) @ self.to_source @ self.volume.affine
+        smooth = ndimage.affine_transform(
+            mask.astype(np.float32), matrix[:3, :3], matrix[:3, 3], self.volume.shape, order=1
+        )
+        return np.asarray(smooth >= 0.5)
+
+
+def shared_ct() -> Path:
+    """The folder of the shared real scans."""
+    return Path(os.environ.get("OSTEONODE_SHARED", "../shared")) / "data" / "ct"
+
+
+@cache
+def load_scan(name: str) -> LabelledScan:
+    """``totalseg``, ``verse014`` or ``tptbox``."""
+    return {"totalseg": _totalseg, "verse014": _verse, "tptbox": _tptbox}[name]()
+
+
+def _totalseg() -> LabelledScan:
+    folder = shared_ct() / "totalseg_example_ct"
+    volume = load_nifti_volume(folder / "ct.nii.gz")
+    labels = load_nifti_labels(folder / "seg_merged_v2_numbering.nii.gz", volume)
+    parts = load_nifti_labels(folder / "seg_vertebrae_body_and_discs.nii.gz", volume)
+    components, count = ndimage.label(parts == 2)
+    middles = [
+        (float(np.nonzero(components == k)[0].mean()), k)
+        for k in range(1, count + 1)
+        if (components == k).sum() > 100
+    ]
+    discs = [components == k for _, k in sorted(middles)]
+    vertebra = {level: labels == number for level, number in VERTEBRAE.items()}
+    return LabelledScan(
+        name="totalseg",
+        volume=volume,
+        vertebra=vertebra,
+        body={level: mask & (parts == 1) for level, mask in vertebra.items()},
+        disc=dict(zip(tuple(DiscLevel)[::-1], discs, strict=False)),
+        muscle={
+            (muscle, side): labels
+            == (ILIOPSOAS if muscle is Muscle.PSOAS_MAJOR else POSTERIOR)[side]
+            for muscle in Muscle
+            for side in Side
+        },
+        bone=(labels >= 25) & (labels <= 33),
+        vessel=(labels == AORTA) | (labels == VEIN),
+        bodies_divided=True,
+    )
+
+
+def _verse() -> LabelledScan:
+    folder = shared_ct() / "verse014_L1-L5"
+    volume = load_nifti_volume(folder / "sub-verse014_ct.nii.gz")
+    labels = load_nifti_labels(folder / "sub-verse014_seg-vert_msk.nii.gz", volume)
+    vertebra = {level: labels == number for level, number in VERSE.items()}
+    return _bones("verse014", volume, vertebra, vertebra, labels > 0, divided=False)
+
+
+def _tptbox() -> LabelledScan:
+    folder = shared_ct() / "tptbox_L2-L4_crop"
+    volume = load_nifti_volume(folder / "sub-ct_label-22_ct.nii.gz")
+    labels = load_nifti_labels(folder / "sub-ct_seg-vert_label-22_msk.nii.gz", volume)
+    parts = load_nifti_labels(folder / "sub-ct_seg-subreg_label-22_msk.nii.gz", volume)
+    vertebra = {level: labels == number for level, number in list(VERSE.items())[1:4]}
+    body = {Level.L3: vertebra[Level.L3] & np.isin(parts, TPTBOX_CORPUS)}
+    return _bones("tptbox", volume, vertebra, body, labels > 0, divided=True)
+
+
+def _bones(
+    name: str,
+    volume: CtVolume,
+    vertebra: dict[Level, Mask],
+    body: dict[Level, Mask],
+    bone: Mask,
+    *,
+    divided: bool,
+) -> LabelledScan:
+    nothing = np.zeros(volume.shape, bool)
+    return LabelledScan(name, volume, vertebra, body, {}, {}, bone, nothing, bodies_divided=divided)
