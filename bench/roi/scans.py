@@ -69,14 +69,6 @@ class MovedScan:
         inside = ((index >= 0) & (index < mask.shape)).all(axis=1)
         return float(mask[tuple(index[inside].T)].sum() / len(index))
 
-    def on_grid(self, mask: Mask) -> Mask:
-        """A mask of the original on the copy's grid."""
-        matrix = np.linalg.inv(self.source.volume.affine) @ self.to_source @ self.volume.affine
-        smooth = ndimage.affine_transform(
-            mask.astype(np.float32), matrix[:3, :3], matrix[:3, 3], self.volume.shape, order=1
-        )
-        return np.asarray(smooth >= 0.5)
-
 
 def shared_ct() -> Path:
     """The folder of the shared real scans."""

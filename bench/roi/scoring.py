@@ -33,8 +33,8 @@ S1_MISNAMED_MM = 20.0
 """The same for S1, whose label ends where its body passes into the alae, mm."""
 
 ERODED_MM = 4.0
-"""How far a body's label is eroded in the slice for its reference, mm: as far as ROIs stay from
-the wall."""
+"""How far a body's label is eroded, in all directions, for its reference, mm: as far as ROIs stay
+from walls and endplates."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SiteScore:
     inside
         Share of each of the three ROIs in the label.
     eroded_hu
-        Mean of the label, eroded, in the same slices; None without a label.
+        Mean of the label, eroded by `ERODED_MM`, in the same slices; None without a label.
     label_placed_hu
         Of the same placing in the label in the same slices; None where nothing fits.
     """
@@ -188,12 +188,16 @@ def _interior(contour_lps_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
 def _references(
     scan: MovedScan, found: SiteMeasurement, mask: npt.NDArray[np.bool_]
 ) -> tuple[float | None, float | None]:
-    grid = scan.on_grid(mask)
+    source = scan.source.volume
+    depth_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=source.spacing_mm)
+    depth_mm = depth_mm[1:-1, 1:-1, 1:-1] - 0.5 * float(source.spacing_mm.min())
     means, parts = [], []
     for roi in found.rois:
-        plane = grid[roi.slice_index]
-        depth = ndimage.distance_transform_edt(plane, sampling=scan.volume.spacing_mm[1:])
-        deep = depth >= ERODED_MM
+        rows, columns = np.indices(scan.volume.shape[1:])
+        index = np.stack([np.full_like(rows, roi.slice_index), rows, columns], axis=-1)
+        at = np.moveaxis(source.to_index(scan.in_source(scan.volume.to_lps(index))), -1, 0)
+        deep = ndimage.map_coordinates(depth_mm, at, order=1) >= ERODED_MM
+        plane = ndimage.map_coordinates(mask.astype(np.float32), at, order=1) >= 0.5
         if not deep.any():
             return None, None
         means.append(float(scan.volume.effective_slice(roi.slice_index)[deep].mean()))
