@@ -56,6 +56,7 @@ class Instance:
     sex: str
     age_years: float | None
     patient_position: str
+    gantry_tilt_deg: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def read_instance(path: Path) -> Instance:
         sex=_text(dataset, "PatientSex").upper(),
         age_years=_age_years(dataset),
         patient_position=_text(dataset, "PatientPosition").upper(),
+        gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
     )
 
 

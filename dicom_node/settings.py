@@ -15,9 +15,19 @@ from sqlalchemy import make_url
 
 from dicom_node.errors import SettingsInvalid
 
-__all__ = ["Acquisition", "Destination", "Limits", "Listener", "NodeSettings", "load_settings"]
+__all__ = [
+    "Acquisition",
+    "AcquisitionRules",
+    "Destination",
+    "Limits",
+    "Listener",
+    "Mode",
+    "NodeSettings",
+    "load_settings",
+]
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
+Mode = Literal["strict", "warn"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -49,6 +59,26 @@ class Destination(_Section):
     timeout_seconds: float = Field(default=30.0, gt=0)
 
 
+class AcquisitionRules(_Section):
+    """What becomes of a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
+
+    Tube voltage, largest slice thickness and largest gantry tilt are no choice: always strict.
+    """
+
+    coverage: Mode = "strict"
+    kernel_unknown: Mode = "warn"
+    kernel_sharp: Mode = "warn"
+    kernel_lung_bone: Mode = "strict"
+    contrast: Mode = "warn"
+    contrast_seen: Mode = "warn"
+    gantry_tilt: Mode = "warn"
+    gantry_tilt_unclear: Mode = "strict"
+    thick_slices: Mode = "warn"
+    thickness_unknown: Mode = "warn"
+    patient_position_missing: Mode = "warn"
+    noise: Mode = "warn"
+
+
 class Acquisition(_Section):
     """What a series must be to be assessed."""
 
@@ -57,6 +87,7 @@ class Acquisition(_Section):
     max_slice_thickness_mm: float = Field(default=5.0, gt=0, le=5.0)
     min_slices: int = Field(default=20, ge=3)
     min_coverage_mm: float = Field(default=100.0, gt=0)
+    rules: AcquisitionRules = AcquisitionRules()
 
 
 class Limits(_Section):

@@ -13,6 +13,7 @@ from roi_extraction.volume import CtVolume
 __all__ = [
     "cropped",
     "fat_infiltrated",
+    "gantry_tilted",
     "load_nifti_labels",
     "load_nifti_volume",
     "lowered_bone",
@@ -107,6 +108,32 @@ def turn(
     matrix[:3, :3] = about_x @ about_y @ about_z
     matrix[:3, 3] = centre + shift_mm - matrix[:3, :3] @ centre
     return matrix
+
+
+def gantry_tilted(
+    volume: CtVolume, labels: npt.NDArray[np.uint8] | None, degrees: float
+) -> tuple[CtVolume, npt.NDArray[np.uint8] | None]:
+    """The same patient from a gantry tilted about the left-right axis; the table moves along z.
+
+    With a positive angle the slices' posterior side lies nearer to the feet. The volume must lie
+    along the LPS axes.
+    """
+    angle = np.deg2rad(degrees)
+    affine = volume.affine.copy()
+    affine[:3, 1] = volume.spacing_mm[1] * np.array([0.0, np.cos(angle), -np.sin(angle)])
+    middle = (np.array(volume.shape) - 1) / 2
+    affine[:3, 3] += volume.to_lps(middle) - (affine[:3, :3] @ middle + affine[:3, 3])
+    to_source = np.linalg.inv(volume.affine) @ affine
+    hu = ndimage.affine_transform(
+        volume.hu.astype(np.float32), to_source[:3, :3], to_source[:3, 3], order=1, cval=-1024.0
+    )
+    tilted = None
+    if labels is not None:
+        tilted = ndimage.affine_transform(
+            labels, to_source[:3, :3], to_source[:3, 3], order=0, cval=0
+        )
+    thickness_mm = volume.slice_thickness_mm * float(np.cos(angle))
+    return CtVolume(np.round(hu).astype(np.int16), affine, thickness_mm), tilted
 
 
 def noisy(volume: CtVolume, sd_hu: float, seed: int) -> CtVolume:

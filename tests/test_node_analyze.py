@@ -14,6 +14,7 @@ from dicom_node.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.sites import SITES
 from roi_extraction.volume import CtVolume
+from tests.ct_builders import gantry_tilted
 from tests.dicom_builders import edit, plain_series
 
 
@@ -223,10 +224,42 @@ def test_wrong_usage_exits_with_two(arguments, tmp_path, monkeypatch, capsys):
     [
         ("ts_example_ct_dicom_j2k", "series.invalid_uid"),
         ("enhanced_multiframe_ct", "series.derived"),
-        ("dcm_qa_ct_ge_tilt", "series.not_axial"),
+        ("dcm_qa_ct_ge_tilt", "series.gantry_tilt"),
     ],
 )
 def test_awkward_real_ct_is_refused(shared_data, tmp_path, folder, code):
     result, report = analyze(shared_data / "ct" / folder, tmp_path)
     assert result.exit_code == 1
     assert report["refused"]["code"] == code
+
+
+def test_tilted_gantry_is_measured_and_its_regions_lie_in_the_sent_slices(phantom, tmp_path):
+    tilted, _ = gantry_tilted(phantom.volume, None, 7.0)
+    write_ct_series(tilted, tmp_path / "series", InventedHeader(seed="tilted"))
+    result, report = analyze(tmp_path / "series", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "acquisition.gantry_tilt" in {warning["code"] for warning in report["warnings"]}
+    assert report["acquisition"]["gantry_tilt_deg"] == pytest.approx(7.0, abs=0.05)
+    truth = phantom.truth.hu
+    sites = {site["name"]: site for site in report["sites"]}
+    for name in ("L1", "L2", "L3", "L4", "L5"):
+        assert sites[name]["mean_hu"] == pytest.approx(truth[name], abs=6), name
+    positions = {
+        str(dataset.SOPInstanceUID): np.array(dataset.ImagePositionPatient, float)
+        for dataset in map(pydicom.dcmread, (tmp_path / "series").iterdir())
+    }
+    normal = np.cross([1.0, 0, 0], [0, np.cos(np.deg2rad(7.0)), -np.sin(np.deg2rad(7.0))])
+    for roi in sites["L3"]["rois"]:
+        offset = np.array(roi["contour_lps_mm"]) - positions[roi["sop_instance_uid"]]
+        assert np.abs(offset @ normal).max() < 0.01
+
+
+def test_strict_rule_refuses_the_whole_analysis(phantom_folder, tmp_path):
+    copied = tmp_path / "bone"
+    shutil.copytree(phantom_folder, copied)
+    for path in copied.iterdir():
+        edit(path, ConvolutionKernel="BONE", Manufacturer="GE MEDICAL SYSTEMS")
+    result, report = analyze(copied, tmp_path / "out")
+    assert result.exit_code == 1
+    assert report["refused"]["code"] == "acquisition.kernel_lung_bone"
+    assert not (tmp_path / "out" / "report.sr.dcm").exists()

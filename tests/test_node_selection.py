@@ -134,7 +134,7 @@ def test_series_nearest_to_three_millimetres_without_contrast_comes_first():
 @pytest.mark.parametrize(
     ("folder", "codes"),
     [
-        ("dcm_qa_ct_ge_tilt", {"series.not_axial"}),
+        ("dcm_qa_ct_ge_tilt", {"series.gantry_tilt"}),
         ("enhanced_multiframe_ct", {"series.derived"}),
         ("ts_example_ct_dicom_j2k", {"series.invalid_uid"}),
     ],
