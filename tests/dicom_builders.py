@@ -61,3 +61,26 @@ def edit(path: Path, **values: Any) -> None:
         else:
             setattr(dataset, keyword, value)
     dataset.save_as(path)
+
+
+def flip(path: Path, *, rows: bool, columns: bool) -> None:
+    """Turn a written image over in its plane, with the orientation that says so."""
+    dataset = pydicom.dcmread(path)
+    pixels = dataset.pixel_array
+    orientation = np.reshape(np.array(dataset.ImageOrientationPatient, float), (2, 3))
+    position = np.array(dataset.ImagePositionPatient, float)
+    row_mm, column_mm = map(float, dataset.PixelSpacing)
+    if columns:
+        position = position + orientation[0] * column_mm * (dataset.Columns - 1)
+        orientation[0] *= -1
+        pixels = pixels[:, ::-1]
+    if rows:
+        position = position + orientation[1] * row_mm * (dataset.Rows - 1)
+        orientation[1] *= -1
+        pixels = pixels[::-1]
+    edit(
+        path,
+        PixelData=np.ascontiguousarray(pixels).tobytes(),
+        ImageOrientationPatient=[float(v) for v in orientation.ravel()],
+        ImagePositionPatient=[pydicom.valuerep.format_number_as_ds(float(v)) for v in position],
+    )

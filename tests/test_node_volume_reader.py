@@ -9,7 +9,7 @@ from dicom_node.instances import read_instance, scan_folder
 from dicom_node.selection import check_series
 from dicom_node.settings import Acquisition
 from dicom_node.volume_reader import _read_plane, read_volume
-from tests.dicom_builders import edit, plain_series, plain_volume
+from tests.dicom_builders import edit, flip, plain_series, plain_volume
 
 
 def read(folder: Path):
@@ -32,25 +32,7 @@ def test_written_series_reads_back_exactly(tmp_path):
 def test_flipped_images_give_the_same_volume(tmp_path, flip_rows, flip_columns):
     expected = plain_volume()
     for path in plain_series(tmp_path):
-        dataset = pydicom.dcmread(path)
-        pixels = dataset.pixel_array
-        orientation = np.reshape(np.array(dataset.ImageOrientationPatient, float), (2, 3))
-        position = np.array(dataset.ImagePositionPatient, float)
-        row_mm, column_mm = map(float, dataset.PixelSpacing)
-        if flip_columns:
-            position = position + orientation[0] * column_mm * (dataset.Columns - 1)
-            orientation[0] *= -1
-            pixels = pixels[:, ::-1]
-        if flip_rows:
-            position = position + orientation[1] * row_mm * (dataset.Rows - 1)
-            orientation[1] *= -1
-            pixels = pixels[::-1]
-        edit(
-            path,
-            PixelData=np.ascontiguousarray(pixels).tobytes(),
-            ImageOrientationPatient=[float(v) for v in orientation.ravel()],
-            ImagePositionPatient=[float(v) for v in position],
-        )
+        flip(path, rows=flip_rows, columns=flip_columns)
     volume = read(tmp_path)
     np.testing.assert_array_equal(volume.hu, expected.hu)
     np.testing.assert_allclose(volume.affine, expected.affine, atol=1e-6)

@@ -1,14 +1,21 @@
 """The frozen list of cases: every one is named, seeded and described by what was done to it."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.roi.scans import LabelledScan, MovedScan, load_scan
-from roi_extraction import Level
+from dicom_node.instances import scan_folder
+from dicom_node.selection import check_series
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.settings import Acquisition
+from dicom_node.volume_reader import read_volume
+from roi_extraction import CtVolume, Level
 from tests.ct_builders import (
     cropped,
     fat_infiltrated,
@@ -18,6 +25,7 @@ from tests.ct_builders import (
     turn,
     with_screw,
 )
+from tests.dicom_builders import edit, flip
 
 __all__ = ["Case", "build", "phantom_cases", "real_cases"]
 
@@ -53,6 +61,7 @@ class Case:
     fat_share: float = 0.0
     crop: str | None = None
     screw: Level | None = None
+    dicom: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,6 +89,8 @@ class Case:
             words.append(self.crop)
         if self.screw:
             words.append(f"screw in {self.screw}")
+        if self.dicom:
+            words.append(self.dicom)
         return ", ".join(words) or "as it is"
 
 
@@ -128,6 +139,8 @@ def real_cases() -> Iterator[Case]:
             f"screw {level}", "metal screw", "totalseg", number, _angles(600 + number, 8.0),
             screw=level,
         )  # fmt: skip
+    for dicom in DICOM:
+        yield Case(dicom, "as DICOM", "totalseg", dicom=dicom)
     for number in range(REPEATS):
         draw = _draw(number, 7)
         yield Case(
@@ -169,6 +182,8 @@ def build(case: Case) -> MovedScan:
         )  # fmt: skip
     if case.noise_hu:
         volume = noisy(volume, case.noise_hu, case.seed)
+    if case.dicom:
+        volume = _through_dicom(volume, case.dicom)
     scan = MovedScan(volume, source, np.linalg.inv(moved))
     return scan if case.crop is None else CROPS[case.crop](scan, case.seed)
 
@@ -191,7 +206,20 @@ def _angles(number: int, most_deg: float = 15.0) -> tuple[float, float, float]:
     return _three(_draw(number, 0).uniform(-most_deg, most_deg, 3).round(1))
 
 
-def _with_pedicle_screws(source: LabelledScan, volume: Any, level: Level) -> Any:
+def _through_dicom(volume: CtVolume, how: str) -> CtVolume:
+    """The volume written as a series in another way of storing it, and read again."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_ct_series(volume, Path(folder), InventedHeader(seed=how))
+        rows, columns, backwards = DICOM[how]
+        for number, path in enumerate(paths):
+            flip(path, rows=rows, columns=columns)
+            if backwards:
+                edit(path, InstanceNumber=number + 1)
+        found, _ = scan_folder(paths[::-1] if backwards else paths)
+        return read_volume(check_series(found, Acquisition()))
+
+
+def _with_pedicle_screws(source: LabelledScan, volume: CtVolume, level: Level) -> CtVolume:
     centre = centre_mm(source, level)
     for side in (-1.0, 1.0):
         back = centre + np.array([side * 18.0, 48.0, 4.0])
@@ -236,6 +264,13 @@ def _narrow(scan: MovedScan, seed: int) -> MovedScan:
     columns = slice(max(0, round(column - width)), round(column + width))
     return MovedScan(cropped(scan.volume, columns=columns), scan.source, scan.to_source)
 
+
+DICOM = {
+    "slices in reverse order": (False, False, True),
+    "prone": (True, True, False),
+    "feet first": (False, True, True),
+}
+"""Rows and columns turned over, slices in reverse order."""
 
 CROPS = {
     "L1 outside": _without_l1,
