@@ -188,11 +188,6 @@ def build(case: Case) -> MovedScan:
     return scan if case.crop is None else CROPS[case.crop](scan, case.seed)
 
 
-def centre_mm(scan: LabelledScan, level: Level) -> np.ndarray[Any, Any]:
-    """The centre of a labelled body, LPS mm."""
-    return scan.volume.to_lps(np.argwhere(scan.body[level])).mean(axis=0)
-
-
 def _draw(number: int, kind: int) -> np.random.Generator:
     return np.random.default_rng([20251, kind, number])
 
@@ -220,7 +215,7 @@ def _through_dicom(volume: CtVolume, how: str) -> CtVolume:
 
 
 def _with_pedicle_screws(source: LabelledScan, volume: CtVolume, level: Level) -> CtVolume:
-    centre = centre_mm(source, level)
+    centre = source.centres_mm[level]
     for side in (-1.0, 1.0):
         back = centre + np.array([side * 18.0, 48.0, 4.0])
         front = centre + np.array([side * 8.0, -4.0, 0.0])
@@ -229,7 +224,7 @@ def _with_pedicle_screws(source: LabelledScan, volume: CtVolume, level: Level) -
 
 
 def _z_index(scan: MovedScan, level: Level, above_mm: float) -> int:
-    centre = scan.from_source(centre_mm(scan.source, level))
+    centre = scan.from_source(scan.source.centres_mm[level])
     return round(float(scan.volume.to_index(centre + np.array([0.0, 0.0, above_mm]))[0]))
 
 
@@ -259,7 +254,7 @@ def _without_l5(scan: MovedScan, seed: int) -> MovedScan:
 
 def _narrow(scan: MovedScan, seed: int) -> MovedScan:
     half_mm = (55.0, 65.0, 75.0, 90.0)[seed]
-    centre = scan.from_source(centre_mm(scan.source, Level.L3))
+    centre = scan.from_source(scan.source.centres_mm[Level.L3])
     column, width = scan.volume.to_index(centre)[2], half_mm / scan.volume.spacing_mm[2]
     columns = slice(max(0, round(column - width)), round(column + width))
     return MovedScan(cropped(scan.volume, columns=columns), scan.source, scan.to_source)

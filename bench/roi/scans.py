@@ -1,6 +1,7 @@
 """Labelled real scans, brought to one numbering, and moved copies of them."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction import CtVolume, DiscLevel, Level, Muscle, Side
+from roi_extraction.phantom import Phantom
 from tests.ct_builders import load_nifti_labels, load_nifti_volume
 
-__all__ = ["LabelledScan", "MovedScan", "load_scan", "shared_ct"]
+__all__ = ["LabelledScan", "MovedScan", "load_scan", "phantom_scan", "shared_ct"]
 
 VERTEBRAE = {Level.L1: 31, Level.L2: 30, Level.L3: 29, Level.L4: 28, Level.L5: 27, Level.S1: 26}
 T12 = 32
@@ -25,6 +27,7 @@ VERSE = {Level.L1: 20, Level.L2: 21, Level.L3: 22, Level.L4: 23, Level.L5: 24}
 TPTBOX_CORPUS = (49, 50)
 
 Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +35,19 @@ class LabelledScan:
     """A real scan with its labels, all on the scan's grid.
 
     ``vertebra`` holds whole vertebrae, ``body`` their bodies (the whole vertebra where the labels
-    do not divide it), ``muscle`` the label in which a muscle's ROI must lie.
+    do not divide it), ``muscle`` the label in which a muscle's ROI must lie; ``centres_mm`` are the
+    bodies' and discs', LPS mm, by name.
     """
 
     name: str
     volume: CtVolume
     vertebra: dict[Level, Mask]
     body: dict[Level, Mask]
-    disc: dict[DiscLevel, Mask]
     muscle: dict[tuple[Muscle, Side], Mask]
     bone: Mask
     vessel: Mask
     bodies_divided: bool
+    centres_mm: dict[str, Points]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +58,11 @@ class MovedScan:
     source: LabelledScan
     to_source: npt.NDArray[np.float64]
 
-    def in_source(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def in_source(self, lps_mm: npt.ArrayLike) -> Points:
         """Points of the copy, shape (..., 3), LPS mm, in the original."""
         return np.asarray(lps_mm) @ self.to_source[:3, :3].T + self.to_source[:3, 3]
 
-    def from_source(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def from_source(self, lps_mm: npt.ArrayLike) -> Points:
         """Points of the original, shape (..., 3), LPS mm, in the copy."""
         back = np.linalg.inv(self.to_source)
         return np.asarray(lps_mm) @ back[:3, :3].T + back[:3, 3]
@@ -94,12 +98,13 @@ def _totalseg() -> LabelledScan:
     ]
     discs = [components == k for _, k in sorted(middles)]
     vertebra = {level: labels == number for level, number in VERTEBRAE.items()}
+    body = {level: mask & (parts == 1) for level, mask in vertebra.items()}
+    disc = dict(zip(tuple(DiscLevel)[::-1], discs, strict=False))
     return LabelledScan(
         name="totalseg",
         volume=volume,
         vertebra=vertebra,
-        body={level: mask & (parts == 1) for level, mask in vertebra.items()},
-        disc=dict(zip(tuple(DiscLevel)[::-1], discs, strict=False)),
+        body=body,
         muscle={
             (muscle, side): labels
             == (ILIOPSOAS if muscle is Muscle.PSOAS_MAJOR else POSTERIOR)[side]
@@ -109,6 +114,7 @@ def _totalseg() -> LabelledScan:
         bone=(labels >= 25) & (labels <= 33),
         vessel=(labels == AORTA) | (labels == VEIN),
         bodies_divided=True,
+        centres_mm=_centres(volume, {**body, **disc}),
     )
 
 
@@ -128,6 +134,29 @@ def _tptbox() -> LabelledScan:
     vertebra = {level: labels == number for level, number in list(VERSE.items())[1:4]}
     body = {Level.L3: vertebra[Level.L3] & np.isin(parts, TPTBOX_CORPUS)}
     return _bones("tptbox", volume, vertebra, body, labels > 0, divided=True)
+
+
+def phantom_scan(phantom: Phantom) -> MovedScan:
+    """A phantom with its labels as a scan that was not moved."""
+    vertebra = {level: phantom.labels == number for level, number in VERTEBRAE.items()}
+    sides = ((Side.RIGHT, 0), (Side.LEFT, 3))
+    muscle = {
+        (name, side): phantom.muscle_labels == first + number
+        for side, first in sides
+        for number, name in enumerate(Muscle, start=1)
+    }
+    source = LabelledScan(
+        name="phantom",
+        volume=phantom.volume,
+        vertebra=vertebra,
+        body={level: mask & (phantom.body_labels == 1) for level, mask in vertebra.items()},
+        muscle=muscle,
+        bone=(phantom.labels >= 25) & (phantom.labels <= 34),
+        vessel=(phantom.labels == AORTA) | (phantom.labels == VEIN),
+        bodies_divided=True,
+        centres_mm={**phantom.truth.body_centres_lps_mm, **phantom.truth.disc_centres_lps_mm},
+    )
+    return MovedScan(phantom.volume, source, np.eye(4))
 
 
 def _bones(

@@ -24,7 +24,7 @@ from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.measurement import measure_roi
 from roi_extraction.placement import place_site
 
-__all__ = ["Score", "SiteScore", "centres_mm", "measured", "score"]
+__all__ = ["Score", "SiteScore", "measured", "score"]
 
 MISNAMED_MM = 12.0
 """A body or disc farther than this from the label of its name is misnamed: a third of a level."""
@@ -94,17 +94,6 @@ def measured(volume: CtVolume) -> tuple[FeatureVector | RoiError, float]:
         return error, time.perf_counter() - started
 
 
-def centres_mm(scan: MovedScan) -> dict[str, npt.NDArray[np.float64]]:
-    """The centres of all labelled bodies and discs in the moved scan, LPS mm."""
-    masks = {**scan.source.body, **scan.source.disc}
-    to_lps = scan.source.volume.to_lps
-    return {
-        str(name): scan.from_source(to_lps(np.argwhere(mask)).mean(axis=0))
-        for name, mask in masks.items()
-        if mask.any()
-    }
-
-
 def score(
     scan: MovedScan,
     result: FeatureVector | RoiError,
@@ -116,7 +105,7 @@ def score(
     if isinstance(result, RoiError):
         message = f"{result.code}: {result}"
         return Score(outcome="refused", message=message, seconds=seconds, **case)
-    centres = centres_mm(scan)
+    centres = {name: scan.from_source(p) for name, p in scan.source.centres_mm.items()}
     found = {**result.spine.bodies, **result.spine.discs}
     away = {
         str(name): float(np.linalg.norm(landmark.centre_lps_mm - centres[str(name)]))
