@@ -169,4 +169,14 @@ def _bones(
     divided: bool,
 ) -> LabelledScan:
     nothing = np.zeros(volume.shape, bool)
-    return LabelledScan(name, volume, vertebra, body, {}, {}, bone, nothing, bodies_divided=divided)
+    return LabelledScan(
+        name, volume, vertebra, body, {}, bone, nothing, divided, _centres(volume, {**body})
+    )
+
+
+def _centres(volume: CtVolume, masks: Mapping[Level | DiscLevel, Mask]) -> dict[str, Points]:
+    return {
+        str(name): volume.to_lps(np.argwhere(mask)).mean(axis=0)
+        for name, mask in masks.items()
+        if mask.any()
+    }
