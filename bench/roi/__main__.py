@@ -1,6 +1,7 @@
 """Measure every case and write ``docs/accuracy.md``; run as ``python -m bench.roi``."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -10,18 +11,35 @@ from typing import Any
 import typer
 
 from bench.roi.cases import Case, phantom_cases, real_cases
+from bench.roi.page import write_page
 from bench.roi.running import run
+from bench.roi.scans import shared_ct
 
 RESULTS = Path("bench-output/roi.json")
 """The results of every case, from which the tables are made again by ``--tables-only``."""
 
+PAGE = Path("docs/accuracy.md")
+
 
 def main(
-    group: str = "", only: str = "", jobs: int = 2, phantoms: bool = True, out: Path = RESULTS
+    group: str = "",
+    only: str = "",
+    jobs: int = 2,
+    phantoms: bool = True,
+    tables_only: bool = False,
+    out: Path = RESULTS,
 ) -> None:
-    """Measure all cases, or those of a group or whose name begins so."""
-    cases: Sequence[Case] = [*real_cases(), *(phantom_cases() if phantoms else ())]
-    cases = [c for c in cases if group in c.group and c.name.startswith(only)]
+    """Measure all cases, or those of a group or whose name begins so; the page is for all."""
+    everything: Sequence[Case] = [*real_cases(), *phantom_cases()]
+    if tables_only:
+        write_page(json.loads(out.read_text()), everything, PAGE)
+        return
+    if not shared_ct().is_dir():
+        sys.exit(f"no shared data at {shared_ct()}; set OSTEONODE_SHARED")
+    cases = [
+        c for c in everything
+        if group in c.group and c.name.startswith(only) and (phantoms or c.scan != "phantom")
+    ]  # fmt: skip
     started = time.perf_counter()
     scores = []
     with get_context("spawn").Pool(jobs) as pool:
@@ -31,6 +49,8 @@ def main(
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(scores, indent=1))
     print(f"{len(scores)} cases in {time.perf_counter() - started:.0f} s")
+    if len(cases) == len(everything):
+        write_page(scores, everything, PAGE)
 
 
 def _line(s: dict[str, Any]) -> str:

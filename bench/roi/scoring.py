@@ -98,7 +98,7 @@ def score(
     scan: MovedScan,
     result: FeatureVector | RoiError,
     seconds: float,
-    true_hu: Mapping[str, float] | None = None,
+    true_hu: Mapping[str, float],
     **case: Any,
 ) -> Score:
     """Hold a result against the labels of the scan."""
@@ -124,7 +124,7 @@ def score(
         for name, mm in away.items()
         if mm > spare + (S1_MISNAMED_MM if name == "S1" else MISNAMED_MM)
     ]
-    sites = tuple(_site(scan, m, (true_hu or {}).get(m.site.name)) for m in result.measurements)
+    sites = tuple(_site(scan, m, true_hu.get(m.site.name)) for m in result.measurements)
     return Score(
         outcome="wrong" if misnamed else "right",
         message=", ".join(f"{name} {away[name]:.0f} mm off" for name in misnamed),
