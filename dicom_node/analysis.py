@@ -83,7 +83,9 @@ def analyse(
     try:
         volume = read_volume(series)
         read = time.perf_counter()
-        assessment = assess(series, volume, segmenter_for(volume), stager, network, findings)
+        assessment = assess(
+            series, volume, segmenter_for(volume), stager, network, findings, rules.rules
+        )
     except (SeriesRefused, RoiError) as error:
         return _write_refusal(
             out, series.study_uid, series.series_uid, error.code, str(error),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import modeling
 import network as interactions
+from dicom_node.image_checks import ImageFacts, check_image
 from dicom_node.instances import Instance
 from dicom_node.selection import EligibleSeries
+from dicom_node.settings import AcquisitionRules
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
 from roi_extraction.anatomy import Finding, Segmenter
@@ -34,6 +36,7 @@ class Assessment:
     places: Mapping[str, NodePlace]
     findings: tuple[Finding, ...]
     timings_s: Mapping[str, float]
+    image: ImageFacts | None = None
 
     @property
     def at_cohort_kvp(self) -> bool:
@@ -48,17 +51,28 @@ def assess(
     stager: Stager,
     network: InteractionNetwork | None,
     findings: Sequence[Finding] = (),
+    rules: AcquisitionRules | None = None,
 ) -> Assessment:
     """Measure, stage, explain and locate one patient.
+
+    Parameters
+    ----------
+    findings
+        What else to warn of.
+    rules
+        What becomes of a scan whose image breaks a rule; the settings' defaults if None.
 
     Raises
     ------
     roi_extraction.RoiError
         The scan's anatomy cannot be used.
+    SeriesRefused
+        The image breaks a rule that is strict.
     """
     started = time.perf_counter()
     anatomy = segmenter.segment(volume)
     segmented = time.perf_counter()
+    image, seen = check_image(volume, anatomy, rules or AcquisitionRules())
     features = measure(volume, anatomy, place(volume, anatomy))
     measured = time.perf_counter()
     kvp = series.first.kvp
@@ -83,12 +97,13 @@ def assess(
         prediction=prediction,
         contributions=contributions,
         places=places,
-        findings=(*series.findings, *findings, *features.findings, *prediction.findings),
+        findings=(*series.findings, *findings, *seen, *features.findings, *prediction.findings),
         timings_s={
             "segment": segmented - started,
             "measure": measured - segmented,
             "stage": staged - measured,
         },
+        image=image,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dicom_node.assessment import Assessment
+from dicom_node.image_checks import ImageFacts
 from modeling import Stage
 from roi_extraction.anatomy import Finding
 from roi_extraction.features import Roi, SiteMeasurement
@@ -79,6 +80,7 @@ def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, 
             "contrast": series.contrast,
             "manufacturer": series.first.manufacturer,
             "model": series.first.model,
+            **_image(assessment.image),
         },
         "segmenter": {"name": features.segmenter.name, "version": features.segmenter.version},
         "levels_confidence": _rounded(features.spine.confidence, 3),
@@ -267,6 +269,17 @@ def _explanation_lines(content: Mapping[str, Any]) -> list[str]:
 def _warnings(findings: Sequence[Finding]) -> list[dict[str, str]]:
     unique = dict.fromkeys((finding.code, finding.message) for finding in findings)
     return [{"code": code, "message": message} for code, message in unique]
+
+
+def _image(facts: ImageFacts | None) -> dict[str, Any]:
+    if facts is None:
+        return {}
+    return {
+        "noise_sd_hu": _rounded(facts.noise_sd_hu, 1),
+        "noise_standard_error_hu": _rounded(facts.noise_standard_error_hu, 2),
+        "aorta_hu": _rounded(facts.aorta_hu, 1),
+        "aorta_missing": facts.aorta_missing,
+    }
 
 
 def _site(measurement: SiteMeasurement, sop_uids: Sequence[str]) -> dict[str, Any]:

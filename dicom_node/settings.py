@@ -77,6 +77,7 @@ class AcquisitionRules(_Section):
     thickness_unknown: Mode = "warn"
     patient_position_missing: Mode = "warn"
     noise: Mode = "warn"
+    pixel_spacing_doubtful: Mode = "strict"
 
 
 class Acquisition(_Section):

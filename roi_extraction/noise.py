@@ -1,0 +1,135 @@
+"""The scan's noise near the spine, and what it does to the mean of a region of interest."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.placement import ROI_AREA_MM2
+from roi_extraction.volume import CtVolume
+
+__all__ = ["estimate_noise_hu", "roi_standard_error_hu"]
+
+LAG_MM = 4.0
+"""Distance of the pixels that are compared, mm: beyond it a body kernel's noise is hardly
+correlated."""
+
+PATCH_MM = 11.0
+"""Side of the square over which differences are averaged, mm."""
+
+SPACING_MM = 12.0
+"""Distance of the effective slices that are looked at, mm."""
+
+WINDOW_MM = (90.0, 80.0)
+"""Half the width and half the depth of the part round the spine that is looked at, mm: noise grows
+towards the middle of the patient."""
+
+TISSUE_HU = (-140.0, 140.0)
+"""Smoothed HU of fat and of soft tissue; a square that leaves it holds bone, gas or skin."""
+
+SMOOTH_MM = 2.0
+"""Gaussian sigma of that smoothing, mm."""
+
+FEWEST_SQUARES = 300
+"""Fewest pixels whose square is even tissue."""
+
+BIN_HU = 0.25
+"""Width of the histogram's bins, HU."""
+
+KERNEL_SHARE = 0.06
+"""Gaussian sigma that smooths the histogram, as a share of the median."""
+
+CORRELATION_MM2 = 5.3
+"""Area over which the noise of a soft body kernel acts as one value, mm2: 4 pi times the square of
+a Gaussian grain of 0.65 mm; the pixel's own area if that is larger."""
+
+
+def estimate_noise_hu(volume: CtVolume, spine: SpineLandmarks) -> float:
+    """SD of the noise in effective slices, HU; NaN where there is too little even tissue.
+
+    Second differences over 4 mm leave out slow gradients; their mean square in small squares of
+    fat and soft tissue is the noise plus whatever structure the square holds. Most squares hold
+    none, so that the commonest value counts.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    spine
+        Its landmarks, which say where to look.
+
+    References
+    ----------
+    Christianson 2015, doi 10.2214/AJR.14.13613: the commonest local SD in soft tissue as the noise
+    of a clinical CT.
+    """
+    points = volume.to_index(spine.canal_lps_mm)
+    half = volume.slices_per_slab // 2
+    first = max(half, round(float(points[:, 0].min())))
+    last = min(volume.shape[0] - 1 - half, round(float(points[:, 0].max())))
+    step = max(1, round(SPACING_MM / volume.slice_step_mm))
+    found = [
+        _local_variance(volume, index, points[int(np.abs(points[:, 0] - index).argmin()), 1:])
+        for index in range(first, last + 1, step)
+    ]
+    values = np.sqrt(np.concatenate(found)) if found else np.zeros(0)
+    if len(values) < FEWEST_SQUARES:
+        return float("nan")
+    return _commonest(values)
+
+
+def roi_standard_error_hu(noise_hu: float, volume: CtVolume, slices: int = 3) -> float:
+    """Standard error of a site's mean by noise alone, HU.
+
+    Parameters
+    ----------
+    noise_hu
+        SD of the noise in effective slices.
+    volume
+        The scan, for its pixel size.
+    slices
+        How many regions of 150 mm2 are averaged.
+
+    Examples
+    --------
+    >>> volume = CtVolume(np.zeros((1, 2, 2), np.int16), np.eye(4)[[2, 1, 0, 3]], 3.0)
+    >>> round(roi_standard_error_hu(30.0, volume), 1)
+    3.3
+    """
+    pixel_mm2 = float(volume.spacing_mm[1] * volume.spacing_mm[2])
+    independent = ROI_AREA_MM2 / max(CORRELATION_MM2, pixel_mm2) * slices
+    return float(noise_hu / np.sqrt(independent))
+
+
+def _local_variance(
+    volume: CtVolume, index: int, centre: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Variance of the noise at each pixel whose square holds even tissue, shape (n,)."""
+    spacing = volume.spacing_mm[1:]
+    reach = np.array(WINDOW_MM[::-1]) / spacing
+    low = np.maximum(np.floor(centre - reach).astype(int), 0)
+    high = np.minimum(np.ceil(centre + reach).astype(int) + 1, volume.shape[1:])
+    if (high - low < 3).any():
+        return np.zeros(0)
+    hu = volume.effective_slice(index)[low[0] : high[0], low[1] : high[1]].astype(np.float64)
+    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM / spacing)
+    size = np.maximum(np.rint(PATCH_MM / spacing).astype(int), 5)
+    lag = np.maximum(np.rint(LAG_MM / spacing).astype(int), 1)
+    even = (ndimage.minimum_filter(smooth, size) > TISSUE_HU[0]) & (
+        ndimage.maximum_filter(smooth, size) < TISSUE_HU[1]
+    )
+    border = size // 2 + lag
+    even[: border[0]] = even[-border[0] :] = False
+    even[:, : border[1]] = even[:, -border[1] :] = False
+    squares = np.zeros_like(hu)
+    for axis in (0, 1):
+        around = np.roll(hu, lag[axis], axis) + np.roll(hu, -lag[axis], axis)
+        squares += (around - 2 * hu) ** 2 / 12
+    return np.asarray(ndimage.uniform_filter(squares, size)[even])
+
+
+def _commonest(values: npt.NDArray[np.float64]) -> float:
+    edges = np.arange(0.0, np.percentile(values, 95) + 2 * BIN_HU, BIN_HU)
+    counts = np.histogram(values, edges)[0].astype(np.float64)
+    sigma = max(1.0, KERNEL_SHARE * float(np.median(values)) / BIN_HU)
+    return float(edges[int(ndimage.gaussian_filter1d(counts, sigma).argmax())] + BIN_HU / 2)
