@@ -16,9 +16,9 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
 from dicom_node.analysis import analyse
 from dicom_node.assessment_pool import load_models
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings import Acquisition
-from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 LARGE = {
@@ -50,7 +50,7 @@ def measure(name: str, folder: Path) -> None:
     stager, network = load_models(None)
     outcome = analyse(
         files, folder.parent / "out", Acquisition(), stager, network,
-        lambda _volume: BuiltinSegmenter(),
+        SegmenterPlan(names=("builtin",)),
     )  # fmt: skip
     seconds = time.perf_counter() - started
     stages = " ".join(f"{k} {v:.2f}" for k, v in outcome.timings_s.items())

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,14 @@ import numpy as np
 
 from dicom_node.assessment import assess
 from dicom_node.errors import SeriesRefused
-from dicom_node.instances import Instance, UnreadableFile, scan_folder
+from dicom_node.instances import (
+    SEGMENTATION_STORAGE,
+    Instance,
+    UnreadableFile,
+    scan_folder,
+)
 from dicom_node.report import refusal_report, report, text_summary
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.selection import EligibleSeries, Selection, select_series
 from dicom_node.settings import Acquisition
 from dicom_node.spool import spool_name
@@ -22,7 +28,7 @@ from dicom_node.uids import assessment_id, instances_digest
 from dicom_node.volume_reader import read_volume
 from modeling import Stager
 from network import InteractionNetwork
-from roi_extraction import CtVolume, Finding, RoiError, Segmenter, render_rois
+from roi_extraction import Finding, RoiError, render_rois
 
 __all__ = ["Outcome", "analyse", "write_failure"]
 
@@ -47,8 +53,7 @@ def analyse(
     rules: Acquisition,
     stager: Stager,
     network: InteractionNetwork | None,
-    segmenter_for: Callable[[CtVolume], Segmenter],
-    variant: str = "",
+    plan: SegmenterPlan,
     predecessor: Path | None = None,
 ) -> Outcome:
     """Assess the best eligible series among some files.
@@ -59,40 +64,42 @@ def analyse(
     Parameters
     ----------
     paths
-        Files of one or several series, in any order.
+        Files of one or several series and of DICOM SEGs, in any order.
     out
         Made if it does not exist.
     rules
         What a series must be.
-    segmenter_for
-        Makes the segmenter for a volume.
-    variant
-        Part of the report's identity: what else than the images and the model went in.
+    plan
+        Which segmenters are tried.
     predecessor
         An earlier report of the same series, which this one supersedes.
     """
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    instances, unreadable = scan_folder(paths)
+    found, unreadable = scan_folder(paths)
+    instances, objects = _apart(found)
     selection = select_series(instances, rules)
     findings = _file_findings(unreadable)
     if not selection.eligible:
         return _refuse(out, instances, unreadable, selection, findings)
     series = selection.eligible[0]
     findings += _other_findings(selection)
+    findings += _foreign_findings(objects, instances)
+    objects = [item for item in objects if series.series_uid in item.referenced_series_uids]
     try:
         volume = read_volume(series)
         read = time.perf_counter()
-        assessment = assess(
-            series, volume, segmenter_for(volume), stager, network, findings, rules.rules
-        )
+        segmenter = plan.segmenter(series, objects)
+        assessment = assess(series, volume, segmenter, stager, network, findings, rules.rules)
     except (SeriesRefused, RoiError) as error:
         return _write_refusal(
             out, series.study_uid, series.series_uid, error.code, str(error),
             [*series.findings, *findings], selection,
         )  # fmt: skip
     reporting = time.perf_counter()
-    identity = series_identity(series, stager.bundle.model_id + variant)
+    identity = series_identity(
+        series, stager.bundle.model_id + plan.variant([item.path for item in objects])
+    )
     document = build_structured_report(assessment, identity, predecessor)
     picture = render_rois(volume, assessment.features)
     timings = {
@@ -129,6 +136,27 @@ def write_failure(out: Path, code: str, message: str) -> None:
     """Write the report of a series whose assessment failed for good, its UIDs being unread."""
     out.mkdir(parents=True, exist_ok=True)
     _write_report(out, refusal_report("", "", code, message))
+
+
+def _apart(found: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
+    """Part images from DICOM SEGs; SEGs without any image are refused as what they are."""
+    images = [item for item in found if item.sop_class_uid not in SEGMENTATION_STORAGE]
+    if not images:
+        return list(found), []
+    return images, [item for item in found if item.sop_class_uid in SEGMENTATION_STORAGE]
+
+
+def _foreign_findings(objects: Sequence[Instance], images: Sequence[Instance]) -> list[Finding]:
+    known = {item.series_uid for item in images}
+    foreign = [item for item in objects if known.isdisjoint(item.referenced_series_uids)]
+    if not foreign:
+        return []
+    return [
+        Finding(
+            "input.foreign_segmentation",
+            f"{len(foreign)} DICOM SEGs reference none of the series that were given",
+        )
+    ]
 
 
 def _refuse(

@@ -14,10 +14,10 @@ from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.analysis import Outcome, analyse
 from dicom_node.errors import AssessmentFailed
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Acquisition, NodeSettings
 from modeling import Stager, load_bundle
 from network import InteractionNetwork
-from roi_extraction.builtin import BuiltinSegmenter
 
 __all__ = ["AssessmentPool", "load_models"]
 
@@ -74,7 +74,14 @@ class AssessmentPool:
         settings = self._settings
         future = self._pool.schedule(
             _assess_in_child,
-            args=(paths, out, settings.acquisition, settings.bundle, predecessor),
+            args=(
+                paths,
+                out,
+                settings.acquisition,
+                settings.bundle,
+                SegmenterPlan.of(settings),
+                predecessor,
+            ),
             timeout=settings.limits.seconds,
         )
         try:
@@ -94,6 +101,7 @@ def _assess_in_child(
     out: Path,
     rules: Acquisition,
     bundle: Path | None,
+    plan: SegmenterPlan,
     predecessor: Path | None,
 ) -> Outcome:
     stager, network = load_models(bundle)
@@ -103,8 +111,8 @@ def _assess_in_child(
         rules,
         stager,
         network,
-        lambda _volume: BuiltinSegmenter(),
-        predecessor=predecessor,
+        plan,
+        predecessor,
     )
 
 

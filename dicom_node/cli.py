@@ -47,7 +47,9 @@ def analyze(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.")],
     segmentation: Annotated[
         Path | None,
-        typer.Option(help="Label map (NIfTI, TotalSegmentator 'total' v2 numbering)."),
+        typer.Option(
+            help="DICOM SEG of the series, or label map (NIfTI, TotalSegmentator 'total' v2)."
+        ),
     ] = None,
     bodies: Annotated[
         Path | None,
@@ -74,7 +76,7 @@ def analyze(
         _fail(f"{out} is not a folder", EXIT_USAGE)
     from dicom_node.analysis import analyse
     from dicom_node.assessment_pool import load_models
-    from dicom_node.segmenters import segmentation_variant, segmenter_factory
+    from dicom_node.segmenters import SegmenterPlan
     from dicom_node.settings import Acquisition
     from modeling import ModelingError
 
@@ -93,8 +95,7 @@ def analyze(
         Acquisition(kvp=(120.0, *(allow_kvp or ()))),
         stager,
         network,
-        segmenter_factory(segmentation, bodies),
-        segmentation_variant(segmentation, bodies),
+        SegmenterPlan(segmentation=segmentation, bodies=bodies),
     )
     print((out / "report.txt").read_text())
     if not outcome.reported:

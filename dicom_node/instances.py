@@ -11,7 +11,17 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-__all__ = ["Instance", "UnreadableFile", "read_instance", "scan_folder"]
+__all__ = [
+    "SEGMENTATION_STORAGE",
+    "Instance",
+    "UnreadableFile",
+    "read_instance",
+    "referenced_series",
+    "scan_folder",
+]
+
+SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""Segmentation Storage and Label Map Segmentation Storage (PS3.4, table B.5-1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +66,9 @@ class Instance:
     sex: str
     age_years: float | None
     patient_position: str
+    frame_of_reference_uid: str = ""
+    referenced_series_uids: tuple[str, ...] = ()
+    content_time: str = ""
     gantry_tilt_deg: float | None = None
 
 
@@ -111,8 +124,19 @@ def read_instance(path: Path) -> Instance:
         sex=_text(dataset, "PatientSex").upper(),
         age_years=_age_years(dataset),
         patient_position=_text(dataset, "PatientPosition").upper(),
+        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
+        referenced_series_uids=referenced_series(dataset),
+        content_time=_text(dataset, "ContentDate") + _text(dataset, "ContentTime"),
         gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
     )
+
+
+def referenced_series(dataset: Dataset) -> tuple[str, ...]:
+    """The series that an object, such as a segmentation, is about."""
+    found = [
+        _text(item, "SeriesInstanceUID") for item in _items(dataset, "ReferencedSeriesSequence")
+    ]
+    return tuple(uid for uid in found if uid)
 
 
 def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableFile]]:
@@ -134,6 +158,11 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
             else:
                 unreadable.append(UnreadableFile(path, "no image and no UID, truncated or damaged"))
     return instances, unreadable
+
+
+def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    value = dataset.get(keyword)
+    return tuple(value) if isinstance(value, pydicom.Sequence) else ()
 
 
 def _values(dataset: Dataset, keyword: str) -> Sequence[object]:

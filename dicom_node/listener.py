@@ -14,6 +14,7 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicom_node.instances import SEGMENTATION_STORAGE, referenced_series
 from dicom_node.logs import log
 from dicom_node.settings import Listener
 from dicom_node.spool import Spool
@@ -39,7 +40,12 @@ TRANSFER_SYNTAXES = (
 """All current ones and the retired JPEG ones: what is lossy is received and then refused with a
 reason, instead of vanishing at the association."""
 
-IDENTIFIERS = ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+IDENTIFIERS = [
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "ReferencedSeriesSequence",
+]
 
 
 def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServer:
@@ -62,6 +68,7 @@ def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServe
         CTImageStorage,
         EnhancedCTImageStorage,
         LegacyConvertedEnhancedCTImageStorage,
+        *SEGMENTATION_STORAGE,
     ):
         ae.add_supported_context(storage, TRANSFER_SYNTAXES)
     server = ae.start_server(
@@ -105,7 +112,12 @@ def handle_store(event: Event, spool: Spool) -> int:
         log().warning("instance refused", code="instance.uid_mismatch", reason="SOP UID differs")
         return DOES_NOT_MATCH
     try:
-        spool.store(content, series_uid, sop_instance_uid)
+        of_series = referenced_series(header)
+        if event.request.AffectedSOPClassUID in SEGMENTATION_STORAGE and of_series:
+            for uid in of_series:
+                spool.store_segmentation(content, uid, sop_instance_uid)
+        else:
+            spool.store(content, series_uid, sop_instance_uid)
     except OSError as error:
         log().error("instance not stored", code="spool.disk", error=str(error.strerror))
         return OUT_OF_RESOURCES

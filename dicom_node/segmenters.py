@@ -1,40 +1,129 @@
-"""Choose the segmenter: the built-in one, or label maps that the user gives."""
+"""Choose the segmenters of a series: those of the settings in their order, or what a user gives."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from roi_extraction import CtVolume, LabelMapSegmenter, Segmenter, load_label_map
+from dicom_node.instances import Instance
+from dicom_node.segmentation_object import DicomSegSegmenter, object_digest
+from dicom_node.selection import EligibleSeries
+from dicom_node.settings import DEFAULT_SEGMENTERS, NodeSettings, SegmenterName
+from roi_extraction import (
+    Candidate,
+    CtVolume,
+    LabelMapSegmenter,
+    Segmenter,
+    SegmenterChain,
+    SegmenterUnavailable,
+    load_label_map,
+)
 from roi_extraction.builtin import BuiltinSegmenter
 
-__all__ = ["segmentation_variant", "segmenter_factory"]
+__all__ = ["SegmenterPlan", "is_dicom"]
 
 
-def segmenter_factory(
-    segmentation: Path | None, bodies: Path | None
-) -> Callable[[CtVolume], Segmenter]:
-    """Make the function that gives the segmenter for a volume.
+@dataclass(frozen=True)
+class SegmenterPlan:
+    """Which segmenters are tried, and in which order.
 
     Parameters
     ----------
+    names
+        The segmenters of the settings.
     segmentation
-        NIfTI label map in TotalSegmentator's ``total`` v2 numbering, or None for `builtin`.
+        A label map (NIfTI, TotalSegmentator's ``total`` v2 numbering) or DICOM SEG that is used
+        in place of all of them, or None.
     bodies
-        NIfTI label map of its task ``vertebrae_body``, or None.
+        NIfTI label map of the task ``vertebrae_body`` that goes with ``segmentation``, or None.
     """
-    if segmentation is None:
-        return lambda _volume: BuiltinSegmenter()
 
-    def from_labels(volume: CtVolume) -> Segmenter:
-        return LabelMapSegmenter(
-            load_label_map(segmentation, volume),
-            None if bodies is None else load_label_map(bodies, volume),
-        )
+    names: tuple[SegmenterName, ...] = DEFAULT_SEGMENTERS
+    segmentation: Path | None = None
+    bodies: Path | None = None
 
-    return from_labels
+    @classmethod
+    def of(cls, settings: NodeSettings) -> "SegmenterPlan":
+        """The plan of a node's settings."""
+        return cls(settings.segmenters)
+
+    def segmenter(self, series: EligibleSeries, objects: Sequence[Instance]) -> Segmenter:
+        """The segmenter for a series.
+
+        Parameters
+        ----------
+        series
+            The series to assess.
+        objects
+            The DICOM SEGs that are of it; of several the newest that serves is used.
+        """
+        if self.segmentation is not None:
+            return SegmenterChain([self._given(self.segmentation, series)])
+        candidates: list[Candidate] = []
+        for name in self.names:
+            if name == "dicom-seg":
+                candidates += [
+                    Candidate(name, _dicom_seg(item.path, series))
+                    for item in _newest_first(objects)
+                ]
+            else:
+                candidates.append(Candidate(name, _builtin))
+        if not candidates:
+            candidates = [Candidate("dicom-seg", _no_segmentation)]
+        return SegmenterChain(candidates)
+
+    def variant(self, objects: Sequence[Path]) -> str:
+        """What this plan and the DICOM SEGs of a series add to its report's identity.
+
+        Parameters
+        ----------
+        objects
+            The files of the DICOM SEGs, in any order.
+        """
+        if self.segmentation is not None:
+            digests = [
+                object_digest(path) if is_dicom(path) else _digest(path)
+                for path in (self.segmentation, self.bodies)
+                if path is not None
+            ]
+            return "".join(f"+{digest}" for digest in digests)
+        chain = "" if self.names == DEFAULT_SEGMENTERS else "+" + ",".join(self.names)
+        if "dicom-seg" not in self.names:
+            return chain
+        return chain + "".join(f"+{digest}" for digest in sorted(map(object_digest, objects)))
+
+    def _given(self, path: Path, series: EligibleSeries) -> Candidate:
+        def make(volume: CtVolume) -> Segmenter:
+            bodies = None if self.bodies is None else load_label_map(self.bodies, volume)
+            if is_dicom(path):
+                return DicomSegSegmenter(path, series, bodies)
+            return LabelMapSegmenter(load_label_map(path, volume), bodies)
+
+        return Candidate(path.name, make)
 
 
-def segmentation_variant(segmentation: Path | None, bodies: Path | None) -> str:
-    """What the label maps add to a report's identity: a digest of their content."""
-    paths = [path for path in (segmentation, bodies) if path is not None]
-    return "".join(f"+{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths)
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as a DICOM file does (PS3.10, section 7.1)."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _dicom_seg(path: Path, series: EligibleSeries) -> Callable[[CtVolume], Segmenter]:
+    return lambda _volume: DicomSegSegmenter(path, series)
+
+
+def _builtin(_volume: CtVolume) -> Segmenter:
+    return BuiltinSegmenter()
+
+
+def _no_segmentation(_volume: CtVolume) -> Segmenter:
+    raise SegmenterUnavailable("no DICOM SEG of this series was received", "segmentation.none")
+
+
+def _newest_first(objects: Sequence[Instance]) -> list[Instance]:
+    ordered = sorted(objects, key=lambda item: (item.content_time, item.sop_instance_uid))
+    return ordered[::-1]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from dicom_node.errors import SettingsInvalid
 
 __all__ = [
+    "DEFAULT_SEGMENTERS",
     "Acquisition",
     "AcquisitionRules",
     "Destination",
@@ -23,12 +24,18 @@ __all__ = [
     "Listener",
     "Mode",
     "NodeSettings",
+    "SegmenterName",
     "load_settings",
 ]
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
 Mode = Literal["strict", "warn"]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+SegmenterName = Literal["dicom-seg", "builtin"]
+
+DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
+"""A segmentation that came with the study is preferred to the node's own."""
 
 
 class _Section(BaseModel):
@@ -116,6 +123,7 @@ class NodeSettings(BaseSettings):
     quiet_seconds: float = Field(default=30.0, gt=0)
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    segmenters: tuple[SegmenterName, ...] = Field(default=DEFAULT_SEGMENTERS, min_length=1)
     listener: Listener = Listener()
     destinations: tuple[Destination, ...] = ()
     acquisition: Acquisition = Acquisition()
@@ -128,6 +136,14 @@ class NodeSettings(BaseSettings):
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"destination names must differ, found twice: {sorted(doubled)}")
+        return value
+
+    @field_validator("segmenters")
+    @classmethod
+    def _segmenters_are_unique(cls, value: tuple[SegmenterName, ...]) -> tuple[SegmenterName, ...]:
+        doubled = {name for name in value if value.count(name) > 1}
+        if doubled:
+            raise ValueError(f"a segmenter is tried once, found twice: {sorted(doubled)}")
         return value
 
     @property

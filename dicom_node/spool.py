@@ -1,7 +1,8 @@
 """Received instances on disk: the truth of what the node holds.
 
-``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones.
-Keys and names are digests of UIDs, so nothing that a peer sends becomes a path.
+``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones,
+``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key. Keys and
+names are digests of UIDs, so nothing that a peer sends becomes a path.
 """
 
 import hashlib
@@ -28,10 +29,11 @@ def spool_name(uid: str) -> str:
 
 @dataclass(frozen=True)
 class SpooledSeries:
-    """One series as it lies in the spool, with the names of its instances."""
+    """One series as it lies in the spool: its instances, and the segmentations that are of it."""
 
     key: str
     names: tuple[str, ...]
+    segmentations: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -64,9 +66,14 @@ class Spool:
         """Where the received instances lie, one folder a series."""
         return self.root / "series"
 
+    @property
+    def segmentations(self) -> Path:
+        """Where segmentations lie, one folder a series that they are of."""
+        return self.root / "segmentations"
+
     def prepare(self) -> None:
         """Make the folders."""
-        for folder in (self.root, self.incoming, self.series):
+        for folder in (self.root, self.incoming, self.series, self.segmentations):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def remove_leftovers(self) -> None:
@@ -84,10 +91,23 @@ class Spool:
         OSError
             The disk did not take it; nothing counts as received.
         """
-        folder = self.series / spool_name(series_uid)
+        return self._store(content, self.series, series_uid, sop_instance_uid)
+
+    def store_segmentation(self, content: bytes, series_uid: str, sop_instance_uid: str) -> Path:
+        """Keep one segmentation of a series, whether or not that series was received.
+
+        Raises
+        ------
+        OSError
+            The disk did not take it; nothing counts as received.
+        """
+        return self._store(content, self.segmentations, series_uid, sop_instance_uid)
+
+    def _store(self, content: bytes, root: Path, series_uid: str, sop_instance_uid: str) -> Path:
+        folder = root / spool_name(series_uid)
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            self._sync(self.series)
+            self._sync(root)
         temporary = self.incoming / uuid.uuid4().hex
         target = folder / f"{spool_name(sop_instance_uid)}.dcm"
         try:
@@ -104,19 +124,31 @@ class Spool:
         return target
 
     def changes(self) -> Iterator[tuple[str, float]]:
-        """Each series' key and the time, in seconds since the epoch, of its last arrival."""
+        """Each series' key and the time, in seconds since the epoch, of its last arrival.
+
+        A segmentation of the series that arrives later counts as an arrival.
+        """
         for entry in sorted(os.scandir(self.series), key=lambda item: item.name):
             if entry.is_dir():
-                yield entry.name, entry.stat().st_mtime
+                changed = entry.stat().st_mtime
+                segmentations = self.segmentations / entry.name
+                if segmentations.is_dir():
+                    changed = max(changed, segmentations.stat().st_mtime)
+                yield entry.name, changed
 
     def load(self, key: str) -> SpooledSeries:
         """List one series as it lies in the spool now."""
         names = sorted(path.stem for path in (self.series / key).glob("*.dcm"))
-        return SpooledSeries(key, tuple(names))
+        segmentations = sorted(path.stem for path in (self.segmentations / key).glob("*.dcm"))
+        return SpooledSeries(key, tuple(names), tuple(segmentations))
 
     def paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
         """The files of some instances of a series."""
         return [self.series / key / f"{name}.dcm" for name in names]
+
+    def segmentation_paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
+        """The files of some segmentations of a series."""
+        return [self.segmentations / key / f"{name}.dcm" for name in names]
 
     def _sync(self, folder: Path) -> None:
         if not self.durable:

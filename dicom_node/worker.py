@@ -21,6 +21,7 @@ from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.delivery import send
 from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError
 from dicom_node.logs import log
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Destination, NodeSettings
 from dicom_node.spool import Spool, SpooledSeries
 from dicom_node.uids import assessment_id
@@ -46,6 +47,7 @@ class Worker(DBOSConfiguredInstance):
         super().__init__("worker")
         self.settings = settings
         self.model_id = model_id
+        self.plan = SegmenterPlan.of(settings)
         self.pool = pool
         self.stop = stop
         self.spool = Spool(settings.data_dir)
@@ -62,7 +64,9 @@ class Worker(DBOSConfiguredInstance):
             When its last instance arrived, in seconds since the epoch: a series that was refused
             or failed before then was sent again, and is assessed again.
         """
-        identity = assessment_id(series.key, series.digest, self.model_id)
+        objects = self.spool.segmentation_paths(series.key, series.segmentations)
+        variant = self.plan.variant(objects)
+        identity = assessment_id(series.key, series.digest, self.model_id + variant)
         before = DBOS.get_workflow_status(identity)
         sent_again = (
             before is not None
@@ -72,11 +76,18 @@ class Worker(DBOSConfiguredInstance):
         )
         with SetWorkflowID(f"{identity}:{changed:.3f}" if sent_again else identity):
             DBOS.enqueue_workflow(
-                ASSESS_QUEUE, self.assess_series, identity, series.key, list(series.names)
+                ASSESS_QUEUE,
+                self.assess_series,
+                identity,
+                series.key,
+                list(series.names),
+                list(series.segmentations),
             )
 
     @DBOS.workflow()
-    def assess_series(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
+    def assess_series(
+        self, identity: str, key: str, names: list[str], segmentations: list[str] | None = None
+    ) -> dict[str, Any]:
         """Assess one series and hand its report to every destination."""
         try:
             outcome: dict[str, Any] = DBOS.run_step(
@@ -90,6 +101,7 @@ class Worker(DBOSConfiguredInstance):
                 identity,
                 key,
                 names,
+                segmentations or [],
             )
         except Exception as error:  # retries are used up: listed as failed, with its reason
             if self.stop.is_set():
@@ -149,12 +161,17 @@ class Worker(DBOSConfiguredInstance):
                 attempt,
             )
 
-    def _assess(self, identity: str, key: str, names: list[str]) -> dict[str, Any]:
+    def _assess(
+        self, identity: str, key: str, names: list[str], segmentations: list[str]
+    ) -> dict[str, Any]:
         started = time.perf_counter()
         log().info("assessing", assessment=identity, series=key, instances=len(names))
         try:
             outcome = self.pool.assess(
-                self.spool.paths(key, names),
+                [
+                    *self.spool.paths(key, names),
+                    *self.spool.segmentation_paths(key, segmentations),
+                ],
                 self._folder(identity, key),
                 self._predecessor(identity, key),
             )

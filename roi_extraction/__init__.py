@@ -12,18 +12,22 @@ from roi_extraction.anatomy import (
     SegmenterIdentity,
     SpineLandmarks,
 )
+from roi_extraction.chain import Candidate, SegmenterChain
 from roi_extraction.errors import (
     FieldOfViewTooSmall,
     InvalidSegmentation,
     InvalidVolume,
     LevelsAmbiguous,
     LevelsNotCovered,
+    NoSegmenterServed,
     RoiError,
+    SegmenterUnavailable,
     SpineNotFound,
 )
 from roi_extraction.extraction import extract
 from roi_extraction.features import FEATURE_SCHEMA_VERSION, FeatureVector, Roi, SiteMeasurement
-from roi_extraction.label_map import LabelMapSegmenter, load_label_map
+from roi_extraction.label_files import load_label_map, resample_labels
+from roi_extraction.label_map import MUSCLE_NUMBERS, LabelMapSegmenter
 from roi_extraction.measurement import measure
 from roi_extraction.picture import render_rois
 from roi_extraction.placement import EllipseRoi, place
@@ -33,9 +37,11 @@ from roi_extraction.volume import EFFECTIVE_SLICE_MM, CtVolume
 __all__ = [
     "EFFECTIVE_SLICE_MM",
     "FEATURE_SCHEMA_VERSION",
+    "MUSCLE_NUMBERS",
     "SITES",
     "SITES_BY_NAME",
     "Anatomy",
+    "Candidate",
     "CtVolume",
     "DiscLevel",
     "EllipseRoi",
@@ -52,12 +58,15 @@ __all__ = [
     "Missing",
     "MissingReason",
     "Muscle",
+    "NoSegmenterServed",
     "Region",
     "RegionSlice",
     "Roi",
     "RoiError",
     "Segmenter",
+    "SegmenterChain",
     "SegmenterIdentity",
+    "SegmenterUnavailable",
     "Side",
     "Site",
     "SiteMeasurement",
@@ -68,4 +77,5 @@ __all__ = [
     "measure",
     "place",
     "render_rois",
+    "resample_labels",
 ]

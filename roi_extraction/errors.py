@@ -6,7 +6,9 @@ RoiError
 ├── SpineNotFound          no vertebral canal could be followed
 ├── LevelsNotCovered       the scan does not reach the levels that it must
 ├── LevelsAmbiguous        levels are there but cannot be named with confidence
-└── InvalidSegmentation    a label map that does not fit the volume or its numbering
+├── InvalidSegmentation    labels that do not fit the volume or their own description
+├── SegmenterUnavailable   a segmenter that could not run, or not to its end
+└── NoSegmenterServed      every configured segmenter failed
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,9 @@ __all__ = [
     "InvalidVolume",
     "LevelsAmbiguous",
     "LevelsNotCovered",
+    "NoSegmenterServed",
     "RoiError",
+    "SegmenterUnavailable",
     "SpineNotFound",
 ]
 
@@ -65,6 +69,47 @@ class LevelsAmbiguous(RoiError):
 
 
 class InvalidSegmentation(RoiError):
-    """A label map that does not fit the volume or the expected numbering."""
+    """Labels that do not fit the volume, their numbering or their own description.
+
+    Parameters
+    ----------
+    message
+        What was found.
+    code
+        A narrower stable code than the class's own.
+    """
 
     code = "roi.invalid_segmentation"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+
+
+class SegmenterUnavailable(RoiError):
+    """A segmenter could not run, or not to its end; ``code`` says which and why."""
+
+    code = "roi.segmenter_unavailable"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+
+
+class NoSegmenterServed(RoiError):
+    """Every configured segmenter failed; ``code`` is the last one's.
+
+    Parameters
+    ----------
+    failures
+        Name and error of each, in the order in which they were tried.
+    """
+
+    code = "roi.no_segmenter"
+
+    def __init__(self, failures: Sequence[tuple[str, RoiError]]) -> None:
+        *earlier, (name, last) = failures
+        before = "".join(f"; before it {n}: {error} [{error.code}]" for n, error in earlier)
+        super().__init__(f"{name}: {last}{before}")
+        self.failures = tuple(failures)
+        self.code = last.code

@@ -1,7 +1,6 @@
 """A segmenter that reads label maps in TotalSegmentator's numbering."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,14 @@ from roi_extraction.anatomy import (
     SegmenterIdentity,
     SpineLandmarks,
 )
-from roi_extraction.builtin.posterior import split_compartment
-from roi_extraction.errors import InvalidSegmentation, InvalidVolume
+from roi_extraction.builtin.posterior import LONGISSIMUS_WIDTH_MM, split_compartment
+from roi_extraction.errors import InvalidSegmentation
 from roi_extraction.label_spine import VERTEBRA_LABELS, spine_from_labels
 from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
 
-__all__ = ["LabelMapSegmenter", "load_label_map"]
+__all__ = ["LABEL_MAP", "MUSCLE_NUMBERS", "LabelMapSegmenter"]
 
 LabelArray = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -46,10 +45,18 @@ PSOAS_REACH_MM = {
 PSOAS_ROUND_SHARE = 0.5
 """Share of its own bounding circle that psoas fills at L5-S1 at least; iliacus is a thin sheet."""
 
-LEAST_OVERLAP = 0.5
-"""Share of the label map's own labelled voxels that must fall into the volume."""
+MUSCLE_NUMBERS = {
+    (Side.RIGHT, Muscle.TRANSVERSOSPINALIS): 1,
+    (Side.RIGHT, Muscle.LONGISSIMUS): 2,
+    (Side.RIGHT, Muscle.PSOAS_MAJOR): 3,
+    (Side.LEFT, Muscle.TRANSVERSOSPINALIS): 4,
+    (Side.LEFT, Muscle.LONGISSIMUS): 5,
+    (Side.LEFT, Muscle.PSOAS_MAJOR): 6,
+}
+"""Numbers of a map of single muscles: as in the sites' names."""
 
-VERSION = "1"
+LABEL_MAP = SegmenterIdentity("label-map", "1")
+"""Label maps that a user gives."""
 
 
 class LabelMapSegmenter:
@@ -61,16 +68,32 @@ class LabelMapSegmenter:
         Integer, shape of the volume: TotalSegmentator v2, task ``total``.
     bodies
         Integer, shape of the volume: its task ``vertebrae_body`` (1 body, 2 disc), or None.
+    muscles
+        Integer, shape of the volume: single muscles in the numbers of `MUSCLE_NUMBERS`, or None.
+        Where a site's own muscle is labelled in its three slices, it is used as it is; elsewhere
+        psoas comes from the label iliopsoas, and the two muscles behind the spine from the label
+        autochthon, split by anatomy. Number 2 and 5 may hold all of erector spinae: its part next
+        to transversospinalis is longissimus.
+    identity
+        Who drew the labels, as reported.
     """
 
-    def __init__(self, labels: LabelArray, bodies: LabelArray | None = None) -> None:
+    def __init__(
+        self,
+        labels: LabelArray,
+        bodies: LabelArray | None = None,
+        muscles: LabelArray | None = None,
+        identity: SegmenterIdentity = LABEL_MAP,
+    ) -> None:
         self.labels = labels
         self.bodies = bodies
+        self.muscles = muscles
+        self._identity = identity
 
     @property
     def identity(self) -> SegmenterIdentity:
         """Name and version, as reported."""
-        return SegmenterIdentity("label-map", VERSION)
+        return self._identity
 
     def segment(self, volume: CtVolume) -> Anatomy:
         """Localise the 36 sites.
@@ -82,13 +105,13 @@ class LabelMapSegmenter:
         LevelsNotCovered
             Fewer than two neighbouring lumbar vertebrae are labelled.
         """
-        for array in (self.labels, self.bodies):
+        for array in (self.labels, self.bodies, self.muscles):
             if array is not None and array.shape != volume.shape:
                 raise InvalidSegmentation(
                     f"the label map has shape {array.shape}, the scan {volume.shape}; bring it to"
                     " the scan's grid with load_label_map"
                 )
-        _check_numbering(self.labels)
+        _check_numbering(self.labels, self.muscles)
         spine, masks = spine_from_labels(volume, self.labels, self.bodies)
         findings = []
         absent = [level for level in Level if level not in masks]
@@ -103,6 +126,10 @@ class LabelMapSegmenter:
                 continue
             if site.disc is None or site.side is None or site.muscle is None:
                 raise ValueError(f"{site.name} is neither a vertebra nor a muscle")
+            own = self._own_muscle(volume, spine, site.disc, site.side, site.muscle)
+            if own is not None:
+                regions[site.name] = own
+                continue
             if site.muscle is Muscle.PSOAS_MAJOR:
                 regions[site.name] = self._psoas(volume, spine, site.disc, site.side)
                 continue
@@ -124,6 +151,29 @@ class LabelMapSegmenter:
         if not all(mask.any() for mask in masks):
             return Missing(MissingReason.NOT_SEGMENTED, f"label {number} is absent at {disc}")
         return indices, (masks[0], masks[1], masks[2])
+
+    def _own_muscle(
+        self,
+        volume: CtVolume,
+        spine: SpineLandmarks,
+        disc: DiscLevel,
+        side: Side,
+        muscle: Muscle,
+    ) -> Region | None:
+        """The muscle's own label, where all three slices show it."""
+        if self.muscles is None or disc not in spine.discs:
+            return None
+        indices = central_slices(volume, spine.discs[disc].centre_lps_mm)
+        if isinstance(indices, Missing):
+            return None
+        number = MUSCLE_NUMBERS[side, muscle]
+        masks = [np.asarray(self.muscles[index] == number) for index in indices]
+        if not all(mask.any() for mask in masks):
+            return None
+        if muscle is Muscle.LONGISSIMUS:
+            masks = [_medial_strip(volume, mask, side) for mask in masks]
+        parts = [RegionSlice(index, mask) for index, mask in zip(indices, masks, strict=True)]
+        return Region((parts[0], parts[1], parts[2]))
 
     def _psoas(
         self, volume: CtVolume, spine: SpineLandmarks, disc: DiscLevel, side: Side
@@ -151,65 +201,11 @@ class LabelMapSegmenter:
         return split_compartment(volume, spine, disc, side, *found)
 
 
-def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
-    """Read a label map from NIfTI and bring it to the volume's grid by the nearest label.
-
-    Parameters
-    ----------
-    path
-        A ``.nii`` or ``.nii.gz`` file; its RAS millimetres are turned to LPS.
-    volume
-        The scan.
-
-    Returns
-    -------
-    labels
-        int16, shape of the volume.
-
-    Raises
-    ------
-    InvalidSegmentation
-        The file is no label map, or lies elsewhere than the scan.
-    """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image = nibabel.load(path)
-        array = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise InvalidSegmentation(f"{path.name} is not a readable NIfTI file: {error}") from error
-    array = np.squeeze(array)
-    if array.ndim != 3:
-        raise InvalidSegmentation(f"{path.name} has shape {array.shape}; a label map is 3-D")
-    if not np.isfinite(array).all() or np.any(array != np.round(array)) or array.min() < 0:
-        raise InvalidSegmentation(f"{path.name} holds values that are no label numbers")
-    if array.max() > np.iinfo(np.int16).max:
-        raise InvalidSegmentation(f"{path.name} holds the label {array.max():.0f}; give v2 labels")
-    labels = array.astype(np.int16)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-        raise InvalidVolume(f"{path.name} has no usable affine")
-    to_map = np.linalg.inv(affine) @ volume.affine
-    resampled = ndimage.affine_transform(
-        labels, to_map[:3, :3], to_map[:3, 3], volume.shape, order=0, cval=0
-    )
-    own_mm3 = float((labels > 0).sum()) * abs(np.linalg.det(affine[:3, :3]))
-    kept_mm3 = float((resampled > 0).sum()) * abs(np.linalg.det(volume.affine[:3, :3]))
-    if own_mm3 == 0:
-        raise InvalidSegmentation(f"{path.name} is empty")
-    if kept_mm3 < LEAST_OVERLAP * own_mm3:
-        raise InvalidSegmentation(
-            f"only {kept_mm3 / own_mm3:.0%} of {path.name} lies inside the scan; it belongs to"
-            " another series, or its orientation was lost"
-        )
-    return np.asarray(resampled)
-
-
-def _check_numbering(labels: LabelArray) -> None:
+def _check_numbering(labels: LabelArray, muscles: LabelArray | None) -> None:
     numbers = {int(n) for n in np.unique(labels)} - {0}
     wanted = set(VERTEBRA_LABELS.values())
-    if len(numbers & wanted) < 2 or not numbers & {86, 87, 88, 89}:
+    single = muscles is not None and bool(np.isin(muscles, list(MUSCLE_NUMBERS.values())).any())
+    if len(numbers & wanted) < 2 or not (single or numbers & {86, 87, 88, 89}):
         hint = ""
         if {100, 101} & numbers:
             hint = "; this looks like the numbering of TotalSegmentator v1"
@@ -233,6 +229,23 @@ def _body_region(
         for index in indices
     ]
     return Region((parts[0], parts[1], parts[2]))
+
+
+def _medial_strip(volume: CtVolume, mask: Mask, side: Side) -> Mask:
+    """The part of erector spinae within longissimus' width of its medial edge.
+
+    In a row in which the label reaches further to the mid-line than usual, as where it covers
+    transversospinalis from behind, the usual edge counts.
+    """
+    columns_mm = np.arange(mask.shape[1]) * float(volume.spacing_mm[2])
+    lateral_mm = columns_mm if side is Side.LEFT else columns_mm[::-1]
+    rows = np.flatnonzero(mask.any(axis=1))
+    edge_mm = np.array([lateral_mm[mask[row]].min() for row in rows])
+    edge_mm = np.maximum(edge_mm, np.median(edge_mm))
+    kept = np.zeros_like(mask)
+    kept[rows] = mask[rows] & (lateral_mm[None, :] - edge_mm[:, None] < LONGISSIMUS_WIDTH_MM)
+    kept[rows] &= lateral_mm[None, :] >= edge_mm[:, None]
+    return kept
 
 
 def _medial_part(

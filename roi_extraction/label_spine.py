@@ -8,11 +8,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import Landmark, SpineLandmarks
-from roi_extraction.errors import InvalidSegmentation, LevelsNotCovered
+from roi_extraction.errors import LevelsNotCovered
+from roi_extraction.label_canal import canal_line_mm
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
 
-__all__ = ["VERTEBRA_LABELS", "body_masks", "canal_line_mm", "spine_from_labels"]
+__all__ = ["VERTEBRA_LABELS", "body_masks", "spine_from_labels"]
 
 LabelArray = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -27,21 +28,6 @@ VERTEBRA_LABELS = {
 }
 """Numbers of TotalSegmentator v2, task ``total`` (Wasserthal 2023, doi 10.1148/ryai.230024)."""
 
-SPINE_NUMBERS = tuple(range(25, 33))
-"""Sacrum and S1 to T12 in the same numbering."""
-
-CLOSING_MM = 6.0
-"""Gaps between pedicle and lamina that are closed to find the canal's ring, mm."""
-
-CANAL_AREA_MM2 = (60.0, 900.0)
-"""Cross-sections that a vertebral canal has, mm2."""
-
-OFF_CENTRE_MM = 15.0
-"""How far a ring may lie beside the middle of its vertebra, mm; sacral foramina lie further."""
-
-CANAL_STEP_MM = 1.0
-"""Distance between points of the canal's line, mm."""
-
 WAIST_MM = 5.0
 """Radius of the opening that parts transverse processes and pedicles from a body, mm."""
 
@@ -50,45 +36,6 @@ SACRAL_WIDTH_SHARE = 0.85
 
 LEAST_BODY_MM3 = 5000.0
 """A smaller body is a fragment, mm3."""
-
-
-def canal_line_mm(volume: CtVolume, labels: LabelArray) -> npt.NDArray[np.float64]:
-    """The canal's centre line from the closed rings of the vertebra labels.
-
-    Parameters
-    ----------
-    volume
-        The scan on whose grid the labels lie.
-    labels
-        Integer, shape (slices, rows, columns).
-
-    Returns
-    -------
-    line
-        float64, shape (n, 3), LPS mm, from feet to head.
-
-    Raises
-    ------
-    InvalidSegmentation
-        Fewer than four slices show a closed ring.
-    """
-    rings = _rings(volume, labels)
-    if len(rings) < 4:
-        raise InvalidSegmentation(
-            f"only {len(rings)} slices show a closed ring around the vertebral canal; give whole"
-            " vertebrae (task total), not bodies alone"
-        )
-    points = volume.to_lps(np.array(rings))
-    order = np.argsort(points[:, 2])
-    points = points[order]
-    z = np.arange(points[0, 2], points[-1, 2] + CANAL_STEP_MM, CANAL_STEP_MM)
-    line = np.empty((z.size, 3))
-    line[:, 2] = z
-    for k in (0, 1):
-        even = np.interp(z, points[:, 2], points[:, k])
-        even = ndimage.median_filter(even, 15, mode="nearest")
-        line[:, k] = ndimage.gaussian_filter1d(even, 6.0, mode="nearest")
-    return line
 
 
 def body_masks(
@@ -171,38 +118,6 @@ def spine_from_labels(
             centre, _unit(axis if np.any(axis) else np.array([0, 0, 1.0])), 1.0
         )
     return SpineLandmarks(canal, bodies, discs, 1.0), masks
-
-
-def _rings(volume: CtVolume, labels: LabelArray) -> list[tuple[float, float, float]]:
-    bone = np.isin(labels, SPINE_NUMBERS)
-    reach = np.maximum(1, np.rint(CLOSING_MM / 2 / volume.spacing_mm[1:]).astype(int))
-    y, x = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
-    disk = (y / reach[0]) ** 2 + (x / reach[1]) ** 2 <= 1.01
-    pixel_mm2 = float(volume.spacing_mm[1] * volume.spacing_mm[2])
-    rings: list[tuple[float, float, float]] = []
-    for index in np.flatnonzero(bone.any(axis=(1, 2))):
-        padded = np.pad(bone[index], reach.max() + 1)
-        closed = ndimage.binary_closing(padded, disk)
-        holes = ndimage.binary_fill_holes(closed) & ~closed
-        components, count = ndimage.label(holes)
-        if count == 0:
-            continue
-        areas = np.bincount(components.ravel(), minlength=count + 1)[1:] * pixel_mm2
-        middle = float(np.median(np.nonzero(padded)[1]))
-        fitting = [
-            (abs(column - middle), row, column)
-            for area, (row, column) in zip(
-                areas,
-                ndimage.center_of_mass(holes, components, range(1, count + 1)),
-                strict=True,
-            )
-            if CANAL_AREA_MM2[0] <= area <= CANAL_AREA_MM2[1]
-        ]
-        if fitting and min(fitting)[0] * volume.spacing_mm[2] <= OFF_CENTRE_MM:
-            _, row, column = min(fitting)
-            pad = reach.max() + 1
-            rings.append((float(index), float(row) - pad, float(column) - pad))
-    return rings
 
 
 def _in_front_of_canal(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pydicom
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom.sop_class import ComprehensiveSRStorage
 
 from dicom_node.demo import free_port
 
@@ -130,8 +130,8 @@ retry_seconds = 0.5
 
     def send(self, paths: list[Path]) -> None:
         ae = AE(ae_title="SCANNER")
-        for syntax in {pydicom.dcmread(p).file_meta.TransferSyntaxUID for p in paths[:1]}:
-            ae.add_requested_context(CTImageStorage, syntax)
+        first = pydicom.dcmread(paths[0])
+        ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
         association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
         assert association.is_established
         for path in paths:
