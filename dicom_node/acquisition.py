@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dicom_node.errors import SeriesRefused
 from dicom_node.geometry import SliceStack
 from dicom_node.instances import Instance
@@ -20,6 +22,9 @@ __all__ = [
 
 NO_TILT_DEG = 1.0
 """Up to it the slices are taken as not tilted: rounding of positions and orientation."""
+
+BACK_MUSCLES_MM = 60.0
+"""Distance of the back muscles behind the middle of a body, mm (a labelled scan: 57-63)."""
 
 COHORT_SLICE_MM = 3.0
 """Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
@@ -162,9 +167,11 @@ def _tilt(stack: SliceStack, rules: Acquisition) -> list[Finding]:
         return refuse_or_report(rules.rules.gantry_tilt_unclear, finding)
     if stack.tilt_deg <= NO_TILT_DEG:
         return []
+    off_mm = BACK_MUSCLES_MM * float(np.tan(np.deg2rad(stack.tilt_deg)))
     finding = Finding(
         "acquisition.gantry_tilt",
-        f"the gantry was tilted by {stack.tilt_deg:.1f} degrees; regions lie in the tilted slices",
+        f"the gantry was tilted by {stack.tilt_deg:.1f} degrees; regions lie in the tilted slices, "
+        f"those of the back muscles {off_mm:.0f} mm off their disc along the patient",
     )
     return refuse_or_report(rules.rules.gantry_tilt, finding, "series.gantry_tilt")
 
