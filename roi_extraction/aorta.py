@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.builtin.grid import OUTSIDE_HU, sample_hu
@@ -235,14 +235,14 @@ def _lumen(
     """Mean and SD within a disc round each possible centre."""
     reach = int(radius_mm)
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
-    disc = (np.hypot(y, x) <= radius_mm).astype(np.float32)
+    disc = (np.hypot(y, x) <= radius_mm).astype(np.float64)
     disc /= disc.sum()
     kept = slice(MARGIN_MM - reach, -(MARGIN_MM - reach))
-    near = np.clip(hu[:, kept, kept], *CLIPPED_HU)
-    inner = (slice(None), slice(reach, -reach), slice(reach, -reach))
-    mean = ndimage.convolve(near, disc[None], mode="nearest")[inner]
-    square = ndimage.convolve(near**2, disc[None], mode="nearest")[inner]
-    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+    near = np.clip(hu[:, kept, kept], *CLIPPED_HU).astype(np.float64)
+    mean = signal.fftconvolve(near, disc[None], mode="valid", axes=(1, 2))
+    square = signal.fftconvolve(near**2, disc[None], mode="valid", axes=(1, 2))
+    sd = np.sqrt(np.maximum(square - mean**2, 0))
+    return mean.astype(np.float32), sd.astype(np.float32)
 
 
 def _path(score: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
