@@ -10,6 +10,7 @@ from dicom_node.analysis import Outcome, analyse
 from dicom_node.assessment_pool import load_models
 from dicom_node.errors import SeriesRefused
 from dicom_node.image_checks import check_image
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings import Acquisition, AcquisitionRules
 from roi_extraction.anatomy import Anatomy
@@ -95,7 +96,7 @@ def test_ordinary_image_breaks_no_rule_and_its_facts_are_told(plain):
 def assess(folder: Path, out: Path, acquisition: Acquisition) -> tuple[Outcome, dict]:
     stager, network = load_models(None)
     outcome = analyse(
-        list(folder.iterdir()), out, acquisition, stager, network, lambda _: BuiltinSegmenter()
+        list(folder.iterdir()), out, acquisition, stager, network, SegmenterPlan(("builtin",))
     )
     return outcome, json.loads((out / "report.json").read_text())
 
