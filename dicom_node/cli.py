@@ -60,6 +60,10 @@ def analyze(
         list[float] | None,
         typer.Option(help="Also measure at this tube voltage (never staged)."),
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Acquisition rule, as kernel_lung_bone=warn; modes strict, warn."),
+    ] = None,
 ) -> None:
     """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.
 
@@ -77,9 +81,13 @@ def analyze(
     from dicom_node.analysis import analyse
     from dicom_node.assessment_pool import load_models
     from dicom_node.segmenters import SegmenterPlan
-    from dicom_node.settings import Acquisition
+    from dicom_node.settings import Acquisition, AcquisitionRules
     from modeling import ModelingError
 
+    try:
+        rules = AcquisitionRules.of(rule or ())
+    except SettingsInvalid as error:
+        _fail(str(error), EXIT_USAGE)
     try:
         stager, network = load_models(bundle)
     except ModelingError as error:
@@ -92,7 +100,7 @@ def analyze(
     outcome = analyse(
         files,
         out,
-        Acquisition(kvp=(120.0, *(allow_kvp or ()))),
+        Acquisition(kvp=(120.0, *(allow_kvp or ())), rules=rules),
         stager,
         network,
         SegmenterPlan(segmentation=segmentation, bodies=bodies),

@@ -48,9 +48,9 @@ GE_NAMES: Mapping[str, KernelClass] = {
     "ULTRA": KernelClass.LUNG_BONE,
 }
 """GE names its kernels by words, here without spaces and the prefix HD. Order of sharpness: soft,
-standard, detail, lung, bone, bone plus, edge (GE's product documentation). Chest lies near
-detail; which of the two is the sharper is uncertain, so both only count as sharp. Names of other
-applications (head, STD+) are left out."""
+standard, detail, lung, bone, bone plus, edge, as commonly given; not checked against a document of
+GE's. Chest lies near detail; which of the two is the sharper is uncertain, so both only count as
+sharp. Names of other applications (head, STD+) are left out."""
 
 PHILIPS_NAMES: Mapping[str, KernelClass] = {
     "A": KernelClass.SOFT,
@@ -69,8 +69,9 @@ PHILIPS_NAMES: Mapping[str, KernelClass] = {
     "YD": KernelClass.LUNG_BONE,
 }
 """Philips names body filters by letters, sharper from A to F; L and Y are for lung and bone. Large
-lung studies use B or C as their smooth and D as their sharp filter (NLST; COPDGene). Filters for
-head (U) and heart (X, C followed by a letter) are left out: uncertain."""
+lung studies (NLST, COPDGene) had B or C as their smooth and D as their sharp filter. Not checked
+against a document of Philips'. Filters for head (U) and heart (X, C followed by a letter) are left
+out: uncertain."""
 
 PHILIPS_IMR = {
     "SOFTTISSUE": KernelClass.SOFT,
@@ -92,10 +93,11 @@ CANON_RANGES = (
     (range(80, 91), KernelClass.LUNG_BONE),
 )
 """Canon (Toshiba): 1-9 body with, 10-19 body without correction for beam hardening by bone; 30-39
-bone, 50-59 lung, 80-90 high resolution. Lung studies use FC01 and FC10 as their smooth, FC51 as
-their sharp kernel (NLST); FC30 is called a bone algorithm beside the standard FC03 by Wang Y 2011
-(doi 10.3969/j.issn.1005-5185.2011.12.004). Head kernels (20-29, 40-49, 60-69) and the rest are
-left out. There is no public table by the vendor: soft and standard are not told apart."""
+bone, 50-59 lung, 80-90 high resolution. FC03 is the soft-tissue kernel beside Siemens' B30 and GE's
+standard in the BRIDG model 5.3.1 (attribute convolutionKernel); FC30 is called a bone algorithm
+beside the standard FC03 by Wang Y 2011 (doi 10.3969/j.issn.1005-5185.2011.12.004); the other
+numbers are as commonly given, not checked against a document of Canon's. Head kernels (20-29,
+40-49, 60-69) and the rest are left out; soft and standard are not told apart."""
 
 UNITED_NAME = re.compile(r"^B_(VSOFT|SOFT|SHARP|VSHARP|LUNG|BONE)(?:_[A-Z])?$")
 UNITED_WORDS = {

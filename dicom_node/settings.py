@@ -1,6 +1,7 @@
 """The node's settings: one TOML file, unknown keys refused, environment overrides."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,6 +86,24 @@ class AcquisitionRules(_Section):
     patient_position_missing: Mode = "warn"
     noise: Mode = "warn"
     pixel_spacing_doubtful: Mode = "strict"
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "AcquisitionRules":
+        """The defaults with some rules set, each as ``name=mode``.
+
+        Raises
+        ------
+        SettingsInvalid
+            No such rule or mode; the message lists those that exist.
+        """
+        pairs = [text.partition("=") for text in texts]
+        try:
+            return cls.model_validate({name.strip(): mode.strip() for name, _, mode in pairs})
+        except ValidationError as error:
+            raise SettingsInvalid(
+                f"no acquisition rules: {', '.join(texts)}; give name=strict or name=warn of "
+                f"{', '.join(cls.model_fields)}"
+            ) from error
 
 
 class Acquisition(_Section):

@@ -263,3 +263,14 @@ def test_strict_rule_refuses_the_whole_analysis(phantom_folder, tmp_path):
     assert result.exit_code == 1
     assert report["refused"]["code"] == "acquisition.kernel_lung_bone"
     assert not (tmp_path / "out" / "report.sr.dcm").exists()
+    result, report = analyze(copied, tmp_path / "all", "--rule", "kernel_lung_bone=warn")
+    assert result.exit_code == 0, result.output
+    assert report["acquisition"]["kernel_class"] == "lung_bone"
+    assert "acquisition.kernel_lung_bone" in {w["code"] for w in report["warnings"]}
+
+
+@pytest.mark.parametrize("rule", ["kernel=warn", "contrast", "contrast=off", "kvp=warn"])
+def test_unknown_rule_on_the_command_line_is_a_usage_error(phantom_folder, tmp_path, rule):
+    result, _ = analyze(phantom_folder, tmp_path, "--rule", rule)
+    assert result.exit_code == 2
+    assert "kernel_lung_bone" in result.output
