@@ -10,6 +10,7 @@ from roi_extraction import (
     CtVolume,
     InvalidSegmentation,
     LabelMapSegmenter,
+    Missing,
     MissingReason,
     extract,
     load_label_map,
@@ -163,3 +164,16 @@ def test_scan_that_ends_at_the_disc_leaves_the_level_out(
     features = extract(part, LabelMapSegmenter(labels[kept], bodies[kept]))
     assert features.by_name["S1"].missing is not None
     assert features.by_name["L4"].missing is None
+
+
+def test_muscle_label_far_from_its_disc_makes_the_sites_missing(phantom: Phantom) -> None:
+    labels = phantom.labels.astype(np.int16)
+    centre = phantom.volume.to_index(phantom.truth.disc_centres_lps_mm["L5-S1"])
+    near = slice(round(centre[0]) - 4, round(centre[0]) + 5)
+    labels[near][labels[near] == 86] = 0
+    labels[near, -6:, -6:] = 86
+    anatomy = LabelMapSegmenter(labels, phantom.body_labels).segment(phantom.volume)
+    for name in ("L5-S1_4", "L5-S1_5"):
+        found = anatomy.regions[name]
+        assert isinstance(found, Missing)
+        assert found.reason is MissingReason.NOT_FOUND

@@ -157,6 +157,8 @@ def split_compartment(
         frame.sample(volume, mask, BEHIND_MM, LATERAL_MM, side, outside=0.0) >= 0.5
         for frame, mask in zip(frames, masks, strict=True)
     ]
+    if not any(part.any() for part in local):
+        return _both(Missing(MissingReason.NOT_FOUND, "no muscle close behind the spine"))
     plane_mm = _plane(np.mean(images, axis=0), np.logical_or.reduce(local), disc)
     inner: list[RegionSlice] = []
     outer: list[RegionSlice] = []
