@@ -118,7 +118,9 @@ def _assess_in_child(
 
 def _enter_child(parent: int, memory_mb: int) -> None:
     limit = memory_mb * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # the soft limit alone: a segmenter's own process has its own limit, which may be higher
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 

@@ -19,6 +19,7 @@ from roi_extraction import (
     load_label_map,
 )
 from roi_extraction.builtin import BuiltinSegmenter
+from roi_extraction.totalsegmentator import TotalSegmentatorConfig, TotalSegmentatorSegmenter
 
 __all__ = ["SegmenterPlan", "is_dicom"]
 
@@ -31,6 +32,8 @@ class SegmenterPlan:
     ----------
     names
         The segmenters of the settings.
+    totalsegmentator
+        How it is run, if it is one of them.
     segmentation
         A label map (NIfTI, TotalSegmentator's ``total`` v2 numbering) or DICOM SEG that is used
         in place of all of them, or None.
@@ -39,13 +42,21 @@ class SegmenterPlan:
     """
 
     names: tuple[SegmenterName, ...] = DEFAULT_SEGMENTERS
+    totalsegmentator: TotalSegmentatorConfig | None = None
     segmentation: Path | None = None
     bodies: Path | None = None
 
     @classmethod
     def of(cls, settings: NodeSettings) -> "SegmenterPlan":
         """The plan of a node's settings."""
-        return cls(settings.segmenters)
+        section = settings.totalsegmentator
+        if section is None:
+            return cls(settings.segmenters)
+        values = {
+            **section.model_dump(),
+            "licence_number": section.licence_number.get_secret_value(),
+        }
+        return cls(settings.segmenters, TotalSegmentatorConfig(**values))
 
     def segmenter(self, series: EligibleSeries, objects: Sequence[Instance]) -> Segmenter:
         """The segmenter for a series.
@@ -66,6 +77,8 @@ class SegmenterPlan:
                     Candidate(name, _dicom_seg(item.path, series))
                     for item in _newest_first(objects)
                 ]
+            elif name == "totalsegmentator":
+                candidates.append(Candidate(name, self._totalsegmentator))
             else:
                 candidates.append(Candidate(name, _builtin))
         if not candidates:
@@ -88,9 +101,18 @@ class SegmenterPlan:
             ]
             return "".join(f"+{digest}" for digest in digests)
         chain = "" if self.names == DEFAULT_SEGMENTERS else "+" + ",".join(self.names)
+        if "totalsegmentator" in self.names and self.totalsegmentator is not None:
+            chain += "+" + ",".join(self.totalsegmentator.tasks)
         if "dicom-seg" not in self.names:
             return chain
         return chain + "".join(f"+{digest}" for digest in sorted(map(object_digest, objects)))
+
+    def _totalsegmentator(self, _volume: CtVolume) -> Segmenter:
+        if self.totalsegmentator is None:
+            raise SegmenterUnavailable(
+                "TotalSegmentator has no settings", "totalsegmentator.weights_missing"
+            )
+        return TotalSegmentatorSegmenter(self.totalsegmentator)
 
     def _given(self, path: Path, series: EligibleSeries) -> Candidate:
         def make(volume: CtVolume) -> Segmenter:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +34,7 @@ __all__ = [
     "Mode",
     "NodeSettings",
     "SegmenterName",
+    "TotalSegmentator",
     "load_settings",
 ]
 
@@ -33,7 +42,7 @@ AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7
 Mode = Literal["strict", "warn"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
-SegmenterName = Literal["dicom-seg", "builtin"]
+SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
 
 DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
 """A segmentation that came with the study is preferred to the node's own."""
@@ -117,6 +126,19 @@ class Acquisition(_Section):
     rules: AcquisitionRules = AcquisitionRules()
 
 
+class TotalSegmentator(_Section):
+    """How TotalSegmentator is run, if it is one of the segmenters."""
+
+    weights: Path
+    manifest: Path | None = None
+    vertebrae_body: bool = True
+    abdominal_muscles_licence: str = ""
+    licence_number: SecretStr = SecretStr("")
+    device: str = Field(default="cpu", pattern=r"^(cpu|mps|gpu(:[0-9]+)?)$")
+    seconds: float = Field(default=540.0, gt=0)
+    memory_mb: int = Field(default=12288, ge=512)
+
+
 class Limits(_Section):
     """What one assessment may use."""
 
@@ -147,6 +169,7 @@ class NodeSettings(BaseSettings):
     destinations: tuple[Destination, ...] = ()
     acquisition: Acquisition = Acquisition()
     limits: Limits = Limits()
+    totalsegmentator: TotalSegmentator | None = None
 
     @field_validator("destinations")
     @classmethod
@@ -164,6 +187,22 @@ class NodeSettings(BaseSettings):
         if doubled:
             raise ValueError(f"a segmenter is tried once, found twice: {sorted(doubled)}")
         return value
+
+    @model_validator(mode="after")
+    def _totalsegmentator_fits(self) -> "NodeSettings":
+        if "totalsegmentator" not in self.segmenters:
+            return self
+        if self.totalsegmentator is None:
+            raise ValueError(
+                "segmenters names totalsegmentator: the section [totalsegmentator]"
+                " with its weights is needed"
+            )
+        if self.totalsegmentator.seconds >= self.limits.seconds:
+            raise ValueError(
+                "totalsegmentator.seconds must be less than limits.seconds, or no time"
+                " is left for the segmenter after it"
+            )
+        return self
 
     @property
     def database(self) -> str:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from roi_extraction.errors import InvalidSegmentation, InvalidVolume
 from roi_extraction.volume import CtVolume
 
-__all__ = ["load_label_map", "resample_labels"]
+__all__ = ["load_label_map", "resample_labels", "save_nifti"]
 
 LabelArray = npt.NDArray[np.integer[Any]]
 
@@ -101,3 +101,15 @@ def resample_labels(
             " another series, or its orientation was lost"
         )
     return np.asarray(resampled)
+
+
+def save_nifti(path: Path, array: npt.NDArray[Any], volume: CtVolume) -> None:
+    """Write an array of the volume's shape as NIfTI: (column, row, slice), RAS millimetres."""
+    import nibabel
+
+    swap = np.zeros((4, 4))
+    swap[0, 2] = swap[1, 1] = swap[2, 0] = swap[3, 3] = 1.0
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine @ swap
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)

@@ -1,6 +1,7 @@
 import pytest
 
 from dicom_node.errors import SettingsInvalid
+from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import load_settings
 
 DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "h"\nport = 104\n'
@@ -37,8 +38,30 @@ def test_environment_overrides_the_file(tmp_path, monkeypatch):
         (f'data_dir = "x"\n{DESTINATION}{DESTINATION}', "found twice"),
         ('data_dir = "x"\n[acquisition]\nmax_slice_thickness_mm = 8\n', "max_slice"),
         ("data_dir = ", "not valid TOML"),
+        ('data_dir = "x"\nsegmenters = []\n', "segmenters"),
+        ('data_dir = "x"\nsegmenters = ["magic"]\n', "segmenters"),
+        ('data_dir = "x"\nsegmenters = ["builtin", "builtin"]\n', "found twice"),
+        ('data_dir = "x"\nsegmenters = ["totalsegmentator"]\n', "its weights"),
+        (
+            'data_dir = "x"\nsegmenters = ["totalsegmentator"]\n'
+            '[totalsegmentator]\nweights = "w"\nseconds = 600\n',
+            "limits.seconds",
+        ),
     ],
-    ids=["empty", "unknown key", "port", "AE title", "doubled name", "thickness", "TOML"],
+    ids=[
+        "empty",
+        "unknown key",
+        "port",
+        "AE title",
+        "doubled name",
+        "thickness",
+        "TOML",
+        "no segmenter",
+        "unknown segmenter",
+        "segmenter twice",
+        "no weights",
+        "no time left",
+    ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, text, message):
     with pytest.raises(SettingsInvalid, match=message):
@@ -48,3 +71,21 @@ def test_wrong_settings_are_refused_by_name(tmp_path, text, message):
 def test_missing_file_is_an_error(tmp_path):
     with pytest.raises(SettingsInvalid, match="no settings file"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_totalsegmentator_is_planned_with_its_section_and_its_number_is_not_printed(tmp_path):
+    settings = load_settings(
+        write(
+            tmp_path,
+            'data_dir = "x"\nsegmenters = ["dicom-seg", "totalsegmentator", "builtin"]\n'
+            '[totalsegmentator]\nweights = "/w"\nlicence_number = "aca_secret"\n'
+            'abdominal_muscles_licence = "Apache-2.0"\n',
+        )
+    )
+    plan = SegmenterPlan.of(settings)
+    assert plan.names == ("dicom-seg", "totalsegmentator", "builtin")
+    assert plan.totalsegmentator is not None
+    assert plan.totalsegmentator.licence_number == "aca_secret"
+    assert plan.totalsegmentator.tasks == ("total", "vertebrae_body", "abdominal_muscles")
+    assert "aca_secret" not in settings.without_password().model_dump_json()
+    assert plan.variant([]) != SegmenterPlan().variant([])
