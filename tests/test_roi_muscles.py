@@ -7,7 +7,7 @@ import pytest
 
 from roi_extraction.anatomy import Anatomy, Missing, MissingReason, SpineLandmarks
 from roi_extraction.builtin.posterior import posterior_regions
-from roi_extraction.builtin.psoas import psoas_region
+from roi_extraction.builtin.psoas import psoas_regions
 from roi_extraction.label_map import LabelMapSegmenter
 from roi_extraction.measurement import coverage
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
@@ -23,11 +23,12 @@ Placed = Mapping[Site, tuple[EllipseRoi, EllipseRoi, EllipseRoi] | Missing]
 
 def place_muscles(volume: CtVolume, spine: SpineLandmarks) -> Placed:
     placed = {}
+    psoas = psoas_regions(volume, spine)
     for site in SITES:
         if site.disc is None or site.side is None or site.muscle is None:
             continue
         if site.muscle is Muscle.PSOAS_MAJOR:
-            region = psoas_region(volume, spine, site.disc, site.side)
+            region = psoas[site.disc, site.side]
         else:
             region = posterior_regions(volume, spine, site.disc, site.side)[site.muscle]
         placed[site] = region if isinstance(region, Missing) else place_site(volume, site, region)
@@ -83,7 +84,7 @@ def test_psoas_outside_a_narrow_field_is_not_sought_elsewhere(
     column = round(float(phantom.volume.to_index(disc.centre_lps_mm)[2]))
     half = round(42.0 / phantom.volume.spacing_mm[2])
     narrow = cropped(phantom.volume, columns=slice(column - half, column + half))
-    region = psoas_region(narrow, phantom_spine, DiscLevel.L4_L5, Side.LEFT)
+    region = psoas_regions(narrow, phantom_spine)[DiscLevel.L4_L5, Side.LEFT]
     assert isinstance(region, Missing)
 
 
@@ -94,7 +95,7 @@ def test_disc_that_was_not_found_has_no_muscles(
     spine = SpineLandmarks(phantom_spine.canal_lps_mm, phantom_spine.bodies, discs, 1.0)
     regions = posterior_regions(phantom.volume, spine, DiscLevel.L1_L2, Side.LEFT)
     assert all(isinstance(region, Missing) for region in regions.values())
-    assert isinstance(psoas_region(phantom.volume, spine, DiscLevel.L1_L2, Side.LEFT), Missing)
+    assert isinstance(psoas_regions(phantom.volume, spine)[DiscLevel.L1_L2, Side.LEFT], Missing)
 
 
 @pytest.mark.shared

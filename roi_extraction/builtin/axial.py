@@ -39,6 +39,15 @@ class AxialFrame:
     body_xy_mm: FloatArray
     posterior: FloatArray
     left: FloatArray
+    lean_left: float
+    """How far the spine runs to the left per mm towards the head."""
+
+    def lean(self, side: Side) -> float:
+        """How far the spine runs to one side per mm towards the head.
+
+        A point that lies beside it by some mm lies that many times the lean higher along it.
+        """
+        return self.lean_left if side is Side.LEFT else -self.lean_left
 
     def lateral(self, side: Side) -> FloatArray:
         """Unit vector away from the mid-line on one side, shape (2,)."""
@@ -122,7 +131,12 @@ def axial_frame(volume: CtVolume, spine: SpineLandmarks, index: int) -> AxialFra
         towards = canal_xy - body_xy
     posterior = towards / max(float(np.linalg.norm(towards)), 1e-6)
     left = np.array([posterior[1], -posterior[0]])
-    return AxialFrame(index, canal_xy, body_xy, posterior, left)
+    low, high = max(z - ROLL_REACH_MM, line[0, 2]), min(z + ROLL_REACH_MM, line[-1, 2])
+    lean = 0.0
+    if high - low > ROLL_REACH_MM / 2:
+        ends = _at(line, [low, high])
+        lean = float((ends[1] - ends[0]) @ left) / (high - low)
+    return AxialFrame(index, canal_xy, body_xy, posterior, left, lean)
 
 
 def _at(line: FloatArray, z: Sequence[float] | FloatArray) -> FloatArray:

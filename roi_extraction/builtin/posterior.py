@@ -66,6 +66,13 @@ quadratus lumborum out."""
 FRONT_GAP_MM = 2.0
 """Gap between the back of the facets and the compartment's front beyond them, mm."""
 
+ILIUM_FROM_MM = 30.0
+"""Bone of the ilium begins this far lateral of the mid-line, mm."""
+
+ILIUM_GAP_MM = 4.5
+"""Gap kept from bone lateral of the compartment, mm: fat and tendons lie between the muscle and
+the ilium."""
+
 GUTTER_MM = 12.0
 """Up to here, mm lateral of the mid-line, muscle beside the spinous process is added to a given
 compartment: labels begin 6 to 10 mm off the mid-line and leave its fatty part out."""
@@ -282,7 +289,11 @@ def _medial_of_bone(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
     """
     bone = (image > BONE_HU) & (LATERAL_MM > 8.0)
     begun = np.maximum.accumulate(compartment & (LATERAL_MM > MIDLINE_MM), axis=1)
-    return np.asarray(~np.maximum.accumulate(bone & begun, axis=1))
+    beyond = np.maximum.accumulate(bone & begun, axis=1)
+    near_ilium = (
+        ndimage.distance_transform_edt(~(beyond & (LATERAL_MM > ILIUM_FROM_MM))) < ILIUM_GAP_MM
+    )
+    return np.asarray(~beyond & ~near_ilium)
 
 
 def _plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel) -> FloatArray:

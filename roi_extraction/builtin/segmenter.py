@@ -1,16 +1,25 @@
 """The built-in segmenter: classical, deterministic, without network weights."""
 
-from roi_extraction.anatomy import Anatomy, Missing, MissingReason, Region, SegmenterIdentity
+from collections.abc import Mapping
+
+from roi_extraction.anatomy import (
+    Anatomy,
+    Missing,
+    MissingReason,
+    Region,
+    SegmenterIdentity,
+    SpineLandmarks,
+)
 from roi_extraction.builtin.bodies import body_region
 from roi_extraction.builtin.posterior import posterior_regions
-from roi_extraction.builtin.psoas import psoas_region
+from roi_extraction.builtin.psoas import psoas_regions
 from roi_extraction.builtin.spine import find_spine
-from roi_extraction.sites import SITES, DiscLevel, Muscle, Side
+from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["BUILTIN_VERSION", "BuiltinSegmenter"]
+__all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 
-BUILTIN_VERSION = "1"
+BUILTIN_VERSION = "2"
 """Raised whenever a change of the method may move a region."""
 
 
@@ -34,20 +43,27 @@ class BuiltinSegmenter:
             The scan cannot be used: see `find_spine`.
         """
         spine = find_spine(volume)
-        muscles: dict[tuple[DiscLevel, Side, Muscle], Region | Missing] = {}
-        for disc in DiscLevel:
-            for side in Side:
-                if disc not in spine.discs:
-                    gone = Missing(MissingReason.OUTSIDE_SCAN, f"the disc {disc} was not found")
-                    muscles |= {(disc, side, muscle): gone for muscle in Muscle}
-                    continue
-                muscles[disc, side, Muscle.PSOAS_MAJOR] = psoas_region(volume, spine, disc, side)
-                for muscle, region in posterior_regions(volume, spine, disc, side).items():
-                    muscles[disc, side, muscle] = region
-        regions: dict[str, Region | Missing] = {}
-        for site in SITES:
-            if site.level is not None:
-                regions[site.name] = body_region(volume, spine, site.level)
-            elif site.disc is not None and site.side is not None and site.muscle is not None:
-                regions[site.name] = muscles[site.disc, site.side, site.muscle]
-        return Anatomy(self.identity, spine, regions, spine.findings)
+        regions = {level.value: body_region(volume, spine, level) for level in Level}
+        return Anatomy(
+            self.identity, spine, {**regions, **muscle_regions(volume, spine)}, spine.findings
+        )
+
+
+def muscle_regions(volume: CtVolume, spine: SpineLandmarks) -> Mapping[str, Region | Missing]:
+    """A region or a reason for each of the 30 muscle sites, by the site's name."""
+    muscles: dict[tuple[DiscLevel, Side, Muscle], Region | Missing] = {}
+    psoas = psoas_regions(volume, spine)
+    for disc in DiscLevel:
+        for side in Side:
+            if disc not in spine.discs:
+                gone = Missing(MissingReason.OUTSIDE_SCAN, f"the disc {disc} was not found")
+                muscles |= {(disc, side, muscle): gone for muscle in Muscle}
+                continue
+            muscles[disc, side, Muscle.PSOAS_MAJOR] = psoas[disc, side]
+            for muscle, region in posterior_regions(volume, spine, disc, side).items():
+                muscles[disc, side, muscle] = region
+    return {
+        site.name: muscles[site.disc, site.side, site.muscle]
+        for site in SITES
+        if site.disc is not None and site.side is not None and site.muscle is not None
+    }
