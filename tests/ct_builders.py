@@ -19,6 +19,7 @@ __all__ = [
     "lowered_bone",
     "noisy",
     "resampled",
+    "restacked",
     "turn",
     "with_screw",
 ]
@@ -201,3 +202,27 @@ def cropped(
     affine = volume.affine.copy()
     affine[:3, 3] = volume.to_lps(first)
     return CtVolume(np.ascontiguousarray(volume.hu[kept]), affine, volume.slice_thickness_mm)
+
+
+def restacked(
+    volume: CtVolume,
+    lower_lps_mm: npt.NDArray[np.float64],
+    upper_lps_mm: npt.NDArray[np.float64],
+    *,
+    doubled: bool,
+) -> CtVolume:
+    """The volume with the part between two points cut out, or there twice.
+
+    What lies above is moved so that both points come to lie at one place; between two discs'
+    centres this takes a vertebra away, or adds one.
+    """
+    low, high = volume.to_index(lower_lps_mm), volume.to_index(upper_lps_mm)
+    first, last = round(float(low[0])), round(float(high[0]))
+    aside = (high - low)[1:]
+    below, above = (last, first) if doubled else (first, last)
+    moved = [
+        ndimage.shift(volume.hu[k], aside if doubled else -aside, order=1, mode="nearest")
+        for k in range(above, volume.shape[0])
+    ]
+    hu = np.concatenate([volume.hu[:below], np.array(moved)]).astype(np.int16)
+    return CtVolume(hu, volume.affine, volume.slice_thickness_mm)

@@ -15,13 +15,14 @@ from dicom_node.selection import check_series
 from dicom_node.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings import Acquisition
 from dicom_node.volume_reader import read_volume
-from roi_extraction import CtVolume, Level
+from roi_extraction import CtVolume, DiscLevel, Level
 from tests.ct_builders import (
     cropped,
     fat_infiltrated,
     lowered_bone,
     noisy,
     resampled,
+    restacked,
     turn,
     with_screw,
 )
@@ -62,12 +63,19 @@ class Case:
     crop: str | None = None
     screw: Level | None = None
     dicom: str | None = None
+    cut_out: Level | None = None
+    doubled: Level | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Whether the whole lumbar spine with its surroundings is in the field."""
-        return self.scan == "totalseg" and self.crop is None
+        return self.scan == "totalseg" and self.crop is None and not self.miscounted
+
+    @property
+    def miscounted(self) -> bool:
+        """Whether the patient has four or six lumbar vertebrae."""
+        return self.cut_out is not None or self.doubled is not None
 
     @property
     def changes(self) -> str:
@@ -89,6 +97,8 @@ class Case:
             words.append(self.crop)
         if self.screw:
             words.append(f"screw in {self.screw}")
+        if self.miscounted:
+            words.append(f"{self.cut_out} cut out" if self.cut_out else f"{self.doubled} doubled")
         if self.dicom:
             words.append(self.dicom)
         return ", ".join(words) or "as it is"
@@ -139,6 +149,13 @@ def real_cases() -> Iterator[Case]:
             f"screw {level}", "metal screw", "totalseg", number, _angles(600 + number, 8.0),
             screw=level,
         )  # fmt: skip
+    for number, level in enumerate((Level.L2, Level.L3, Level.L4, Level.L5) * 3):
+        rotation = _angles(800 + number, 10.0) if number > 3 else (0.0, 0.0, 0.0)
+        noise_hu = (0.0, 15.0, 30.0)[number // 4]
+        common = {"rotation_deg": rotation, "noise_hu": noise_hu}
+        group = "four or six lumbar vertebrae"
+        yield Case(f"cut {number}", group, "totalseg", number, cut_out=level, **common)
+        yield Case(f"doubled {number}", group, "totalseg", number, doubled=level, **common)
     for dicom in DICOM:
         yield Case(dicom, "as DICOM", "totalseg", dicom=dicom)
     for number in range(REPEATS):
@@ -174,6 +191,8 @@ def build(case: Case) -> MovedScan:
         volume = fat_infiltrated(volume, reduce(np.logical_or, masks), case.fat_share, case.seed)
     if case.screw:
         volume = _with_pedicle_screws(source, volume, case.screw)
+    if case.miscounted:
+        volume = _restacked(source, volume, case)
     moved = turn(volume, case.rotation_deg, case.shift_mm)
     if any(case.rotation_deg) or any(case.shift_mm) or case.slice_mm or case.pixel_mm:
         volume, _ = resampled(
@@ -212,6 +231,14 @@ def _through_dicom(volume: CtVolume, how: str) -> CtVolume:
                 edit(path, InstanceNumber=number + 1)
         found, _ = scan_folder(paths[::-1] if backwards else paths)
         return read_volume(check_series(found, Acquisition()))
+
+
+def _restacked(source: LabelledScan, volume: CtVolume, case: Case) -> CtVolume:
+    level = case.cut_out or case.doubled
+    (above,) = (disc for disc in DiscLevel if disc.below == level)
+    (below,) = (disc for disc in DiscLevel if disc.above == level)
+    lower, upper = source.centres_mm[below], source.centres_mm[above]
+    return restacked(volume, lower, upper, doubled=case.doubled is not None)
 
 
 def _with_pedicle_screws(source: LabelledScan, volume: CtVolume, level: Level) -> CtVolume:

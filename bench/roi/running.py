@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.roi.cases import Case, build
 from bench.roi.scans import MovedScan, phantom_scan
-from bench.roi.scoring import Score, measured, score
+from bench.roi.scoring import Score, measured, misnamed_or_told, score
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 __all__ = ["run", "scan_of"]
@@ -27,6 +27,8 @@ def run(case: Case) -> dict[str, Any]:
     try:
         scan, true_hu = scan_of(case)
         result, seconds = measured(scan.volume)
+        if case.miscounted:
+            return misnamed_or_told(result, seconds, **about).as_json()
         return score(scan, result, seconds, true_hu, **about).as_json()
     except Exception as error:  # a fault is a result too: it is shown, and counts as wrong
         return Score(outcome="fault", message=repr(error), **about).as_json()

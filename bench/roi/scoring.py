@@ -24,7 +24,7 @@ from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.measurement import measure_roi
 from roi_extraction.placement import place_site
 
-__all__ = ["Score", "SiteScore", "measured", "score"]
+__all__ = ["Score", "SiteScore", "measured", "misnamed_or_told", "score"]
 
 MISNAMED_MM = 12.0
 """A body or disc farther than this from the label of its name is misnamed: a third of a level."""
@@ -137,6 +137,16 @@ def score(
         seconds=seconds,
         **case,
     )
+
+
+def misnamed_or_told(result: FeatureVector | RoiError, seconds: float, **case: Any) -> Score:
+    """Judge a scan whose names must be shifted: it is refused, or the reader is told."""
+    if isinstance(result, RoiError):
+        message = f"{result.code}: {result}"
+        return Score(outcome="refused", message=message, seconds=seconds, **case)
+    told = [finding.code for finding in result.findings if finding.code.startswith("levels.")]
+    outcome, message = ("right", ", ".join(told)) if told else ("wrong", "names shifted silently")
+    return Score(outcome=outcome, message=message, seconds=seconds, **case)
 
 
 def _site(scan: MovedScan, found: SiteMeasurement, true_hu: float | None) -> SiteScore:

@@ -31,13 +31,6 @@ the disc above it was not found."""
 UNSEEN_BODY_MM = (np.arange(-14.0, 14.1, 7.0), np.arange(-18.0, 18.1, 9.0))
 """Such a body's extent, forward and sideways of its centre, mm: it must lie in the scan."""
 
-FIVE_ASSUMED = Finding(
-    "levels.five_lumbar_assumed",
-    "Levels were counted upwards from the sacrum; that there are five lumbar vertebrae is "
-    "assumed, a transitional vertebra would shift the names.",
-)
-"""Said of every scan: nothing below the ribs can confirm the count."""
-
 
 def landmarks(
     volume: CtVolume,
@@ -45,6 +38,7 @@ def landmarks(
     profile: DiscProfile,
     places: Sequence[int],
     confidence: float,
+    findings: tuple[Finding, ...],
 ) -> SpineLandmarks:
     """Bodies and discs from the discs' places along the line.
 
@@ -56,6 +50,8 @@ def landmarks(
         Places of the discs from L5-S1 upwards, up to T12-L1.
     confidence
         Of the naming, 0 to 1.
+    findings
+        What the reader should know of it.
     """
     names = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1)
     bodies: dict[Level, Landmark] = {}
@@ -87,7 +83,7 @@ def landmarks(
         unseen = _unseen_body(volume, discs[tuple(DiscLevel)[-len(places)]], spacing_mm)
         if unseen is not None:
             bodies[names[len(places) - 1]] = unseen
-    return SpineLandmarks(straight.canal_lps_mm, bodies, discs, confidence, (FIVE_ASSUMED,))
+    return SpineLandmarks(straight.canal_lps_mm, bodies, discs, confidence, findings)
 
 
 def _first_sacral(straight: StraightSpine, disc: Landmark) -> Landmark:

@@ -4,6 +4,7 @@ import numpy as np
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
+from roi_extraction.builtin.count import check_count
 from roi_extraction.builtin.discs import disc_profile
 from roi_extraction.builtin.grid import coarse_grid
 from roi_extraction.builtin.landmarks import landmarks
@@ -64,7 +65,7 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     FieldOfViewTooSmall, LevelsNotCovered
         The scan lacks what naming needs.
     LevelsAmbiguous
-        The levels cannot be named with confidence.
+        The levels cannot be named with confidence, or ribs contradict them.
     """
     if volume.slice_step_mm > MAX_SLICE_STEP_MM + 0.01:
         raise InvalidVolume(
@@ -79,8 +80,9 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     discs = extended(chain, straight, profile)
     if len(discs) < FEWEST_DISCS:
         raise LevelsAmbiguous("fewer than three discs were recognised with confidence")
-    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1))
-    return landmarks(volume, straight, profile, discs, sure)
+    count = check_count(volume, straight, discs)
+    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
+    return landmarks(volume, straight, profile, discs, sure, count.findings)
 
 
 def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]:

@@ -8,9 +8,18 @@ from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
 from roi_extraction.builtin.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu
+from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["AHEAD_MM", "BODY_FORWARD_MM", "SIDE_MM", "STEP_MM", "StraightSpine", "straighten"]
+__all__ = [
+    "AHEAD_MM",
+    "BODY_FORWARD_MM",
+    "SIDE_MM",
+    "STEP_MM",
+    "StraightSpine",
+    "sample_beside",
+    "straighten",
+]
 
 BODY_FORWARD_MM = 22.0
 """Distance from the canal's centre forward to the line of the bodies, mm."""
@@ -128,6 +137,32 @@ def _frames(line: FloatArray, roll_deg: float) -> tuple[FloatArray, FloatArray, 
     side = left - (along @ left)[:, None] * along
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     return along, np.cross(side, along), side
+
+
+def sample_beside(
+    volume: CtVolume,
+    straight: StraightSpine,
+    heights_mm: FloatArray,
+    ahead_mm: FloatArray,
+    beside_mm: FloatArray,
+    side: Side,
+) -> npt.NDArray[np.float32]:
+    """HU on a grid of one side, shape (heights, ahead, beside), also beyond the line's ends.
+
+    Parameters
+    ----------
+    heights_mm, ahead_mm, beside_mm
+        Places along the line, forward of it and lateral of it, mm.
+    """
+    plane = np.clip(np.rint(heights_mm / STEP_MM).astype(int), 0, len(straight.along) - 1)
+    line = np.array([straight.to_lps(float(height), 0.0, 0.0) for height in heights_mm])
+    sign = 1.0 if side is Side.LEFT else -1.0
+    points = (
+        line[:, None, None]
+        + ahead_mm[None, :, None, None] * straight.ahead[plane][:, None, None]
+        + sign * beside_mm[None, None, :, None] * straight.side[plane][:, None, None]
+    )
+    return sample_hu(volume, points)
 
 
 def _smooth(curve: FloatArray, sigma: float) -> FloatArray:

@@ -1,0 +1,150 @@
+"""The lowest ribs, followed to where they are attached: the count's check from above."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roi_extraction.builtin.grid import OUTSIDE_HU, sample_hu
+from roi_extraction.builtin.straighten import StraightSpine, sample_beside
+from roi_extraction.sites import Side
+from roi_extraction.volume import CtVolume
+
+__all__ = ["LowestRib", "lowest_ribs", "way_seen"]
+
+GRID_MM = 2.0
+"""Step of the grid on which ribs are followed, mm."""
+
+BESIDE_MM = np.arange(28.0, 112.1, GRID_MM)
+"""Where ribs are followed, lateral of the spine's line, mm: outside the vertebral arch."""
+
+AHEAD_MM = np.arange(-66.0, -13.9, GRID_MM)
+"""Where ribs are followed, forward of the line, mm."""
+
+RIB_HU = 90.0
+"""Least HU of a rib, smoothed: above muscle and unenhanced organs."""
+
+PROMINENCE_HU = 40.0
+"""How much a rib is denser than all that is wider than `WIDEST_MM`, HU: enhanced kidneys and
+filled bowel are not."""
+
+WIDEST_MM = 18.0
+"""Widest rib, mm; with its blur."""
+
+SMOOTH_MM = 1.6
+"""Standard deviation of the smoothing against noise, mm."""
+
+REACH_MM = 58.0
+"""A rib reaches at least so far lateral of the line, mm: a transverse process does not."""
+
+LENGTH_MM = 22.0
+"""Least lateral extent of a rib that is believed, mm."""
+
+LEAST_FALL = 0.15
+"""Ribs fall outwards by at least so much, mm per mm."""
+
+ROOT_MM = 34.0
+"""Where a rib's height is read, lateral of the line, mm: about its tubercle."""
+
+ROOT_SPAN_MM = 26.0
+"""Medial part of a rib from which its height at `ROOT_MM` is read, mm."""
+
+FARTHEST_ROOT_MM = 34.0
+"""Largest gap between `ROOT_MM` and the medial end of what is seen of a rib, mm."""
+
+WAY_MM, WAY_AHEAD_MM, WAY_FALL = 40.0, -36.0, (0.4, 1.2)
+"""The way of a rib that would be seen if it were there: how far outwards from `ROOT_MM` and how
+far forward of the line, mm, and how much it may fall, mm per mm."""
+
+WAY_SEEN_SHARE = 0.95
+"""Share of that way that must lie in the scan to say that there is no rib."""
+
+
+@dataclass(frozen=True)
+class LowestRib:
+    """The lowest rib of a side.
+
+    Parameters
+    ----------
+    root_mm
+        Its height at the vertebra along the spine's line, mm.
+    length_mm
+        Its lateral extent that is seen, mm.
+    """
+
+    root_mm: float
+    length_mm: float
+
+
+def lowest_ribs(
+    volume: CtVolume, straight: StraightSpine, lowest_mm: float, highest_mm: float
+) -> Mapping[Side, LowestRib]:
+    """Follow the lowest rib of each side to the spine.
+
+    Parameters
+    ----------
+    volume, straight
+        The scan, laid straight.
+    lowest_mm, highest_mm
+        Part of the line beside which ribs are looked for.
+
+    Returns
+    -------
+    mapping
+        By side; a side on which no rib is seen is left out.
+    """
+    heights = np.arange(lowest_mm, highest_mm, GRID_MM)
+    found = {}
+    for side in Side:
+        hu = sample_beside(volume, straight, heights, AHEAD_MM, BESIDE_MM, side)
+        ribs = [rib for rib in _ribs(hu, heights) if rib is not None]
+        if ribs:
+            found[side] = min(ribs, key=lambda rib: rib.root_mm)
+    return found
+
+
+def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Side) -> bool:
+    """Whether the way of a rib attached at a height lies in the scan, steep or level."""
+    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, 4.0)
+    sign = 1.0 if side is Side.LEFT else -1.0
+    points = [
+        straight.to_lps(root_mm - fall * (place - ROOT_MM), WAY_AHEAD_MM, sign * place)
+        for fall in WAY_FALL
+        for place in beside
+    ]
+    seen = sample_hu(volume, np.array(points)) > OUTSIDE_HU + 1
+    return float(seen.mean()) >= WAY_SEEN_SHARE
+
+
+def _ribs(hu: npt.NDArray[np.float32], heights: npt.NDArray[np.float64]) -> list[LowestRib | None]:
+    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM / GRID_MM)
+    size = round(WIDEST_MM / GRID_MM)
+    wide = ndimage.grey_opening(np.clip(smooth, -50.0, 400.0), size=(size, size, size))
+    bone = (smooth > RIB_HU) & (smooth - wide > PROMINENCE_HU)
+    components, count = ndimage.label(bone, np.ones((3, 3, 3)))
+    boxes = ndimage.find_objects(components)
+    return [_rib(components[box] == k + 1, box, heights) for k, box in enumerate(boxes[:count])]
+
+
+def _rib(
+    mask: npt.NDArray[np.bool_], box: tuple[slice, ...], heights: npt.NDArray[np.float64]
+) -> LowestRib | None:
+    """A component as a rib: its middle height at each lateral place; None if it is no rib."""
+    beside = BESIDE_MM[box[2]]
+    if beside[-1] < REACH_MM or beside[-1] - beside[0] < LENGTH_MM:
+        return None
+    if beside[0] > ROOT_MM + FARTHEST_ROOT_MM:
+        return None
+    height = heights[box[0]]
+    weight = mask.sum(axis=1)
+    middle = (height[:, None] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
+    kept = weight.sum(axis=0) > 0
+    beside, middle = beside[kept], middle[kept]
+    fall = -float(np.polyfit(beside, middle, 1)[0])
+    if fall < LEAST_FALL:
+        return None
+    near = beside <= beside[0] + ROOT_SPAN_MM
+    slope, start = np.polyfit(beside[near], middle[near], 1)
+    return LowestRib(float(start + slope * ROOT_MM), float(beside[-1] - beside[0]))

@@ -1,0 +1,57 @@
+"""Ribs and iliac crests against the names that were counted from the sacrum."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.roi.cases import real_cases
+from bench.roi.running import run
+from bench.roi.scans import load_scan
+from roi_extraction import LevelsAmbiguous
+from roi_extraction.builtin import find_spine
+from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.ct_builders import cropped, restacked
+
+ASSUMED = "levels.five_lumbar_assumed"
+
+PLAIN = PhantomParameters.typical(rows=192, columns=192, noise_sd_hu=8.0)
+
+
+def codes(spine):
+    return {finding.code for finding in spine.findings}
+
+
+def test_ribs_at_t12_confirm_the_count():
+    assert ASSUMED not in codes(find_spine(make_phantom(PLAIN).volume))
+
+
+@pytest.mark.parametrize("changes", [{"ribs": False}, {"above_l1_mm": -12.0}], ids=["none", "crop"])
+def test_without_ribs_in_the_field_the_count_is_assumed(changes):
+    assert ASSUMED in codes(find_spine(make_phantom(replace(PLAIN, **changes)).volume))
+
+
+@pytest.mark.parametrize("doubled", [False, True], ids=["four", "six"])
+def test_phantom_with_another_count_is_refused(doubled):
+    phantom = make_phantom(PLAIN)
+    discs = phantom.truth.disc_centres_lps_mm
+    volume = restacked(phantom.volume, discs["L3-L4"], discs["L2-L3"], doubled=doubled)
+    with pytest.raises(LevelsAmbiguous, match="six lumbar" if doubled else "four lumbar"):
+        find_spine(volume)
+
+
+@pytest.mark.shared
+def test_real_scan_is_confirmed_by_its_ribs(shared_data):
+    volume = load_scan("totalseg").volume
+    spine = find_spine(volume)
+    assert not codes(spine)
+    top = round(float(volume.to_index(spine.discs["L1-L2"].centre_lps_mm)[0])) + 6
+    assert ASSUMED in codes(find_spine(cropped(volume, slice(0, top))))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["cut 1", "cut 6", "doubled 4", "doubled 2"])
+def test_real_scan_with_another_count_is_refused(shared_data, name):
+    (case,) = (case for case in real_cases() if case.name == name)
+    score = run(case)
+    assert score["outcome"] == "refused"
+    assert "lumbar vertebrae" in score["message"]
