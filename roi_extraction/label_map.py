@@ -137,7 +137,7 @@ class LabelMapSegmenter:
             if key not in posterior:
                 posterior[key] = self._posterior(volume, spine, *key)
             regions[site.name] = posterior[key][site.muscle]
-        return Anatomy(self.identity, spine, regions, tuple(findings))
+        return Anatomy(self.identity, spine, regions, (*spine.findings, *findings))
 
     def _slices(
         self, volume: CtVolume, spine: SpineLandmarks, disc: DiscLevel, number: int

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.anatomy import Landmark, SpineLandmarks
+from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
 from roi_extraction.errors import LevelsNotCovered
 from roi_extraction.label_canal import canal_line_mm
+from roi_extraction.label_sacrum import S1_NUMBER, with_s1
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
 
@@ -27,6 +28,9 @@ VERTEBRA_LABELS = {
     Level.S1: 26,
 }
 """Numbers of TotalSegmentator v2, task ``total`` (Wasserthal 2023, doi 10.1148/ryai.230024)."""
+
+S1_CUT = "label_map.s1_from_sacrum"
+"""Code of the finding that no label S1 was given."""
 
 WAIST_MM = 5.0
 """Radius of the opening that parts transverse processes and pedicles from a body, mm."""
@@ -93,7 +97,13 @@ def spine_from_labels(
         Fewer than two neighbouring lumbar vertebrae are labelled.
     """
     canal = canal_line_mm(volume, labels)
-    masks = body_masks(volume, labels, canal, parts)
+    masks = dict(body_masks(volume, labels, canal, parts))
+    findings: tuple[Finding, ...] = ()
+    if Level.S1 not in masks and Level.L5 in masks and not (labels == S1_NUMBER).any():
+        cut = body_masks(volume, with_s1(volume, labels, canal, masks[Level.L5]), canal, parts)
+        if Level.S1 in cut:
+            masks[Level.S1] = cut[Level.S1]
+            findings = (Finding(S1_CUT, "S1 was cut out of a sacrum labelled as a whole"),)
     centres = {level: _centre_mm(volume, mask) for level, mask in masks.items()}
     discs: dict[DiscLevel, Landmark] = {}
     for disc in DiscLevel:
@@ -117,7 +127,7 @@ def spine_from_labels(
         bodies[level] = Landmark(
             centre, _unit(axis if np.any(axis) else np.array([0, 0, 1.0])), 1.0
         )
-    return SpineLandmarks(canal, bodies, discs, 1.0), masks
+    return SpineLandmarks(canal, bodies, discs, 1.0, findings), masks
 
 
 def _in_front_of_canal(

@@ -16,7 +16,7 @@ from roi_extraction import (
     load_label_map,
 )
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
-from roi_extraction.sites import Muscle
+from roi_extraction.sites import DiscLevel, Level, Muscle
 from tests.ct_builders import cropped, load_nifti_labels, load_nifti_volume, resampled
 
 MUSCLE_HU = {
@@ -102,13 +102,39 @@ def test_labels_of_another_shape_are_refused(phantom: Phantom) -> None:
 
 
 def test_levels_that_are_not_labelled_are_missing(phantom: Phantom) -> None:
-    labels = np.where(phantom.labels == 26, 0, phantom.labels)
+    labels = np.where(np.isin(phantom.labels, (25, 26)), 0, phantom.labels)
     features = extract(phantom.volume, LabelMapSegmenter(labels, phantom.body_labels))
     assert features.by_name["S1"].missing is not None
     assert features.by_name["S1"].missing.reason is MissingReason.NOT_SEGMENTED
     assert features.by_name["L5-S1_1"].missing is not None
     assert features.by_name["L5"].missing is None
     assert "label_map.levels_absent" in [finding.code for finding in features.findings]
+
+
+def test_s1_is_cut_out_of_a_sacrum_labelled_as_a_whole(phantom: Phantom) -> None:
+    whole = np.where(phantom.labels == 26, 25, phantom.labels)
+    given = extract(phantom.volume, LabelMapSegmenter(phantom.labels))
+    cut = extract(phantom.volume, LabelMapSegmenter(whole))
+    assert cut.by_name["S1"].mean_hu == pytest.approx(phantom.truth.hu["S1"], abs=4.0)
+    assert np.allclose(cut.mean_hu[6:], given.mean_hu[6:], atol=2.0, equal_nan=True)
+    assert "label_map.s1_from_sacrum" in [finding.code for finding in cut.findings]
+    assert "label_map.s1_from_sacrum" not in [finding.code for finding in given.findings]
+    centres = [f.spine.discs[DiscLevel.L5_S1].centre_lps_mm for f in (given, cut)]
+    assert np.linalg.norm(centres[0] - centres[1]) < 2.0
+
+
+@pytest.mark.shared
+def test_s1_of_a_real_sacrum_is_cut_near_its_label(
+    real: tuple[CtVolume, npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+) -> None:
+    volume, labels, _ = real
+    given = extract(volume, LabelMapSegmenter(labels))
+    cut = extract(volume, LabelMapSegmenter(np.where(labels == 26, 25, labels)))
+    for place in ("discs", "bodies"):
+        key = DiscLevel.L5_S1 if place == "discs" else Level.S1
+        first, second = (getattr(f.spine, place)[key].centre_lps_mm for f in (given, cut))
+        assert np.linalg.norm(first - second) < 3.0
+    assert cut.by_name["S1"].mean_hu == pytest.approx(given.by_name["S1"].mean_hu, abs=10.0)
 
 
 @pytest.mark.shared
