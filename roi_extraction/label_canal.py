@@ -35,6 +35,9 @@ LUMBAR_NUMBERS = tuple(range(27, 34))
 LOOKED_THROUGH_DEG = tuple(range(-20, 21, 5))
 """Tilts about the expected axis under which a vertebra is looked through, degrees."""
 
+SHADOW_MM = 1.0
+"""Grid on which a vertebra's shadow is drawn, mm."""
+
 LEAST_VERTEBRA_MM3 = 8000.0
 """A smaller piece of a vertebra is not looked through, mm3."""
 
@@ -120,8 +123,8 @@ def _vertebral_rings(volume: CtVolume, labels: LabelArray) -> FloatArray:
         if number not in centroids or len(near) < 2:
             continue
         axis = (near[-1] - near[0]) / np.linalg.norm(near[-1] - near[0])
-        bin_mm = float(max(1.0, volume.spacing_mm[1:].max()))
-        ring = _looked_through(clouds[number], centroids[number], axis, bin_mm)
+        pixel_mm = float(volume.spacing_mm[1:].max())
+        ring = _looked_through(clouds[number], centroids[number], axis, pixel_mm)
         if ring is not None:
             found.append(ring)
     points = np.array(found).reshape(-1, 3)
@@ -129,21 +132,25 @@ def _vertebral_rings(volume: CtVolume, labels: LabelArray) -> FloatArray:
 
 
 def _looked_through(
-    cloud: FloatArray, centroid: FloatArray, axis: FloatArray, bin_mm: float
+    cloud: FloatArray, centroid: FloatArray, axis: FloatArray, pixel_mm: float
 ) -> FloatArray | None:
     """The middle of the widest hole seen along a vertebra, LPS mm."""
     lateral = np.array([1.0, 0.0, 0.0]) - axis * axis[0]
     lateral /= np.linalg.norm(lateral)
     behind = np.cross(axis, lateral)
+    bin_mm = SHADOW_MM
+    width = 2 * round(pixel_mm / bin_mm / 2) + 1
     widest, best = 0.0, None
     for tilt in np.deg2rad(LOOKED_THROUGH_DEG):
         backwards = np.cos(tilt) * behind + np.sin(tilt) * axis
         seen = np.stack([(cloud - centroid) @ backwards, (cloud - centroid) @ lateral], axis=1)
-        low = seen.min(axis=0) - 4 * bin_mm
+        low = seen.min(axis=0) - (width + 2) * bin_mm
         cells = np.rint((seen - low) / bin_mm).astype(int)
-        shadow = np.zeros(cells.max(axis=0) + 5, dtype=bool)
+        shadow = np.zeros(cells.max(axis=0) + width + 3, dtype=bool)
         shadow[tuple(cells.T)] = True
-        shadow = ndimage.binary_closing(shadow, iterations=2)
+        # each voxel throws a shadow of its own width
+        shadow = ndimage.binary_dilation(shadow, np.ones((width, width)))
+        shadow = ndimage.binary_closing(shadow)
         holes = ndimage.binary_fill_holes(shadow) & ~shadow
         components, count = ndimage.label(holes)
         for part in range(1, count + 1):

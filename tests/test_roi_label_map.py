@@ -15,6 +15,7 @@ from roi_extraction import (
     extract,
     load_label_map,
 )
+from roi_extraction.label_canal import canal_line_mm
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.sites import DiscLevel, Level, Muscle
 from tests.ct_builders import cropped, load_nifti_labels, load_nifti_volume, resampled
@@ -109,6 +110,31 @@ def test_levels_that_are_not_labelled_are_missing(phantom: Phantom) -> None:
     assert features.by_name["L5-S1_1"].missing is not None
     assert features.by_name["L5"].missing is None
     assert "label_map.levels_absent" in [finding.code for finding in features.findings]
+
+
+@pytest.mark.parametrize("seed", [2, 4, 7])
+def test_canal_is_found_though_most_slices_show_an_open_arch(seed: int) -> None:
+    made = make_phantom(PhantomParameters.random(seed), seed)
+    line, truth = canal_line_mm(made.volume, made.labels), made.truth.canal_lps_mm
+    lumbar = truth[truth[:, 2] > made.truth.disc_centres_lps_mm["L5-S1"][2]]
+    lumbar = lumbar[lumbar[:, 2] < line[-1, 2]]
+    for axis in (0, 1):
+        found = np.interp(lumbar[:, 2], line[:, 2], line[:, axis])
+        assert np.abs(found - lumbar[:, axis]).max() < 4.0
+
+
+@pytest.mark.shared
+def test_canal_of_the_real_scan_runs_behind_every_body(
+    real: tuple[CtVolume, npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+) -> None:
+    volume, labels, bodies = real
+    line = canal_line_mm(volume, labels)
+    lumbar = volume.to_lps(np.argwhere((labels >= 27) & (labels <= 31) & (bodies == 1)))
+    middle_of_l5 = volume.to_lps(np.argwhere((labels == 27) & (bodies == 1)))[:, 2].mean()
+    inside = (line[:, 2] > middle_of_l5) & (line[:, 2] < lumbar[:, 2].max())
+    for point in line[inside]:
+        near = np.abs(lumbar - point)[:, [0, 2]].max(axis=1) < 6.0
+        assert 2.0 < point[1] - lumbar[near, 1].max() < 20.0
 
 
 def test_s1_is_cut_out_of_a_sacrum_labelled_as_a_whole(phantom: Phantom) -> None:
