@@ -56,7 +56,7 @@ FAT_BELOW_MEDIAN_HU = 45.0
 """A pixel this far below the muscle's own median counts as a fat plane, HU: half the way from
 muscle (50 HU) to fat (-100 HU) is 75, less the blur of thin planes."""
 
-FAT_WEIGHT = 2.0
+FAT_WEIGHT = 3.0
 """Price of a ROI made of fat planes only, in the score's mm. Low: the ROI lies in the muscle as
 it is, and seeking the brightest place would bias fatty muscle upwards."""
 
