@@ -2,5 +2,28 @@
 
 from roi_extraction.phantom.generator import Phantom, PhantomTruth, make_phantom
 from roi_extraction.phantom.parameters import Density, PhantomParameters, Sex
+from roi_extraction.phantom.pathology import (
+    Cement,
+    Fracture,
+    FractureKind,
+    Osteophyte,
+    Pathology,
+    Sclerosis,
+    Screws,
+)
 
-__all__ = ["Density", "Phantom", "PhantomParameters", "PhantomTruth", "Sex", "make_phantom"]
+__all__ = [
+    "Cement",
+    "Density",
+    "Fracture",
+    "FractureKind",
+    "Osteophyte",
+    "Pathology",
+    "Phantom",
+    "PhantomParameters",
+    "PhantomTruth",
+    "Sclerosis",
+    "Screws",
+    "Sex",
+    "make_phantom",
+]

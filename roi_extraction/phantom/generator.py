@@ -8,14 +8,16 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Canvas
+from roi_extraction.phantom.lesions import paint_lesions
 from roi_extraction.phantom.muscles import MUSCLE_NUMBER, paint_muscles, paint_pelvic_muscles
 from roi_extraction.phantom.organs import paint_organs, paint_vessels
 from roi_extraction.phantom.parameters import PhantomParameters
+from roi_extraction.phantom.pathology import NATIVE_AORTA_HU, NATIVE_VEIN_HU
 from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
 from roi_extraction.phantom.trunk import paint_table, paint_trunk
 from roi_extraction.phantom.vertebrae import LABELS, paint_canal, paint_disc, paint_vertebra
-from roi_extraction.sites import SITES, Side, Site
+from roi_extraction.sites import SITES, Level, Side, Site
 from roi_extraction.volume import CtVolume
 
 __all__ = ["Phantom", "PhantomTruth", "make_phantom"]
@@ -37,9 +39,10 @@ class PhantomTruth:
     Parameters
     ----------
     hu
-        True HU by site name.
+        True HU by site name. Of a body with a finding it is that of its trabecular bone outside
+        focal sclerosis, cement and metal, compaction and diffuse sclerosis included.
     body_centres_lps_mm, body_axes
-        Centre and unit axis (towards the head) of each vertebral body, LPS; T12 and T11 included.
+        Centre and unit axis (towards the head) of each vertebral body, LPS; T12 to T9 included.
     disc_centres_lps_mm, disc_axes
         The same of the discs, by name (``T12-L1`` .. ``L5-S1``).
     canal_lps_mm
@@ -47,6 +50,16 @@ class PhantomTruth:
     area_mm2
         Area of each site's tissue in the slice nearest to its body's or disc's centre, mm2; 0 if
         that slice is outside the scan. A site may be too small for a region of interest.
+    lumbar_vertebrae
+        How many vertebrae without ribs there are. All names count from the sacrum: with six, the
+        vertebra called T12 has no ribs; with four, the one called L1 has.
+    ribs
+        Number of the ribs that hang on a vertebra, by the vertebra's name; empty without ribs.
+    findings
+        ``fracture``, ``sclerosis``, ``cement`` and ``screws`` by the name of the vertebra. The
+        HU of these bodies tells little about bone density.
+    aorta_hu
+        HU of the blood in the aorta; None without aorta.
     """
 
     hu: Mapping[str, float]
@@ -56,6 +69,10 @@ class PhantomTruth:
     disc_axes: Mapping[str, npt.NDArray[np.float64]]
     canal_lps_mm: npt.NDArray[np.float64]
     area_mm2: Mapping[str, float]
+    lumbar_vertebrae: int
+    ribs: Mapping[str, int]
+    findings: Mapping[str, tuple[str, ...]]
+    aorta_hu: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +130,11 @@ def make_phantom(parameters: PhantomParameters, seed: int = 0) -> Phantom:
         return np.random.default_rng([seed, part]) if texture else None
 
     paint_trunk(canvas, spine)
-    paint_organs(canvas, spine, parameters.bowel_gas, np.random.default_rng([seed, 1]))
+    pathology = parameters.pathology
+    gain = (pathology.aorta_hu - NATIVE_AORTA_HU + pathology.vein_hu - NATIVE_VEIN_HU) / 2
+    paint_organs(canvas, spine, parameters.bowel_gas, np.random.default_rng([seed, 1]), gain)
     if parameters.aorta:
-        paint_vessels(canvas, spine)
+        paint_vessels(canvas, spine, pathology, np.random.default_rng([seed, 7]))
     if parameters.ilia:
         paint_pelvic_muscles(canvas, spine, grain(2))
         paint_ilia(canvas, spine, hu["S1"], grain(3))
@@ -129,9 +148,11 @@ def make_phantom(parameters: PhantomParameters, seed: int = 0) -> Phantom:
     for disc in spine.discs.values():
         paint_disc(canvas, spine, disc)
     paint_sacrum(canvas, spine, hu["S1"], parameters.ilia, grain(5))
-    for number, name in enumerate(spine.bodies, start=10):
+    body_hu = _body_hu(parameters, spine)
+    for number, name in enumerate(spine.bodies, start=9):
         if name != "S1":
-            paint_vertebra(canvas, spine, name, hu.get(name, hu["L1"] + 8.0), grain(number))
+            paint_vertebra(canvas, spine, name, body_hu[name], grain(number))
+    paint_lesions(canvas, spine, pathology, seed)
     if parameters.table:
         paint_table(canvas, spine)
     _add_noise(canvas, parameters.noise_sd_hu, np.random.default_rng([seed, 30]))
@@ -183,15 +204,30 @@ def _add_noise(canvas: Canvas, sd_hu: float, rng: np.random.Generator) -> None:
 def _truth(parameters: PhantomParameters, spine: Spine, canvas: Canvas) -> PhantomTruth:
     canal_z = np.arange(float(canvas.z[0]), float(canvas.z[-1]) + 1e-3, 1.0)
     y = spine.line(canal_z.astype(np.float32), 8.5 * spine.bone_scale).astype(np.float64)
+    x = spine.lateral(canal_z.astype(np.float32)).astype(np.float64)
+    body_hu = _body_hu(parameters, spine)
     return PhantomTruth(
-        hu=parameters.hu_by_site,
+        hu={**parameters.hu_by_site, **{level.value: body_hu[level.value] for level in Level}},
         body_centres_lps_mm={name: f.centre_lps_mm for name, f in spine.bodies.items()},
         body_axes={name: f.axis for name, f in spine.bodies.items()},
         disc_centres_lps_mm={name: f.centre_lps_mm for name, f in spine.discs.items()},
         disc_axes={name: f.axis for name, f in spine.discs.items()},
-        canal_lps_mm=np.stack([np.zeros_like(y), y, canal_z], axis=1),
+        canal_lps_mm=np.stack([x, y, canal_z], axis=1),
         area_mm2={site.name: _area_mm2(site, spine, canvas) for site in SITES},
+        lumbar_vertebrae=parameters.pathology.lumbar_vertebrae,
+        ribs=spine.ribs if parameters.ribs else {},
+        findings=parameters.pathology.findings,
+        aorta_hu=parameters.pathology.aorta_hu if parameters.aorta else None,
     )
+
+
+def _body_hu(parameters: PhantomParameters, spine: Spine) -> dict[str, float]:
+    """Return the trabecular HU of every body."""
+    usual = parameters.hu_by_site
+    return {
+        name: usual.get(name, usual["L1"] + 8.0) + parameters.pathology.gain_hu(name)
+        for name in spine.bodies
+    }
 
 
 def _area_mm2(site: Site, spine: Spine, canvas: Canvas) -> float:

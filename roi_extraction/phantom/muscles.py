@@ -21,6 +21,9 @@ MUSCLE_NUMBER: dict[tuple[Side, Muscle], int] = {
 }
 """Numbers of the muscles in the label volume of single muscles, as in the sites' names."""
 
+OUTWARD = {Side.LEFT: 1, Side.RIGHT: -1}
+"""Sign of x on a side."""
+
 AUTOCHTHON = {Side.LEFT: 86, Side.RIGHT: 87}
 ILIOPSOAS = {Side.LEFT: 88, Side.RIGHT: 89}
 """Label numbers of TotalSegmentator's task ``total``, version 2."""
@@ -100,8 +103,10 @@ def paint_muscles(
         Source of the streaks; None for homogeneous muscles.
     """
     low, high = float(canvas.z[0]), float(canvas.z[-1])
-    for sign, side in ((-1, Side.RIGHT), (1, Side.LEFT)):
+    aside = spine.lateral(canvas.z)
+    for side, sign in reversed(OUTWARD.items()):
         x = sorted((sign * 1.0, sign * 100.0 * spine.scale))
+        x = [x[0] + float(aside.min()), x[1] + float(aside.max())]
         centre = spine.line(canvas.z)
         patch = canvas.patch((
             x[0], x[1], float(centre.min()) - 60 * spine.scale,
@@ -109,7 +114,7 @@ def paint_muscles(
         ))  # fmt: skip
         if patch is None:
             continue
-        _paint_quadratus(canvas, spine, patch, rng)
+        _paint_quadratus(canvas, spine, patch, sign, rng)
         values = {muscle: _profile(spine, hu, muscle, side) for muscle in Muscle}
         _paint_psoas(canvas, spine, patch, side, values[Muscle.PSOAS_MAJOR], fat, girth[side], rng)
         _paint_erector(canvas, spine, patch, side, values, fat, girth[side], rng)
@@ -160,7 +165,7 @@ def _paint_erector(
     rng: np.random.Generator | None,
 ) -> None:
     k = spine.scale
-    x = np.abs(patch.x)
+    x = OUTWARD[side] * spine.across(patch)
     y = patch.y - spine.line(patch.z)
     lateral, behind, half_width, half_depth = _columns(spine, ERECTOR_MM, patch.z)
     lateral, half_width = lateral * girth, half_width * girth
@@ -223,7 +228,7 @@ def _paint_psoas(
     below = np.clip((spine.bodies["S1"].z_mm - patch.z) / (60.0 * k), 0.0, 1.6)
     lateral, behind = lateral + 14.0 * k * below, behind - 55.0 * k * below
     lateral = lateral - 24.0 * (spine.scale - spine.bone_scale) - 1.5 * k
-    u, v = np.abs(patch.x) - lateral, patch.y - spine.line(patch.z) - behind
+    u, v = OUTWARD[side] * spine.across(patch) - lateral, patch.y - spine.line(patch.z) - behind
     # It leans: the front edge lies nearer to the mid-line.
     sdf = ellipse(u - 0.16 * v, v, half_width, half_depth, 2.3)
     above = (patch.z - spine.bodies["T12"].z_mm) * np.float32(0.5)
@@ -236,10 +241,10 @@ def _paint_psoas(
 
 
 def _paint_quadratus(
-    canvas: Canvas, spine: Spine, patch: Patch, rng: np.random.Generator | None
+    canvas: Canvas, spine: Spine, patch: Patch, sign: int, rng: np.random.Generator | None
 ) -> None:
     lateral, behind, half_width, half_depth = _columns(spine, QUADRATUS_MM, patch.z)
-    u, v = np.abs(patch.x) - lateral, patch.y - spine.line(patch.z) - behind
+    u, v = sign * spine.across(patch) - lateral, patch.y - spine.line(patch.z) - behind
     sdf = ellipse(u + 0.5 * v, v - 0.12 * u, half_width, half_depth, 2.2)
     top = patch.z - spine.discs["T12-L1"].z_mm
     bottom = spine.discs["L4-L5"].z_mm - 8.0 * spine.scale - patch.z

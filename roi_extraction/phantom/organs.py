@@ -1,29 +1,52 @@
 """Abdominal organs, bowel and great vessels."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
+from roi_extraction.phantom.pathology import Pathology
 from roi_extraction.phantom.shapes import ellipse, ellipsoid, tube
 from roi_extraction.phantom.spine import Spine
 from roi_extraction.phantom.trunk import trunk_distance
 
 __all__ = ["paint_organs", "paint_vessels"]
 
+PLAQUE_HU = 800.0
+"""HU of calcified plaque where it fills a voxel."""
+
 WALL_TO_CAVITY_MM = 31.0
 """Distance from the skin within which no organ lies, mm."""
 
 
-def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generator) -> None:
-    """Paint liver, spleen, kidneys, colon and small bowel."""
+def paint_organs(
+    canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generator, gain_hu: float = 0.0
+) -> None:
+    """Paint liver, spleen, kidneys, colon and small bowel.
+
+    Parameters
+    ----------
+    canvas, spine
+        What to paint on, and where.
+    gas
+        Whether the bowel holds gas.
+    rng
+        Decides the bowel's course.
+    gain_hu
+        How far the blood is above its native HU.
+    """
     k = spine.scale
     t12, l1, l2, l4, s1 = (spine.bodies[n] for n in ("T12", "L1", "L2", "L4", "S1"))
-    _paint_solid(canvas, spine, (-78, -42, l1.z_mm / k + 38), (74, 82, 82), 57.0, rng)
-    _paint_solid(canvas, spine, (112, 8, t12.z_mm / k + 10), (26, 44, 48), 50.0, rng)
+    _paint_solid(
+        canvas, spine, (-78, -42, l1.z_mm / k + 38), (74, 82, 82), 57.0 + 0.4 * gain_hu, rng
+    )
+    _paint_solid(
+        canvas, spine, (112, 8, t12.z_mm / k + 10), (26, 44, 48), 50.0 + 0.55 * gain_hu, rng
+    )
     _paint_solid(canvas, spine, (58, -72, t12.z_mm / k + 20), (46, 34, 40), 38.0, rng)
-    _paint_solid(canvas, spine, (6, -48, l1.z_mm / k + 2), (52, 10, 13), 42.0, rng)
+    _paint_solid(canvas, spine, (6, -48, l1.z_mm / k + 2), (52, 10, 13), 42.0 + 0.4 * gain_hu, rng)
     loops = [
         (rng.uniform(-85, 85), rng.uniform(-118, -48), rng.uniform(s1.z_mm - 60, l2.z_mm) / k)
         for _ in range(110)
@@ -38,7 +61,9 @@ def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generat
         point = (x, y, z)
         _paint_solid(canvas, spine, point, (rng.uniform(1.5, 3.0),) * 2 + (8.0,), 42.0, rng)
     for side, base in ((-1, l2), (1, l1)):
-        _paint_kidney(canvas, spine, side, base.y_mm + 6 * k, base.z_mm + (8 if side < 0 else -18))
+        _paint_kidney(
+            canvas, spine, side, base.y_mm + 6 * k, base.z_mm + (8 if side < 0 else -18), gain_hu
+        )
     crest = l4.z_mm / k
     right = (
         (-102, -18, crest - 50),
@@ -57,20 +82,37 @@ def paint_organs(canvas: Canvas, spine: Spine, gas: bool, rng: np.random.Generat
         _paint_colon(canvas, spine, course, radius, gas, rng)
 
 
-def paint_vessels(canvas: Canvas, spine: Spine) -> None:
-    """Paint aorta and inferior vena cava with the common iliac vessels."""
+def paint_vessels(
+    canvas: Canvas, spine: Spine, pathology: Pathology, rng: np.random.Generator
+) -> None:
+    """Paint aorta and inferior vena cava with the common iliac vessels.
+
+    Parameters
+    ----------
+    canvas, spine
+        What to paint on, and where.
+    pathology
+        Tells the HU of the blood, and how much of the arteries' wall is calcified.
+    rng
+        Decides where it is.
+    """
     k = spine.scale
     arterial, venous = [], []
-    for name in ("T10", "T11", "T12", "L1", "L2", "L3", "L4"):
+    aorta, vein_hu = pathology.aorta_hu, pathology.vein_hu
+    for name in ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4"):
         frame = spine.bodies[name]
         front, z = frame.point(-frame.depth_mm / 2, 0.0)
-        arterial.append((9.0 * k, front - 12.5 * k, z))
+        arterial.append((frame.x_mm + 9.0 * k, front - 12.5 * k, z))
         venous.append(
-            (-17.0 * k, front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0), z)
+            (
+                frame.x_mm - 17.0 * k,
+                front - 9.0 * k - (10.0 * k if z > spine.bodies["L2"].z_mm else 0),
+                z,
+            )
         )
     fork, l5, s1 = spine.discs["L4-L5"], spine.bodies["L5"], spine.bodies["S1"]
     fork_front = fork.y_mm - fork.depth_mm / 2
-    venous.append((-10.0 * k, fork_front - 9.0 * k, fork.z_mm))
+    venous.append((fork.x_mm - 10.0 * k, fork_front - 9.0 * k, fork.z_mm))
     limbs = []
     for side in (-1, 1):
         end = (side * 44.0 * k, s1.y_mm - 48.0 * k, s1.z_mm - 20.0 * k)
@@ -78,14 +120,18 @@ def paint_vessels(canvas: Canvas, spine: Spine) -> None:
             (
                 (arterial[-1], (side * 22.0 * k, fork_front - 14 * k, l5.z_mm + 8 * k), end),
                 6.0,
-                45.0,
+                aorta,
             )
         )
         vein = (end[0] - side * 3 * k, end[1] + 12 * k, end[2])
         limbs.append(
-            ((venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein), 7.5, 42.0)
+            (
+                (venous[-1], (side * 22.0 * k, fork_front - 3 * k, l5.z_mm - 6 * k), vein),
+                7.5,
+                vein_hu,
+            )
         )
-    for course, radius, hu in ((arterial, 9.0, 45.0), (venous, 10.5, 42.0), *limbs):
+    for course, radius, hu in ((arterial, 9.0, aorta), (venous, 10.5, vein_hu), *limbs):
         for start, end in pairwise(course):
             box = np.sort(np.array([start, end]), axis=0)
             low, high = box[0] - radius * k - 4, box[1] + radius * k + 4
@@ -94,6 +140,36 @@ def paint_vessels(canvas: Canvas, spine: Spine) -> None:
                 continue
             sdf = tube(patch.x, patch.y, patch.z, (start, end), radius * k)
             canvas.paint(patch, sdf, hu)
+    if pathology.aortic_calcification:
+        for course, radius in ((arterial, 9.0), *((limb[0], 6.0) for limb in limbs[::2])):
+            _calcify(canvas, course, radius * k, pathology.aortic_calcification, rng)
+
+
+def _calcify(
+    canvas: Canvas,
+    course: Sequence[tuple[float, float, float]],
+    radius_mm: float,
+    share: float,
+    rng: np.random.Generator,
+) -> None:
+    """Paint plaques on a share of an artery's wall."""
+    points = np.array(course)
+    low, high = points.min(axis=0) - radius_mm - 3, points.max(axis=0) + radius_mm + 3
+    patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
+    if patch is None:
+        return
+    sdf = tube(patch.x, patch.y, patch.z, course, radius_mm)
+    size = 3.0 / canvas.pixel_mm
+    where = ndimage.gaussian_filter(
+        rng.standard_normal(sdf.shape, dtype=np.float32), (4.0 / canvas.step_mm, size, size)
+    )
+    wall = np.abs(sdf) < 1.0
+    if not wall.any():
+        return
+    limit = float(np.quantile(where[wall], 1.0 - share))
+    thick = 1.3 * np.clip((where - limit) / max(float(where[wall].std()), 1e-6), 0.0, 1.0)
+    plaque = np.abs(sdf + 0.4) - thick.astype(np.float32)
+    canvas.blend(patch, canvas.alpha(plaque) * (where > limit), PLAQUE_HU)
 
 
 def _cavity(patch: Patch, spine: Spine) -> Array:
@@ -136,7 +212,9 @@ def _paint_solid(
 def _spine_space(patch: Patch, spine: Spine) -> Array:
     """Return the distance to the retroperitoneal space around spine and psoas, positive in it."""
     y = patch.y - spine.line(patch.z)
-    return -ellipse(patch.x, y - 15 * spine.scale, 52.0 * spine.scale, 46.0 * spine.scale)
+    return -ellipse(
+        spine.across(patch), y - 15 * spine.scale, 52.0 * spine.scale, 46.0 * spine.scale
+    )
 
 
 def _paint_loop(
@@ -159,7 +237,9 @@ def _paint_loop(
         canvas.paint(patch, np.maximum(sdf + 2.5, level).astype(np.float32), -960.0)
 
 
-def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -> None:
+def _paint_kidney(
+    canvas: Canvas, spine: Spine, side: int, y: float, z: float, gain_hu: float
+) -> None:
     k = spine.scale
     found = _around(canvas, spine, (side * 68.0, y / k, z / k), (46.0, 40.0, 62.0), 0.0)
     if found is None:
@@ -174,7 +254,7 @@ def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -
         patch, np.maximum(space, 1.0 - _psoas_side(patch, spine)).astype(np.float32), -103.0
     )
     kidney = ellipsoid(u, v, up, (29 * k, 23 * k, 54 * k))
-    canvas.paint(patch, np.maximum(kidney, _cavity(patch, spine)), 34.0)
+    canvas.paint(patch, np.maximum(kidney, _cavity(patch, spine)), 34.0 + 0.8 * gain_hu)
     sinus = ellipsoid(u + 15 * k, v + 2 * k, up, (18 * k, 9 * k, 26 * k))
     canvas.paint(patch, sinus, -75.0)
     canvas.paint(patch, ellipsoid(u + 12 * k, v + 2 * k, up, (9 * k, 4.5 * k, 15 * k)), 12.0)
@@ -182,7 +262,7 @@ def _paint_kidney(canvas: Canvas, spine: Spine, side: int, y: float, z: float) -
 
 def _psoas_side(patch: Patch, spine: Spine) -> Array:
     y = patch.y - spine.line(patch.z)
-    return ellipse(patch.x, y, 30.0 * spine.scale, 30.0 * spine.scale)
+    return ellipse(spine.across(patch), y, 30.0 * spine.scale, 30.0 * spine.scale)
 
 
 def _paint_colon(

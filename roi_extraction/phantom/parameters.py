@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from roi_extraction.phantom.pathology import Pathology
+from roi_extraction.phantom.random_pathology import random_pathology
 from roi_extraction.sites import SITES, Muscle
 
 __all__ = ["Density", "PhantomParameters", "Sex"]
@@ -57,6 +59,12 @@ HU_PER_FAT_SHARE: dict[Muscle, float] = {
 """Fall of a muscle's mean HU per unit of fat infiltration: a full replacement of muscle (60 HU) by
 fat (-90 HU) in multifidus, less in the muscles that are spared longer."""
 
+WIDE_SLICES_MM = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.0, 4.0, 5.0, 5.0)
+"""Slice thicknesses of ``random_wide``, mm, as often as they are named."""
+
+WIDE_VOXELS = 4.0e7
+"""About how many voxels a scan of ``random_wide`` has at most; finer ones get larger pixels."""
+
 HU_LIMIT = 1000.0
 """Largest true HU, in absolute value, that a site may be given."""
 
@@ -96,6 +104,8 @@ class PhantomParameters:
         negative values crop it.
     ribs, ilia, aorta, bowel_gas, table
         Whether these are there; ``aorta`` stands for aorta and inferior vena cava.
+    pathology
+        Fractures, scoliosis, contrast agent, metal and the like.
     """
 
     true_hu: tuple[float, ...]
@@ -119,6 +129,7 @@ class PhantomParameters:
     aorta: bool = True
     bowel_gas: bool = True
     table: bool = True
+    pathology: Pathology = Pathology()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "true_hu", _as_tuple(self.true_hu))
@@ -141,7 +152,7 @@ class PhantomParameters:
 
     @property
     def hu_by_site(self) -> dict[str, float]:
-        """The true HU by site name."""
+        """The true HU by site name, without pathology."""
         return {site.name: hu for site, hu in zip(SITES, self.true_hu, strict=True)}
 
     @property
@@ -212,6 +223,43 @@ class PhantomParameters:
         hu = np.add(cls.typical(sex, density, fat).true_hu, spread)
         fields = {"true_hu": hu, "sex": sex, "fat_infiltration": fat, **drawn, **others}
         return cls(**fields)
+
+    @classmethod
+    def random_wide(cls, seed: int, **others: Any) -> "PhantomParameters":
+        """Return a random patient over the generator's whole range, half of them with pathology.
+
+        Slices of 1 to 5 mm, pixels of 0.6 to 1.2 mm (not the finest of both),
+        trabecular bone and spine as of ``random``.
+
+        Parameters
+        ----------
+        seed
+            Decides everything that ``others`` leaves open.
+        others
+            Any fields of the class, which then are not random.
+        """
+        rng = np.random.default_rng([seed, 1])
+        thickness = float(rng.choice(WIDE_SLICES_MM))
+        pixel = float(rng.uniform(0.6, 1.2))
+        field = float(rng.uniform(320.0, 420.0))
+        above, below = float(rng.uniform(50.0, 110.0)), float(rng.uniform(48.0, 75.0))
+        most = WIDE_VOXELS * thickness / (above + below + 140.0)
+        pixel = max(pixel, min(1.2, field / math.sqrt(most)))
+        columns = round(field / pixel)
+        pathology = random_pathology(rng) if rng.random() < 0.5 else Pathology()
+        drawn: dict[str, Any] = {
+            "slice_thickness_mm": thickness,
+            "slice_step_mm": thickness * (0.8 if thickness > 1 and rng.random() < 0.2 else 1.0),
+            "rows": columns,
+            "columns": columns,
+            "field_of_view_mm": columns * pixel,
+            "field_offset_mm": (float(rng.uniform(-12, 12)), float(rng.uniform(-12, 12))),
+            "above_l1_mm": above,
+            "below_s1_mm": below,
+            "bowel_gas": bool(rng.random() < 0.85),
+            "pathology": pathology,
+        }
+        return cls.random(seed, **{**drawn, **others})
 
 
 def _as_tuple(values: Mapping[str, float] | Sequence[float]) -> tuple[float, ...]:

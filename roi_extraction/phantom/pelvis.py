@@ -153,18 +153,31 @@ def wing_sides(patch: Patch, spine: Spine) -> tuple[Array, Array]:
 
 
 def paint_ribs(canvas: Canvas, spine: Spine) -> None:
-    """Paint the tenth to twelfth ribs as far as the scan shows them."""
+    """Paint the ninth to twelfth ribs as far as the scan shows them.
+
+    The highest is there only if its vertebra is in the field too.
+    """
     k = spine.scale
+    top = float(canvas.z[-1])
     courses = {
-        "T12": ((21, 15, 4), (40, 32, -2), (72, 38, -16), (104, 22, -36)),
-        "T11": ((20, 15, 4), (42, 38, 0), (84, 40, -18), (122, 8, -42), (138, -28, -62)),
-        "T10": ((20, 15, 4), (44, 40, 2), (88, 42, -14), (130, 5, -36), (146, -45, -62),
-                (132, -88, -80)),
+        12: ((21, 15, 4), (40, 32, -2), (72, 38, -16), (104, 22, -36)),
+        11: ((20, 15, 4), (42, 38, 0), (84, 40, -18), (122, 8, -42), (138, -28, -62)),
+        10: ((20, 15, 4), (44, 40, 2), (88, 42, -14), (130, 5, -36), (146, -45, -62),
+             (132, -88, -80)),
+        9: ((20, 15, 4), (46, 42, 2), (92, 44, -12), (136, 6, -34), (150, -45, -60),
+            (134, -95, -84)),
     }  # fmt: skip
-    for name, course in courses.items():
+    for name, rib in spine.ribs.items():
         frame = spine.bodies[name]
-        points = np.array(course, float) * k + (0.0, frame.y_mm, frame.z_mm)
+        if rib not in courses or (rib == min(courses) and frame.z_mm > top):
+            continue
+        roll = np.deg2rad(frame.roll_deg)
         for side in (-1, 1):
+            points = np.array(courses[rib], float) * k
+            along, up = points[:, 0].copy(), points[:, 2].copy()
+            points[:, 0] = along * np.cos(roll) + side * up * np.sin(roll) + side * frame.x_mm
+            points[:, 2] = up * np.cos(roll) - side * along * np.sin(roll)
+            points += (0.0, frame.y_mm, frame.z_mm)
             for start, end in pairwise(points):
                 low, high = np.minimum(start, end) - 8, np.maximum(start, end) + 8
                 across = sorted((side * low[0], side * high[0]))

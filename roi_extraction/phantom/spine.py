@@ -1,21 +1,24 @@
-"""The spine's course in the mid-sagittal plane: a rigid frame per vertebra, and the sacral arc."""
+"""The spine's course: a rigid frame per vertebra and disc, and the sacral arc."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from roi_extraction.phantom.canvas import Array, Patch
+from roi_extraction.phantom.frame import Frame, axis
 from roi_extraction.phantom.parameters import PhantomParameters, Sex
+from roi_extraction.phantom.pathology import Fracture, FractureKind, Pathology
 
-__all__ = ["Frame", "SacralArc", "Spine", "build_spine"]
+__all__ = ["SacralArc", "Spine", "build_spine"]
 
-VERTEBRAE = ("T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
+VERTEBRAE = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """Vertebrae that are built, from head to feet."""
 
 BODY_MM: dict[str, tuple[float, float, float]] = {
+    "T9": (31.5, 30.0, 22.0),
     "T10": (33.0, 31.0, 23.0),
     "T11": (36.0, 32.0, 24.0),
     "T12": (40.0, 33.0, 25.0),
@@ -30,13 +33,14 @@ BODY_MM: dict[str, tuple[float, float, float]] = {
 adults (Panjabi 1992, Spine 17(3):299-306), not a copy of that table."""
 
 DISC_MM: dict[str, float] = {
-    "T10": 4.5, "T11": 5.5, "T12": 7.0, "L1": 8.5, "L2": 9.5, "L3": 10.5, "L4": 11.5, "L5": 11.0,
+    "T9": 4.3, "T10": 4.5, "T11": 5.5, "T12": 7.0, "L1": 8.5, "L2": 9.5, "L3": 10.5, "L4": 11.5, "L5": 11.0,
 }  # fmt: skip
 """Height of the disc below each vertebra, mm."""
 
 LORDOSIS_SHARE: dict[str, tuple[float, float]] = {
     "L5": (0.28, 0.17), "L4": (0.20, 0.07), "L3": (0.13, 0.02), "L2": (0.08, 0.01),
     "L1": (0.04, 0.0), "T12": (-0.02, -0.05), "T11": (-0.03, -0.06), "T10": (-0.03, -0.06),
+    "T9": (-0.03, -0.06),
 }  # fmt: skip
 """Share of the lordosis in the disc below each vertebra and in its body: most of it lies at the
 bottom (as Vialle 2005 found, J Bone Joint Surg Am 87(2):260-267; the shares are chosen); above L1
@@ -47,61 +51,17 @@ SACRAL_SEGMENTS: tuple[tuple[float, float], ...] = (
 )  # fmt: skip
 """Height of S1..S5, mm, and the angle of each against the sacral slope, degrees."""
 
+ENDPLATE_DIP_MM = 1.6
+"""Depth of an endplate's concavity in a body 27 mm high, mm."""
+
+CRUSH_SPREAD = 0.15
+"""How much a crushed body spreads sideways and forward per share of lost height."""
+
+DISC_RELIEF = 0.25
+"""Share of a wedge fracture's kyphosis that each of the two discs beside it makes up for."""
+
 WOMANS_VERTEBRA = 0.92
 """Size of a woman's vertebrae relative to a man's of the same stature."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A vertebra's or disc's own axes: a to the patient's left, b posterior, c towards the head.
-
-    Parameters
-    ----------
-    name
-        Such as ``L3``, or ``L3-L4`` for a disc.
-    y_mm, z_mm
-        Its centre (x is 0), LPS mm.
-    tilt_deg
-        How far its c axis leans forward.
-    upper_deg, lower_deg
-        Tilt of its upper and lower face.
-    width_mm, depth_mm, height_mm
-        Its size.
-    """
-
-    name: str
-    y_mm: float
-    z_mm: float
-    tilt_deg: float
-    upper_deg: float
-    lower_deg: float
-    width_mm: float
-    depth_mm: float
-    height_mm: float
-
-    @property
-    def centre_lps_mm(self) -> npt.NDArray[np.float64]:
-        """Shape (3,), LPS mm."""
-        return np.array([0.0, self.y_mm, self.z_mm])
-
-    @property
-    def axis(self) -> npt.NDArray[np.float64]:
-        """The c axis, shape (3,), LPS."""
-        tilt = np.deg2rad(self.tilt_deg)
-        return np.array([0.0, -np.sin(tilt), np.cos(tilt)])
-
-    def local(self, patch: Patch) -> tuple[Array, Array, Array]:
-        """Return a, shape (1, 1, columns), and b and c, (slices, rows, 1), of a patch."""
-        sin, cos = (np.float32(f(np.deg2rad(self.tilt_deg))) for f in (np.sin, np.cos))
-        y, z = patch.y - np.float32(self.y_mm), patch.z - np.float32(self.z_mm)
-        return patch.x, y * cos + z * sin, z * cos - y * sin
-
-    def point(self, b_mm: float, c_mm: float) -> tuple[float, float]:
-        """Return (y, z) in LPS mm of a mid-line point given in the frame."""
-        sin, cos = np.sin(np.deg2rad(self.tilt_deg)), np.cos(np.deg2rad(self.tilt_deg))
-        return float(self.y_mm + b_mm * cos - c_mm * sin), float(
-            self.z_mm + b_mm * sin + c_mm * cos
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +105,9 @@ class Spine:
     bone_scale
         The same for vertebrae.
     bodies, discs
-        Frames by name (``T10`` .. ``S1``, ``T12-L1`` .. ``L5-S1``).
+        Frames by name, counted from the sacrum (``T9`` .. ``S1``, ``T12-L1`` .. ``L5-S1``).
+    ribs
+        Number of the ribs that hang on a vertebra, by its name: 12 on the lowest with ribs.
     sacrum
         The arc of the sacral bodies.
     """
@@ -155,6 +117,32 @@ class Spine:
     bodies: Mapping[str, Frame]
     discs: Mapping[str, Frame]
     sacrum: SacralArc
+    ribs: Mapping[str, int]
+
+    @property
+    def curved(self) -> bool:
+        """Whether the spine leaves the mid-line."""
+        return any(frame.x_mm for frame in self.bodies.values())
+
+    def lateral(self, z: Array) -> Array:
+        """Return x of the line through the bodies' centres at heights ``z``."""
+        knots = sorted((f.z_mm, f.x_mm) for f in (*self.bodies.values(), *self.discs.values()))
+        heights, places = zip(*knots, strict=True)
+        return np.interp(z, heights, places).astype(np.float32)
+
+    def across(self, patch: Patch) -> Array:
+        """Return the distance to the patient's left of that line, (1 or slices, 1, columns)."""
+        return np.asarray(patch.x - self.lateral(patch.z)) if self.curved else patch.x
+
+    def as_built(self, name: str) -> str:
+        """Return which vertebra this one looks like: with ribs a thoracic, without a lumbar one.
+
+        It differs from ``name`` where there are six or four lumbar vertebrae.
+        """
+        rib = self.ribs.get(name)
+        if rib is not None:
+            return f"T{max(rib, 9)}"
+        return "L1" if name.startswith("T") else name
 
     def at_level(self, z: Array, values: Mapping[str, float]) -> Array:
         """Interpolate values given at the heights of bodies or discs, in the shape of ``z``."""
@@ -190,12 +178,11 @@ def build_spine(parameters: PhantomParameters) -> Spine:
     """Stack the vertebrae on the sacrum."""
     scale = parameters.body_scale
     bone = scale * (WOMANS_VERTEBRA if parameters.sex is Sex.FEMALE else 1.0)
-    slope = parameters.sacral_slope_deg
-    top = np.zeros(2)
+    slope, pathology = parameters.sacral_slope_deg, parameters.pathology
+    rolls = _rolls(pathology)
+    top = np.zeros(3)
     angle = slope
-    frames: list[
-        tuple[str, npt.NDArray[np.float64], float, float, float, tuple[float, float, float]]
-    ] = []
+    frames: list[Frame] = []
     for name, below in zip(VERTEBRAE[::-1], ("S1", *VERTEBRAE[:0:-1]), strict=True):
         disc_share, body_share = LORDOSIS_SHARE[name]
         width, depth, height = (bone * size for size in BODY_MM[name])
@@ -208,30 +195,87 @@ def build_spine(parameters: PhantomParameters) -> Spine:
             (f"{name}-{below}", disc_share, mean_size),
             (name, body_share, (width, depth, height)),
         ):
-            upper = angle - share * parameters.lordosis_deg
+            wedge, dip = share * parameters.lordosis_deg, ENDPLATE_DIP_MM * size[2] / 27.0
+            fracture = pathology.fracture(part)
+            if fracture is not None:
+                size, wedge, dip = _collapsed(fracture, size, wedge, dip)
+            for neighbour in part.split("-") if "-" in part else ():
+                wedge += DISC_RELIEF * _kyphosis(pathology.fracture(neighbour), bone, parameters)
+            upper = angle - wedge
             centre_angle = (angle + upper) / 2
-            up = np.array([-np.sin(np.deg2rad(centre_angle)), np.cos(np.deg2rad(centre_angle))])
-            frames.append((part, top + up * size[2] / 2, centre_angle, upper, angle, size))
+            up = axis(centre_angle, rolls[part])
+            x, y, z = top + up * size[2] / 2
+            frames.append(
+                Frame(part, float(y), float(z), centre_angle, upper, angle, *size,
+                      float(x), rolls[part], dip)
+            )  # fmt: skip
             top = top + up * size[2]
             angle = upper
     s1_tilt = slope + SACRAL_SEGMENTS[0][1]
     width, depth, height = (bone * size for size in BODY_MM["S1"])
-    s1_size = (width, depth, height)
-    down = -np.array([-np.sin(np.deg2rad(s1_tilt)), np.cos(np.deg2rad(s1_tilt))])
-    frames.append(("S1", down * s1_size[2] / 2, s1_tilt, slope, s1_tilt + 3.0, s1_size))
-    origin = next(centre for name, centre, *_ in frames if name == "L3")
+    _, y, z = -axis(s1_tilt, 0.0) * height / 2
+    frames.append(
+        Frame("S1", float(y), float(z), s1_tilt, slope, s1_tilt + 3.0, width, depth, height,
+              dip_mm=ENDPLATE_DIP_MM * height / 27.0)
+    )  # fmt: skip
+    l3 = next(frame for frame in frames if frame.name == "L3")
     built = [
-        Frame(name, float(at[0]), float(at[1]), tilt, upper, lower, *size)
-        for name, centre, tilt, upper, lower, size in frames
-        for at in (centre - origin,)
+        replace(frame, y_mm=frame.y_mm - l3.y_mm, z_mm=frame.z_mm - l3.z_mm) for frame in frames
     ]
+    ribbed = VERTEBRAE[: len(VERTEBRAE) - pathology.lumbar_vertebrae]
     return Spine(
         scale,
         bone,
         {frame.name: frame for frame in built[::-1] if "-" not in frame.name},
         {frame.name: frame for frame in built[::-1] if "-" in frame.name},
-        _sacral_arc(slope, bone, -origin),
+        _sacral_arc(slope, bone, -np.array([l3.y_mm, l3.z_mm])),
+        {name: 12 - i for i, name in enumerate(ribbed[::-1])},
     )
+
+
+def _rolls(pathology: Pathology) -> dict[str, float]:
+    """Return how far each vertebra and disc leans to the left, degrees.
+
+    The roll is one wave of a sine from the sacrum over the apex, where it is zero, to as far
+    above the apex; nothing leans farther up.
+    """
+    heights, at = {}, 0.0
+    for name, below in zip(VERTEBRAE[::-1], ("S1", *VERTEBRAE[:0:-1]), strict=True):
+        for part, size in ((f"{name}-{below}", DISC_MM[name]), (name, BODY_MM[name][2])):
+            heights[part] = at + size / 2
+            at += size
+    apex = heights[pathology.scoliosis_apex]
+    waves = {part: np.sin(np.pi * min(h / apex, 2.0)) for part, h in heights.items()}
+    bodies = [wave for part, wave in waves.items() if "-" not in part]
+    size = pathology.scoliosis_cobb_deg / (max(bodies) - min(bodies))
+    return {part: float(size * wave) for part, wave in waves.items()}
+
+
+def _collapsed(
+    fracture: Fracture, size: tuple[float, float, float], wedge_deg: float, dip_mm: float
+) -> tuple[tuple[float, float, float], float, float]:
+    """Return a body's size, the angle between its endplates and their dip after a fracture."""
+    width, depth, height = size
+    loss = fracture.height_loss
+    if fracture.kind is FractureKind.CRUSH:
+        spread = 1.0 + CRUSH_SPREAD * loss
+        return (width * spread, depth * spread, height * (1.0 - loss)), wedge_deg, dip_mm
+    if fracture.kind is FractureKind.BICONCAVE:
+        return size, wedge_deg, height * loss / 2
+    # The posterior wall keeps its height.
+    posterior = height - depth * np.tan(np.deg2rad(wedge_deg / 2))
+    left = -2.0 * np.rad2deg(np.arctan(posterior * loss / (2 * depth)))
+    return (width, depth, float(posterior * (1.0 - loss / 2))), float(left), dip_mm
+
+
+def _kyphosis(fracture: Fracture | None, bone: float, parameters: PhantomParameters) -> float:
+    """Return how far forward a fracture bends the spine, degrees."""
+    if fracture is None or fracture.kind is not FractureKind.WEDGE:
+        return 0.0
+    width, depth, height = (bone * size for size in BODY_MM[fracture.level])
+    before = LORDOSIS_SHARE[fracture.level][1] * parameters.lordosis_deg
+    _, after, _ = _collapsed(fracture, (width, depth, height), before, 0.0)
+    return before - after
 
 
 def _sacral_arc(slope_deg: float, scale: float, start: npt.NDArray[np.float64]) -> SacralArc:

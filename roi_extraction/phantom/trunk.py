@@ -32,7 +32,7 @@ def trunk_distance(patch: Patch, spine: Spine) -> Array:
     )
     half_width = spine.at_level(patch.z, {name: row[1] * k for name, row in TRUNK_MM.items()})
     half_depth = spine.at_level(patch.z, {name: row[2] * k / 2 for name, row in TRUNK_MM.items()})
-    furrow = 5.0 * k * np.exp(-((patch.x / (16.0 * k)) ** 2))
+    furrow = 5.0 * k * np.exp(-((spine.across(patch) / (16.0 * k)) ** 2))
     y = patch.y - (back - half_depth)
     sdf = ellipse(patch.x, y, half_width, half_depth, 2.3)
     return (sdf + furrow * np.clip(y / half_depth, 0.0, 1.0)).astype(np.float32)

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
+from roi_extraction.phantom.frame import Frame
 from roi_extraction.phantom.shapes import capsule, ellipse, intersect
-from roi_extraction.phantom.spine import Frame, Spine
+from roi_extraction.phantom.spine import Spine
 
 __all__ = [
-    "CANAL_BEHIND_MM", "LABELS", "body_faces", "canal_distance", "paint_body",
+    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "body_faces", "canal_distance", "paint_body",
     "paint_canal", "paint_disc", "paint_vertebra", "superior_processes",
 ]  # fmt: skip
 
 LABELS: dict[str, int] = {
     "S1": 26, "L5": 27, "L4": 28, "L3": 29, "L2": 30, "L1": 31, "T12": 32, "T11": 33, "T10": 34,
+    "T9": 35,
 }  # fmt: skip
 """Label numbers of TotalSegmentator's task ``total``, version 2."""
 
@@ -30,15 +32,13 @@ ARCH_SHELL_MM = 1.9
 WAIST = 0.09
 """How much narrower a body is at its middle than at its endplates, as a share."""
 
-ENDPLATE_DIP_MM = 1.6
-"""Depth of an endplate's concavity, mm."""
-
 DISC_HU = 82.0
 FAT_HU = -95.0
 SAC_HU = 24.0
 """HU of disc, of fat between bones, and of the thecal sac with its roots."""
 
 ARCH_MM: dict[str, tuple[float, float, float, float, float]] = {
+    "T9": (9.3, 3.3, 23.0, 3.5, 36.0),
     "T10": (9.5, 3.4, 22.0, 3.4, 34.0),
     "T11": (10.0, 3.8, 20.0, 3.2, 30.0),
     "T12": (11.0, 4.0, 22.0, 3.0, 28.0),
@@ -88,7 +88,7 @@ def canal_distance(patch: Patch, spine: Spine) -> Array:
     half_depth = 8.3 * spine.bone_scale * (0.45 + 0.55 * taper)
     # Rounded triangle: wider in front than behind.
     wide = half_width * (1.0 - 0.22 * np.clip(across / half_depth, -1.0, 1.0))
-    return ellipse(patch.x, across, wide, half_depth, 2.6)
+    return ellipse(spine.across(patch), across, wide, half_depth, 2.6)
 
 
 def body_faces(frame: Frame, patch: Patch) -> BodyFaces:
@@ -101,7 +101,7 @@ def body_faces(frame: Frame, patch: Patch) -> BodyFaces:
     half_width, half_depth = frame.width_mm / 2 * waist, frame.depth_mm / 2 * waist
     side = ellipse(a, b, half_width, half_depth, 2.5)
     centre = (a / (0.9 * half_width)) ** 2 + (b / (0.9 * half_depth)) ** 2
-    dip = ENDPLATE_DIP_MM * frame.height_mm / 27.0 * np.clip(1.0 - centre, 0.0, 1.0)
+    dip = frame.dip_mm * np.clip(1.0 - centre, 0.0, 1.0)
     ends = np.maximum(c - up * b - half, low * b - half - c) + dip
     return BodyFaces(side, ends.astype(np.float32))
 
@@ -110,7 +110,9 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
     """Paint epidural fat, thecal sac with its roots, and the fat of the foramina."""
     low, high = canvas.z[0], canvas.z[-1]
     y = spine.line(canvas.z, CANAL_BEHIND_MM)
-    patch = canvas.patch((-24, 24, float(y.min()) - 20, float(y.max()) + 50, low, high))
+    aside = spine.lateral(canvas.z)
+    left, right = -24 + float(aside.min()), 24 + float(aside.max())
+    patch = canvas.patch((left, right, float(y.min()) - 20, float(y.max()) + 50, low, high))
     if patch is None:
         return
     wall = canal_distance(patch, spine)
@@ -120,7 +122,9 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
     canvas.paint(patch, flavum, 55.0)
     k = spine.bone_scale
     sacral = spine.bodies["S1"].z_mm + 10.0 * k - patch.z
-    between = intersect(np.abs(patch.x) - 2.3 * k, 12.0 * k - behind, behind - 38.0 * k, sacral)
+    between = intersect(
+        np.abs(spine.across(patch)) - 2.3 * k, 12.0 * k - behind, behind - 38.0 * k, sacral
+    )
     canvas.paint(patch, between, 5.0)
     canvas.paint(patch, wall - 0.5, FAT_HU + 20.0)
     below_l4 = np.clip((spine.bodies["L4"].z_mm - patch.z) / 90.0, 0.0, 1.0)
@@ -129,18 +133,18 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
     for disc in spine.discs.values():
         # The foramen: fat from the canal outwards above the disc, with the root in it.
         y0, z0 = disc.point(disc.depth_mm / 2 + 7.0, disc.height_mm * 0.5 + 5.0 * spine.bone_scale)
-        box = (-32, 32, y0 - 14, y0 + 14, z0 - 16, z0 + 16)
+        box = (disc.x_mm - 32, disc.x_mm + 32, y0 - 14, y0 + 14, z0 - 16, z0 + 16)
         hole = canvas.patch(box)
         if hole is None:
             continue
         dy, dz = hole.y - np.float32(y0), hole.z - np.float32(z0)
-        scale = spine.bone_scale
-        space = np.maximum(ellipse(dy, dz, 6.5 * scale, 10.0 * scale), np.abs(hole.x) - 25 * scale)
+        scale, x = spine.bone_scale, spine.across(hole)
+        space = np.maximum(ellipse(dy, dz, 6.5 * scale, 10.0 * scale), np.abs(x) - 25 * scale)
         space = np.maximum(space, -canal_distance(hole, spine))
         canvas.paint(hole, space.astype(np.float32), FAT_HU)
         for side in (-1, 1):
             root = capsule(
-                hole.x, dy, dz, (side * 12 * scale, -1, 4), (side * 26 * scale, 1, -4), 2.6 * scale
+                x, dy, dz, (side * 12 * scale, -1, 4), (side * 26 * scale, 1, -4), 2.6 * scale
             )
             canvas.paint(hole, root, 38.0)
 
@@ -149,7 +153,7 @@ def paint_disc(canvas: Canvas, spine: Spine, disc: Frame) -> None:
     """Paint a disc between two bodies that will cover its faces; label it 2 in the body labels."""
     reach = disc.depth_mm / 2 + 8
     box = (
-        -disc.width_mm / 2 - 5, disc.width_mm / 2 + 5, disc.y_mm - reach, disc.y_mm + reach,
+        disc.x_mm - disc.width_mm / 2 - 5, disc.x_mm + disc.width_mm / 2 + 5, disc.y_mm - reach, disc.y_mm + reach,
         disc.z_mm - 30, disc.z_mm + 30,
     )  # fmt: skip
     patch = canvas.patch(box)
@@ -163,8 +167,10 @@ def paint_disc(canvas: Canvas, spine: Spine, disc: Frame) -> None:
     canal = -(canal_distance(patch, spine) - 0.5)
     side = np.maximum(side, canal)
     ends = np.maximum(c - up * b - half, low * b - half - c).astype(np.float32)
+    # It fills the concavities of the bodies beside it.
+    sunk = max(2.5, *(0.5 + spine.bodies[name].dip_mm for name in disc.name.split("-")))
     nucleus = np.clip(-side / 10.0, 0.0, 1.0)
-    share = canvas.alpha(np.maximum(side, ends - 2.5))
+    share = canvas.alpha(np.maximum(side, ends - sunk))
     canvas.blend(patch, share, (DISC_HU + 14.0 - 20.0 * nucleus).astype(np.float32))
     inside = np.maximum(side, ends) < 0
     canvas.body_labels[patch.index][inside] = 2
@@ -173,7 +179,7 @@ def paint_disc(canvas: Canvas, spine: Spine, disc: Frame) -> None:
 def paint_vertebra(
     canvas: Canvas, spine: Spine, name: str, hu: float, rng: np.random.Generator | None
 ) -> None:
-    """Paint a whole vertebra, T10 to L5, and label it."""
+    """Paint a whole vertebra, T9 to L5, and label it."""
     frame = spine.bodies[name]
     patch = _patch_around(canvas, spine, frame)
     if patch is None:
@@ -222,7 +228,9 @@ def _arch(spine: Spine, name: str, patch: Patch) -> Array:
     """Return the distance to a vertebra's arch with all its processes."""
     frame = spine.bodies[name]
     k = spine.bone_scale
-    canal, pedicle, reach, thickness, spinous = (k * size for size in ARCH_MM[name])
+    built = spine.as_built(name)
+    canal, pedicle = (k * size for size in ARCH_MM[name][:2])
+    reach, thickness, spinous = (k * size for size in ARCH_MM[built][2:])
     a, b, c = frame.local(patch)
     a = np.abs(a)
     back, h = frame.depth_mm / 2, frame.height_mm
@@ -248,7 +256,7 @@ def _arch(spine: Spine, name: str, patch: Patch) -> Array:
         ),
         capsule(
             a, b, c, (0.0, back + 24 * k, -0.32 * h),
-            (0.0, back + 22 * k + spinous, -0.42 * h - (7 * k if name.startswith("T") else 0.0)),
+            (0.0, back + 22 * k + spinous, -0.42 * h - (7 * k if built.startswith("T") else 0.0)),
             2.5 * k, (1.0, 1.0, 3.3),
         ),
         capsule(
@@ -287,6 +295,6 @@ def _arch_hu(hu: float) -> tuple[float, float]:
 def _patch_around(canvas: Canvas, spine: Spine, frame: Frame) -> Patch | None:
     k = spine.bone_scale
     return canvas.patch((
-        -52 * k, 52 * k, frame.y_mm - 32 * k, frame.y_mm + 86 * k,
+        frame.x_mm - 52 * k, frame.x_mm + 52 * k, frame.y_mm - 32 * k, frame.y_mm + 86 * k,
         frame.z_mm - 48 * k, frame.z_mm + 48 * k,
     ))  # fmt: skip
