@@ -2,8 +2,8 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dicom_node.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings import Acquisition
 from dicom_node.volume_reader import read_volume
 from roi_extraction import CtVolume, DiscLevel, Level
+from roi_extraction.phantom import PhantomParameters
 from tests.ct_builders import (
     cropped,
     fat_infiltrated,
@@ -32,6 +33,17 @@ __all__ = ["Case", "build", "phantom_cases", "real_cases"]
 
 PHANTOMS = 200
 """Number of random phantoms."""
+
+KINDS = {
+    "fractures": "fracture",
+    "osteophytes": "osteophyte",
+    "scoliosis_cobb_deg": "scoliosis",
+    "lumbar_vertebrae": "four or six lumbar",
+    "aorta_hu": "contrast",
+    "vein_hu": "contrast in veins",
+    "aortic_calcification": "calcified aorta",
+}
+"""What the phantoms' pathology is called."""
 
 REPEATS = 20
 """Slightly moved copies from which repeatability is taken."""
@@ -65,7 +77,11 @@ class Case:
     dicom: str | None = None
     cut_out: Level | None = None
     doubled: Level | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def patient(self) -> PhantomParameters | None:
+        """Whom a phantom shows; None for a real scan."""
+        return PhantomParameters.random_wide(self.seed) if self.scan == "phantom" else None
 
     @property
     def complete(self) -> bool:
@@ -75,11 +91,16 @@ class Case:
     @property
     def miscounted(self) -> bool:
         """Whether the patient has four or six lumbar vertebrae."""
+        if self.patient is not None:
+            return self.patient.pathology.lumbar_vertebrae != 5
         return self.cut_out is not None or self.doubled is not None
 
     @property
     def changes(self) -> str:
         """What was done to the scan, in words."""
+        if self.patient is not None:
+            kinds = [KINDS.get(kind, kind) for kind in self.patient.pathology.kinds]
+            return ", ".join([*kinds, f"slices {self.patient.slice_thickness_mm:g} mm"])
         words = []
         if any(self.rotation_deg):
             words.append("turned " + "/".join(f"{angle:+.0f}" for angle in self.rotation_deg))

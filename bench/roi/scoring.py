@@ -22,6 +22,7 @@ from roi_extraction import (
 )
 from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.measurement import measure_roi
+from roi_extraction.phantom import PhantomTruth
 from roi_extraction.placement import place_site
 
 __all__ = ["Score", "SiteScore", "measured", "misnamed_or_told", "score"]
@@ -49,6 +50,8 @@ class SiteScore:
         Mean of the label, eroded by `ERODED_MM`, in the same slices; None without a label.
     label_placed_hu
         Of the same placing in the label in the same slices; None where nothing fits.
+    altered
+        Fracture, cement and the like in a phantom's body.
     """
 
     name: str
@@ -60,6 +63,7 @@ class SiteScore:
     eroded_hu: float | None = None
     label_placed_hu: float | None = None
     true_hu: float | None = None
+    altered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def score(
     scan: MovedScan,
     result: FeatureVector | RoiError,
     seconds: float,
-    true_hu: Mapping[str, float],
+    truth: PhantomTruth | None,
     **case: Any,
 ) -> Score:
     """Hold a result against the labels of the scan."""
@@ -124,7 +128,7 @@ def score(
         for name, mm in away.items()
         if mm > spare + (S1_MISNAMED_MM if name == "S1" else MISNAMED_MM)
     ]
-    sites = tuple(_site(scan, m, true_hu.get(m.site.name)) for m in result.measurements)
+    sites = tuple(_site(scan, m, truth) for m in result.measurements)
     return Score(
         outcome="wrong" if misnamed else "right",
         message=", ".join(f"{name} {away[name]:.0f} mm off" for name in misnamed),
@@ -149,10 +153,11 @@ def misnamed_or_told(result: FeatureVector | RoiError, seconds: float, **case: A
     return Score(outcome=outcome, message=message, seconds=seconds, **case)
 
 
-def _site(scan: MovedScan, found: SiteMeasurement, true_hu: float | None) -> SiteScore:
+def _site(scan: MovedScan, found: SiteMeasurement, truth: PhantomTruth | None) -> SiteScore:
     site = found.site
+    altered = () if truth is None else tuple(truth.findings.get(site.name, ()))
     if found.missing is not None:
-        return SiteScore(site.name, None, str(found.missing.reason))
+        return SiteScore(site.name, None, str(found.missing.reason), altered=altered)
     if site.level is not None:
         mask = scan.source.body.get(site.level)
     elif site.muscle is not None and site.side is not None:
@@ -173,7 +178,8 @@ def _site(scan: MovedScan, found: SiteMeasurement, true_hu: float | None) -> Sit
         vessel=max(scan.share_inside(scan.source.vessel, p) for p in points),
         eroded_hu=eroded,
         label_placed_hu=placed,
-        true_hu=true_hu,
+        true_hu=None if truth is None else truth.hu[site.name],
+        altered=altered,
     )
 
 

@@ -182,6 +182,22 @@ def _phantom_targets(phantoms: Sequence[Scored]) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _flags(phantoms: Sequence[Scored]) -> str:
+    """How often what alters a body is flagged or makes it missing, and healthy bodies are."""
+    told: dict[str, list[bool]] = defaultdict(list)
+    for case in phantoms:
+        for site in case["sites"]:
+            if SITES_BY_NAME[site["name"]].level is None:
+                continue
+            noticed = bool(site["flags"]) or site["reason"] is not None
+            for kind in site["altered"] or ("nothing",):
+                told[kind].append(noticed)
+    return _table(
+        ("Body holds", "Bodies", "Flagged or missing"),
+        [(kind, len(n), f"{np.mean(n):.0%}") for kind, n in sorted(told.items())],
+    )
+
+
 def _levels(scores: Sequence[Scored]) -> str:
     groups: dict[str, list[Scored]] = defaultdict(list)
     for s in scores:
@@ -306,4 +322,4 @@ def _phantoms(scores: Sequence[Scored]) -> str:
     head = ("With", "Number", "Right", "Refused", "Wrong", "Mean distance from the truth, HU")
     bad = [(s["case"], s["changes"], s["message"][:120]) for s in scores if s["outcome"] != "right"]
     listed = _table(("Case", "With", "Outcome"), bad)
-    return _table(head, rows) + "\n\n" + listed
+    return "\n\n".join([_table(head, rows), _flags(scores), listed])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -129,7 +129,7 @@ class PhantomParameters:
     aorta: bool = True
     bowel_gas: bool = True
     table: bool = True
-    pathology: Pathology = Pathology()
+    pathology: Pathology = field(default_factory=Pathology)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "true_hu", _as_tuple(self.true_hu))

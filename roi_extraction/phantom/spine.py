@@ -33,7 +33,8 @@ BODY_MM: dict[str, tuple[float, float, float]] = {
 adults (Panjabi 1992, Spine 17(3):299-306), not a copy of that table."""
 
 DISC_MM: dict[str, float] = {
-    "T9": 4.3, "T10": 4.5, "T11": 5.5, "T12": 7.0, "L1": 8.5, "L2": 9.5, "L3": 10.5, "L4": 11.5, "L5": 11.0,
+    "T9": 4.3, "T10": 4.5, "T11": 5.5, "T12": 7.0,
+    "L1": 8.5, "L2": 9.5, "L3": 10.5, "L4": 11.5, "L5": 11.0,
 }  # fmt: skip
 """Height of the disc below each vertebra, mm."""
 

@@ -10,7 +10,8 @@ from roi_extraction.phantom.shapes import capsule, ellipse, intersect
 from roi_extraction.phantom.spine import Spine
 
 __all__ = [
-    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "body_faces", "canal_distance", "paint_body",
+    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "body_faces", "canal_distance",
+    "paint_body",
     "paint_canal", "paint_disc", "paint_vertebra", "superior_processes",
 ]  # fmt: skip
 
@@ -153,7 +154,8 @@ def paint_disc(canvas: Canvas, spine: Spine, disc: Frame) -> None:
     """Paint a disc between two bodies that will cover its faces; label it 2 in the body labels."""
     reach = disc.depth_mm / 2 + 8
     box = (
-        disc.x_mm - disc.width_mm / 2 - 5, disc.x_mm + disc.width_mm / 2 + 5, disc.y_mm - reach, disc.y_mm + reach,
+        disc.x_mm - disc.width_mm / 2 - 5, disc.x_mm + disc.width_mm / 2 + 5,
+        disc.y_mm - reach, disc.y_mm + reach,
         disc.z_mm - 30, disc.z_mm + 30,
     )  # fmt: skip
     patch = canvas.patch(box)
