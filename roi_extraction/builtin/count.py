@@ -93,11 +93,13 @@ def _ribs_agree(
     ribs = lowest_ribs(volume, straight, max(low, 0.0), high)
     heights = {side: (rib.root_mm - t12_l1_mm) / spacing_mm for side, rib in ribs.items()}
     lower = [side for side, height in heights.items() if height <= AT_T12[0]]
-    if lower:
+    if any(ribs[side].followed for side in lower):
         raise LevelsAmbiguous(
             f"counted from the sacrum, the {' and '.join(lower)} lowest rib would be attached to "
             "L1: there are four lumbar vertebrae, or a lumbar rib, and the names may be shifted"
         )
+    if lower:
+        return False
     if any(height < AT_T12[1] for height in heights.values()):
         return True
     t12_mm = t12_l1_mm + 0.5 * spacing_mm

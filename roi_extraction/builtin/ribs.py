@@ -45,6 +45,13 @@ LENGTH_MM = 22.0
 LEAST_FALL = 0.15
 """Ribs fall outwards by at least so much, mm per mm."""
 
+THICKEST_MM = 22.0
+"""Largest height of a rib's section, mm, in three quarters of its course: the bright rim of an
+enhanced kidney is higher."""
+
+BACK_MM = -32.0
+"""A rib runs at least so far behind the line somewhere, mm: a kidney lies further forward."""
+
 ROOT_MM = 34.0
 """Where a rib's height is read, lateral of the line, mm: about its tubercle."""
 
@@ -53,6 +60,9 @@ ROOT_SPAN_MM = 26.0
 
 FARTHEST_ROOT_MM = 34.0
 """Largest gap between `ROOT_MM` and the medial end of what is seen of a rib, mm."""
+
+FOLLOWED_MM = 44.0
+"""A rib that begins no farther lateral of the line was followed to the spine, mm."""
 
 WAY_MM, WAY_AHEAD_MM, WAY_FALL = 40.0, -36.0, (0.4, 1.2)
 """The way of a rib that would be seen if it were there: how far outwards from `ROOT_MM` and how
@@ -70,12 +80,18 @@ class LowestRib:
     ----------
     root_mm
         Its height at the vertebra along the spine's line, mm.
-    length_mm
-        Its lateral extent that is seen, mm.
+    medial_mm, length_mm
+        Where it begins lateral of the line, and its lateral extent that is seen, mm.
     """
 
     root_mm: float
+    medial_mm: float
     length_mm: float
+
+    @property
+    def followed(self) -> bool:
+        """Whether it was seen up to the spine, so that it surely is a rib."""
+        return self.medial_mm <= FOLLOWED_MM
 
 
 def lowest_ribs(
@@ -137,14 +153,21 @@ def _rib(
         return None
     if beside[0] > ROOT_MM + FARTHEST_ROOT_MM:
         return None
+    if AHEAD_MM[box[1]][0] > BACK_MM:
+        return None
     height = heights[box[0]]
     weight = mask.sum(axis=1)
     middle = (height[:, None] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     kept = weight.sum(axis=0) > 0
+    thick = [np.ptp(height[column > 0]) + GRID_MM for column in weight.T[kept]]
+    if float(np.percentile(thick, 75)) > THICKEST_MM:
+        return None
     beside, middle = beside[kept], middle[kept]
     fall = -float(np.polyfit(beside, middle, 1)[0])
     if fall < LEAST_FALL:
         return None
     near = beside <= beside[0] + ROOT_SPAN_MM
     slope, start = np.polyfit(beside[near], middle[near], 1)
-    return LowestRib(float(start + slope * ROOT_MM), float(beside[-1] - beside[0]))
+    return LowestRib(
+        float(start + slope * ROOT_MM), float(beside[0]), float(beside[-1] - beside[0])
+    )
