@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
 from roi_extraction.phantom.pathology import Pathology
-from roi_extraction.phantom.shapes import ellipse, ellipsoid, tube
+from roi_extraction.phantom.shapes import ellipse, ellipsoid, tube, unite
 from roi_extraction.phantom.spine import Spine
 from roi_extraction.phantom.trunk import trunk_distance
 
@@ -16,6 +16,9 @@ __all__ = ["paint_organs", "paint_vessels"]
 
 PLAQUE_HU = 800.0
 """HU of calcified plaque where it fills a voxel."""
+
+Vessel = tuple[Sequence[tuple[float, float, float]], float]
+"""A vessel's course, LPS mm, and its radius, mm."""
 
 WALL_TO_CAVITY_MM = 31.0
 """Distance from the skin within which no organ lies, mm."""
@@ -141,35 +144,41 @@ def paint_vessels(
             sdf = tube(patch.x, patch.y, patch.z, (start, end), radius * k)
             canvas.paint(patch, sdf, hu)
     if pathology.aortic_calcification:
-        for course, radius in ((arterial, 9.0), *((limb[0], 6.0) for limb in limbs[::2])):
-            _calcify(canvas, course, radius * k, pathology.aortic_calcification, rng)
+        tubes = [
+            (arterial, 9.0 * k), (venous, 10.5 * k), *((way, size * k) for way, size, _ in limbs)
+        ]  # fmt: skip
+        for artery in tubes[::2]:
+            others = [vessel for vessel in tubes if vessel is not artery]
+            _calcify(canvas, artery, others, pathology.aortic_calcification, rng)
 
 
 def _calcify(
     canvas: Canvas,
-    course: Sequence[tuple[float, float, float]],
-    radius_mm: float,
+    artery: Vessel,
+    beside: Sequence[Vessel],
     share: float,
     rng: np.random.Generator,
 ) -> None:
-    """Paint plaques on a share of an artery's wall."""
+    """Paint plaques on a share of an artery's wall, but not where it lies in another vessel."""
+    course, radius_mm = artery
     points = np.array(course)
     low, high = points.min(axis=0) - radius_mm - 3, points.max(axis=0) + radius_mm + 3
     patch = canvas.patch((low[0], high[0], low[1], high[1], low[2], high[2]))
     if patch is None:
         return
     sdf = tube(patch.x, patch.y, patch.z, course, radius_mm)
+    others = unite(*(tube(patch.x, patch.y, patch.z, *vessel) for vessel in beside))
     size = 3.0 / canvas.pixel_mm
     where = ndimage.gaussian_filter(
         rng.standard_normal(sdf.shape, dtype=np.float32), (4.0 / canvas.step_mm, size, size)
     )
-    wall = np.abs(sdf) < 1.0
+    wall = (np.abs(sdf) < 1.0) & (others > 0)
     if not wall.any():
         return
     limit = float(np.quantile(where[wall], 1.0 - share))
     thick = 1.3 * np.clip((where - limit) / max(float(where[wall].std()), 1e-6), 0.0, 1.0)
     plaque = np.abs(sdf + 0.4) - thick.astype(np.float32)
-    canvas.blend(patch, canvas.alpha(plaque) * (where > limit), PLAQUE_HU)
+    canvas.blend(patch, canvas.alpha(plaque) * ((where > limit) & (others > -0.5)), PLAQUE_HU)
 
 
 def _cavity(patch: Patch, spine: Spine) -> Array:
