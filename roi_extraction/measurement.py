@@ -1,12 +1,14 @@
 """Measuring of placed ROIs: exact pixel coverage, means, and the checks that refuse a site."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
+from roi_extraction.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
 from roi_extraction.placement import EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
@@ -85,6 +87,10 @@ def measure(
             measurements.append(_missing(site, rois))
         else:
             measurements.append(_measure_site(volume, site, rois))
+    more = body_findings(volume, anatomy, measurements)
+    measurements = [
+        replace(m, findings=(*m.findings, *more.get(m.site.name, ()))) for m in measurements
+    ]
     findings = dict.fromkeys((*anatomy.spine.findings, *anatomy.findings))
     return FeatureVector(tuple(measurements), anatomy.segmenter, anatomy.spine, tuple(findings))
 
