@@ -17,6 +17,7 @@ __all__ = [
     "Landmark",
     "Missing",
     "MissingReason",
+    "Plane",
     "Region",
     "RegionSlice",
     "Segmenter",
@@ -112,14 +113,43 @@ class RegionSlice:
 
 
 @dataclass(frozen=True, eq=False)
+class Plane:
+    """A plane that bounds a tissue.
+
+    Parameters
+    ----------
+    point_lps_mm
+        float64, shape (3,): a point of it, LPS mm.
+    normal
+        float64, shape (3,): unit vector into the tissue.
+    """
+
+    point_lps_mm: npt.NDArray[np.float64]
+    normal: npt.NDArray[np.float64]
+
+    def height_mm(self, lps_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """How far points, shape (..., 3), lie inside, mm; negative outside."""
+        height: npt.NDArray[np.float64] = (lps_mm - self.point_lps_mm) @ self.normal
+        return height
+
+
+@dataclass(frozen=True, eq=False)
 class Region:
     """Where one site's ROI may lie: the tissue's own extent in its three central slices.
 
     The masks are the tissue itself (a vertebral body with its cortex, a muscle within its
     fascia); placement keeps the margins.
+
+    Parameters
+    ----------
+    slices
+        From feet to head.
+    ends
+        A body's endplates, as far as they were seen.
     """
 
     slices: tuple[RegionSlice, RegionSlice, RegionSlice]
+    ends: tuple[Plane, ...] = ()
 
 
 @dataclass(frozen=True)

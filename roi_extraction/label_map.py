@@ -55,7 +55,7 @@ MUSCLE_NUMBERS = {
 }
 """Numbers of a map of single muscles: as in the sites' names."""
 
-LABEL_MAP = SegmenterIdentity("label-map", "3")
+LABEL_MAP = SegmenterIdentity("label-map", "4")
 """Label maps that a user gives."""
 
 

@@ -1,7 +1,7 @@
 """Placing of three 150 mm2 ellipses per site inside the tissue that a segmenter found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from roi_extraction.anatomy import (
     Landmark,
     Missing,
     MissingReason,
+    Plane,
     Region,
-    RegionSlice,
     SpineLandmarks,
 )
 from roi_extraction.sites import SITES, Muscle, Site
@@ -67,10 +67,17 @@ DENSE_WEIGHT = 30.0
 """Price of a vertebral ROI made of dense spots only, in the score's mm: a ROI moves aside for a
 bone island as a reader's would."""
 
-TYPICAL_WEIGHT = 0.5
-"""Price of each HU between a vertebral ROI's mean and the median of the body's inside in the same
-slice, in the score's mm: trabecular bone is uneven, and a ROI that stands for the body lies where
-it is as usual, as little as possible off the centre."""
+TYPICAL_WEIGHT = 1.0
+"""Price of each HU between the mean of a vertebra's ROIs and that of all its trabecular bone in
+the same slices, in the score's mm: trabecular bone is uneven, and a ROI that stands for the body
+lies where it is as the whole, as little as possible off the centre."""
+
+UNEVEN_WEIGHT = 0.2
+"""The same for each slice by itself: its bone is less, its noise more."""
+
+CENTRAL_MM = 8.0
+"""Distance from the aim at which a vertebral ROI's place costs as many mm, mm; the price is
+quadratic, so that places near the middle of a body cost little."""
 
 CENTRE_WEIGHT = 0.12
 """Price of each mm between the ROI and the muscle's centroid."""
@@ -82,7 +89,15 @@ NEIGHBOUR_MM = 32.0
 """A disc whose centre is nearer to a body's centre bounds that body, mm."""
 
 HALF_DISC_MM = 4.0
-"""Half the height of a disc with its endplate, mm; `CORTEX_MARGIN_MM` comes on top."""
+"""Half the height of a disc, mm, where its endplates were not measured; `ENDPLATE_MARGIN_MM`
+comes on top."""
+
+ENDPLATE_MARGIN_MM = 4.0
+"""Least gap between a vertebral ROI and the plane of an endplate, mm: endplate and subchondral
+bone of 1-2 mm, half a slice of 3 mm, the plane's own error."""
+
+REFERENCE_DEPTH_MM = 5.5
+"""Depth from wall and endplates beyond which a body's bone is trabecular only, mm."""
 
 SHIFT_LIMIT_MM = 8.0
 """How far ROIs in neighbouring slices may lie apart, mm, where no common place fits."""
@@ -135,7 +150,7 @@ class _Grid:
     odd: FloatArray
     """(3, n, m): 1 in a muscle's fat planes, in a body's sclerotic spots."""
     deviation_hu: FloatArray
-    """(3, n, m): HU above the median of the body's inside in the slice; 0 for muscles."""
+    """(3, n, m): HU above the mean of the body's trabecular bone in the slice; 0 for muscles."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +186,8 @@ def place(
             placed[site.name] = region
         else:
             body = anatomy.spine.bodies.get(site.level) if site.level else None
-            if body is not None:
-                region = _without_endplates(volume, anatomy.spine, body, region)
+            if body is not None and not region.ends:
+                region = replace(region, ends=_ends(anatomy.spine, body))
             placed[site.name] = place_site(volume, site, region, body)
     return placed
 
@@ -192,9 +207,9 @@ def place_site(
     if empty:
         return Missing(MissingReason.TOO_SMALL, f"no tissue in slices {empty}")
     spacing_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
-    grid = _fine_grid(site, region, slices, spacing_mm)
+    grid = _fine_grid(volume, site, region, slices)
     least_mm = _least_margin_mm(site)
-    aim = None if body is None else _aim(volume, grid, body)
+    aim = None if body is None else _aim(grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
     common = _best(site, grid, slice(None), templates, aim, None)
     if common is not None:
@@ -226,37 +241,28 @@ def _least_margin_mm(site: Site) -> float:
     return CORTEX_MARGIN_MM if site.muscle is None else MUSCLE_MARGIN_MM[site.muscle]
 
 
-def _aim(volume: CtVolume, grid: _Grid, body: Landmark) -> FloatArray:
-    """Grid position a little in front of a body's centre; less so in a tilted body.
+def _aim(grid: _Grid, body: Landmark) -> FloatArray:
+    """Grid position a little in front of the middle of what lies deep in all three slices.
 
-    In a tilted body the way forward in the slice leads towards the upper endplate.
+    Less so in a tilted body: the way forward in the slice leads towards the upper endplate.
     """
+    deep = np.argwhere(grid.depth_mm.min(axis=0) >= CORTEX_MARGIN_MM)
+    if not len(deep):
+        deep = np.argwhere(grid.depth_mm.min(axis=0) > 0)
     level = float(body.axis[2]) ** 2
-    centre = body.centre_lps_mm - np.array([0.0, FORWARD_MM * level, 0.0])
-    _, row, column = volume.to_index(centre)
-    row_mm, column_mm = row * volume.spacing_mm[1], column * volume.spacing_mm[2]
-    return np.array([row_mm - grid.rows[0], column_mm - grid.columns[0]]) / FINE_MM
+    aim: FloatArray = deep.mean(axis=0) - [FORWARD_MM * level / FINE_MM, 0.0]
+    return aim
 
 
-def _without_endplates(
-    volume: CtVolume, spine: SpineLandmarks, body: Landmark, region: Region
-) -> Region:
-    """The region without what lies near a neighbouring disc, which a tilted slice runs into."""
-    heights = [
-        abs(float((disc.centre_lps_mm - body.centre_lps_mm) @ body.axis))
-        for disc in spine.discs.values()
-        if np.linalg.norm(disc.centre_lps_mm - body.centre_lps_mm) < NEIGHBOUR_MM
-    ]
-    if not heights:
-        return region
-    limit_mm = min(heights) - HALF_DISC_MM
-    rows, columns = np.indices(volume.shape[1:])
-    parts = []
-    for part in region.slices:
-        index = np.stack([np.full_like(rows, part.index), rows, columns], axis=-1)
-        height_mm = np.abs((volume.to_lps(index) - body.centre_lps_mm) @ body.axis)
-        parts.append(RegionSlice(part.index, part.mask & (height_mm <= limit_mm)))
-    return Region((parts[0], parts[1], parts[2]))
+def _ends(spine: SpineLandmarks, body: Landmark) -> tuple[Plane, ...]:
+    """The planes of a body's endplates from the discs beside it."""
+    planes = []
+    for disc in spine.discs.values():
+        away = body.centre_lps_mm - disc.centre_lps_mm
+        if np.linalg.norm(away) < NEIGHBOUR_MM:
+            normal = disc.axis * np.sign(float(away @ disc.axis))
+            planes.append(Plane(disc.centre_lps_mm + HALF_DISC_MM * normal, normal))
+    return tuple(planes)
 
 
 def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Missing:
@@ -278,11 +284,9 @@ def _templates(aspects: tuple[float, ...]) -> list[_Template]:
 
 
 def _fine_grid(
-    site: Site,
-    region: Region,
-    slices: list[npt.NDArray[np.float32]],
-    spacing_mm: tuple[float, float],
+    volume: CtVolume, site: Site, region: Region, slices: list[npt.NDArray[np.float32]]
 ) -> _Grid:
+    spacing_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
     union = np.logical_or.reduce([part.mask for part in region.slices])
     rows, columns = (np.flatnonzero(union.any(axis=axis)) for axis in (1, 0))
     row_mm = np.arange(
@@ -296,13 +300,19 @@ def _fine_grid(
     for part, hu in zip(region.slices, slices, strict=True):
         mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
         depth = _signed_distance(mask)
-        fine = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
-        fine = ndimage.gaussian_filter(fine, 1.5 / FINE_MM)
+        sharp = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
+        fine = ndimage.gaussian_filter(sharp, 1.5 / FINE_MM)
         if site.is_vertebra:
+            points = volume.to_lps(np.stack([np.full_like(at[0], part.index), *at], axis=-1))
+            for plane in region.ends:
+                height = plane.height_mm(points) - (ENDPLATE_MARGIN_MM - CORTEX_MARGIN_MM)
+                depth = np.minimum(depth, height)
             inside = fine[depth >= CORTEX_MARGIN_MM]
             median = float(np.median(inside)) if inside.size else 0.0
-            deviation = fine - median
-            odd = (deviation > DENSE_ABOVE_MEDIAN_HU).astype(np.float64)
+            dense = fine - median > DENSE_ABOVE_MEDIAN_HU
+            odd = dense.astype(np.float64)
+            inside = sharp[(depth >= REFERENCE_DEPTH_MM) & ~dense]
+            deviation = sharp - (float(inside.mean()) if inside.size else median)
         else:
             bone = fine > BONE_HU
             if bone.any():
@@ -384,7 +394,7 @@ def _best(
     i, j = np.indices(depth.shape)
     away_mm = np.hypot(i - centre[0], j - centre[1]) * FINE_MM
     least_mm = _least_margin_mm(site)
-    weight = 1.0 if site.is_vertebra else CENTRE_WEIGHT
+    price_mm = away_mm**2 / CENTRAL_MM if site.is_vertebra else CENTRE_WEIGHT * away_mm
     if site.muscle is Muscle.TRANSVERSOSPINALIS:
         odd = np.zeros_like(odd)
     best: tuple[int, int, _Template, float] | None = None
@@ -396,15 +406,16 @@ def _best(
             allowed &= np.hypot(i - near[0], j - near[1]) * FINE_MM <= SHIFT_LIMIT_MM
         if not allowed.any():
             continue
-        score = -weight * away_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
+        score = -price_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
         if not site.is_vertebra:
             score = score + np.minimum(margin, WANTED_MARGIN_MM)
         if odd.any():
             price = DENSE_WEIGHT if site.is_vertebra else FAT_WEIGHT
             score = score - price * _mean_inside(odd, template)
         if site.is_vertebra:
-            unlike_hu = [abs(_mean_inside(hu, template)) for hu in grid.deviation_hu[slices]]
-            score = score - TYPICAL_WEIGHT * np.mean(unlike_hu, axis=0)
+            unlike_hu = [_mean_inside(hu, template) for hu in grid.deviation_hu[slices]]
+            score = score - TYPICAL_WEIGHT * abs(np.mean(unlike_hu, axis=0))
+            score = score - UNEVEN_WEIGHT * np.mean(np.abs(unlike_hu), axis=0)
         score = np.where(allowed, score, -np.inf)
         k = int(np.argmax(score))
         if score.flat[k] > best_score:

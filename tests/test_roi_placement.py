@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
-from roi_extraction.anatomy import Missing, MissingReason
+from roi_extraction.anatomy import Missing, MissingReason, Plane, Region
 from roi_extraction.measurement import coverage
-from roi_extraction.placement import CORTEX_MARGIN_MM, EllipseRoi, place, place_site
+from roi_extraction.placement import (
+    CORTEX_MARGIN_MM,
+    ENDPLATE_MARGIN_MM,
+    EllipseRoi,
+    place,
+    place_site,
+)
 from roi_extraction.sites import SITES_BY_NAME
 from roi_extraction.volume import CtVolume
 from tests.roi_builders import anatomy_of, disk_mask, flat_volume, region_of
@@ -130,3 +136,34 @@ def test_vertebral_roi_moves_aside_for_a_bone_island() -> None:
     weights, rows, columns = coverage(volume, rois[1])
     mean = (volume.hu[4, rows, columns] * weights).sum() / weights.sum()
     assert mean == pytest.approx(110, abs=8)
+
+
+@pytest.mark.parametrize("tilt_deg", [20.0, 40.0])
+def test_vertebral_roi_keeps_clear_of_a_tilted_endplate(tilt_deg: float) -> None:
+    volume = flat_volume(100)
+    slope = np.deg2rad(tilt_deg)
+    normal = np.array([0.0, np.sin(slope), -np.cos(slope)])
+    plate = Plane(np.array([0.0, 0.0, 15.0 + 4.0]), normal)
+    region = region_of(disk_mask(volume, 0.0, 0.0, (24.0, 20.0)))
+    rois = place_site(volume, BODY, Region(region.slices, (plate,)))
+    assert not isinstance(rois, Missing)
+    for roi in rois:
+        outline = outline_mm(volume, roi)
+        z = volume.to_lps([roi.slice_index, 0, 0])[2]
+        height = plate.height_mm(np.column_stack([outline, np.full(len(outline), z)]))
+        assert height.min() >= ENDPLATE_MARGIN_MM - 0.5
+
+
+def test_vertebral_roi_is_as_dense_as_the_whole_body() -> None:
+    volume = flat_volume(120)
+    hu = np.array(volume.hu)
+    x = volume.to_lps(np.stack(np.indices(volume.shape), axis=-1))[..., 0]
+    hu[x > 6.0] = 80.0
+    body = disk_mask(volume, 0.0, 0.0, (26.0, 20.0))
+    deep = disk_mask(volume, 0.0, 0.0, (20.5, 14.5))
+    volume = CtVolume(hu, volume.affine, 3.0)
+    rois = place_site(volume, BODY, region_of(body))
+    assert not isinstance(rois, Missing)
+    weights, rows, columns = coverage(volume, rois[1])
+    mean = (volume.hu[4, rows, columns] * weights).sum() / weights.sum()
+    assert mean == pytest.approx(hu[4][deep].mean(), abs=3)

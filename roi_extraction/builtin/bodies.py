@@ -10,6 +10,7 @@ from roi_extraction.anatomy import (
     Landmark,
     Missing,
     MissingReason,
+    Plane,
     Region,
     RegionSlice,
     SpineLandmarks,
@@ -31,11 +32,19 @@ DISC_WINDOW_MM = (np.arange(-10.0, 10.1, 2.0), np.arange(-12.0, 12.1, 2.0))
 UNSEEN_HALF_HEIGHT_MM = 10.0
 """Part of a body above its centre that is used when the disc above it was not found, mm."""
 
-S1_HALF_HEIGHT_MM = 10.0
-"""Part of S1 below its centre that is used: its lower end is not a disc, mm."""
+S1_HALF_HEIGHT_MM = 15.0
+"""Part of S1 below its centre: as much as above it; its lower end is not a disc, mm."""
 
-CANAL_WALL_MM = np.arange(4.0, 20.1, 0.5)
-"""Distances forward of the canal's centre at which its front wall is sought, mm."""
+CANAL_WALL_MM = np.arange(-8.0, 20.1, 0.5)
+"""Distances forward of the canal's centre at which its front wall is sought, mm; at S1, where the
+canal bends, the wall may lie behind what was taken for the centre."""
+
+INSIDE_CANAL_MM = 10.0
+"""Up to here forward of that centre the lowest HU is the canal's, mm."""
+
+CANAL_RISE_HU = 50.0
+"""Rise of HU from the canal to its front wall, at least: the wall is the first such rise, the
+steepest may be where dense bone begins inside a body."""
 
 WALL_RANGE_HU = (-100.0, 400.0)
 """HU are clipped to this when a wall is sought."""
@@ -45,6 +54,12 @@ S1_RADIUS_MM = 24.0
 
 MIN_BACK_MM = 6.0
 """Smallest distance of a body's back wall from the contour's centre, mm."""
+
+REAR_COSINE = 0.94
+"""Rays within 20 degrees of straight back end at the canal's front wall."""
+
+REAR_PRICE_HU = 15.0
+"""Price of one mm away from that wall, HU: dense bone inside a body must not pass for the wall."""
 
 SLICES_DIFFER_MM = 1.5
 """How much farther than in the other slices the wall may lie, mm."""
@@ -93,13 +108,11 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
     first, second, third = (
         RegionSlice(index, mask) for index, mask in zip(indices, masks, strict=True)
     )
-    return Region((first, second, third))
+    return Region((first, second, third), slab)
 
 
-def _between_endplates(
-    volume: CtVolume, spine: SpineLandmarks, level: Level
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Half spaces (point, normal pointing into the body) of the body between its endplates."""
+def _between_endplates(volume: CtVolume, spine: SpineLandmarks, level: Level) -> tuple[Plane, ...]:
+    """The planes of a body's endplates."""
     body = spine.bodies[level]
     planes = []
     above = [disc for disc in DiscLevel if disc.below == level]
@@ -108,14 +121,13 @@ def _between_endplates(
         disc = spine.discs.get(names[0]) if names else None
         if disc is not None:
             normal = towards_body * disc.axis
-            planes.append(
-                (disc.centre_lps_mm + _endplate_mm(volume, disc, normal) * normal, normal)
-            )
+            edge = disc.centre_lps_mm + _endplate_mm(volume, disc, normal) * normal
+            planes.append(Plane(edge, normal))
         else:
             half = S1_HALF_HEIGHT_MM if level is Level.S1 else UNSEEN_HALF_HEIGHT_MM
             normal = towards_body * body.axis
-            planes.append((body.centre_lps_mm - half * normal, normal))
-    return planes
+            planes.append(Plane(body.centre_lps_mm - half * normal, normal))
+    return tuple(planes)
 
 
 def _endplate_mm(volume: CtVolume, disc: Landmark, normal: FloatArray) -> float:
@@ -137,13 +149,13 @@ def _inside_slab(
     volume: CtVolume,
     mask: npt.NDArray[np.bool_],
     index: int,
-    slab: list[tuple[FloatArray, FloatArray]],
+    slab: tuple[Plane, ...],
 ) -> npt.NDArray[np.bool_]:
     rows, columns = np.nonzero(mask)
     points = volume.to_lps(np.stack([np.full(len(rows), index), rows, columns], axis=1))
     inside = np.ones(len(rows), bool)
-    for point, normal in slab:
-        inside &= (points - point) @ normal > 0
+    for plane in slab:
+        inside &= plane.height_mm(points) > 0
     kept = np.zeros_like(mask)
     kept[rows[inside], columns[inside]] = True
     return kept
@@ -175,14 +187,18 @@ def _outline(
     forward /= reach
     back = max(reach - _canal_front_mm(image, canal, forward, pixel_mm), MIN_BACK_MM)
     row, column = float(centre[1]), float(centre[2])
-    radius, _ = closed_contour(image, (row, column), pixel_mm, _limits(forward, back, level))
+    rear, price = _rear(forward, back)
+    limit = _limits(forward, back, level)
+    radius, _ = closed_contour(image, (row, column), pixel_mm, limit, rear, price)
     # once more around the centre of what was found, near its smoothed form
     aside, down = _centroid(radius)
     row, column = row + down / pixel_mm[0], column + aside / pixel_mm[1]
     back = max(back + float(forward @ (down, aside)), MIN_BACK_MM)
-    usual = ndimage.median_filter(radius, 9, mode="wrap")
+    rear, price = _rear(forward, back)
+    usual = np.where(price > 0, rear, ndimage.median_filter(radius, 9, mode="wrap"))
+    limit = _limits(forward, back, level)
     radius, step = closed_contour(
-        image, (row, column), pixel_mm, _limits(forward, back, level), usual
+        image, (row, column), pixel_mm, limit, usual, np.maximum(price, 1.0)
     )
     return _Outline(row, column, radius, float(step.mean()))
 
@@ -224,6 +240,14 @@ def _limits(forward: FloatArray, back_mm: float, level: Level) -> FloatArray:
     return limit
 
 
+def _rear(forward: FloatArray, back_mm: float) -> tuple[FloatArray, FloatArray]:
+    """Where rays meet the canal's front wall, mm, and the price of ending elsewhere, HU per mm."""
+    backward = -(np.stack([np.sin(RAY_ANGLES), np.cos(RAY_ANGLES)], axis=1) @ forward)
+    rear = backward > REAR_COSINE
+    wall = back_mm / np.where(rear, backward, 1.0)
+    return wall, np.where(rear, REAR_PRICE_HU, 0.0)
+
+
 def _canal_in_slice(volume: CtVolume, spine: SpineLandmarks, index: int) -> FloatArray:
     """(row, column) of the canal's centre in a slice."""
     points = volume.to_index(spine.canal_lps_mm)
@@ -252,7 +276,15 @@ def _canal_front_mm(
         mode="nearest",
     )
     profile = ndimage.gaussian_filter1d(np.median(sampled, axis=1), 2.0)
-    return float(CANAL_WALL_MM[int(np.gradient(profile).argmax())])
+    low = int(profile[CANAL_WALL_MM <= INSIDE_CANAL_MM].argmin())
+    rise = np.maximum.accumulate(profile[low:]) - profile[low]
+    beyond = np.flatnonzero(rise >= CANAL_RISE_HU)
+    if not len(beyond):
+        return float(CANAL_WALL_MM[int(np.gradient(profile).argmax())])
+    top = low + int(beyond[0])
+    while top + 1 < len(profile) and profile[top + 1] > profile[top]:
+        top += 1
+    return float(CANAL_WALL_MM[low + int((rise >= (profile[top] - profile[low]) / 2).argmax())])
 
 
 def _centroid(radius_mm: FloatArray) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def closed_contour(
     pixel_mm: tuple[float, float],
     farthest_mm: npt.NDArray[np.float64],
     usual_mm: npt.NDArray[np.float64] | None = None,
-    usual_price_hu: float = 1.0,
+    usual_price_hu: float | npt.NDArray[np.float64] = 1.0,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The wall of a body that is brighter inside than outside.
 
@@ -48,7 +48,7 @@ def closed_contour(
     usual_mm
         Shape (72,): expected radius on each ray, mm; None for no expectation.
     usual_price_hu
-        Price of one mm away from it, HU.
+        Price of one mm away from it, HU, for all rays or for each.
 
     Returns
     -------
@@ -70,7 +70,8 @@ def closed_contour(
     step = inside - outside
     gain = step.copy()
     if usual_mm is not None:
-        gain -= usual_price_hu * np.abs(RADIUS_MM[None] - usual_mm[:, None])
+        price = np.broadcast_to(usual_price_hu, usual_mm.shape)[:, None]
+        gain -= price * np.abs(RADIUS_MM[None] - usual_mm[:, None])
     gain[RADIUS_MM[None] > np.maximum(farthest_mm, RADIUS_MM[0])[:, None]] = -1e6
     half = len(gain) // 2
     path = np.roll(_around(np.concatenate([gain, gain]))[half : half + len(gain)], half)

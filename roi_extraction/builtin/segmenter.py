@@ -19,7 +19,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 
-BUILTIN_VERSION = "3"
+BUILTIN_VERSION = "4"
 """Raised whenever a change of the method may move a region."""
 
 
