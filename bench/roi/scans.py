@@ -76,7 +76,8 @@ class MovedScan:
 
 def shared_ct() -> Path:
     """The folder of the shared real scans."""
-    return Path(os.environ.get("OSTEONODE_SHARED", "../shared")) / "data" / "ct"
+    beside = Path(__file__).parents[3] / "shared"
+    return Path(os.environ.get("OSTEONODE_SHARED", beside)) / "data" / "ct"
 
 
 @cache
