@@ -12,7 +12,7 @@ pytestmark = pytest.mark.shared
 CASES = {case.name: case for case in real_cases()}
 
 COMPLETE = (
-    "totalseg", "turned 3", "turned 4", "noise 3", "grid 8", "fat 2", "bone -60 HU 4", "prone",
+    "totalseg", "turned 3", "turned 4", "noise 3", "grid 8", "bone -60 HU 4", "prone",
 )  # fmt: skip
 INCOMPLETE = ("L1 outside 1", "S1 outside 1", "L5 and S1 outside 2", "verse014", "tptbox")
 
@@ -57,6 +57,13 @@ def test_incomplete_scan_is_named_right_or_refused(scores, name):
     assert score["outcome"] in ("right", "refused"), score["message"]
     if score["outcome"] == "right":
         assert min(inside(score, None)) >= 0.95
+
+
+def test_fatty_muscle_is_measured_where_it_is_or_missing(scores):
+    score = scored(scores, "fat 2")
+    assert score["outcome"] == "right"
+    assert inside(score, Muscle.TRANSVERSOSPINALIS)
+    assert min(share for muscle in Muscle for share in inside(score, muscle)) >= 0.5
 
 
 def test_sites_beside_a_screw_are_missing(scores):
