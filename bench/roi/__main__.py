@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from bench.roi.cases import Case, phantom_cases, real_cases
+from bench.roi.cases import PHANTOMS, Case, phantom_cases, real_cases
 from bench.roi.page import write_page
 from bench.roi.running import run
 from bench.roi.scans import shared_ct
@@ -25,12 +25,12 @@ def main(
     group: str = "",
     only: str = "",
     jobs: int = 2,
-    phantoms: bool = True,
+    phantoms: int = PHANTOMS,
     tables_only: bool = False,
     out: Path = RESULTS,
 ) -> None:
     """Measure all cases, or those of a group or whose name begins so; the page is for all."""
-    everything: Sequence[Case] = [*real_cases(), *phantom_cases()]
+    everything: Sequence[Case] = [*real_cases(), *phantom_cases(phantoms)]
     if tables_only:
         write_page(json.loads(out.read_text()), everything, PAGE)
         return
@@ -38,7 +38,7 @@ def main(
         sys.exit(f"no shared data at {shared_ct()}; set OSTEONODE_SHARED")
     cases = [
         c for c in everything
-        if group in c.group and c.name.startswith(only) and (phantoms or c.scan != "phantom")
+        if group in c.group and c.name.startswith(only)
     ]  # fmt: skip
     started = time.perf_counter()
     scores = []

@@ -29,7 +29,7 @@ from tests.ct_builders import (
 )
 from tests.dicom_builders import edit, flip
 
-__all__ = ["Case", "build", "phantom_cases", "real_cases"]
+__all__ = ["PHANTOMS", "Case", "build", "phantom_cases", "real_cases"]
 
 PHANTOMS = 200
 """Number of random phantoms."""
@@ -195,9 +195,9 @@ def real_cases() -> Iterator[Case]:
             )  # fmt: skip
 
 
-def phantom_cases() -> Iterator[Case]:
+def phantom_cases(count: int = PHANTOMS) -> Iterator[Case]:
     """Random phantoms over the whole range of the generator."""
-    for seed in range(PHANTOMS):
+    for seed in range(count):
         yield Case(f"phantom {seed}", "phantom", "phantom", seed)
 
 

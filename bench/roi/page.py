@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.image import imread
 from PIL import Image
 
-from bench.roi.cases import Case
+from bench.roi.cases import PHANTOMS, Case
 from bench.roi.running import scan_of
 from bench.roi.scoring import measured
 from bench.roi.tables import Scored, accuracy_tables, of_muscle, sites_of
@@ -21,8 +21,8 @@ JPEG_QUALITY = 75
 
 HEAD = """# Accuracy of the built-in segmenter
 
-Written by `make bench-roi` (`builtin` version {version}, {real} real and {phantoms} phantom
-scans); needs the shared data. Every case is frozen in `bench/roi/cases.py`.
+Written by `make bench-roi` (`builtin` version {version}, {real} real scans and {phantoms} of
+{most} phantoms); needs the shared data. Every case is frozen in `bench/roi/cases.py`.
 
 Read these figures for what they are. **One** real scan is labelled throughout
 (`totalseg_example_ct`, 3 mm voxels, so that 150 mm2 are 17 pixels); all its perturbed copies are
@@ -44,7 +44,9 @@ def write_page(
 ) -> None:
     """Write the tables, and the pictures of the plain scan and of the worst cases."""
     phantoms = sum(s["group"] == "phantom" for s in scores)
-    text = HEAD.format(version=BUILTIN_VERSION, real=len(scores) - phantoms, phantoms=phantoms)
+    text = HEAD.format(
+        version=BUILTIN_VERSION, real=len(scores) - phantoms, phantoms=phantoms, most=PHANTOMS
+    )
     text += "\n" + accuracy_tables(scores) + "\n## Pictures\n"
     folder = path.parent / path.stem
     if pictures:

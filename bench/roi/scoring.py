@@ -194,15 +194,19 @@ def _references(
     scan: MovedScan, found: SiteMeasurement, mask: npt.NDArray[np.bool_]
 ) -> tuple[float | None, float | None]:
     source = scan.source.volume
-    depth_mm = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=source.spacing_mm)
-    depth_mm = depth_mm[1:-1, 1:-1, 1:-1] - 0.5 * float(source.spacing_mm.min())
+    (box,) = ndimage.find_objects(mask.astype(np.int8))
+    body = np.pad(mask[box], 1)
+    first = np.array([part.start - 1 for part in box])
+    depth_mm = ndimage.distance_transform_edt(body, sampling=source.spacing_mm)
+    depth_mm -= 0.5 * float(source.spacing_mm.min())
     means, parts = [], []
     for roi in found.rois:
         rows, columns = np.indices(scan.volume.shape[1:])
         index = np.stack([np.full_like(rows, roi.slice_index), rows, columns], axis=-1)
-        at = np.moveaxis(source.to_index(scan.in_source(scan.volume.to_lps(index))), -1, 0)
+        place = source.to_index(scan.in_source(scan.volume.to_lps(index))) - first
+        at = np.moveaxis(place, -1, 0)
         deep = ndimage.map_coordinates(depth_mm, at, order=1) >= ERODED_MM
-        plane = ndimage.map_coordinates(mask.astype(np.float32), at, order=1) >= 0.5
+        plane = ndimage.map_coordinates(body.astype(np.float32), at, order=1) >= 0.5
         if not deep.any():
             return None, None
         means.append(float(scan.volume.effective_slice(roi.slice_index)[deep].mean()))
