@@ -57,9 +57,9 @@ def write_page(
     for name, caption in _chosen(scores).items():
         case = by_name[name]
         file = folder / f"{name.replace(' ', '-').replace('+', '')}.jpg"
-        if pictures:
-            _picture(case, file)
-        text += f"\n**{name}** ({case.changes}): {caption}\n\n![{name}]({path.stem}/{file.name})\n"
+        text += f"\n**{name}** ({case.changes}): {caption}\n"
+        if _picture(case, file) if pictures else file.exists():
+            text += f"\n![{name}]({path.stem}/{file.name})\n"
     path.write_text(text)
 
 
@@ -89,17 +89,21 @@ def _chosen(scores: Sequence[Scored]) -> dict[str, str]:
                       f"{min(site['inside']):.2f}, of all {muscle}.")  # fmt: skip
     for s in [s for s in scores if s["outcome"] in ("wrong", "fault")][:4]:
         add(s, f"{s['outcome']}: {s['message']}.")
-    phantoms = [s for s in scores if s["group"] == "phantom" and "fracture" in s["changes"]]
-    if phantoms:
-        add(phantoms[0], "a phantom with a fracture.")
+    phantoms = [s for s in scores if s["group"] == "phantom" and s["outcome"] == "right"]
+    for lesion in ("fracture", "scoliosis"):
+        with_it = [s for s in phantoms if lesion in s["changes"]]
+        if with_it:
+            add(with_it[0], f"a phantom with {lesion}.")
     return chosen
 
 
-def _picture(case: Case, file: Path) -> None:
+def _picture(case: Case, file: Path) -> bool:
+    """Draw a case, unless it is refused: then there is nothing to draw."""
     scan, _ = scan_of(case)
     features, _ = measured(scan.volume)
     if isinstance(features, RoiError):
-        return
+        return False
     png = render_rois(scan.volume, features, title=f"{case.name}: {case.changes}")
     image: Any = imread(BytesIO(png))
     Image.fromarray((image[..., :3] * 255).astype("uint8")).save(file, quality=JPEG_QUALITY)
+    return True

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ __all__ = ["accuracy_tables"]
 Scored = dict[str, Any]
 
 REPEAT = "repeated"
+OTHER_COUNT = "four or six lumbar"
 NORMAL = (
     "as it is", "turned", "noise", "slices 1, 3", "muscles fat", "as DICOM", REPEAT,
 )  # fmt: skip
@@ -162,9 +164,12 @@ def _targets(real: Sequence[Scored], phantoms: Sequence[Scored]) -> str:
 
 def _phantom_targets(phantoms: Sequence[Scored]) -> list[tuple[str, str, str]]:
     wrong = sum(s["outcome"] in ("wrong", "fault") for s in phantoms)
+    uncommon = [s for s in phantoms if OTHER_COUNT in s["changes"]]
+    five = [s for s in phantoms if OTHER_COUNT not in s["changes"]]
     rows = [
         ("phantoms with a level named wrongly", "0", f"{wrong} of {len(phantoms)}"),
-        ("phantoms accepted", "-", _accepted(phantoms)),
+        ("phantoms with five lumbar vertebrae accepted", "-", _accepted(five)),
+        ("phantoms with four or six accepted", "0", _accepted(uncommon)),
     ]
     for muscle in (None, *Muscle):
         away = [
@@ -286,7 +291,7 @@ def _missing(scores: Sequence[Scored]) -> str:
                 by_site[site["name"]][site["reason"]] += 1
     rows = [
         (name, sum(reasons.values()), ", ".join(f"{r} {n}" for r, n in reasons.most_common()))
-        for name, reasons in by_site.items()
+        for name, reasons in sorted(by_site.items(), key=lambda item: -item[1].total())
     ]
     return f"Of {len(whole)} complete scans that were accepted:\n\n" + _table(
         ("Site", "Missing", "Reasons"), rows
@@ -295,11 +300,13 @@ def _missing(scores: Sequence[Scored]) -> str:
 
 def _refused(scores: Sequence[Scored]) -> str:
     rows = [
-        (s["case"], s["changes"], s["message"][:120].replace("|", "/"))
-        for s in scores
-        if s["outcome"] != "right"
+        (s["case"], s["changes"], _short(s["message"])) for s in scores if s["outcome"] != "right"
     ]
     return _table(("Case", "What was done", "Outcome"), rows)
+
+
+def _short(message: str) -> str:
+    return shorten(message.replace("|", "/"), 200, placeholder=" ...")
 
 
 def _phantoms(scores: Sequence[Scored]) -> str:
@@ -320,6 +327,8 @@ def _phantoms(scores: Sequence[Scored]) -> str:
             outcomes["wrong"] + outcomes["fault"], f"{np.mean(away):.1f}" if away else "-",
         ))  # fmt: skip
     head = ("With", "Number", "Right", "Refused", "Wrong", "Mean distance from the truth, HU")
-    bad = [(s["case"], s["changes"], s["message"][:120]) for s in scores if s["outcome"] != "right"]
+    bad = [
+        (s["case"], s["changes"], _short(s["message"])) for s in scores if s["outcome"] != "right"
+    ]
     listed = _table(("Case", "With", "Outcome"), bad)
     return "\n\n".join([_table(head, rows), _flags(scores), listed])
