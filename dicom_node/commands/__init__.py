@@ -1,0 +1,1 @@
+"""The commands of ``osteonode``, a module a group."""

@@ -1,0 +1,94 @@
+"""Assess a CT by hand, or see the whole node at work on a phantom."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node.commands.ending import EXIT_REFUSED, EXIT_USAGE, fail
+from dicom_node.errors import SettingsInvalid
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def analyze(
+    series_folder: Annotated[Path, typer.Argument(help="Folder with a CT series, or one file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report.")],
+    segmentation: Annotated[
+        Path | None,
+        typer.Option(
+            help="DICOM SEG of the series, or label map (NIfTI, TotalSegmentator 'total' v2)."
+        ),
+    ] = None,
+    bodies: Annotated[
+        Path | None,
+        typer.Option(help="Label map of task 'vertebrae_body': 1 body, 2 disc."),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle; default the built-in.")] = None,
+    allow_kvp: Annotated[
+        list[float] | None,
+        typer.Option(help="Also measure at this tube voltage (never staged)."),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Acquisition rule, as kernel_lung_bone=warn; modes strict, warn."),
+    ] = None,
+) -> None:
+    """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.
+
+    Exit code 0 reported, 1 refused (reason on stderr and in report.json), 2 usage, 3 fault.
+    """
+    if not series_folder.exists():
+        fail(f"{series_folder} does not exist", EXIT_USAGE)
+    if bodies is not None and segmentation is None:
+        fail("--bodies goes with --segmentation", EXIT_USAGE)
+    for path in (segmentation, bodies):
+        if path is not None and not path.is_file():
+            fail(f"{path} is not a file", EXIT_USAGE)
+    if out.exists() and not out.is_dir():
+        fail(f"{out} is not a folder", EXIT_USAGE)
+    from dicom_node.analysis import analyse
+    from dicom_node.assessment_pool import load_models
+    from dicom_node.segmenters import SegmenterPlan
+    from dicom_node.settings import Acquisition, AcquisitionRules
+    from modeling import ModelingError
+
+    try:
+        rules = AcquisitionRules.of(rule or ())
+    except SettingsInvalid as error:
+        fail(str(error), EXIT_USAGE)
+    try:
+        stager, network = load_models(bundle)
+    except ModelingError as error:
+        fail(str(error), EXIT_USAGE)
+    files = (
+        [path for path in series_folder.rglob("*") if path.is_file()]
+        if series_folder.is_dir()
+        else [series_folder]
+    )
+    outcome = analyse(
+        files,
+        out,
+        Acquisition(kvp=(120.0, *(allow_kvp or ())), rules=rules),
+        stager,
+        network,
+        SegmenterPlan(segmentation=segmentation, bodies=bodies),
+    )
+    print((out / "report.txt").read_text())
+    if not outcome.reported:
+        fail(f"refused: {outcome.message} [{outcome.code}]", EXIT_REFUSED)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for all files.")] = Path(
+        "demo-output"
+    ),
+) -> None:
+    """Send a phantom CT through a node to a stand-in PACS and print the report that returns."""
+    from dicom_node.demo import run_demo
+
+    run_demo(out)

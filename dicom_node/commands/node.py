@@ -1,0 +1,103 @@
+"""Run the node and check its settings."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings (TOML).")]
+Parent = Annotated[int | None, typer.Option(hidden=True)]
+
+
+@app.command()
+def serve(config: Config) -> None:
+    """Run the whole node: listener and worker."""
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings import load_settings
+    from dicom_node.supervisor import stop_on_signal, supervise
+
+    load_settings(config)
+    configure_logs("supervisor")
+    supervise(("listen", "work"), config, stop_on_signal())
+
+
+@app.command()
+def listen(config: Config, parent: Parent = None) -> None:
+    """Run the listener alone: receive instances into the spool."""
+    from dicom_node.listener import start_listener
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings import load_settings
+    from dicom_node.spool import Spool
+    from dicom_node.supervisor import end_with_parent, stop_on_signal
+
+    settings = load_settings(config)
+    configure_logs("listener")
+    stop = stop_on_signal()
+    end_with_parent(parent, stop)
+    spool = Spool(settings.data_dir, durable=settings.listener.durability == "fsync")
+    server = start_listener(settings.listener, spool)
+    stop.wait()
+    server.shutdown()
+
+
+@app.command()
+def work(config: Config, parent: Parent = None) -> None:
+    """Run the worker alone: assess complete series and deliver reports."""
+    from dicom_node.assessment_pool import AssessmentPool
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings import load_settings
+    from dicom_node.supervisor import end_with_parent, stop_on_signal
+    from dicom_node.worker import run_worker
+    from modeling import load_bundle
+
+    settings = load_settings(config)
+    configure_logs("worker")
+    stop = stop_on_signal()
+    end_with_parent(parent, stop)
+    run_worker(settings, load_bundle(settings.bundle).model_id, AssessmentPool, stop)
+
+
+@app.command()
+def check_config(config: Config) -> None:
+    """Check a settings file and the bundle that it names, and print what will be used."""
+    from dicom_node.settings import load_settings
+    from modeling import ModelingError, load_bundle
+
+    settings = load_settings(config)
+    try:
+        model_id = load_bundle(settings.bundle).model_id
+    except ModelingError as error:
+        fail(f"{config}: {error}", EXIT_USAGE)
+    print(settings.without_password().model_dump_json(indent=2))
+    print(f"model {model_id}")
+    if not settings.destinations:
+        print("warning: no destinations: reports stay in the data folder", file=sys.stderr)
+
+
+@app.command()
+def echo(config: Config) -> None:
+    """C-ECHO every destination of a settings file; exit 3 if one does not answer."""
+    from dicom_node.delivery import echo as send_echo
+    from dicom_node.errors import DeliveryFailed
+    from dicom_node.settings import load_settings
+
+    settings = load_settings(config)
+    if not settings.destinations:
+        fail(f"{config} names no destinations", EXIT_USAGE)
+    failed = False
+    for destination in settings.destinations:
+        try:
+            send_echo(destination, settings.listener.ae_title)
+            print(f"{destination.name}: answers")
+        except DeliveryFailed as error:
+            failed = True
+            print(f"{error}", file=sys.stderr)
+    if failed:
+        raise SystemExit(EXIT_FAULT)
