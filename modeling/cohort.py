@@ -1,13 +1,15 @@
-"""The published cohort's table: its layout, its reading and its checks."""
+"""The published cohort: its layout, its reading, its checks and what they found."""
 
 import hashlib
 import math
+import re
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from modeling.cohort_table import read_table
 from modeling.errors import CohortLayout, CohortValue
 from roi_extraction.anatomy import Finding
 from roi_extraction.sites import SITES
@@ -46,6 +48,25 @@ MAX_AGE_YEARS = 120.0
 
 MAX_ABS_HU = 32768.0
 """What 16 bits can hold; a larger number is not an HU."""
+
+
+MIN_AGE_YEARS = 50.0
+"""The publication's patients are of this age or older (Wang 2025); younger ones are reported."""
+
+PLAUSIBLE_BONE_HU = (-139.0, 490.0)
+"""Mean HU that trabecular bone may have at 120 kVp: six standard deviations below the mean of those
+aged 90 and over (89 with SD 38) and above that of those under 30 (226 with SD 44), in 20,374 adults
+(Jang 2019, doi 10.1148/radiol.2019181648)."""
+
+PLAUSIBLE_MUSCLE_HU = (-190.0, 150.0)
+"""Mean HU that muscle may have, from the lower end of fat, which replaces it, to its own upper end
+(Aubrey 2014, doi 10.1111/apha.12224)."""
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+"""A number as many programs write it where the comma is the decimal sign."""
+
+MAX_NAMED_ROWS = 5
+"""So many rows a finding names; it counts the others."""
 
 
 class Stage(StrEnum):
@@ -89,7 +110,8 @@ def read_cohort(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A tab-separated UTF-8 file with the header `COHORT_COLUMNS`, one row a patient.
+        A table with the header `COHORT_COLUMNS`, one row a patient: separated by tabs (.tsv,
+        .tab, .txt) or commas (.csv) in UTF-8, or Parquet (by its suffix or its first bytes).
 
     Returns
     -------
@@ -98,28 +120,22 @@ def read_cohort(path: Path) -> pd.DataFrame:
 
     Raises
     ------
+    CohortFormat
+        A file of another kind.
     CohortLayout
-        Columns missing, unknown, repeated or out of order, a row of another length, no rows.
+        Another separator, quoted cells, columns missing, unknown, repeated or out of order, a row
+        of another length, no rows.
     CohortValue
         A cell that is not a number, not finite, out of bounds, or a stage that is none of A-D.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CohortLayout(f"{path.name} is not UTF-8 text") from error
-    _check_header(tuple(lines[0].split("\t")) if lines else ())
-    rows = []
-    for number, line in enumerate(lines[1:], start=1):
-        cells = line.split("\t")
-        if not line.strip() and number == len(lines) - 1:
-            break
-        if len(cells) != len(COHORT_COLUMNS):
-            raise CohortLayout(
-                f"data row {number} has {len(cells)} cells instead of {len(COHORT_COLUMNS)}"
-            )
-        rows.append([_cell(number, c, t) for c, t in zip(COHORT_COLUMNS, cells, strict=True)])
-    if not rows:
+    table = read_table(path)
+    _check_header(table.header)
+    if not table.rows:
         raise CohortLayout(f"{path.name} holds no patients")
+    rows = [
+        [_cell(number, c, t) for c, t in zip(COHORT_COLUMNS, cells, strict=True)]
+        for number, cells in enumerate(table.rows, start=1)
+    ]
     frame = pd.DataFrame(rows, columns=list(COHORT_COLUMNS))
     numeric = list(COHORT_COLUMNS[1:])
     frame[numeric] = frame[numeric].astype(np.float64)
@@ -127,7 +143,20 @@ def read_cohort(path: Path) -> pd.DataFrame:
 
 
 def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
-    """Report what the reader of a cohort should know: rows that repeat an earlier one."""
+    """Report what the reader of a cohort should know; nothing is changed or left out.
+
+    Parameters
+    ----------
+    cohort
+        As `read_cohort` gives it.
+
+    Returns
+    -------
+    tuple of Finding
+        Rows that repeat an earlier one (``cohort.duplicate_row``), ages under the cohort's
+        (``cohort.age_below_50``), HU that the tissue hardly has (``cohort.implausible_hu``), one
+        finding a column. Rows are counted from 1.
+    """
     seen: dict[tuple[object, ...], int] = {}
     findings = []
     for number, row in enumerate(cohort.itertuples(index=False), start=1):
@@ -137,6 +166,19 @@ def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
             findings.append(
                 Finding("cohort.duplicate_row", f"data rows {first} and {number} are equal")
             )
+    young = cohort[AGE_COLUMN] < MIN_AGE_YEARS
+    if young.any():
+        rows = _named_rows(cohort[AGE_COLUMN][young], "years")
+        message = f"age under {MIN_AGE_YEARS:g} years in a cohort from that age on: {rows}"
+        findings.append(Finding("cohort.age_below_50", message))
+    for site in SITES:
+        low, high = PLAUSIBLE_BONE_HU if site.is_vertebra else PLAUSIBLE_MUSCLE_HU
+        strange = (cohort[site.name] < low) | (cohort[site.name] > high)
+        if strange.any():
+            tissue = "trabecular bone" if site.is_vertebra else "muscle"
+            rows = _named_rows(cohort[site.name][strange], "HU")
+            message = f"{site.name} outside {low:g} to {high:g} HU of {tissue}: {rows}"
+            findings.append(Finding("cohort.implausible_hu", message))
     return tuple(findings)
 
 
@@ -175,6 +217,16 @@ def _check_header(found: tuple[str, ...]) -> None:
         raise CohortLayout(f"column {place + 1} is {name!r}: not the published order, or repeated")
 
 
+def _named_rows(values: "pd.Series[float]", unit: str) -> str:
+    """As ``data row 12 (937 HU), data row 40 (520 HU) and 3 more``."""
+    named = [
+        f"data row {place + 1} ({value:g} {unit})"
+        for place, value in zip(values.index, values, strict=True)
+    ]
+    more = len(named) - MAX_NAMED_ROWS
+    return ", ".join(named[:MAX_NAMED_ROWS]) + (f" and {more} more" if more > 0 else "")
+
+
 def _cell(row: int, column: str, text: str) -> float | str:
     text = text.strip()
     if column == STAGE_COLUMN:
@@ -184,9 +236,10 @@ def _cell(row: int, column: str, text: str) -> float | str:
     if not text:
         return math.nan
     try:
-        value = float(text)
+        value = float(text.replace("_", "?"))
     except ValueError:
-        raise CohortValue(row, column, text, "a number or nothing") from None
+        wanted = "a number with a decimal point" if DECIMAL_COMMA.fullmatch(text) else "a number"
+        raise CohortValue(row, column, text, f"{wanted} or nothing") from None
     if not math.isfinite(value):
         raise CohortValue(row, column, text, "a finite number or nothing")
     if column == SEX_COLUMN and value not in (0.0, 1.0):

@@ -2,8 +2,18 @@
 
 ModelingError
 ├── CohortError
+│   ├── CohortFormat         a file that is no table of the known formats
 │   ├── CohortLayout         a table whose columns are not the published ones, in their order
-│   └── CohortValue          a cell that cannot be what its column holds
+│   ├── CohortValue          a cell that cannot be what its column holds
+│   └── CohortFetchError
+│       ├── PipMissing       this Python has no pip
+│       ├── DownloadFailed   pip did not get the archive: no network, not on the index, too slow
+│       ├── ArchiveInvalid   not the archive that holds the table, or an unsafe one
+│       ├── CohortMismatch   the table does not have the published table's SHA-256
+│       └── CohortExists     another file lies where the table should go
+├── StudyError
+│   ├── StudyFolderForeign   the folder holds something that is no study
+│   └── StudyStepUnknown     a step that does not exist
 ├── InvalidFeatures          a feature array of the wrong shape, type or column order
 └── BundleError
     ├── BundleNotFound       no manifest, or a file that the manifest lists is absent
@@ -15,16 +25,26 @@ ModelingError
 from collections.abc import Sequence
 
 __all__ = [
+    "ArchiveInvalid",
     "BundleError",
     "BundleIncompatible",
     "BundleNotFound",
     "BundleTampered",
     "BundleUntrusted",
     "CohortError",
+    "CohortExists",
+    "CohortFetchError",
+    "CohortFormat",
     "CohortLayout",
+    "CohortMismatch",
     "CohortValue",
+    "DownloadFailed",
     "InvalidFeatures",
     "ModelingError",
+    "PipMissing",
+    "StudyError",
+    "StudyFolderForeign",
+    "StudyStepUnknown",
 ]
 
 
@@ -38,6 +58,12 @@ class CohortError(ModelingError):
     """A cohort table that cannot be used."""
 
     code = "model.cohort"
+
+
+class CohortFormat(CohortError):
+    """A file that is not separated text or Parquet."""
+
+    code = "model.cohort_format"
 
 
 class CohortLayout(CohortError):
@@ -63,6 +89,65 @@ class CohortValue(CohortError):
         self.row = row
         self.column = column
         self.found = found
+
+
+class CohortFetchError(CohortError):
+    """The published table could not be obtained."""
+
+    code = "model.cohort_fetch"
+
+
+class PipMissing(CohortFetchError):
+    """There is no pip in this Python."""
+
+    code = "model.cohort_fetch_pip"
+
+
+class DownloadFailed(CohortFetchError):
+    """The archive did not come from the package index."""
+
+    code = "model.cohort_fetch_download"
+
+
+class ArchiveInvalid(CohortFetchError):
+    """The archive is damaged, unsafe, or lacks the table."""
+
+    code = "model.cohort_fetch_archive"
+
+
+class CohortMismatch(CohortFetchError):
+    """The archive's table is not the published one."""
+
+    code = "model.cohort_fetch_mismatch"
+
+
+class CohortExists(CohortFetchError):
+    """Another file lies where the table should go."""
+
+    code = "model.cohort_fetch_exists"
+
+
+class StudyError(ModelingError):
+    """A study that cannot be run."""
+
+    code = "model.study"
+
+
+class StudyFolderForeign(StudyError):
+    """The study's folder holds something else."""
+
+    code = "model.study_folder"
+
+
+class StudyStepUnknown(StudyError):
+    """A step's name that no step has; ``known`` are those there are."""
+
+    code = "model.study_step"
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(f"no step {', '.join(unknown)}; there are {', '.join(known)}")
+        self.unknown = tuple(unknown)
+        self.known = tuple(known)
 
 
 class InvalidFeatures(ModelingError):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from roi_extraction.anatomy import Finding
+
 __all__ = ["Figure", "StepResult", "StudyInput", "StudyStep", "Table"]
 
 
@@ -60,13 +62,18 @@ class StudyInput:
     jobs
         Processes or threads that a step may use.
     earlier
-        The ``values`` of the steps that this one needs, by step name.
+        The ``values`` of the steps that this one needs, by step name, as they read back from
+        JSON.
+    findings
+        What the checks of the cohort found, rows that repeat an earlier one among it; data rows
+        are those of the file.
     """
 
     cohort: pd.DataFrame
     seed: int
     jobs: int
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,12 @@ class StudyStep:
         Computes it; pure apart from threads and processes.
     needs
         Names of earlier steps whose values it reads.
+    parameters
+        What else its results depend on, JSON-ready; a step is run again when it changes.
     """
 
     name: str
     title: str
     run: Callable[[StudyInput], StepResult]
     needs: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,94 @@
+"""The whole published analysis of a cohort in one command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+
+if TYPE_CHECKING:
+    from modeling.study import StepOutcome, StudyStep
+
+__all__ = ["all_steps", "app"]
+
+app = typer.Typer()
+
+
+def all_steps() -> "tuple[StudyStep, ...]":
+    """The steps of all packages in their order."""
+    from modeling.study.steps import MODELING_STEPS
+
+    return MODELING_STEPS
+
+
+@app.command()
+def study(
+    cohort: Annotated[
+        Path | None, typer.Argument(help="The cohort's table (TSV, CSV or Parquet).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes or threads that a step may use.")] = 2,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this step and those that it needs; may be given repeatedly."),
+    ] = None,
+    list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
+) -> None:
+    """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
+
+    A study that was interrupted goes on where it was. Exit code 0 all steps have results, 2 usage,
+    3 a step failed (the others are done).
+    """
+    if list_steps:
+        for step in all_steps():
+            needs = f" (needs {', '.join(step.needs)})" if step.needs else ""
+            print(f"{step.name:16} {step.title}{needs}")
+        return
+    if cohort is None or out is None:
+        fail("give a COHORT and a folder by -o; --list prints the steps", EXIT_USAGE)
+    if not cohort.is_file():
+        fail(f"{cohort} is not a file", EXIT_USAGE)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from modeling import ModelingError, read_cohort
+    from modeling.study import run_study
+
+    steps = all_steps()
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    task = progress.add_task("reading the cohort", total=len(steps))
+
+    def tell(outcome: "StepOutcome") -> None:
+        seconds = "" if outcome.seconds is None else f", {outcome.seconds:.1f} s"
+        reason = "" if outcome.reason is None else f": {outcome.reason}"
+        line = f"{outcome.folder}: {outcome.status.value}{seconds}{reason}"
+        progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        progress.advance(task)
+
+    try:
+        with progress:
+            outcome = run_study(
+                read_cohort(cohort),
+                out,
+                steps,
+                seed=seed,
+                jobs=jobs,
+                only=only or (),
+                source=cohort.name,
+                on_start=lambda step: progress.update(task, description=step.title),
+                on_end=tell,
+            )
+    except ModelingError as error:
+        fail(f"{error} [{error.code}]", EXIT_USAGE)
+    print(outcome.report)
+    if outcome.failed:
+        names = ", ".join(step.name for step in outcome.failed)
+        fail(f"without results: {names}; see {outcome.report}", EXIT_FAULT)

@@ -1,0 +1,200 @@
+"""A step's folder: written whole, read back, checked."""
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modeling.study.step import Figure, StepResult, StudyStep, Table
+
+__all__ = [
+    "clear_unfinished",
+    "dump_json",
+    "read_step",
+    "read_values",
+    "sha256_of",
+    "write_atomically",
+    "write_step",
+]
+
+STEP_FILE = "step.json"
+"""What a step's folder holds beside its results: its key, texts, duration and digests."""
+
+VALUES_FILE = "values.json"
+
+TEMPORARY_PREFIX = ".unfinished-"
+"""Of folders that are being written; an interruption may leave one."""
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+PNG_DPI = 160
+"""Resolution of the PNG: 1280 pixels for a figure of 8 inches."""
+
+
+def write_step(
+    out: Path, folder: str, step: StudyStep, key: str, result: StepResult, started: float
+) -> None:
+    """Write a step's results into ``out/folder``, replacing it at once when all is there.
+
+    Parameters
+    ----------
+    out, folder
+        The study's folder and the step's in it.
+    step, key, result
+        What was run, what it depends on, what it found.
+    started
+        When it was started, by `time.perf_counter`.
+
+    Raises
+    ------
+    ValueError
+        Names of tables, figures or files that are unsafe or used twice.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=out))
+    try:
+        _write_files(temporary, step, key, result, started)
+        temporary.chmod(0o755)
+        target = out / folder
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def read_step(folder: Path) -> dict[str, Any] | None:
+    """A step folder's own record; None if it has none or a file is not as it was written."""
+    try:
+        record: dict[str, Any] = json.loads((folder / STEP_FILE).read_text(encoding="utf-8"))
+        whole = all(sha256_of(folder / name) == digest for name, digest in record["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if whole else None
+
+
+def read_values(folder: Path) -> dict[str, Any]:
+    """The values that a step left for later ones."""
+    values: dict[str, Any] = json.loads((folder / VALUES_FILE).read_text(encoding="utf-8"))
+    return values
+
+
+def clear_unfinished(out: Path) -> None:
+    """Remove what an interruption left half written."""
+    for path in out.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def json_ready(value: Any) -> Any:
+    """Numpy and pandas values as plain ones; NaN and infinities become null.
+
+    Raises
+    ------
+    TypeError
+        Something that JSON cannot hold.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return json_ready(value.tolist())
+    if isinstance(value, (pd.Series, pd.Index)):
+        return json_ready(value.to_list())
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, np.generic):
+        return json_ready(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    raise TypeError(f"{type(value).__name__} does not go into JSON")
+
+
+def dump_json(value: Any) -> bytes:
+    """JSON of sorted keys, the same bytes for the same value."""
+    text = json.dumps(json_ready(value), sort_keys=True, indent=1, ensure_ascii=False)
+    return (text + "\n").encode()
+
+
+def _write_files(
+    folder: Path, step: StudyStep, key: str, result: StepResult, started: float
+) -> None:
+    files: dict[str, bytes] = {VALUES_FILE: dump_json(result.values)}
+
+    def add(name: str, content: bytes) -> None:
+        if not SAFE_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no safe file name")
+        if name in files or name == STEP_FILE:
+            raise ValueError(f"two results are named {name!r}")
+        files[name] = content
+
+    for table in result.tables:
+        add(f"{table.name}.csv", _csv(table))
+    for figure in result.figures:
+        for suffix, content in _pictures(step, figure).items():
+            add(f"{figure.name}.{suffix}", content)
+    for name, content in result.files.items():
+        add(name, content)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    record = {
+        "key": key,
+        "name": step.name,
+        "title": step.title,
+        "needs": step.needs,
+        "seconds": round(time.perf_counter() - started, 2),
+        "method": result.method,
+        "findings": result.findings,
+        "tables": [{"name": t.name, "caption": t.caption} for t in result.tables],
+        "figures": [{"name": f.name, "caption": f.caption} for f in result.figures],
+        "further": sorted(result.files),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    (folder / STEP_FILE).write_bytes(dump_json(record))
+
+
+def _csv(table: Table) -> bytes:
+    return table.frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _pictures(step: StudyStep, figure: Figure) -> dict[str, bytes]:
+    """SVG and PNG without date or chance, so that the same results give the same bytes."""
+    from matplotlib import rc_context
+
+    svg, png = io.BytesIO(), io.BytesIO()
+    settings = {"svg.hashsalt": f"{step.name}/{figure.name}", "svg.fonttype": "path"}
+    with rc_context(settings):
+        drawn = figure.draw()
+        drawn = getattr(drawn, "figure", drawn)
+        drawn.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        drawn.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return {"svg": svg.getvalue(), "png": png.getvalue()}

@@ -1,0 +1,64 @@
+"""What became of a study and of each of its steps."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = ["StepOutcome", "StepStatus", "StudyOutcome"]
+
+
+class StepStatus(StrEnum):
+    """What became of a step."""
+
+    DONE = "done"
+    KEPT = "kept"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    NOT_RUN = "not run"
+
+    @property
+    def has_results(self) -> bool:
+        """Whether its folder holds results of this cohort, seed and software."""
+        return self in (StepStatus.DONE, StepStatus.KEPT)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it was asked for and has no results."""
+        return self in (StepStatus.FAILED, StepStatus.BLOCKED)
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What became of one step.
+
+    Parameters
+    ----------
+    name, title, folder
+        The step and its folder's name.
+    status
+        `StepStatus`.
+    seconds
+        How long it took when it was run; None without results.
+    reason
+        Why it has no results; None if it has.
+    """
+
+    name: str
+    title: str
+    folder: str
+    status: StepStatus
+    seconds: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What became of a study: its steps in order, and its report."""
+
+    steps: tuple[StepOutcome, ...]
+    report: Path
+
+    @property
+    def failed(self) -> tuple[StepOutcome, ...]:
+        """The steps that were asked for and have no results."""
+        return tuple(step for step in self.steps if step.status.is_failure)

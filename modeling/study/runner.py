@@ -1,0 +1,272 @@
+"""Runs a study's steps in order, keeps each one whole, and takes up where it was left."""
+
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from modeling.cohort import cohort_findings, cohort_sha256, without_duplicates
+from modeling.errors import StudyFolderForeign, StudyStepUnknown
+from modeling.study.folder import (
+    clear_unfinished,
+    dump_json,
+    read_step,
+    read_values,
+    sha256_of,
+    write_atomically,
+    write_step,
+)
+from modeling.study.keys import step_keys, versions
+from modeling.study.outcome import StepOutcome, StepStatus, StudyOutcome
+from modeling.study.report import StepView, StudyView, render
+from modeling.study.step import StudyInput, StudyStep
+from roi_extraction.anatomy import Finding
+
+__all__ = ["run_study"]
+
+MANIFEST = "study.json"
+"""A study's folder is known by it."""
+
+SCHEMA = "osteonode.study/1"
+
+REPORT = "report.html"
+
+
+def run_study(
+    cohort: pd.DataFrame,
+    out: Path,
+    steps: Sequence[StudyStep],
+    *,
+    seed: int,
+    jobs: int = 1,
+    only: Sequence[str] = (),
+    source: str = "",
+    on_start: Callable[[StudyStep], None] = lambda step: None,
+    on_end: Callable[[StepOutcome], None] = lambda outcome: None,
+) -> StudyOutcome:
+    """Run the steps that have no results yet and write the manifest and the report.
+
+    Parameters
+    ----------
+    cohort
+        As `modeling.read_cohort` gives it, with the rows that repeat an earlier one.
+    out
+        The study's folder: new, empty, or a former study's.
+    steps
+        In order, each after those that it needs.
+    seed
+        Of everything drawn.
+    jobs
+        Processes or threads that a step may use.
+    only
+        Names of the steps to run, with those that they need; empty for all. The results of
+        others are kept and shown if they still hold.
+    source
+        The cohort file's name, for the report.
+    on_start, on_end
+        Told of each step before and after it.
+
+    Raises
+    ------
+    StudyFolderForeign
+        ``out`` holds something that is no study.
+    StudyStepUnknown
+        ``only`` names no step.
+    ValueError
+        Two steps of one name, or one before another that it needs.
+    """
+    _check_order(steps)
+    wanted = _wanted(steps, only)
+    _claim(out)
+    findings = cohort_findings(cohort)
+    patients = without_duplicates(cohort)
+    digest = cohort_sha256(cohort)
+    keys = step_keys(steps, digest, seed)
+    outcomes: dict[str, StepOutcome] = {}
+    for number, step in enumerate(steps, start=1):
+        folder = f"{number:02d}-{step.name}"
+        _bring_to_its_place(out, folder, step.name)
+        seconds = _kept_seconds(out / folder, keys[step.name])
+        if seconds is not None:
+            outcome = StepOutcome(step.name, step.title, folder, StepStatus.KEPT, seconds)
+        elif step.name not in wanted:
+            reason = "not asked for"
+            if (out / folder).exists():
+                reason = "its results are of another cohort, seed or version; not asked for again"
+            outcome = StepOutcome(step.name, step.title, folder, StepStatus.NOT_RUN, reason=reason)
+        else:
+            on_start(step)
+            outcome = _run_one(
+                out, folder, step, keys[step.name], patients, findings, seed, jobs, outcomes
+            )
+        outcomes[step.name] = outcome
+        on_end(outcome)
+    done = tuple(outcomes.values())
+    _summarise(out, cohort, patients, findings, digest, source, seed, done)
+    return StudyOutcome(done, out / REPORT)
+
+
+def _check_order(steps: Sequence[StudyStep]) -> None:
+    seen: set[str] = set()
+    for step in steps:
+        if step.name in seen:
+            raise ValueError(f"two steps are named {step.name!r}")
+        late = [name for name in step.needs if name not in seen]
+        if late:
+            raise ValueError(f"step {step.name!r} comes before {', '.join(late)}, which it needs")
+        seen.add(step.name)
+
+
+def _wanted(steps: Sequence[StudyStep], only: Sequence[str]) -> set[str]:
+    known = {step.name: step for step in steps}
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise StudyStepUnknown(unknown, list(known))
+    wanted: set[str] = set()
+    left = list(only or known)
+    while left:
+        name = left.pop()
+        wanted.add(name)
+        left += [need for need in known[name].needs if need not in wanted]
+    return wanted
+
+
+def _claim(out: Path) -> None:
+    """Take a new, empty or former study's folder, and mark it before anything else is there."""
+    if out.exists() and not out.is_dir():
+        raise StudyFolderForeign(f"{out} is not a folder")
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            schema = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["schema"]
+        except (OSError, ValueError, KeyError, TypeError):
+            schema = None
+        if not str(schema).startswith("osteonode.study/"):
+            raise StudyFolderForeign(f"{out} is not empty and not a study's folder: give another")
+    out.mkdir(parents=True, exist_ok=True)
+    clear_unfinished(out)
+    write_atomically(out / MANIFEST, dump_json({"schema": SCHEMA, "complete": False}))
+
+
+def _bring_to_its_place(out: Path, folder: str, name: str) -> None:
+    """Rename the step's folder if its number has changed; drop all but one."""
+    for path in sorted(out.glob(f"[0-9][0-9]-{name}")):
+        if path.name != folder and not (out / folder).exists():
+            path.rename(out / folder)
+        elif path.name != folder:
+            shutil.rmtree(path)
+
+
+def _kept_seconds(folder: Path, key: str) -> float | None:
+    record = read_step(folder)
+    return float(record["seconds"]) if record is not None and record.get("key") == key else None
+
+
+def _run_one(
+    out: Path,
+    folder: str,
+    step: StudyStep,
+    key: str,
+    patients: pd.DataFrame,
+    findings: tuple[Finding, ...],
+    seed: int,
+    jobs: int,
+    outcomes: dict[str, StepOutcome],
+) -> StepOutcome:
+    absent = [name for name in step.needs if not outcomes[name].status.has_results]
+    if absent:
+        reason = f"it needs {', '.join(absent)}, without results"
+        return StepOutcome(step.name, step.title, folder, StepStatus.BLOCKED, reason=reason)
+    started = time.perf_counter()
+    try:
+        earlier = {name: read_values(out / outcomes[name].folder) for name in step.needs}
+        given = StudyInput(patients.copy(), seed, jobs, earlier, findings)
+        result = step.run(given)
+        write_step(out, folder, step, key, result, started)
+    except Exception as error:
+        shutil.rmtree(out / folder, ignore_errors=True)
+        return StepOutcome(
+            step.name, step.title, folder, StepStatus.FAILED, reason=_what_went_wrong(error)
+        )
+    seconds = round(time.perf_counter() - started, 2)
+    return StepOutcome(step.name, step.title, folder, StepStatus.DONE, seconds)
+
+
+def _what_went_wrong(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"
+
+
+def _summarise(
+    out: Path,
+    cohort: pd.DataFrame,
+    patients: pd.DataFrame,
+    findings: tuple[Finding, ...],
+    digest: str,
+    source: str,
+    seed: int,
+    outcomes: tuple[StepOutcome, ...],
+) -> None:
+    views = []
+    for outcome in outcomes:
+        record = read_step(out / outcome.folder) if outcome.status.has_results else None
+        views.append(
+            StepView(
+                outcome.name,
+                outcome.title,
+                outcome.folder,
+                outcome.status,
+                outcome.seconds,
+                outcome.reason,
+                record or {},
+            )
+        )
+    study = StudyView(
+        source=source,
+        rows=len(cohort),
+        patients=patients,
+        findings=findings,
+        cohort_sha256=digest,
+        seed=seed,
+        versions=versions(),
+        steps=tuple(views),
+    )
+    write_atomically(out / REPORT, render(study, out).encode())
+    files = sorted(
+        path
+        for path in (
+            out / REPORT,
+            *(p for v in views if v.record for p in (out / v.folder).iterdir()),
+        )
+    )
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA,
+        "complete": all(outcome.status.has_results for outcome in outcomes),
+        "seed": seed,
+        "versions": versions(),
+        "cohort": {
+            "source": source,
+            "content_sha256": digest,
+            "rows": len(cohort),
+            "patients": len(patients),
+            "findings": [{"code": f.code, "message": f.message} for f in findings],
+        },
+        "steps": [
+            {
+                "name": o.name,
+                "title": o.title,
+                "folder": o.folder if o.status.has_results else None,
+                "status": o.status.value,
+                "seconds": o.seconds,
+                "reason": o.reason,
+            }
+            for o in outcomes
+        ],
+        "files": {path.relative_to(out).as_posix(): sha256_of(path) for path in files},
+    }
+    write_atomically(out / MANIFEST, dump_json(manifest))
