@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -128,6 +129,15 @@ def test_what_holds_is_kept_and_what_depends_on_a_change_is_run_again(tmp_path: 
     changed.loc[0, "L1"] += 1.0
     outcome = go(tmp_path, *first, seed=2, cohort=changed)
     assert statuses(outcome) == dict.fromkeys(("one", "two", "three"), "done")
+
+
+def test_a_step_may_be_a_function_bound_to_arguments(tmp_path: Path) -> None:
+    def run(rounds: int, given: StudyInput) -> StepResult:
+        return StepResult("m", values={"rounds": rounds})
+
+    outcome = go(tmp_path, StudyStep("one", "One", partial(run, 7), parameters={"rounds": 7}))
+    assert statuses(outcome) == {"one": "done"}
+    assert json.loads((tmp_path / "01-one" / "values.json").read_text()) == {"rounds": 7}
 
 
 def test_a_damaged_file_makes_its_step_run_again(tmp_path: Path) -> None:
@@ -365,7 +375,7 @@ def test_the_command_lists_runs_and_refuses(tmp_path: Path) -> None:
     path, run = write(synthetic_cohort(4), tmp_path), CliRunner().invoke
     listed = run(app, ["study", "--list"])
     assert [line.split()[0] for line in listed.output.splitlines()] == [s.name for s in all_steps()]
-    words = ["study", str(path), "-o", str(tmp_path / "out"), "--only", "cohort"]
+    words = ["study", str(path), "-o", str(tmp_path / "out"), "--only", "cohort, cohort"]
     assert run(app, words).exit_code == 0
     assert (tmp_path / "out" / "report.html").is_file()
     assert run(app, ["study", str(path)]).exit_code == 2

@@ -32,7 +32,7 @@ def study(
     jobs: Annotated[int, typer.Option(min=1, help="Processes or threads that a step may use.")] = 2,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Run this step and those that it needs; may be given repeatedly."),
+        typer.Option(help="Run only this step and those that it needs; several by commas."),
     ] = None,
     list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
 ) -> None:
@@ -81,7 +81,7 @@ def study(
                 steps,
                 seed=seed,
                 jobs=jobs,
-                only=only or (),
+                only=[name.strip() for names in only or () for name in names.split(",")],
                 source=cohort.name,
                 on_start=lambda step: progress.update(task, description=step.title),
                 on_end=tell,

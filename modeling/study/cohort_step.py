@@ -150,4 +150,4 @@ def _run(given: StudyInput) -> StepResult:
     )
 
 
-COHORT_STEP = StudyStep("cohort", "The cohort", _run)
+COHORT_STEP = StudyStep("cohort", "Groups and missing values", _run)

@@ -4,8 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import metadata
-from importlib.util import find_spec
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ def code_digest(packages: Sequence[str]) -> str:
     """SHA-256 over the source files of packages, so that changed code is run again."""
     digest = hashlib.sha256()
     for package in sorted(set(packages)):
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations if spec else None) or ():
+        for folder in getattr(import_module(package), "__path__", ()):
             for path in sorted(Path(folder).rglob("*.py")):
                 digest.update(path.relative_to(folder).as_posix().encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -71,7 +69,7 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
     sources: dict[str, str] = {}
     keys: dict[str, str] = {}
     for step in steps:
-        package = step.run.__module__.partition(".")[0]
+        package = _package(step)
         if package not in sources:
             sources[package] = code_digest(("roi_extraction", "modeling", package))
         content: Mapping[str, Any] = {
@@ -86,3 +84,9 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
         text = json.dumps(content, sort_keys=True)
         keys[step.name] = hashlib.sha256(text.encode()).hexdigest()
     return keys
+
+
+def _package(step: StudyStep) -> str:
+    """The top package of a step's function, which may be bound to arguments."""
+    function = getattr(step.run, "func", step.run)
+    return str(getattr(function, "__module__", "") or "modeling").partition(".")[0]

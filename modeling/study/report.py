@@ -24,6 +24,9 @@ WHOLE_ROWS = 18
 SHOWN_ROWS = 10
 """Rows of a longer table that are shown at once."""
 
+SHORT_TEXT = 28
+"""Characters of a cell that is not broken over lines."""
+
 FOLDED_ROWS = 100
 """Rows of a table that can be unfolded; the CSV has all."""
 
@@ -169,25 +172,28 @@ def _table(folder: Path, table: Mapping[str, str]) -> dict[str, Any]:
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     first = len(rows) if len(rows) <= WHOLE_ROWS else SHOWN_ROWS
-    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(header))]
+    kinds = [_kind([row[i] for row in rows]) for i in range(len(header))]
     shown = [[readable_number(cell) for cell in row] for row in rows[:FOLDED_ROWS]]
     return {
         "caption": table["caption"],
         "href": f"{folder.name}/{path.name}",
         "header": header,
-        "numeric": numeric,
+        "kinds": kinds,
         "first": shown[:first],
         "folded": shown[first:],
         "total": len(rows),
     }
 
 
-def _is_numeric(cells: Sequence[str]) -> bool:
+def _kind(cells: Sequence[str]) -> str:
+    """How a column is set: numbers to the right, short text unbroken, long text wide."""
     filled = [cell for cell in cells if cell]
     try:
-        return bool([float(cell) for cell in filled])
+        if [float(cell) for cell in filled]:
+            return "num"
     except ValueError:
-        return False
+        pass
+    return "long" if max(map(len, filled), default=0) > SHORT_TEXT else "short"
 
 
 def _figure(folder: Path, figure: Mapping[str, str]) -> dict[str, Any]:
