@@ -11,6 +11,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed
 from dicom_node.settings import Destination
+from dicom_node.tls import client_context
 
 __all__ = ["echo", "send"]
 
@@ -77,13 +78,23 @@ def _associate(
     ae = AE(ae_title=calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
     ae.connection_timeout = destination.timeout_seconds
+    tls = None
+    if destination.tls is not None:
+        name = destination.tls.server_name or destination.host
+        tls = (client_context(destination.tls, destination.name), name)
     try:
         association = ae.associate(
-            destination.host, destination.port, contexts=[context], ae_title=destination.ae_title
+            destination.host,
+            destination.port,
+            contexts=[context],
+            ae_title=destination.ae_title,
+            tls_args=tls,
         )
     except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve
         raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error
     if not association.is_established:
         reason = "rejected the association" if association.is_rejected else "cannot be reached"
+        if tls is not None and not association.is_rejected:
+            reason += ", or TLS failed: the peer refused our certificate or we refused its own"
         raise DeliveryFailed(f"{destination.name} {reason}")
     return association

@@ -1,8 +1,11 @@
-"""The storage SCP: writes, renames, answers; nothing else."""
+"""The storage SCP: looks at the header, writes, renames, answers; nothing else."""
 
-from io import BytesIO
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary, WeakSet
 
-import pydicom
 from pydicom.uid import (
     AllTransferSyntaxes,
     CTImageStorage,
@@ -10,16 +13,21 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
-from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_node.instances import SEGMENTATION_STORAGE, referenced_series
+from dicom_node.audit import AuditTrail, Peer
+from dicom_node.counters import Counters
+from dicom_node.instances import SEGMENTATION_STORAGE
+from dicom_node.listener_server import CONNECTIONS_PER_ASSOCIATION, GuardedServer
 from dicom_node.logs import log
-from dicom_node.settings import Listener
+from dicom_node.received_header import ReceivedHeader, file_header, read_received
+from dicom_node.settings import Listener, NodeSettings
 from dicom_node.spool import Spool
+from dicom_node.tls import certificate_names
 
-__all__ = ["start_listener"]
+__all__ = ["STORAGE_CLASSES", "TRANSFER_SYNTAXES", "Receiver", "run_listener", "start_listener"]
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -27,8 +35,9 @@ DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 """C-STORE statuses (DICOM PS3.4, table B.2-1)."""
 
-MAX_PDU_BYTES = 131072
-"""Larger PDUs mean fewer turns of the protocol machine per slice."""
+REJECTED_TRANSIENT, BY_PRESENTATION = 0x02, 0x03
+CONGESTION, LOCAL_LIMIT = 0x01, 0x02
+"""Of an A-ASSOCIATE-RJ by a node that is full for now (PS3.8, table 9-21)."""
 
 TRANSFER_SYNTAXES = (
     *AllTransferSyntaxes,
@@ -40,45 +49,224 @@ TRANSFER_SYNTAXES = (
 """All current ones and the retired JPEG ones: what is lossy is received and then refused with a
 reason, instead of vanishing at the association."""
 
-IDENTIFIERS = [
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "ReferencedSeriesSequence",
-]
+STORAGE_CLASSES = (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    *SEGMENTATION_STORAGE,
+)
+
+UID = re.compile(r"[0-9.]{1,64}")
+"""What a UID is made of (PS3.5, 9.1); leading zeros, which some devices write, are let pass."""
+
+MB = 1024 * 1024
+
+FLUSH_SECONDS = 1.0
+"""How often counters are written."""
+
+MAX_AUDITED_STUDIES = 1000
+"""Of one association, in its audit record."""
 
 
-def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServer:
+@dataclass
+class _Arrivals:
+    """What one association has sent."""
+
+    peer: Peer
+    count: int = 0
+    studies: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+class Receiver:
+    """Keeps what peers send, within the limits of the settings.
+
+    Parameters
+    ----------
+    settings
+        Of the listener.
+    spool
+        Where instances are kept.
+    counters, audit
+        What was received and refused, as numbers and as records.
+    """
+
+    def __init__(
+        self, settings: Listener, spool: Spool, counters: Counters, audit: AuditTrail
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._counters = counters
+        self._audit = audit
+        self._arrivals: WeakKeyDictionary[Association, _Arrivals] = WeakKeyDictionary()
+        self._open: WeakSet[Association] = WeakSet()
+        self._lock = threading.Lock()
+
+    def store(self, event: Event) -> int:
+        """Keep one instance; success is answered only when it is kept."""
+        arrivals = self._arrivals[event.assoc]
+        if arrivals.count >= self._settings.max_instances_per_association:
+            return self._refuse(OUT_OF_RESOURCES, "instance.too_many", event)
+        arrivals.count += 1
+        request = event.request
+        content = event.encoded_dataset(include_meta=False)
+        sop_class = str(request.AffectedSOPClassUID)
+        transfer_syntax = str(event.context.transfer_syntax)
+        segmentation = sop_class in SEGMENTATION_STORAGE
+        try:
+            header = read_received(content, transfer_syntax, references=segmentation)
+        except Exception:  # a peer may send anything; the association goes on
+            return self._refuse(CANNOT_UNDERSTAND, "instance.unreadable", event)
+        refused = self._check(header, str(request.AffectedSOPInstanceUID))
+        if refused is not None:
+            return self._refuse(*refused, event)
+        prefix = file_header(
+            sop_class, header.sop_instance_uid, transfer_syntax, event.assoc.requestor.ae_title
+        )
+        try:
+            if segmentation and header.of_series:
+                for uid in header.of_series:
+                    self._spool.store_segmentation(content, uid, header.sop_instance_uid, prefix)
+            else:
+                self._spool.store(content, header.series_uid, header.sop_instance_uid, prefix)
+        except OSError as error:
+            self._counters.add("instances_refused", "spool.disk")
+            log().error("instance not stored", code="spool.disk", error=str(error.strerror))
+            return OUT_OF_RESOURCES
+        self._counters.add("instances_received", sop_class)
+        self._counters.add("bytes_received", count=len(content))
+        if header.study_uid in arrivals.studies or len(arrivals.studies) < MAX_AUDITED_STUDIES:
+            arrivals.studies.setdefault(header.study_uid, Counter())[sop_class] += 1
+        return SUCCESS
+
+    def requested(self, event: Event) -> None:
+        """Reject the association when the disk is nearly full or too many are open."""
+        if self._spool.free_bytes() < self._settings.min_free_mb * MB:
+            self._reject(event.assoc, "disk_nearly_full", CONGESTION)
+            return
+        with self._lock:
+            admitted = len(self._open) < self._settings.max_associations
+            if admitted:
+                self._open.add(event.assoc)
+        if not admitted:
+            self._reject(event.assoc, "too_many_associations", LOCAL_LIMIT)
+
+    def rejected(self, event: Event) -> None:
+        """Log, count and audit an association that was not accepted."""
+        association = event.assoc
+        request = association.requestor.primitive
+        called = request.called_ae_title.strip()
+        calling = request.calling_ae_title.strip()
+        allowed = [title.strip() for title in self._settings.allowed_ae_titles]
+        if called != self._settings.ae_title.strip():
+            reason = "called_ae_title"
+        elif allowed and calling not in allowed:
+            reason = "calling_ae_title"
+        else:
+            reason = "other"
+        self._release(association)
+        self._counters.add("associations_refused", reason)
+        log().warning("association refused", reason=reason, **_names(association))
+        self._audit.refused(_peer(association), reason)
+
+    def accepted(self, event: Event) -> None:
+        """Count an association."""
+        self._counters.add("associations_accepted")
+        with self._lock:
+            self._arrivals[event.assoc] = _Arrivals(_peer(event.assoc))
+
+    def ended(self, event: Event) -> None:
+        """Audit what an association has sent, and forget it."""
+        arrivals = self._release(event.assoc)
+        if arrivals is None or not arrivals.count:
+            return
+        received = sum(sum(classes.values()) for classes in arrivals.studies.values())
+        log().info("received", instances=received, **_names(event.assoc))
+        for study_uid, classes in arrivals.studies.items():
+            self._audit.received(arrivals.peer, study_uid, classes)
+
+    def _release(self, association: Association) -> _Arrivals | None:
+        with self._lock:
+            self._open.discard(association)
+            return self._arrivals.pop(association, None)
+
+    def _reject(self, association: Association, reason: str, diagnostic: int) -> None:
+        self._counters.add("associations_refused", reason)
+        log().error("association refused", reason=reason, **_names(association))
+        association.acse.send_reject(REJECTED_TRANSIENT, BY_PRESENTATION, diagnostic)
+        association.kill()
+
+    def _check(self, header: ReceivedHeader, announced_uid: str) -> tuple[int, str] | None:
+        settings = self._settings
+        if not header.series_uid or not header.sop_instance_uid:
+            return CANNOT_UNDERSTAND, "instance.no_uid"
+        uids = (header.sop_instance_uid, header.series_uid, header.study_uid, *header.of_series)
+        if not all(UID.fullmatch(uid) for uid in uids if uid):
+            return CANNOT_UNDERSTAND, "instance.malformed_uid"
+        if header.sop_instance_uid != announced_uid:
+            return DOES_NOT_MATCH, "instance.uid_mismatch"
+        if header.frames > settings.max_frames:
+            return OUT_OF_RESOURCES, "instance.too_many_frames"
+        if header.pixels > settings.max_pixels:
+            return OUT_OF_RESOURCES, "instance.too_many_pixels"
+        if self._spool.free_bytes() < settings.min_free_mb * MB:
+            return OUT_OF_RESOURCES, "spool.nearly_full"
+        return None
+
+    def _refuse(self, status: int, code: str, event: Event) -> int:
+        self._counters.add("instances_refused", code)
+        log().warning("instance refused", code=code, **_names(event.assoc))
+        return status
+
+
+def start_listener(
+    settings: Listener,
+    spool: Spool,
+    counters: Counters | None = None,
+    audit: AuditTrail | None = None,
+) -> GuardedServer:
     """Listen in the background until ``shutdown()`` is called on what is returned.
 
     Raises
     ------
     OSError
         The address is in use or not ours.
+    SettingsInvalid
+        A certificate, key or CA cannot be used.
     """
     spool.prepare()
     spool.remove_leftovers()
+    counters = counters or Counters()
+    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None))
     ae = AE(ae_title=settings.ae_title)
-    ae.maximum_pdu_size = MAX_PDU_BYTES
-    ae.maximum_associations = settings.max_associations
+    ae.maximum_pdu_size = settings.max_pdu_bytes
+    # counted by the receiver: pynetdicom counts every connection, also those that say nothing
+    ae.maximum_associations = settings.max_associations * CONNECTIONS_PER_ASSOCIATION + 1
+    ae.acse_timeout = ae.dimse_timeout = settings.association_seconds
+    ae.network_timeout = settings.idle_seconds
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.allowed_ae_titles)
     ae.add_supported_context(Verification)
-    for storage in (
-        CTImageStorage,
-        EnhancedCTImageStorage,
-        LegacyConvertedEnhancedCTImageStorage,
-        *SEGMENTATION_STORAGE,
-    ):
+    for storage in STORAGE_CLASSES:
         ae.add_supported_context(storage, TRANSFER_SYNTAXES)
-    server = ae.start_server(
+    server = ae.make_server(
         (settings.host, settings.port),
-        block=False,
+        server_class=GuardedServer,
         evt_handlers=[
-            (evt.EVT_C_STORE, handle_store, [spool]),
+            (evt.EVT_C_STORE, receiver.store),
             (evt.EVT_C_ECHO, handle_echo),
+            (evt.EVT_REQUESTED, receiver.requested),
+            (evt.EVT_ACCEPTED, receiver.accepted),
+            (evt.EVT_REJECTED, receiver.rejected),
+            (evt.EVT_RELEASED, receiver.ended),
+            (evt.EVT_ABORTED, receiver.ended),
+            (evt.EVT_CONN_CLOSE, receiver.ended),
         ],
+        settings=settings,
+        counters=counters,
     )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for warning in settings.warnings:
+        log().warning("listener is open", reason=warning)
     log().info(
         "listening",
         host=settings.host,
@@ -88,37 +276,44 @@ def start_listener(settings: Listener, spool: Spool) -> ThreadedAssociationServe
     return server
 
 
+def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) -> None:
+    """Listen until ``stop`` is set, as one of several processes.
+
+    Raises
+    ------
+    OSError, SettingsInvalid
+        As for `start_listener`.
+    """
+    spool = Spool(settings.data_dir, durable=settings.listener.durability == "fsync")
+    counters = Counters(settings.counters_dir / f"listener-{index}.json")
+    audit = AuditTrail.of(settings)
+    server = start_listener(settings.listener, spool, counters, audit)
+    audit.started("listener")
+    while not stop.wait(FLUSH_SECONDS):
+        counters.flush()
+    server.shutdown()
+    counters.flush()
+    audit.stopped("listener")
+
+
 def handle_echo(_event: Event) -> int:
     """Answer a C-ECHO."""
     return SUCCESS
 
 
-def handle_store(event: Event, spool: Spool) -> int:
-    """Keep one instance; success is answered only when it is kept."""
+def _names(association: Association) -> dict[str, str]:
+    return {
+        "calling_ae": str(association.requestor.primitive.calling_ae_title).strip(),
+        "peer": str(association.requestor.address),
+    }
+
+
+def _peer(association: Association) -> Peer:
+    connection = association.dul.socket.socket if association.dul.socket else None
+    certificate = getattr(connection, "getpeercert", lambda: None)
     try:
-        content = event.encoded_dataset()
-        header = pydicom.dcmread(
-            BytesIO(content), stop_before_pixels=True, specific_tags=list(IDENTIFIERS)
-        )
-        series_uid = str(header.get("SeriesInstanceUID") or "")
-        sop_instance_uid = str(header.get("SOPInstanceUID") or "")
-    except Exception as error:  # a peer may send anything; the association goes on
-        log().warning("instance refused", reason="unreadable", error=type(error).__name__)
-        return CANNOT_UNDERSTAND
-    if not series_uid or not sop_instance_uid:
-        log().warning("instance refused", code="instance.no_uid", reason="no series or SOP UID")
-        return CANNOT_UNDERSTAND
-    if sop_instance_uid != str(event.request.AffectedSOPInstanceUID):
-        log().warning("instance refused", code="instance.uid_mismatch", reason="SOP UID differs")
-        return DOES_NOT_MATCH
-    try:
-        of_series = referenced_series(header)
-        if event.request.AffectedSOPClassUID in SEGMENTATION_STORAGE and of_series:
-            for uid in of_series:
-                spool.store_segmentation(content, uid, sop_instance_uid)
-        else:
-            spool.store(content, series_uid, sop_instance_uid)
-    except OSError as error:
-        log().error("instance not stored", code="spool.disk", error=str(error.strerror))
-        return OUT_OF_RESOURCES
-    return SUCCESS
+        names = certificate_names(certificate())
+    except (OSError, ValueError):
+        names = frozenset()
+    of = _names(association)
+    return Peer(of["calling_ae"], of["peer"], tuple(sorted(names)))

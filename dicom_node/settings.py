@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -22,6 +20,7 @@ from pydantic_settings import (
 )
 from sqlalchemy import make_url
 
+from dicom_node.edge_settings import AeTitle, Audit, ClientTls, Listener, Section, Web
 from dicom_node.errors import SettingsInvalid
 
 __all__ = [
@@ -38,9 +37,7 @@ __all__ = [
     "load_settings",
 ]
 
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
 Mode = Literal["strict", "warn"]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
 
@@ -48,22 +45,7 @@ DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
 """A segmentation that came with the study is preferred to the node's own."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Listener(_Section):
-    """Where instances are received."""
-
-    ae_title: AeTitle = "OSTEONODE"
-    host: str = "127.0.0.1"
-    port: Port = 11112
-    max_associations: int = Field(default=16, ge=1, le=256)
-    allowed_ae_titles: tuple[AeTitle, ...] = ()
-    durability: Literal["fsync", "none"] = "fsync"
-
-
-class Destination(_Section):
+class Destination(Section):
     """A peer that receives the reports by C-STORE."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
@@ -74,9 +56,10 @@ class Destination(_Section):
     retry_seconds: float = Field(default=5.0, gt=0)
     retry_backoff: float = Field(default=1.5, ge=1.0, le=10.0)
     timeout_seconds: float = Field(default=30.0, gt=0)
+    tls: ClientTls | None = None
 
 
-class AcquisitionRules(_Section):
+class AcquisitionRules(Section):
     """What becomes of a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
 
     Tube voltage, largest slice thickness and largest gantry tilt are no choice: always strict.
@@ -115,7 +98,7 @@ class AcquisitionRules(_Section):
             ) from error
 
 
-class Acquisition(_Section):
+class Acquisition(Section):
     """What a series must be to be assessed."""
 
     kvp: tuple[float, ...] = (120.0,)
@@ -126,7 +109,7 @@ class Acquisition(_Section):
     rules: AcquisitionRules = AcquisitionRules()
 
 
-class TotalSegmentator(_Section):
+class TotalSegmentator(Section):
     """How TotalSegmentator is run, if it is one of the segmenters."""
 
     weights: Path
@@ -139,7 +122,7 @@ class TotalSegmentator(_Section):
     memory_mb: int = Field(default=12288, ge=512)
 
 
-class Limits(_Section):
+class Limits(Section):
     """What one assessment may use."""
 
     seconds: float = Field(default=600.0, gt=0)
@@ -166,6 +149,8 @@ class NodeSettings(BaseSettings):
     executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     segmenters: tuple[SegmenterName, ...] = Field(default=DEFAULT_SEGMENTERS, min_length=1)
     listener: Listener = Listener()
+    web: Web | None = None
+    audit: Audit = Audit()
     destinations: tuple[Destination, ...] = ()
     acquisition: Acquisition = Acquisition()
     limits: Limits = Limits()
@@ -208,6 +193,11 @@ class NodeSettings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL of the workflow database."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
+
+    @property
+    def counters_dir(self) -> Path:
+        """Where the processes keep their counters."""
+        return self.data_dir / "counters"
 
     def without_password(self) -> "NodeSettings":
         """The same, with the database's password masked, for printing."""

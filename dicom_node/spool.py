@@ -76,6 +76,14 @@ class Spool:
         for folder in (self.root, self.incoming, self.series, self.segmentations):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def free_bytes(self) -> int:
+        """What the disk still takes; 0 if it cannot be asked."""
+        try:
+            disk = os.statvfs(self.root)
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+
     def remove_leftovers(self) -> None:
         """Remove what a crash left half-written: nothing is written to it for so long."""
         oldest = time.time() - LEFTOVER_SECONDS
@@ -83,17 +91,21 @@ class Spool:
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
 
-    def store(self, content: bytes, series_uid: str, sop_instance_uid: str) -> Path:
-        """Keep one instance; received again, it replaces itself.
+    def store(
+        self, content: bytes, series_uid: str, sop_instance_uid: str, header: bytes = b""
+    ) -> Path:
+        """Keep one instance, ``header`` before ``content``; received again, it replaces itself.
 
         Raises
         ------
         OSError
             The disk did not take it; nothing counts as received.
         """
-        return self._store(content, self.series, series_uid, sop_instance_uid)
+        return self._store((header, content), self.series, series_uid, sop_instance_uid)
 
-    def store_segmentation(self, content: bytes, series_uid: str, sop_instance_uid: str) -> Path:
+    def store_segmentation(
+        self, content: bytes, series_uid: str, sop_instance_uid: str, header: bytes = b""
+    ) -> Path:
         """Keep one segmentation of a series, whether or not that series was received.
 
         Raises
@@ -101,9 +113,11 @@ class Spool:
         OSError
             The disk did not take it; nothing counts as received.
         """
-        return self._store(content, self.segmentations, series_uid, sop_instance_uid)
+        return self._store((header, content), self.segmentations, series_uid, sop_instance_uid)
 
-    def _store(self, content: bytes, root: Path, series_uid: str, sop_instance_uid: str) -> Path:
+    def _store(
+        self, parts: tuple[bytes, ...], root: Path, series_uid: str, sop_instance_uid: str
+    ) -> Path:
         folder = root / spool_name(series_uid)
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -112,7 +126,7 @@ class Spool:
         target = folder / f"{spool_name(sop_instance_uid)}.dcm"
         try:
             with temporary.open("xb") as file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
                 if self.durable:
                     os.fsync(file.fileno())

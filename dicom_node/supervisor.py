@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.logs import log
 
-__all__ = ["end_with_parent", "stop_on_signal", "supervise"]
+__all__ = ["Command", "end_with_parent", "stop_on_signal", "supervise"]
 
 RESTART_SECONDS = 2.0
 """Pause before a dead process is started again."""
@@ -43,10 +44,18 @@ def end_with_parent(parent: int | None, stop: threading.Event) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def supervise(commands: Sequence[str], config: Path, stop: threading.Event) -> None:
-    """Run ``osteonode COMMAND --config`` for each command until ``stop`` is set."""
+@dataclass(frozen=True)
+class Command:
+    """One process of the node: its name, and the arguments of ``osteonode``."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def supervise(commands: Sequence[Command], config: Path, stop: threading.Event) -> None:
+    """Run ``osteonode ARGUMENTS --config`` for each command until ``stop`` is set."""
     running = {command: _start(command, config) for command in commands}
-    dead_since: dict[str, float] = {}
+    dead_since: dict[Command, float] = {}
     try:
         while not stop.wait(POLL_SECONDS):
             for command, process in running.items():
@@ -54,7 +63,7 @@ def supervise(commands: Sequence[str], config: Path, stop: threading.Event) -> N
                     continue
                 if command not in dead_since:
                     dead_since[command] = time.monotonic()
-                    log().error("process died", process=command, status=process.returncode)
+                    log().error("process died", process=command.name, status=process.returncode)
                 elif time.monotonic() - dead_since[command] >= RESTART_SECONDS:
                     del dead_since[command]
                     running[command] = _start(command, config)
@@ -70,10 +79,10 @@ def supervise(commands: Sequence[str], config: Path, stop: threading.Event) -> N
                 process.wait()
 
 
-def _start(command: str, config: Path) -> "subprocess.Popen[bytes]":
+def _start(command: Command, config: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [
-            sys.executable, "-m", "dicom_node", command,
+            sys.executable, "-m", "dicom_node", *command.arguments,
             "--config", str(config), "--parent", str(os.getpid()),
         ]
     )  # fmt: skip

@@ -18,33 +18,40 @@ Parent = Annotated[int | None, typer.Option(hidden=True)]
 
 @app.command()
 def serve(config: Config) -> None:
-    """Run the whole node: listener and worker."""
+    """Run the whole node: listeners, worker and, if configured, the status pages."""
     from dicom_node.logs import configure_logs
     from dicom_node.settings import load_settings
-    from dicom_node.supervisor import stop_on_signal, supervise
+    from dicom_node.supervisor import Command, stop_on_signal, supervise
 
-    load_settings(config)
+    settings = load_settings(config)
     configure_logs("supervisor")
-    supervise(("listen", "work"), config, stop_on_signal())
+    commands = [
+        Command(f"listen-{index}", ("listen", "--index", str(index)))
+        for index in range(settings.listener.processes)
+    ]
+    commands.append(Command("work", ("work",)))
+    if settings.web is not None:
+        commands.append(Command("web", ("web",)))
+    supervise(commands, config, stop_on_signal())
 
 
 @app.command()
-def listen(config: Config, parent: Parent = None) -> None:
+def listen(
+    config: Config,
+    parent: Parent = None,
+    index: Annotated[int, typer.Option(help="Which of several on the same port.")] = 0,
+) -> None:
     """Run the listener alone: receive instances into the spool."""
-    from dicom_node.listener import start_listener
+    from dicom_node.listener import run_listener
     from dicom_node.logs import configure_logs
     from dicom_node.settings import load_settings
-    from dicom_node.spool import Spool
     from dicom_node.supervisor import end_with_parent, stop_on_signal
 
     settings = load_settings(config)
     configure_logs("listener")
     stop = stop_on_signal()
     end_with_parent(parent, stop)
-    spool = Spool(settings.data_dir, durable=settings.listener.durability == "fsync")
-    server = start_listener(settings.listener, spool)
-    stop.wait()
-    server.shutdown()
+    run_listener(settings, stop, index)
 
 
 @app.command()
@@ -68,6 +75,7 @@ def work(config: Config, parent: Parent = None) -> None:
 def check_config(config: Config) -> None:
     """Check a settings file and the bundle that it names, and print what will be used."""
     from dicom_node.settings import load_settings
+    from dicom_node.tls import client_context, server_context
     from modeling import ModelingError, load_bundle
 
     settings = load_settings(config)
@@ -75,8 +83,15 @@ def check_config(config: Config) -> None:
         model_id = load_bundle(settings.bundle).model_id
     except ModelingError as error:
         fail(f"{config}: {error}", EXIT_USAGE)
+    if settings.listener.tls is not None:
+        server_context(settings.listener.tls)
+    for destination in settings.destinations:
+        if destination.tls is not None:
+            client_context(destination.tls, destination.name)
     print(settings.without_password().model_dump_json(indent=2))
     print(f"model {model_id}")
+    for warning in settings.listener.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if not settings.destinations:
         print("warning: no destinations: reports stay in the data folder", file=sys.stderr)
 

@@ -1,0 +1,126 @@
+"""Settings of the node's doors: listener, TLS, status pages, audit trail."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+__all__ = ["AeTitle", "Audit", "ClientTls", "Listener", "Port", "Section", "ServerTls", "Web"]
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    BeforeValidator(lambda value: ip_network(value) if isinstance(value, str) else value),
+]
+
+
+class Section(BaseModel):
+    """A section of the settings: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerTls(Section):
+    """TLS of the listener; ``required`` demands a certificate of ``ca`` from every peer.
+
+    With ``allowed_names`` that certificate must also carry one of these names.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path | None = None
+    required: bool = True
+    allowed_names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ca_is_given(self) -> "ServerTls":
+        if self.required and self.ca is None:
+            raise ValueError("certificates are required of peers: ca must name who signs them")
+        if self.allowed_names and not self.required:
+            raise ValueError("allowed_names needs required = true")
+        return self
+
+
+class ClientTls(Section):
+    """TLS towards one destination, whose certificate must be of ``ca`` and name its host."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> "ClientTls":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key are given both or neither")
+        return self
+
+
+class Listener(Section):
+    """Where instances are received, from whom, and how much of them."""
+
+    ae_title: AeTitle = "OSTEONODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    processes: int = Field(default=1, ge=1, le=32)
+    max_associations: int = Field(default=16, ge=1, le=256)
+    allowed_ae_titles: tuple[AeTitle, ...] = ()
+    allowed_networks: tuple[Network, ...] = ()
+    tls: ServerTls | None = None
+    durability: Literal["fsync", "none"] = "fsync"
+    max_instances_per_association: int = Field(default=20_000, ge=1)
+    max_pdu_bytes: int = Field(default=131_072, ge=4096, le=131_072)
+    max_object_mb: int = Field(default=512, ge=1, le=4095)
+    max_in_flight_mb: int = Field(default=2048, ge=1)
+    max_pixels: int = Field(default=2**30, ge=1)
+    max_frames: int = Field(default=4000, ge=1)
+    min_free_mb: int = Field(default=1024, ge=0)
+    association_seconds: float = Field(default=30.0, gt=0)
+    idle_seconds: float = Field(default=60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _processes_share_a_port(self) -> "Listener":
+        if self.processes > 1 and self.port == 0:
+            raise ValueError("several processes need a port that is not 0")
+        return self
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach it."""
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the door wider than a hospital should leave it."""
+        if not self.exposed:
+            return ()
+        found = []
+        if self.tls is None:
+            found.append("without TLS whoever is on the network can read and send")
+        elif not self.tls.required:
+            found.append("peers need no certificate")
+        if not self.allowed_ae_titles:
+            found.append("any calling AE title is accepted")
+        if not self.allowed_networks:
+            found.append("any source address is accepted")
+        return tuple(f"listener on {self.host}: {text}" for text in found)
+
+
+class Web(Section):
+    """The HTTP endpoint: health, readiness and metrics, for the machine itself unless set."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Audit(Section):
+    """The audit trail."""
+
+    enabled: bool = True
+    folder: Path | None = None
+    keep_days: int = Field(default=0, ge=0)

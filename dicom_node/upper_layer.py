@@ -1,0 +1,252 @@
+"""The listener's sockets: who may connect, how long a PDU may take, how large it may be."""
+
+import socket
+import ssl
+import struct
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from dicom_node.edge_settings import Listener
+
+__all__ = ["Budget", "Guarded", "GuardedPlain", "GuardedTls", "Limit", "LimitExceeded"]
+
+HEADER_BYTES = 6
+"""PDU type, a reserved byte, and the length of what follows (PS3.8, 9.3.1)."""
+
+P_DATA = 0x04
+
+MAX_CONTROL_BYTES = {0x01: 262_144, 0x05: 4, 0x06: 4, 0x07: 4}
+"""What may follow the header of A-ASSOCIATE-RQ, A-RELEASE-RQ and -RP, and A-ABORT. 128
+presentation contexts with all transfer syntaxes take about 200 kB. A requestor sends these and
+P-DATA."""
+
+PDU_SLACK_BYTES = 12
+"""Some senders leave the headers of their values out of their count."""
+
+MAX_COMMAND_BYTES = 16_384
+"""Of one command set, which takes some hundred bytes."""
+
+MAX_UNANSWERED = 4
+"""Messages that may wait for an answer: without a negotiated window (PS3.7, D.3.3.3) one is the
+rule."""
+
+
+class LimitExceeded(ConnectionError):
+    """A peer went beyond a limit; its connection is closed. The text is the reason's name."""
+
+
+class Budget:
+    """Memory of the messages that are being received, over all associations."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Reserve so many bytes; False if they are not to be had."""
+        with self._lock:
+            if self._used + count > self._limit:
+                return False
+            self._used += count
+            return True
+
+    def give_back(self, count: int) -> None:
+        """Return what was taken."""
+        with self._lock:
+            self._used -= count
+
+    @property
+    def used(self) -> int:
+        """Bytes taken now."""
+        return self._used
+
+
+class Limit:
+    """What one connection may send, and what it has sent that is not answered yet."""
+
+    def __init__(self, settings: Listener, budget: Budget, refuse: Callable[[str], None]) -> None:
+        self.seconds = settings.idle_seconds
+        self._max_pdu = settings.max_pdu_bytes + PDU_SLACK_BYTES
+        self._max_object = settings.max_object_mb * 1024 * 1024
+        self._budget = budget
+        self._refuse = refuse
+        self._command = 0
+        self._object = 0
+        self._unanswered: deque[int] = deque()
+        self._lock = threading.Lock()
+
+    def body_bytes(self, header: bytearray) -> int:
+        """The length of what follows a PDU's header.
+
+        Raises
+        ------
+        LimitExceeded
+            It is longer than a PDU of its type may be, or of a type that a requestor never sends.
+        """
+        kind, _, length = struct.unpack(">BBL", header)
+        allowed = self._max_pdu if kind == P_DATA else MAX_CONTROL_BYTES.get(kind)
+        if allowed is None:
+            self.fail("unexpected_pdu")
+        elif length > allowed:
+            self.fail("pdu_too_long")
+        return int(length)
+
+    def count(self, body: bytes | bytearray) -> None:
+        """Count the fragments of a P-DATA PDU.
+
+        Raises
+        ------
+        LimitExceeded
+            The command or the data set is too long, or too much is being received at once.
+        """
+        position = 0
+        while position + 6 <= len(body):
+            length, _, control = struct.unpack_from(">LBB", body, position)
+            position += 4 + length
+            if length < 2 or position > len(body):
+                self.fail("malformed_pdu")
+            if control & 1:
+                self._count_command(length, last=bool(control & 2))
+            else:
+                self._count_data(length, last=bool(control & 2))
+        if position != len(body):
+            self.fail("malformed_pdu")
+
+    def answered(self) -> None:
+        """Give back what the oldest unanswered message took."""
+        with self._lock:
+            if self._unanswered:
+                self._budget.give_back(self._unanswered.popleft())
+
+    def release(self) -> None:
+        """Give back what all messages took."""
+        with self._lock:
+            self._budget.give_back(self._object + sum(self._unanswered))
+            self._object = 0
+            self._unanswered.clear()
+
+    def fail(self, reason: str) -> None:
+        """Refuse the connection."""
+        self._refuse(reason)
+        raise LimitExceeded(reason)
+
+    def _count_command(self, length: int, *, last: bool) -> None:
+        self._command += length
+        if self._command > MAX_COMMAND_BYTES:
+            self.fail("command_too_long")
+        if len(self._unanswered) >= MAX_UNANSWERED:
+            self.fail("not_waiting_for_answers")
+        if last:
+            self._command = 0
+
+    def _count_data(self, length: int, *, last: bool) -> None:
+        if self._object + length > self._max_object:
+            self.fail("object_too_large")
+        if not self._budget.take(length):
+            self.fail("too_much_in_flight")
+        with self._lock:
+            self._object += length
+            if last:
+                self._unanswered.append(self._object)
+                self._object = 0
+
+
+class Guarded(socket.socket):
+    """Reads whole PDUs, each within a time and a size; the upper layer takes them in pieces."""
+
+    limit: Limit | None = None
+    _ahead = memoryview(b"")
+    _header = b""
+    _closed_once: Callable[[], object] | None = None
+
+    def guard(self, limit: Limit, closed: Callable[[], object]) -> None:
+        """Set the limits, and what is called once the connection is gone, however it went."""
+        self.limit = limit
+        self.settimeout(limit.seconds)
+
+        def gone() -> None:
+            limit.release()
+            closed()
+
+        self._closed_once = weakref.finalize(self, gone)
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Give what is left of the current PDU, after reading all of it at once.
+
+        Raises
+        ------
+        LimitExceeded
+            The peer went beyond a limit.
+        """
+        limit = self.limit
+        if limit is None or flags:
+            return super().recv(bufsize, flags)
+        if not self._ahead:
+            self._ahead = memoryview(self._next(limit))
+        piece, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
+        return piece.tobytes()
+
+    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]
+        """Send; an answer makes room for the next message."""
+        if self.limit is not None and data[:1] == b"\x04":
+            self.limit.answered()
+        return super().send(data, flags)
+
+    def shutdown(self, how: int) -> None:
+        """Shut down, whether or not the peer has done so: what follows must close it."""
+        with suppress(OSError):
+            super().shutdown(how)
+
+    def close(self) -> None:
+        """Close, and give back what unanswered messages took."""
+        if self._closed_once is not None:
+            self._closed_once()
+        super().close()
+
+    def _next(self, limit: Limit) -> bytearray:
+        """One whole PDU, or less of it when the peer is gone."""
+        try:
+            header = self._exactly(HEADER_BYTES, limit)
+            if len(header) < HEADER_BYTES:
+                return header
+            length = limit.body_bytes(header)
+            body = self._exactly(length, limit)
+            if header[0] == P_DATA and len(body) == length:
+                limit.count(body)
+        except OSError:
+            self.shutdown(socket.SHUT_RDWR)
+            self.close()
+            raise
+        return header + body
+
+    def _exactly(self, count: int, limit: Limit) -> bytearray:
+        deadline = time.monotonic() + limit.seconds
+        buffer = bytearray(count)
+        view = memoryview(buffer)
+        got = 0
+        while got < count:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                limit.fail("pdu_too_slow")
+            self.settimeout(left)
+            try:
+                taken = self.recv_into(view[got:], count - got)
+            except TimeoutError:
+                continue
+            if not taken:
+                return bytearray(view[:got])
+            got += taken
+        return buffer
+
+
+class GuardedPlain(Guarded):
+    """A connection without TLS."""
+
+
+class GuardedTls(Guarded, ssl.SSLSocket):  # type: ignore[misc]
+    """A connection with TLS, made by a context of which it is the ``sslsocket_class``."""
