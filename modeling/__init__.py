@@ -23,6 +23,7 @@ from modeling.errors import (
     CohortValue,
     InvalidFeatures,
     ModelingError,
+    UnknownParameter,
 )
 from modeling.recipe import StageForest
 from modeling.staging import Contribution, StagePrediction, Stager, explain, stage
@@ -50,6 +51,7 @@ __all__ = [
     "StageForest",
     "StagePrediction",
     "Stager",
+    "UnknownParameter",
     "cohort_findings",
     "cohort_sha256",
     "explain",

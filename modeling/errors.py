@@ -14,6 +14,7 @@ ModelingError
 ├── StudyError
 │   ├── StudyFolderForeign   the folder holds something that is no study
 │   └── StudyStepUnknown     a step that does not exist
+├── UnknownParameter         a base model's parameter that it would ignore
 ├── InvalidFeatures          a feature array of the wrong shape, type or column order
 └── BundleError
     ├── BundleNotFound       no manifest, or a file that the manifest lists is absent
@@ -45,6 +46,7 @@ __all__ = [
     "StudyError",
     "StudyFolderForeign",
     "StudyStepUnknown",
+    "UnknownParameter",
 ]
 
 
@@ -154,6 +156,18 @@ class InvalidFeatures(ModelingError):
     """Features of the wrong shape, type or order."""
 
     code = "model.invalid_features"
+
+
+class UnknownParameter(ModelingError):
+    """A parameter that the base model does not have, or that is given another way."""
+
+    code = "model.unknown_parameter"
+
+    def __init__(self, model: str, names: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(
+            f"{model} has no parameter {', '.join(map(repr, names))}; it has {', '.join(known)}"
+        )
+        self.names = tuple(names)
 
 
 class BundleError(ModelingError):
