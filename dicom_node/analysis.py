@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 
-from dicom_node.assessment import assess
-from dicom_node.errors import SeriesRefused
+from dicom_node.assessment import Assessment, assess
+from dicom_node.errors import ReportInvalid, SeriesRefused
 from dicom_node.instances import (
     SEGMENTATION_STORAGE,
     Instance,
@@ -19,23 +20,43 @@ from dicom_node.instances import (
     scan_folder,
 )
 from dicom_node.report import refusal_report, report, text_summary
+from dicom_node.report_check import check_report, read_sources
+from dicom_node.report_history import (
+    REPORT_FILE,
+    KeptReport,
+    file_digest,
+    kept_reports,
+    standing_reports,
+)
 from dicom_node.segmenters import SegmenterPlan
-from dicom_node.selection import EligibleSeries, Selection, select_series
+from dicom_node.selection import EligibleSeries, RefusedSeries, Selection, select_series
 from dicom_node.settings import Acquisition
-from dicom_node.spool import spool_name
-from dicom_node.structured_report import build_structured_report
+from dicom_node.spool import spool_name, sync_folder
+from dicom_node.structured_report import build_structured_report, report_uids
 from dicom_node.uids import assessment_id, instances_digest
 from dicom_node.volume_reader import read_volume
 from modeling import Stager
 from network import InteractionNetwork
-from roi_extraction import Finding, RoiError, render_rois
+from roi_extraction import CtVolume, Finding, RoiError, render_rois
 
 __all__ = ["Outcome", "analyse", "write_failure"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an analysis: reported, or refused with a code and a message."""
+    """What came of an analysis: reported, or refused with a code and a message.
+
+    Parameters
+    ----------
+    identity
+        Of the report, the same whenever the same slices meet the same model; None if refused.
+    folder
+        Name of the folder that holds the report: an earlier one if it was made before.
+    sha256
+        Of the document that was checked and may be sent; None if refused.
+    others
+        Series of the study that could have been assessed too.
+    """
 
     reported: bool
     study_uid: str
@@ -45,6 +66,20 @@ class Outcome:
     warnings: tuple[str, ...]
     stage: str | None
     timings_s: Mapping[str, float]
+    identity: str | None = None
+    folder: str = ""
+    sha256: str | None = None
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """An eligible series that was assessed, with all that its report needs."""
+
+    series: EligibleSeries
+    volume: CtVolume
+    assessment: Assessment
+    identity: str
 
 
 def analyse(
@@ -54,12 +89,13 @@ def analyse(
     stager: Stager,
     network: InteractionNetwork | None,
     plan: SegmenterPlan,
-    predecessor: Path | None = None,
+    history: Path | None = None,
+    findings: Sequence[Finding] = (),
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
-    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``report.sr.dcm`` and
-    ``rois.png`` into ``out``, each complete or not at all.
+    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``rois.png`` and
+    ``report.sr.dcm`` into ``out``, each complete or not at all, the last one last.
 
     Parameters
     ----------
@@ -71,49 +107,95 @@ def analyse(
         What a series must be.
     plan
         Which segmenters are tried.
-    predecessor
-        An earlier report of the same series, which this one supersedes.
+    history
+        Folder of the study's reports, ``out`` among them: a report that was made before is used
+        as it is, and a new one supersedes those that stand.
+    findings
+        What else to warn of.
+
+    Raises
+    ------
+    ReportInvalid
+        The report does not pass its check; it lies in ``out`` as ``report.invalid.dcm``.
     """
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     found, unreadable = scan_folder(paths)
     instances, objects = _apart(found)
     selection = select_series(instances, rules)
-    findings = _file_findings(unreadable)
+    findings = [*findings, *_file_findings(unreadable)]
     if not selection.eligible:
         return _refuse(out, instances, unreadable, selection, findings)
-    series = selection.eligible[0]
-    findings += _other_findings(selection)
     findings += _foreign_findings(objects, instances)
-    objects = [item for item in objects if series.series_uid in item.referenced_series_uids]
-    try:
-        volume = read_volume(series)
-        read = time.perf_counter()
-        segmenter = plan.segmenter(series, objects)
-        assessment = assess(series, volume, segmenter, stager, network, findings, rules.rules)
-    except (SeriesRefused, RoiError) as error:
-        return _write_refusal(
-            out, series.study_uid, series.series_uid, error.code, str(error),
-            [*series.findings, *findings], selection,
-        )  # fmt: skip
-    reporting = time.perf_counter()
-    identity = series_identity(
-        series, stager.bundle.model_id + plan.variant([item.path for item in objects])
+    kept = [] if history is None else kept_reports(history)
+    refused: list[RefusedSeries] = []
+    for series in selection.eligible:
+        own = [item for item in objects if series.series_uid in item.referenced_series_uids]
+        identity = series_identity(
+            series, stager.bundle.model_id + plan.variant([item.path for item in own])
+        )
+        others = [s for s in selection.eligible if s is not series]
+        made = [report for report in kept if report.uid == report_uids(identity)[1]]
+        if made:
+            return _made_before(made[0], series, identity, others)
+        said = [*findings, *_choice_findings(refused, others)]
+        try:
+            volume = read_volume(series)
+            read = time.perf_counter()
+            segmenter = plan.segmenter(series, own)
+            assessment = assess(series, volume, segmenter, stager, network, said, rules.rules)
+        except (SeriesRefused, RoiError) as error:
+            refused.append(
+                RefusedSeries(series.study_uid, series.series_uid, error.code, str(error))
+            )
+            continue
+        return _report(
+            _Candidate(series, volume, assessment, identity),
+            out,
+            Selection(selection.eligible, (*selection.refused, *refused)),
+            standing_reports(kept),
+            {"read": read - started, **assessment.timings_s},
+        )
+    best = refused[0]
+    return _write_refusal(
+        out, best.study_uid, best.series_uid, best.code, best.message,
+        [*selection.eligible[0].findings, *findings],
+        Selection(selection.eligible, (*selection.refused, *refused[1:])),
+    )  # fmt: skip
+
+
+def _report(
+    candidate: _Candidate,
+    out: Path,
+    selection: Selection,
+    predecessors: Sequence[KeptReport],
+    timings_s: Mapping[str, float],
+) -> Outcome:
+    """Build the report, check it as it will be sent, and only then keep it."""
+    series, assessment = candidate.series, candidate.assessment
+    started = time.perf_counter()
+    document = build_structured_report(
+        assessment, candidate.identity, [report.path for report in predecessors]
     )
-    document = build_structured_report(assessment, identity, predecessor)
-    picture = render_rois(volume, assessment.features)
-    timings = {
-        "read": read - started,
-        **assessment.timings_s,
-        "report": time.perf_counter() - reporting,
-    }
+    written = out / ".report.sr.dcm.part"
+    document.save_as(written, enforce_file_format=True)
+    try:
+        check_report(
+            pydicom.dcmread(written),
+            read_sources([instance.path for instance in series.slices]),
+            [report.uid for report in predecessors],
+        )
+    except ReportInvalid:
+        _publish(written, out / "report.invalid.dcm")
+        raise
+    picture = render_rois(candidate.volume, assessment.features)
+    timings = {**timings_s, "report": time.perf_counter() - started}
     content = report(assessment, timings)
     content["rejected_series"] = _rejected(selection)
     _write(out / "rois.png", picture)
-    temporary = out / ".report.sr.dcm.part"
-    document.save_as(temporary, enforce_file_format=True)
-    _publish(temporary, out / "report.sr.dcm")
     _write_report(out, content)
+    (out / "report.invalid.dcm").unlink(missing_ok=True)
+    _publish(written, out / REPORT_FILE)
     return Outcome(
         reported=True,
         study_uid=series.study_uid,
@@ -123,6 +205,30 @@ def analyse(
         warnings=tuple(warning["code"] for warning in content["warnings"]),
         stage=content["stage"]["predicted"],
         timings_s=content["timings_s"],
+        identity=candidate.identity,
+        folder=out.name,
+        sha256=file_digest(out / REPORT_FILE),
+        others=tuple(s.series_uid for s in selection.eligible if s is not series),
+    )
+
+
+def _made_before(
+    kept: KeptReport, series: EligibleSeries, identity: str, others: Sequence[EligibleSeries]
+) -> Outcome:
+    """The outcome of an assessment whose report lies on the disk already."""
+    return Outcome(
+        reported=True,
+        study_uid=series.study_uid,
+        series_uid=series.series_uid,
+        code=None,
+        message=None,
+        warnings=(),
+        stage=None,
+        timings_s={},
+        identity=identity,
+        folder=kept.folder,
+        sha256=file_digest(kept.path),
+        others=tuple(other.series_uid for other in others),
     )
 
 
@@ -196,7 +302,7 @@ def _write_refusal(
     selection: Selection,
 ) -> Outcome:
     content = refusal_report(study_uid, series_uid, code, message, findings, _rejected(selection))
-    for name in ("report.sr.dcm", "rois.png"):
+    for name in (REPORT_FILE, "rois.png"):
         (out / name).unlink(missing_ok=True)
     _write_report(out, content)
     codes = tuple(finding.code for finding in findings)
@@ -219,18 +325,26 @@ def _file_findings(unreadable: Sequence[UnreadableFile]) -> list[Finding]:
     ]
 
 
-def _other_findings(selection: Selection) -> list[Finding]:
-    others = selection.eligible[1:]
-    if not others:
-        return []
-    names = ", ".join(series.series_uid for series in others)
-    return [
-        Finding(
-            "input.other_eligible_series",
-            f"{len(others)} other series could be assessed too: {names}; the one with slices "
-            "nearest to 3 mm was taken",
+def _choice_findings(
+    refused: Sequence[RefusedSeries], others: Sequence[EligibleSeries]
+) -> list[Finding]:
+    """Why this series of several was taken, and which the others are."""
+    found = []
+    tried = {item.series_uid for item in refused}
+    for item in refused:
+        text = f"series {item.series_uid} comes first by the rules, but: {item.message}"
+        found.append(Finding("input.better_series_refused", f"{text} [{item.code}]"))
+    rest = [series for series in others if series.series_uid not in tried]
+    if rest:
+        names = ", ".join(series.series_uid for series in rest)
+        found.append(
+            Finding(
+                "input.other_eligible_series",
+                f"{len(rest)} other series could be assessed too: {names}; taken was the first by "
+                "kernel, then slices nearest to 3 mm, then without contrast agent",
+            )
         )
-    ]
+    return found
 
 
 def _write_report(out: Path, content: dict[str, Any]) -> None:
@@ -253,6 +367,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _publish(temporary: Path, path: Path) -> None:
+    """Give a written file its name; file and name are on the disk when this returns."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    sync_folder(path.parent)

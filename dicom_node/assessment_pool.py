@@ -5,6 +5,7 @@ import os
 import resource
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +14,12 @@ from types import TracebackType
 from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.analysis import Outcome, analyse
-from dicom_node.errors import AssessmentFailed
+from dicom_node.errors import AssessmentFailed, ReportInvalid
 from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Acquisition, NodeSettings
 from modeling import Stager, load_bundle
 from network import InteractionNetwork
+from roi_extraction.anatomy import Finding
 
 __all__ = ["AssessmentPool", "load_models"]
 
@@ -63,13 +65,17 @@ class AssessmentPool:
         self._pool.stop()
         self._pool.join()
 
-    def assess(self, paths: list[Path], out: Path, predecessor: Path | None) -> Outcome:
+    def assess(
+        self, paths: list[Path], out: Path, history: Path, findings: Sequence[Finding] = ()
+    ) -> Outcome:
         """Assess one series in a child.
 
         Raises
         ------
         AssessmentFailed
             The child died, ran out of time or memory, or failed in an unforeseen way.
+        ReportInvalid
+            The report must not be sent.
         """
         settings = self._settings
         future = self._pool.schedule(
@@ -80,7 +86,8 @@ class AssessmentPool:
                 settings.acquisition,
                 settings.bundle,
                 SegmenterPlan.of(settings),
-                predecessor,
+                history,
+                tuple(findings),
             ),
             timeout=settings.limits.seconds,
         )
@@ -92,6 +99,8 @@ class AssessmentPool:
             raise AssessmentFailed(f"the child ended with code {error.exitcode}") from error
         except MemoryError as error:
             raise AssessmentFailed(f"over {settings.limits.memory_mb} MB of memory") from error
+        except ReportInvalid:
+            raise
         except Exception as error:  # a fault in foreign code; its text may hold patient data
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
 
@@ -102,18 +111,11 @@ def _assess_in_child(
     rules: Acquisition,
     bundle: Path | None,
     plan: SegmenterPlan,
-    predecessor: Path | None,
+    history: Path,
+    findings: tuple[Finding, ...],
 ) -> Outcome:
     stager, network = load_models(bundle)
-    return analyse(
-        paths,
-        out,
-        rules,
-        stager,
-        network,
-        plan,
-        predecessor,
-    )
+    return analyse(paths, out, rules, stager, network, plan, history, findings)
 
 
 def _enter_child(parent: int, memory_mb: int) -> None:

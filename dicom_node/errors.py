@@ -63,6 +63,14 @@ class DeliveryFailed(OperationalError):
 
 
 class ReportInvalid(NodeError):
-    """A report failed the checks that it must pass before it is sent."""
+    """A report failed the checks that it must pass before it is sent; ``code`` names the first."""
 
-    code = "node.report_invalid"
+    code = "report.invalid"
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["ReportInvalid"], tuple[str, str]]:
+        """Travel between processes with both arguments."""
+        return type(self), (self.code, str(self))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dicom_node.uids import instances_digest
 
-__all__ = ["Spool", "SpooledSeries", "spool_name"]
+__all__ = ["Spool", "SpooledSeries", "spool_name", "sync_folder"]
 
 
 LEFTOVER_SECONDS = 3600.0
@@ -25,6 +25,15 @@ LEFTOVER_SECONDS = 3600.0
 def spool_name(uid: str) -> str:
     """The file or folder name that stands for a UID: 40 hexadecimal digits."""
     return hashlib.sha256(uid.encode()).hexdigest()[:40]
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries, such as a name just given, to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -165,10 +174,5 @@ class Spool:
         return [self.segmentations / key / f"{name}.dcm" for name in names]
 
     def _sync(self, folder: Path) -> None:
-        if not self.durable:
-            return
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if self.durable:
+            sync_folder(folder)

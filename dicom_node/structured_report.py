@@ -65,7 +65,7 @@ def report_uids(assessment_id: str) -> tuple[str, str]:
 
 
 def build_structured_report(
-    assessment: Assessment, assessment_id: str, predecessor: Path | None = None
+    assessment: Assessment, assessment_id: str, predecessors: Sequence[Path] = ()
 ) -> Dataset:
     """Build the report of one assessment.
 
@@ -75,8 +75,8 @@ def build_structured_report(
         What was measured and staged.
     assessment_id
         Seeds all UIDs of the document, so that the same assessment gives the same ones.
-    predecessor
-        An earlier report of the same series; named in Predecessor Documents.
+    predecessors
+        Earlier reports of the same study that this one supersedes; named in Predecessor Documents.
     """
     series = assessment.series
     groups = [
@@ -119,7 +119,7 @@ def build_structured_report(
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
         device_serial_number="1",
-        previous_versions=_previous_versions(predecessor, sop_instance_uid),
+        previous_versions=_previous_versions(predecessors, sop_instance_uid),
     )
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
@@ -148,12 +148,10 @@ def evidence_header(path: Path) -> Dataset:
     return dataset
 
 
-def _previous_versions(predecessor: Path | None, sop_instance_uid: str) -> list[Dataset] | None:
-    """The earlier report; None if there is none, or if it is this very document, built again."""
-    if predecessor is None:
-        return None
-    earlier = pydicom.dcmread(predecessor)
-    return None if earlier.SOPInstanceUID == sop_instance_uid else [earlier]
+def _previous_versions(predecessors: Sequence[Path], sop_instance_uid: str) -> list[Dataset] | None:
+    """The earlier reports without this very document, built again; None if there are none."""
+    earlier = [pydicom.dcmread(path) for path in predecessors]
+    return [item for item in earlier if item.SOPInstanceUID != sop_instance_uid] or None
 
 
 def _coding_scheme() -> Dataset:
@@ -173,7 +171,7 @@ def _stage_group(assessment: Assessment) -> MeasurementsAndQualitativeEvaluation
         evaluations.append(QualitativeEvaluation(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[l1]))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("tracking", series.series_uid, "stage"),
+            uid=derived_uid("tracking", series.study_uid, "stage"),
             identifier="osteonode stage",
         ),
         finding_type=own.STAGE_FINDING,
@@ -256,7 +254,7 @@ def _site_group(
     label = site.label if site.side is None else f"{site.label}, {site.side}"
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("tracking", series.series_uid, site.name),
+            uid=derived_uid("tracking", series.study_uid, site.name),
             identifier=f"{site.name} {label}",
         ),
         referenced_regions=[

@@ -19,7 +19,7 @@ from dbos import (
 from dicom_node.analysis import write_failure
 from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.delivery import send
-from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError
+from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Destination, NodeSettings
@@ -112,7 +112,12 @@ class Worker(DBOSConfiguredInstance):
                 "assessment failed", assessment=identity, code=AssessmentFailed.code, reason=reason
             )
             DBOS.run_step(
-                StepOptions(name="report failure"), self._report_failure, identity, key, reason
+                StepOptions(name="report failure"),
+                self._report_failure,
+                identity,
+                key,
+                AssessmentFailed.code,
+                reason,
             )
             return {"state": "failed", "code": AssessmentFailed.code}
         if not outcome["reported"]:
@@ -173,8 +178,12 @@ class Worker(DBOSConfiguredInstance):
                     *self.spool.segmentation_paths(key, segmentations),
                 ],
                 self._folder(identity, key),
-                self._predecessor(identity, key),
+                self.reports / key,
             )
+        except ReportInvalid as error:
+            log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
+            self._report_failure(identity, key, error.code, str(error))
+            return {"reported": False, "code": error.code}
         except OperationalError as error:
             log().warning("assessment interrupted", assessment=identity, reason=str(error))
             raise
@@ -190,20 +199,11 @@ class Worker(DBOSConfiguredInstance):
         )
         return {"reported": outcome.reported, "code": outcome.code}
 
-    def _report_failure(self, identity: str, key: str, reason: str) -> None:
-        write_failure(self._folder(identity, key), AssessmentFailed.code, reason)
+    def _report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
+        write_failure(self._folder(identity, key), code, reason)
 
     def _folder(self, identity: str, key: str) -> Path:
         return self.reports / key / identity
-
-    def _predecessor(self, identity: str, key: str) -> Path | None:
-        """The latest earlier report of the same series, which a late slice supersedes."""
-        found = [
-            path
-            for path in (self.reports / key).glob("*/report.sr.dcm")
-            if path.parent.name != identity
-        ]
-        return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     def _send(self, identity: str, key: str, destination: Destination, attempt: int) -> int:
         """Return the peer's status, or -1 for an attempt that failed and may be repeated."""

@@ -67,7 +67,7 @@ def test_report_that_is_gone_is_a_failure_and_not_a_crash(tmp_path):
 
 
 def test_the_same_document_built_again_does_not_name_itself_as_predecessor(report, tmp_path):
-    again = build_structured_report(assessment(tmp_path / "series"), "id", report)
+    again = build_structured_report(assessment(tmp_path / "series"), "id", [report])
     assert "PredecessorDocumentsSequence" not in again
-    later = build_structured_report(assessment(tmp_path / "series"), "other", report)
+    later = build_structured_report(assessment(tmp_path / "series"), "other", [report])
     assert "PredecessorDocumentsSequence" in later

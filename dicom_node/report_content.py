@@ -1,0 +1,269 @@
+"""What a Structured Report of this node consists of: every content item, code and unit.
+
+The table is written down a second time on purpose and not taken from the modules that build the
+report: a slip there is found by the check of the report.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+__all__ = [
+    "COMPREHENSIVE_SR",
+    "CONTENT",
+    "MEANINGS",
+    "MEASUREMENT_GROUP",
+    "PROBABILITIES",
+    "SITE_CODES",
+    "STAGE_LETTERS",
+    "UNITS",
+    "Code",
+    "ItemForm",
+    "Node",
+]
+
+COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
+"""Comprehensive SR Storage (PS3.4, table B.5-1)."""
+
+Code = tuple[str, str, str]
+"""Value, scheme, meaning."""
+
+
+@dataclass(frozen=True)
+class ItemForm:
+    """How a content item stands in the tree."""
+
+    value_type: str
+    relationship: str | None
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return value, "DCM", meaning
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return value, "SCT", meaning
+
+
+def _own(value: str, meaning: str) -> Code:
+    return value, "99OSTEONODE", meaning
+
+
+REPORT = _dcm("126000", "Imaging Measurement Report")
+MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
+FINDING_SITE = _sct("363698007", "Finding Site")
+ATTENUATION = _dcm("112031", "Attenuation Coefficient")
+REGION = _dcm("111030", "Image Region")
+
+PROBABILITIES: dict[tuple[str, str], str] = {
+    (f"PROB-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
+}
+STAGE_LETTERS: dict[tuple[str, str], str] = {
+    **{(f"STAGE-{letter}", "99OSTEONODE"): letter for letter in "ABCD"},
+    ("STAGE-NONE", "99OSTEONODE"): "",
+}
+
+_PROBABILITY_NAMES = (
+    _own("PROB-A", "Probability of stage A, normal"),
+    _own("PROB-B", "Probability of stage B, osteopenia"),
+    _own("PROB-C", "Probability of stage C, osteoporosis"),
+    _own("PROB-D", "Probability of stage D, osteoporotic fracture"),
+)
+_STAGE = _own("STAGE", "Predicted stage")
+_L1 = _own("L1-HU", "L1 attenuation against 110 and 160 HU")
+
+CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
+    (None, REPORT): ItemForm("CONTAINER", None),
+    **{
+        (REPORT, _dcm(value, meaning)): ItemForm(kind, relationship)
+        for value, meaning, kind, relationship in (
+            ("121049", "Language of Content Item and Descendants", "CODE", "HAS CONCEPT MOD"),
+            ("121058", "Procedure reported", "CODE", "HAS CONCEPT MOD"),
+            ("121005", "Observer Type", "CODE", "HAS OBS CONTEXT"),
+            ("121012", "Device Observer UID", "UIDREF", "HAS OBS CONTEXT"),
+            ("121013", "Device Observer Name", "TEXT", "HAS OBS CONTEXT"),
+            ("121014", "Device Observer Manufacturer", "TEXT", "HAS OBS CONTEXT"),
+            ("121015", "Device Observer Model Name", "TEXT", "HAS OBS CONTEXT"),
+            ("126010", "Imaging Measurements", "CONTAINER", "CONTAINS"),
+        )
+    },
+    (MEASUREMENTS, MEASUREMENT_GROUP): ItemForm("CONTAINER", "CONTAINS"),
+    **{
+        (MEASUREMENT_GROUP, name): ItemForm(kind, relationship)
+        for name, kind, relationship in (
+            (_dcm("112039", "Tracking Identifier"), "TEXT", "HAS OBS CONTEXT"),
+            (_dcm("112040", "Tracking Unique Identifier"), "UIDREF", "HAS OBS CONTEXT"),
+            (_dcm("121071", "Finding"), "CODE", "CONTAINS"),
+            (_dcm("111001", "Algorithm Name"), "TEXT", "HAS CONCEPT MOD"),
+            (_dcm("111003", "Algorithm Version"), "TEXT", "HAS CONCEPT MOD"),
+            (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
+            (_dcm("121106", "Comment"), "TEXT", "CONTAINS"),
+            (FINDING_SITE, "CODE", "HAS CONCEPT MOD"),
+            (ATTENUATION, "NUM", "CONTAINS"),
+            (REGION, "SCOORD", "CONTAINS"),
+            (_STAGE, "CODE", "CONTAINS"),
+            (_L1, "CODE", "CONTAINS"),
+            *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
+        )
+    },
+    (ATTENUATION, _dcm("121401", "Derivation")): ItemForm("CODE", "HAS CONCEPT MOD"),
+    (FINDING_SITE, _sct("272741003", "Laterality")): ItemForm("CODE", "HAS CONCEPT MOD"),
+    (REGION, _sct("260753009", "Source")): ItemForm("IMAGE", "SELECTED FROM"),
+}
+"""By the concept names of parent and item: TID 1500, 1501, 1411 and what this node fills in."""
+
+VALUES: tuple[Code, ...] = (
+    ("en-US", "RFC5646", "English (United States)"),
+    _dcm("121007", "Device"),
+    ("25045-6", "LN", "CT unspecified body region"),
+    _sct("66794005", "L1 vertebra"),
+    _sct("14293000", "L2 vertebra"),
+    _sct("36470004", "L3 vertebra"),
+    _sct("11994002", "L4 vertebra"),
+    _sct("49668003", "L5 vertebra"),
+    _sct("65985001", "S1 vertebra"),
+    _sct("244849004", "Deep back muscle"),
+    _sct("88340001", "Longissimus muscle"),
+    _sct("68455001", "Iliopsoas muscle"),
+    _sct("24028007", "Right"),
+    _sct("7771000", "Left"),
+    _sct("373098007", "Mean"),
+    _sct("386136009", "Standard Deviation"),
+    ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    ("1", "UCUM", "no units"),
+    _own("ROI", "Region of interest in three central slices"),
+    _own("STAGING", "Opportunistic osteoporosis staging"),
+    _own("STAGE-A", "Looks like patients with normal bone density"),
+    _own("STAGE-B", "Looks like patients with osteopenia"),
+    _own("STAGE-C", "Looks like patients with osteoporosis"),
+    _own("STAGE-D", "Looks like patients with an osteoporotic fracture"),
+    _own("STAGE-NONE", "Not staged"),
+    _own("L1-LE-110", "At or below 110 HU"),
+    _own("L1-110-160", "Above 110 and at or below 160 HU"),
+    _own("L1-GT-160", "Above 160 HU"),
+)
+
+MEANINGS: dict[tuple[str, str], str] = {
+    (value, scheme): meaning
+    for value, scheme, meaning in (*VALUES, *(name for _, name in CONTENT if name is not None))
+}
+"""The one meaning of each (value, scheme)."""
+
+UNITS: dict[tuple[str, str], Code] = {
+    ATTENUATION[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    **{name[:2]: ("1", "UCUM", "no units") for name in _PROBABILITY_NAMES},
+}
+"""The unit of each measurement."""
+
+SITE_CODES: dict[str, str] = {
+    "L1": "66794005",
+    "L2": "14293000",
+    "L3": "36470004",
+    "L4": "11994002",
+    "L5": "49668003",
+    "S1": "65985001",
+    "transversospinalis": "244849004",
+    "longissimus": "88340001",
+    "psoas major": "68455001",
+    "right": "24028007",
+    "left": "7771000",
+}
+"""SNOMED code of each vertebra, muscle and side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One content item, and the concept name of the item that it stands under."""
+
+    item: Dataset
+    parent: Code | None
+
+    @property
+    def name(self) -> Code | None:
+        """Its concept name."""
+        return _code(self.item, "ConceptNameCodeSequence")
+
+    @property
+    def words(self) -> str:
+        """Its concept name for a message."""
+        return self.name[2] if self.name else "an item without name"
+
+    @property
+    def concept(self) -> Code | None:
+        """The value of a CODE item."""
+        return _code(self.item, "ConceptCodeSequence")
+
+    @property
+    def value_type(self) -> str:
+        """Such as NUM."""
+        return str(self.item.get("ValueType") or "")
+
+    @property
+    def relationship(self) -> str | None:
+        """How it is related to the item that it stands under; None for the root."""
+        found = self.item.get("RelationshipType")
+        return None if found is None else str(found)
+
+    @property
+    def codes(self) -> Iterator[Code]:
+        """Every code of the item itself: name, value, unit."""
+        for found in (self.name, self.concept, self.unit):
+            if found is not None:
+                yield found
+
+    @property
+    def unit(self) -> Code | None:
+        """The unit of a NUM item."""
+        measured = list(self.item.get("MeasuredValueSequence") or ())
+        return _code(measured[0], "MeasurementUnitsCodeSequence") if len(measured) == 1 else None
+
+    @property
+    def number(self) -> float | None:
+        """The value of a NUM item; None if there is none or it is not finite."""
+        measured = list(self.item.get("MeasuredValueSequence") or ())
+        try:
+            value = float(measured[0].NumericValue) if len(measured) == 1 else None
+        except (AttributeError, TypeError, ValueError):
+            return None
+        return value if value is not None and np.isfinite(value) else None
+
+    @property
+    def finding(self) -> str:
+        """The code value of a measurement group's finding."""
+        found = [node.concept[0] for node in self.children("121071") if node.concept]
+        return found[0] if len(found) == 1 else ""
+
+    @property
+    def image(self) -> str:
+        """SOP Instance UID of the one image that an IMAGE item names."""
+        named = list(self.item.get("ReferencedSOPSequence") or ())
+        return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
+
+    @property
+    def points(self) -> npt.NDArray[np.float64] | None:
+        """(column, row) of an SCOORD item, float64, shape (n, 2); None if they are no pairs."""
+        numbers = np.array(self.item.get("GraphicData") or (), dtype=np.float64)
+        if not len(numbers) or len(numbers) % 2 or not np.isfinite(numbers).all():
+            return None
+        return numbers.reshape(-1, 2)
+
+    def children(self, value: str | None = None) -> list["Node"]:
+        """The items below it, or those whose concept name has this code value."""
+        found = [Node(child, self.name) for child in self.item.get("ContentSequence") or ()]
+        return [n for n in found if value is None or (n.name is not None and n.name[0] == value)]
+
+
+def _code(item: Dataset, keyword: str) -> Code | None:
+    found = list(item.get(keyword) or ())
+    if len(found) != 1:
+        return None
+    code = found[0]
+    return (
+        str(code.get("CodeValue") or ""),
+        str(code.get("CodingSchemeDesignator") or ""),
+        str(code.get("CodeMeaning") or ""),
+    )
