@@ -15,6 +15,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.analysis import Outcome, analyse
 from dicom_node.errors import AssessmentFailed, ReportInvalid
+from dicom_node.logs import configure_logs
 from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Acquisition, NodeSettings
 from modeling import Stager, load_bundle
@@ -119,6 +120,7 @@ def _assess_in_child(
 
 
 def _enter_child(parent: int, memory_mb: int) -> None:
+    configure_logs("assessment")
     limit = memory_mb * 1024 * 1024
     # the soft limit alone: a segmenter's own process has its own limit, which may be higher
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import ComprehensiveSRStorage
+
 from dicom_node.logs import log
 from dicom_node.settings import NodeSettings
 
@@ -117,14 +119,12 @@ class AuditTrail:
             reason=code,
         )  # fmt: skip
 
-    def delivered(
-        self, peer: Peer, study_uid: str, assessment: str, sop_class: str, failure: str | None
-    ) -> None:
+    def delivered(self, peer: Peer, study_uid: str, assessment: str, failure: str | None) -> None:
         """A report was sent to a destination, or an attempt failed."""
         self._write(
             INSTANCES_TRANSFERRED, READ, MINOR_FAILURE if failure else SUCCESS,
             [self._own(SOURCE_ROLE, requestor=True), _participant(peer, DESTINATION_ROLE)],
-            [_study(study_uid, {sop_class: 1}, assessment=assessment)],
+            [_study(study_uid, {ComprehensiveSRStorage: 1}, assessment=assessment)],
             reason=failure,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from dicom_node.commands import assessing, cohort, node, research, study
+from dicom_node.commands import assessing, cohort, node, research, study, watching
 from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
 from dicom_node.errors import NodeError, SettingsInvalid
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (assessing, node, cohort, study, research):
+for group in (assessing, node, watching, cohort, study, research):
     app.add_typer(group.app)
 
 

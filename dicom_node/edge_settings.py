@@ -89,10 +89,7 @@ class Listener(Section):
     @property
     def exposed(self) -> bool:
         """Whether other machines can reach it."""
-        try:
-            return not ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host != "localhost"
+        return _exposed(self.host)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -117,6 +114,13 @@ class Web(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes it wider than it should be left."""
+        if not _exposed(self.host):
+            return ()
+        return (f"web on {self.host}: whoever is on the network can read status and metrics",)
+
 
 class Audit(Section):
     """The audit trail."""
@@ -124,3 +128,10 @@ class Audit(Section):
     enabled: bool = True
     folder: Path | None = None
     keep_days: int = Field(default=0, ge=0)
+
+
+def _exposed(host: str) -> bool:
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"

@@ -19,6 +19,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_node.audit import AuditTrail, Peer
 from dicom_node.counters import Counters
+from dicom_node.heartbeat import beat
 from dicom_node.instances import SEGMENTATION_STORAGE
 from dicom_node.listener_server import CONNECTIONS_PER_ASSOCIATION, GuardedServer
 from dicom_node.logs import log
@@ -289,8 +290,11 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
     audit = AuditTrail.of(settings)
     server = start_listener(settings.listener, spool, counters, audit)
     audit.started("listener")
+    name = f"listener-{index}"
+    beat(settings.counters_dir, name)
     while not stop.wait(FLUSH_SECONDS):
         counters.flush()
+        beat(settings.counters_dir, name)
     server.shutdown()
     counters.flush()
     audit.stopped("listener")

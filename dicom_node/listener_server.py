@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import sys
 import threading
 import time
 from ipaddress import ip_address
@@ -110,7 +111,8 @@ class GuardedServer(ThreadedAssociationServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what kind of fault ended a connection, without its text."""
-        log().warning("connection failed", peer=str(client_address[0]))
+        kind = type(sys.exception()).__name__
+        log().warning("connection failed", peer=str(client_address[0]), error=kind)
 
     def refuse(self, reason: str, host: str) -> None:
         """Log and count a connection that is not admitted or goes beyond a limit."""

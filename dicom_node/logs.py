@@ -2,12 +2,15 @@
 
 import logging
 import sys
+import threading
+import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from pynetdicom import _config as pynetdicom_config
 
-__all__ = ["configure_logs", "log"]
+__all__ = ["configure_logs", "log", "silence_foreign_text"]
 
 ALLOWED_FIELDS = frozenset(
     {
@@ -20,11 +23,25 @@ ALLOWED_FIELDS = frozenset(
 """Fields that may be logged; any other is dropped and counted in ``dropped_fields``."""
 
 
-def configure_logs(process: str) -> None:
-    """Send the logs of this process to stderr as JSON lines."""
-    logging.basicConfig(level=logging.CRITICAL, stream=sys.stderr, force=True)
+def silence_foreign_text() -> None:
+    """Keep what libraries say to themselves: warnings and tracebacks quote values of headers."""
+    warnings.simplefilter("ignore")
+    logging.basicConfig(level=logging.CRITICAL + 1, stream=sys.stderr, force=True)
     for name in ("pynetdicom", "pydicom", "dbos"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    pynetdicom_config.LOG_HANDLER_LEVEL = "none"
+
+    def unforeseen(kind: type[BaseException], *_details: object) -> None:
+        log().error("unforeseen fault", error=kind.__name__)
+
+    sys.excepthook = unforeseen
+    threading.excepthook = lambda fault: unforeseen(fault.exc_type)
+    sys.unraisablehook = lambda fault: unforeseen(fault.exc_type)
+
+
+def configure_logs(process: str) -> None:
+    """Send the logs of this process to stderr as JSON lines, and nothing else."""
+    silence_foreign_text()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

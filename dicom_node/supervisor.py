@@ -22,9 +22,13 @@ STOP_SECONDS = 20.0
 
 POLL_SECONDS = 0.25
 
+PRIVATE_UMASK = 0o077
+"""Nobody but the node's own user reads what it writes."""
+
 
 def stop_on_signal() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set; from now on files are the node's own to read."""
+    os.umask(PRIVATE_UMASK)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

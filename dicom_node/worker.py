@@ -1,5 +1,6 @@
 """Durable work: one DBOS workflow per series, one per report and destination."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from dbos import (
 
 from dicom_node.analysis import write_failure
 from dicom_node.assessment_pool import AssessmentPool
+from dicom_node.audit import AuditTrail, Peer
 from dicom_node.delivery import send
 from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError, ReportInvalid
 from dicom_node.logs import log
@@ -52,6 +54,7 @@ class Worker(DBOSConfiguredInstance):
         self.stop = stop
         self.spool = Spool(settings.data_dir)
         self.reports = settings.data_dir / "reports"
+        self.audit = AuditTrail.of(settings)
 
     def enqueue(self, series: SpooledSeries, changed: float) -> None:
         """Queue the assessment of a complete series; once reported, again is a no-op.
@@ -197,10 +200,13 @@ class Worker(DBOSConfiguredInstance):
             warnings=list(outcome.warnings),
             seconds=round(time.perf_counter() - started, 3),
         )
+        state = "reported" if outcome.reported else "refused"
+        self.audit.assessed(outcome.study_uid, identity, state, outcome.code, len(names))
         return {"reported": outcome.reported, "code": outcome.code}
 
     def _report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
         write_failure(self._folder(identity, key), code, reason)
+        self.audit.assessed("", identity, "failed", code, 0)
 
     def _folder(self, identity: str, key: str) -> Path:
         return self.reports / key / identity
@@ -211,6 +217,7 @@ class Worker(DBOSConfiguredInstance):
         try:
             status = send(path, destination, self.settings.listener.ae_title)
         except DeliveryFailed as error:
+            self._audit_delivery(identity, key, destination, str(error))
             log().warning(
                 "delivery attempt failed",
                 assessment=identity,
@@ -226,7 +233,15 @@ class Worker(DBOSConfiguredInstance):
             attempt=attempt,
             status=f"0x{status:04X}",
         )
+        self._audit_delivery(identity, key, destination, None)
         return status
+
+    def _audit_delivery(
+        self, identity: str, key: str, destination: Destination, failure: str | None
+    ) -> None:
+        report = json.loads((self._folder(identity, key) / "report.json").read_text())
+        peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
+        self.audit.delivered(peer, report["study_uid"], identity, failure)
 
 
 def _delivery_queue(destination: Destination) -> str:
@@ -268,7 +283,9 @@ def run_worker(
                     on_conflict="always_update",
                 )
             log().info("working", model_id=model_id)
+            worker.audit.started("worker")
             watch(worker, settings, stop)
+            worker.audit.stopped("worker")
         finally:
             DBOS.destroy(workflow_completion_timeout_sec=0)
 

@@ -58,6 +58,7 @@ def listen(
 def work(config: Config, parent: Parent = None) -> None:
     """Run the worker alone: assess complete series and deliver reports."""
     from dicom_node.assessment_pool import AssessmentPool
+    from dicom_node.heartbeat import keep_beating
     from dicom_node.logs import configure_logs
     from dicom_node.settings import load_settings
     from dicom_node.supervisor import end_with_parent, stop_on_signal
@@ -68,6 +69,7 @@ def work(config: Config, parent: Parent = None) -> None:
     configure_logs("worker")
     stop = stop_on_signal()
     end_with_parent(parent, stop)
+    keep_beating(settings.counters_dir, "worker", stop)
     run_worker(settings, load_bundle(settings.bundle).model_id, AssessmentPool, stop)
 
 
@@ -90,7 +92,8 @@ def check_config(config: Config) -> None:
             client_context(destination.tls, destination.name)
     print(settings.without_password().model_dump_json(indent=2))
     print(f"model {model_id}")
-    for warning in settings.listener.warnings:
+    web = () if settings.web is None else settings.web.warnings
+    for warning in (*settings.listener.warnings, *web):
         print(f"warning: {warning}", file=sys.stderr)
     if not settings.destinations:
         print("warning: no destinations: reports stay in the data folder", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""See from outside what the node is doing."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+from dicom_node.commands.node import Config, Parent
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
+) -> None:
+    """Say whether the node can work, what waits and what was done; exit 3 if it cannot work."""
+    from dicom_node.settings import load_settings
+    from dicom_node.status import StatusReader
+    from dicom_node.status_text import status_text
+
+    reader = StatusReader(load_settings(config))
+    try:
+        found = reader.read()
+    finally:
+        reader.close()
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+    else:
+        print(status_text(found))
+    if not found.ready:
+        raise SystemExit(EXIT_FAULT)
+
+
+@app.command()
+def web(config: Config, parent: Parent = None) -> None:
+    """Run the HTTP endpoint alone: /healthz, /readyz, /metrics."""
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings import load_settings
+    from dicom_node.supervisor import end_with_parent, stop_on_signal
+    from dicom_node.web import run_web
+
+    settings = load_settings(config)
+    if settings.web is None:
+        fail(f"{config} has no section [web]", EXIT_USAGE)
+    configure_logs("web")
+    stop = stop_on_signal()
+    end_with_parent(parent, stop)
+    try:
+        run_web(settings, stop)
+    except OSError as error:
+        print(f"osteonode: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_FAULT) from error
