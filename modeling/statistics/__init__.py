@@ -1,0 +1,1 @@
+"""The published analysis' descriptive and classical statistics: results first, figures second."""

@@ -1,0 +1,82 @@
+"""Figures of single sites as tests: ROC curves of the best, areas of all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modeling.calibration import PAIRS
+from modeling.cohort import SITE_NAMES
+from modeling.statistics.drawing import heat_map, new_axes, new_figure
+from modeling.statistics.single_feature import (
+    MIN_PATIENTS_FOR_BEST,
+    SiteRoc,
+    ranked,
+    roc_points,
+    stage_values,
+)
+from modeling.statistics.site_values import pair_label
+
+__all__ = ["plot_areas", "plot_best"]
+
+CURVES = 3
+"""Sites drawn in each pair."""
+
+CURVE_STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("0.25", ":"))
+"""Colour and line of the best, the second and the third."""
+
+
+def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
+    """ROC curves of each pair's three best sites, the best one's threshold marked; a figure."""
+    figure = new_figure((9.5, 6.8))
+    panels = figure.subplots(2, 3, sharex=True, sharey=True)
+    for ax, pair in zip(panels.ravel(), PAIRS, strict=True):
+        best, title = ranked(rocs, pair)[:CURVES], pair_label(pair)
+        ax.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+        for rank, (roc, (colour, dash)) in enumerate(zip(best, CURVE_STYLES, strict=False)):
+            earlier, later = stage_values(cohort, pair, roc.site)
+            sensitivity, false_positive, _ = roc_points(earlier, later, roc.direction)
+            area = roc.area
+            text = f"{roc.site} {area.auroc:.3f} [{area.auroc_low:.3f}, {area.auroc_high:.3f}]"
+            ax.plot(false_positive, sensitivity, color=colour, linestyle=dash, label=_short(text))
+            if rank == 0:
+                sign = "≤" if roc.direction == "lower" else "≥"
+                ax.plot(1 - roc.specificity_apparent, roc.sensitivity_apparent, "o", color=colour)
+                title += f" (dot: {roc.site} {sign} {roc.threshold_hu:.0f} HU)"
+        ax.set_title(title, fontsize=10)
+        ax.set_aspect("equal")
+        if best:
+            ax.legend(fontsize=7, loc="lower right", handlelength=1.6)
+    for ax in panels[:, 0]:
+        ax.set_ylabel("sensitivity for the later stage")
+    for ax in panels[-1]:
+        ax.set_xlabel("1 - specificity")
+    return figure
+
+
+def plot_areas(rocs: Sequence[SiteRoc], ax: Any = None) -> Any:
+    """The area of each site and pair as colours; ``+`` where higher HU mean the later stage."""
+    ax = new_axes(ax, (8, 9.5))
+    pairs = [pair_label(pair) for pair in PAIRS]
+    values = np.full((len(SITE_NAMES), len(pairs)), np.nan)
+    texts = [["–"] * len(pairs) for _ in SITE_NAMES]
+    for roc in rocs:
+        row, column = SITE_NAMES.index(roc.site), pairs.index(roc.pair)
+        values[row, column] = roc.area.auroc
+        if not roc.reason:
+            mark = " +" if roc.direction == "higher" else ""
+            text = _short(f"{roc.area.auroc:.3f}") + mark
+            few = roc.n_earlier + roc.n_later < MIN_PATIENTS_FOR_BEST
+            texts[row][column] = f"({text})" if few else text
+    heat_map(ax, values, SITE_NAMES, pairs, texts, (0.5, 1), "viridis", "area under the ROC curve")
+    ax.set_xlabel(
+        "pair of stages     + higher HU in the later stage     "
+        f"( ) fewer than {MIN_PATIENTS_FOR_BEST} patients"
+    )
+    ax.set_ylabel("site")
+    return ax
+
+
+def _short(text: str) -> str:
+    return text.replace("0.", ".")
