@@ -45,7 +45,7 @@ def plot_groups(groups: Groups, ax: Any = None) -> Any:
         start = 0
         for sex, count in (("female", row.women), ("male", row.men)):
             ax.barh(place, count, left=start, color=SEX_COLOURS[sex], edgecolor="white")
-            text_colour = "black" if sex == "female" else "white"
+            ink = "black" if sex == "female" else "white"
             if count:
                 ax.text(
                     start + count / 2,
@@ -53,12 +53,13 @@ def plot_groups(groups: Groups, ax: Any = None) -> Any:
                     f"{count}",
                     ha="center",
                     va="center",
-                    color=text_colour,
+                    color=ink,
                 )
             start += count
     ax.set_yticks(range(len(rows)), [f"{r.stage} {Stage(r.stage).label}" for r in rows])
     ax.invert_yaxis()
     ax.set_xlabel("patients")
+    ax.set_ylabel("stage")
     for sex, word in (("female", "women"), ("male", "men")):
         ax.barh(0, 0, color=SEX_COLOURS[sex], label=word)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=2, frameon=False)

@@ -49,5 +49,6 @@ def plot(found: Correlations, clusters: SiteClusters) -> Any:
         ax.text(len(sites) - 0.2, start + size / 2, f"{cluster.number}", va="center", fontsize=11)
     ax.set_xticks(range(len(sites)), sites, rotation=90, fontsize=8)
     ax.set_yticks(range(len(sites)), sites, fontsize=8)
+    ax.set_ylabel("site, in the order of the tree")
     figure.colorbar(image, ax=ax, label="Spearman's rho", location="bottom", shrink=0.5, aspect=40)
     return figure

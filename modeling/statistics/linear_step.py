@@ -1,5 +1,6 @@
 """The linear formulas as a step of a study."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -21,13 +22,18 @@ DRAWN = (HEADLINE, linear.FormulaKind(linear.Target.LOGISTIC, linear.Penalty.RID
 """Kinds whose coefficients are drawn; the table holds all."""
 
 
-def linear_step(given: StudyInput) -> StepResult:
+def linear_step(
+    given: StudyInput,
+    kinds: Sequence[linear.FormulaKind] = linear.KINDS,
+    bootstraps: int = linear.BOOTSTRAPS,
+) -> StepResult:
     """Fit the formulas of every kind for every pair."""
     formulas, missing = [], []
     for pair in PAIRS:
         try:
             formulas += [
-                linear.fit_formula(given.cohort, pair, kind, given.seed) for kind in linear.KINDS
+                linear.fit_formula(given.cohort, pair, kind, given.seed, bootstraps)
+                for kind in kinds
             ]
         except ValueError as error:
             missing.append(f"{error}: no formula.")
@@ -52,6 +58,7 @@ def linear_step(given: StudyInput) -> StepResult:
                 partial(draw.plot_coefficients, formulas, kind),
             )
             for kind in DRAWN
+            if kind in kinds
         ),
     )
     return StepResult(
@@ -61,7 +68,7 @@ def linear_step(given: StudyInput) -> StepResult:
             "lasso, elastic net (half L1) and ridge penalties, least squares also without. Sites "
             "are standardised (the toolkit penalises raw HU), medians stand in for missing "
             f"values, the penalty has the least loss over {FOLDS} inner folds. Intervals "
-            f"are the middle 95 % of {linear.BOOTSTRAPS} resamples within the stages, at the "
+            f"are the middle 95 % of {bootstraps} resamples within the stages, at the "
             "chosen penalty: with a penalty they show how steady a coefficient is, not what an "
             "unpenalised effect would be. Nested areas have imputation, scaling and choice of the "
             "penalty inside 5 outer folds; apparent ones are those of the fitted patients. Sites "

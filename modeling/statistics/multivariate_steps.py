@@ -17,12 +17,15 @@ from modeling.study.step import Figure, StepResult, StudyInput, Table
 __all__ = ["correlation_step", "projection_step"]
 
 
-def projection_step(given: StudyInput) -> StepResult:
+def projection_step(given: StudyInput, permutations: int = projection.PERMUTATIONS) -> StepResult:
     """Project the patients on few dimensions."""
     components = [
         projection.principal_components(given.cohort, how) for how in projection.Imputation
     ]
-    fits = [projection.pls_da(given.cohort, how, given.seed) for how in projection.Imputation]
+    fits = [
+        projection.pls_da(given.cohort, how, given.seed, permutations=permutations)
+        for how in projection.Imputation
+    ]
     findings = []
     for fit in fits:
         null = float(np.mean(fit.null_q2))
@@ -67,7 +70,7 @@ def projection_step(given: StudyInput) -> StepResult:
             f"{projection.NEIGHBOURS} most similar patients, sites that more than half lack left "
             f"out; it knows no stage. Q2 by {projection.FOLDS}-fold cross-validation with scaling "
             "and KNN imputation inside the folds; group means cannot be, for a held-out patient "
-            f"has no known stage. {projection.PERMUTATIONS} permutations of the stages repeat "
+            f"has no known stage. {permutations} permutations of the stages repeat "
             "everything, imputation included. VIP scores after Wold 2001, doi "
             "10.1016/S0169-7439(01)00155-1."
         ),
