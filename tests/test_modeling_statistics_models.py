@@ -12,7 +12,7 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from modeling import Stage, read_cohort, without_duplicates
+from modeling import Stage, read_cohort, statistics, without_duplicates
 from modeling.cohort import SITE_NAMES
 from modeling.statistics.linear import fit_formula
 from modeling.statistics.linear_fit import KINDS, FormulaKind, Penalty, Target, fit_linear
@@ -206,6 +206,20 @@ def test_every_step_runs_also_without_a_stage(step: StudyStep, stages: str) -> N
     cohort = cohort[cohort["Disease"].isin(list(stages))].reset_index(drop=True)
     run = LIGHT.get(step.name, step.run)
     checked(run(StudyInput(cohort, 1, 1)))
+
+
+def test_the_contents_page_is_sorted_and_true() -> None:
+    assert statistics.__all__ == sorted(statistics.__all__, key=lambda n: (not n.isupper(), n))
+    assert all(hasattr(statistics, name) for name in statistics.__all__)
+
+
+def test_comparison_tables_state_units_and_begin_with_the_result() -> None:
+    steps = {step.name: step for step in STATISTICS_STEPS}
+    tables = steps["comparison"].run(StudyInput(with_gaps(plain_cohort(16)), 1, 1)).tables
+    columns = list(tables[0].frame)
+    assert columns[:6] == ["pair", "site", "test", "p", "q", "hedges_g"]
+    assert {"mean_first_hu", "sd_second_hu", "median_first_hu", "why"} <= set(columns)
+    assert set(tables[0].frame["test"]) == {"Wilcoxon rank-sum", "none"}
 
 
 @pytest.mark.shared

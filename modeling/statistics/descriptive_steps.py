@@ -79,7 +79,7 @@ def characteristics_step(given: StudyInput) -> StepResult:
             Table(
                 "hu-by-sex",
                 "Mean HU of women (first) and men (second); effects are men minus women.",
-                table_of(sexes),
+                _compared(sexes),
             ),
             Table("hu-by-age", "Lines of mean HU against age.", table_of(lines)),
         ),
@@ -158,8 +158,9 @@ def comparison_step(given: StudyInput) -> StepResult:
         tables=(
             Table(
                 "site-comparisons",
-                "Each site in the earlier (first) and the later (second) stage of each pair.",
-                table_of(rows),
+                "Each site in the earlier (first) and the later (second) stage of each pair; "
+                "effects are the later minus the earlier.",
+                _compared(rows),
             ),
         ),
         figures=(
@@ -256,6 +257,19 @@ def roc_step(given: StudyInput) -> StepResult:
             },
         },
     )
+
+
+def _compared(
+    rows: Sequence[characteristics.SexDifference] | Sequence[comparison.SiteComparison],
+) -> pd.DataFrame:
+    """Comparisons as a table, the result before the numbers that it rests on."""
+    found = table_of(rows)
+    moments = ("mean_", "sd_", "median_")
+    names = [f"{name}_hu" if str(name).startswith(moments) else str(name) for name in found]
+    found.columns = pd.Index(names)
+    effects = [name for name in names if name.startswith(("hedges_g", "cliffs_delta"))]
+    leading = [*names[:2], "test", "p", "q", *effects]
+    return found[[*leading, *(name for name in names if name not in leading)]]
 
 
 def _within(rows: Sequence[characteristics.SexDifference], tissue: str) -> str:

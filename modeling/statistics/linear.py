@@ -36,7 +36,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 MAX_MISSING_SHARE = 0.5
-"""Sites that more patients of the cohort lack are left out (the published toolkit's number)."""
+"""Sites that more patients of the pair lack are left out (the published toolkit's number)."""
 
 BOOTSTRAPS = 200
 """Resamples of the patients for the coefficients' intervals."""
@@ -175,7 +175,7 @@ def fit_formula(
     """
     values, stages = site_values(cohort), stages_of(cohort)
     rows = pair_rows(stages, pair)
-    sites = tuple(values.columns[values.isna().mean() <= MAX_MISSING_SHARE])
+    sites = tuple(values.columns[values[rows].isna().mean() <= MAX_MISSING_SHARE])
     x, y = values.loc[rows, list(sites)].to_numpy(), stages[rows] == pair[1].value
     if min(y.sum(), (~y).sum()) < 2 * FOLDS:
         raise ValueError(f"{pair_label(pair)}: a stage with fewer than {2 * FOLDS} patients")

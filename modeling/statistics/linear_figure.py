@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from modeling.statistics.drawing import new_axes, new_figure
-from modeling.statistics.linear import Formula, FormulaKind
+from modeling.statistics.linear import Formula, FormulaKind, Penalty
 from modeling.statistics.site_values import pair_label
 
 __all__ = ["plot_areas", "plot_coefficients"]
@@ -32,11 +32,10 @@ def plot_coefficients(formulas: Sequence[Formula], kind: FormulaKind) -> Any:
         ax.set_yticks(places, [term.site for term in formula.terms], fontsize=9)
         ax.set_title(pair_label(formula.pair), fontsize=10)
     panels[0].set_ylim(len(chosen[0].terms) - 0.4, -0.6)
-    figure.supxlabel(
-        f"change of the score per SD of the site, with 95 % percentile interval ({kind})\n"
-        f"blue: selected in at least {SELECTED:.0%} of resamples",
-        fontsize=10,
-    )
+    words = f"change of the score per SD of the site, with 95 % percentile interval ({kind})"
+    if kind.penalty in (Penalty.LASSO, Penalty.ELASTIC_NET):
+        words += f"\nblue: selected in at least {SELECTED:.0%} of resamples"
+    figure.supxlabel(words, fontsize=10)
     return figure
 
 
