@@ -18,7 +18,7 @@ from modeling.statistics.characteristics import (
 )
 from modeling.statistics.comparison import compare_sites
 from modeling.statistics.comparison import plot as plot_comparison
-from modeling.statistics.delong import delong_auroc
+from modeling.statistics.delong import auroc_of_folds, delong_auroc
 from modeling.statistics.site_values import clipped_count, site_values, tissue_means
 from modeling.statistics.two_groups import (
     GroupTest,
@@ -87,6 +87,20 @@ def test_delongs_interval_agrees_with_a_bootstrap() -> None:
     ]
     assert np.quantile(drawn, 0.025) == pytest.approx(found.auroc_low, abs=0.015)
     assert np.quantile(drawn, 0.975) == pytest.approx(found.auroc_high, abs=0.015)
+
+
+def test_scores_on_other_scales_are_compared_within_their_fold_only() -> None:
+    rng = np.random.default_rng(6)
+    folds = [(rng.normal(1, 1, 40), rng.normal(0, 1, 40)) for _ in range(5)]
+    shifted = [(p + 10 * k, n + 10 * k) for k, (p, n) in enumerate(folds)]
+    found = auroc_of_folds(shifted)
+    single = [delong_auroc(*fold) for fold in folds]
+    assert found.auroc == pytest.approx(np.mean([one.auroc for one in single]))
+    pooled = delong_auroc(*(np.concatenate(group) for group in zip(*folds, strict=True)))
+    width = found.auroc_high - found.auroc_low
+    assert width == pytest.approx(pooled.auroc_high - pooled.auroc_low, rel=0.15)
+    same = [(np.full(9, float(k)), np.full(8, float(k))) for k in range(3)]
+    assert auroc_of_folds(same).auroc == 0.5
 
 
 def test_groups_without_overlap_have_an_area_but_no_interval() -> None:

@@ -1,13 +1,14 @@
 """The area under a ROC curve with its interval, by DeLong's method in its fast form."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-__all__ = ["CONFIDENCE", "Auroc", "delong_auroc"]
+__all__ = ["CONFIDENCE", "Auroc", "auroc_of_folds", "delong_auroc"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -58,6 +59,32 @@ def delong_auroc(positives: FloatArray, negatives: FloatArray) -> Auroc:
     doi 10.1109/LSP.2014.2337313; the logit interval: Pepe 2003, The Statistical Evaluation of
     Medical Tests for Classification and Prediction, section 5.2.
     """
+    value, variance = _moments(positives, negatives)
+    return _with_interval(value, variance)
+
+
+def auroc_of_folds(folds: Sequence[tuple[FloatArray, FloatArray]]) -> Auroc:
+    """The mean of the areas of several folds, for scores of different models.
+
+    Scores of two folds come from two models and need not be on one scale: pooled, a positive of
+    one fold would be held against a negative of another.
+
+    Parameters
+    ----------
+    folds
+        Positives and negatives of each fold, as `delong_auroc` takes them.
+
+    References
+    ----------
+    LeDell, Petersen and van der Laan 2015, doi 10.1214/15-EJS1035.
+    """
+    moments = np.array([_moments(*fold) for fold in folds])
+    value, variance = moments.mean(axis=0)
+    return _with_interval(float(value), float(variance) / len(folds))
+
+
+def _moments(positives: FloatArray, negatives: FloatArray) -> tuple[float, float]:
+    """The area and its variance, NaN with one value in a group."""
     m, n = len(positives), len(negatives)
     if not m or not n:
         raise ValueError("an AUROC needs at least one positive and one negative")
@@ -68,9 +95,12 @@ def delong_auroc(positives: FloatArray, negatives: FloatArray) -> Auroc:
     by_negative = 1 - (together[m:] - rankdata(negatives)) / m
     value = float(by_positive.mean())
     if m < 2 or n < 2:
-        return Auroc(value, math.nan, math.nan)
-    variance = float(by_positive.var(ddof=1) / m + by_negative.var(ddof=1) / n)
-    if not 0 < value < 1 or variance == 0:
+        return value, math.nan
+    return value, float(by_positive.var(ddof=1) / m + by_negative.var(ddof=1) / n)
+
+
+def _with_interval(value: float, variance: float) -> Auroc:
+    if not 0 < value < 1 or not variance > 0:
         return Auroc(value, math.nan, math.nan)
     logit = math.log(value / (1 - value))
     half = float(norm.ppf(0.5 + CONFIDENCE / 2)) * math.sqrt(variance) / (value * (1 - value))

@@ -19,7 +19,7 @@ from modeling.statistics.linear_fit import (
     Target,
     chosen_strength,
     fit_linear,
-    nested_scores,
+    nested_auroc,
 )
 from modeling.statistics.site_values import pair_label, pair_rows, site_values, stages_of
 
@@ -87,7 +87,8 @@ class Formula:
     apparent
         Area under the ROC curve in the patients that it was fitted to; DeLong's interval.
     nested
-        The same out of 5 folds, imputation, scaling and choice of the penalty inside them.
+        Mean area of 5 held-out folds; imputation, scaling and choice of the penalty inside them;
+        interval from the folds' DeLong variances.
     """
 
     pair: tuple[Stage, Stage]
@@ -206,7 +207,6 @@ def fit_formula(
     )
     low, high = _interval(np.array([fit.intercept for fit in again]))
     score = fitted.score(x)
-    held_out = nested_scores(kind, x, y, seed)
     return Formula(
         pair,
         kind,
@@ -217,7 +217,7 @@ def fit_formula(
         float(high),
         terms,
         delong_auroc(score[y], score[~y]),
-        delong_auroc(held_out[y], held_out[~y]),
+        nested_auroc(kind, x, y, seed),
     )
 
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import StratifiedKFold
 
+from modeling.statistics.delong import Auroc, auroc_of_folds
+
 __all__ = [
     "FOLDS",
     "FULL_SCORE",
@@ -19,7 +21,7 @@ __all__ = [
     "Target",
     "chosen_strength",
     "fit_linear",
-    "nested_scores",
+    "nested_auroc",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -164,13 +166,14 @@ def chosen_strength(kind: FormulaKind, x: FloatArray, y: BoolArray, seed: int) -
     return offered[int(np.argmin(losses))]
 
 
-def nested_scores(kind: FormulaKind, x: FloatArray, y: BoolArray, seed: int) -> FloatArray:
-    """Each patient's score by a formula that has not seen them; the penalty chosen without them."""
-    found = np.zeros(len(y))
+def nested_auroc(kind: FormulaKind, x: FloatArray, y: BoolArray, seed: int) -> Auroc:
+    """The area of formulas in folds that they have not seen; penalties chosen without them."""
+    found = []
     for seen, unseen in _folds(y, seed):
         strength = chosen_strength(kind, x[seen], y[seen], seed)
-        found[unseen] = fit_linear(kind, strength, x[seen], y[seen], seed).score(x[unseen])
-    return found
+        score = fit_linear(kind, strength, x[seen], y[seen], seed).score(x[unseen])
+        found.append((score[y[unseen]], score[~y[unseen]]))
+    return auroc_of_folds(found)
 
 
 def _folds(y: BoolArray, seed: int) -> list[tuple[Any, Any]]:

@@ -70,8 +70,9 @@ def linear_step(
             f"values, the penalty has the least loss over {FOLDS} inner folds. Intervals "
             f"are the middle 95 % of {bootstraps} resamples within the stages, at the "
             "chosen penalty: with a penalty they show how steady a coefficient is, not what an "
-            "unpenalised effect would be. Nested areas have imputation, scaling and choice of the "
-            "penalty inside 5 outer folds; apparent ones are those of the fitted patients. Sites "
+            "unpenalised effect would be. Nested areas are means of 5 outer folds with "
+            "imputation, scaling and choice of the penalty inside (LeDell 2015, doi "
+            "10.1214/15-EJS1035); apparent ones are those of the fitted patients. Sites "
             "that correlate share their weight by chance: a coefficient is no measure of "
             "importance, and a positive one need not mean that more HU are worse."
         ),
