@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-roi clean
+.PHONY: demo test lint bench bench-roi clean fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
@@ -19,6 +19,13 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m bench.pipeline
+
+fuzz: $(READY)
+	@OSTEONODE_FUZZ=full $(BIN)/python -m pytest -s tests/test_node_fuzz.py
+
+audit: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'pip-audit>=2.9,<3'
+	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 bench-roi: $(READY)
 	@$(BIN)/python -m bench.roi

@@ -1,10 +1,10 @@
 """The storage SCP: looks at the header, writes, renames, answers; nothing else."""
 
 import re
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary, WeakSet
 
 from pydicom.uid import (
     AllTransferSyntaxes,
@@ -21,7 +21,7 @@ from dicom_node.audit import AuditTrail, Peer
 from dicom_node.counters import Counters
 from dicom_node.heartbeat import beat
 from dicom_node.instances import SEGMENTATION_STORAGE
-from dicom_node.listener_server import CONNECTIONS_PER_ASSOCIATION, GuardedServer
+from dicom_node.listener_server import GuardedServer
 from dicom_node.logs import log
 from dicom_node.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.settings import Listener, NodeSettings
@@ -59,6 +59,10 @@ STORAGE_CLASSES = (
 
 UID = re.compile(r"[0-9.]{1,64}")
 """What a UID is made of (PS3.5, 9.1); leading zeros, which some devices write, are let pass."""
+
+CLOSING_SECONDS = 5.0
+"""ARTIM: for the peer to close after a rejection or an abort, and for a request, which has arrived
+when an association begins, to be understood."""
 
 MB = 1024 * 1024
 
@@ -98,8 +102,8 @@ class Receiver:
         self._spool = spool
         self._counters = counters
         self._audit = audit
-        self._arrivals: WeakKeyDictionary[Association, _Arrivals] = WeakKeyDictionary()
-        self._open: WeakSet[Association] = WeakSet()
+        self._arrivals: dict[Association, _Arrivals] = {}
+        self._open: set[Association] = set()
         self._lock = threading.Lock()
 
     def store(self, event: Event) -> int:
@@ -144,6 +148,7 @@ class Receiver:
         if self._spool.free_bytes() < self._settings.min_free_mb * MB:
             self._reject(event.assoc, "disk_nearly_full", CONGESTION)
             return
+        self.tidy()
         with self._lock:
             admitted = len(self._open) < self._settings.max_associations
             if admitted:
@@ -177,11 +182,21 @@ class Receiver:
 
     def ended(self, event: Event) -> None:
         """Audit what an association has sent, and forget it."""
-        arrivals = self._release(event.assoc)
+        self._end(event.assoc)
+
+    def tidy(self) -> None:
+        """End what ended without an event, as some associations do that break in the middle."""
+        with self._lock:
+            dead = [association for association in self._open if not association.is_alive()]
+        for association in dead:
+            self._end(association)
+
+    def _end(self, association: Association) -> None:
+        arrivals = self._release(association)
         if arrivals is None or not arrivals.count:
             return
         received = sum(sum(classes.values()) for classes in arrivals.studies.values())
-        log().info("received", instances=received, **_names(event.assoc))
+        log().info("received", instances=received, **_names(association))
         for study_uid, classes in arrivals.studies.items():
             self._audit.received(arrivals.peer, study_uid, classes)
 
@@ -240,9 +255,10 @@ def start_listener(
     receiver = Receiver(settings, spool, counters, audit or AuditTrail(None))
     ae = AE(ae_title=settings.ae_title)
     ae.maximum_pdu_size = settings.max_pdu_bytes
-    # counted by the receiver: pynetdicom counts every connection, also those that say nothing
-    ae.maximum_associations = settings.max_associations * CONNECTIONS_PER_ASSOCIATION + 1
-    ae.acse_timeout = ae.dimse_timeout = settings.association_seconds
+    # counted by the receiver: pynetdicom also counts those that are broken and not yet gone
+    ae.maximum_associations = sys.maxsize
+    ae.acse_timeout = CLOSING_SECONDS
+    ae.dimse_timeout = settings.idle_seconds
     ae.network_timeout = settings.idle_seconds
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.allowed_ae_titles)
@@ -264,6 +280,7 @@ def start_listener(
         ],
         settings=settings,
         counters=counters,
+        tidy=receiver.tidy,
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for warning in settings.warnings:

@@ -1,27 +1,35 @@
 """The listener's server: admits connections by address, number and certificate."""
 
+import os
 import select
 import socket
 import ssl
 import sys
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicom_node.counters import Counters
 from dicom_node.edge_settings import Listener
 from dicom_node.logs import log
 from dicom_node.tls import certificate_names, server_context
-from dicom_node.upper_layer import Budget, Guarded, GuardedPlain, GuardedTls, Limit
+from dicom_node.upper_layer import Budget, Guarded, GuardedPlain, GuardedTls, Limit, LimitExceeded
 
 __all__ = ["CONNECTIONS_PER_ASSOCIATION", "GuardedServer"]
 
 CONNECTIONS_PER_ASSOCIATION = 2
 """Connections that are admitted for each association that may be open: those above
 ``max_associations`` are told so by a rejection instead of silence."""
+
+THREADS_PER_CONNECTION = 6
+"""Threads that are let live for each connection; pynetdicom's end some time after it."""
+
+SPARE_THREADS = 50
 
 BACKLOG = 64
 """Connections that the system keeps until they are looked at."""
@@ -36,15 +44,25 @@ class GuardedServer(ThreadedAssociationServer):
     request_queue_size = BACKLOG
     daemon_threads = True
 
-    def __init__(self, *args: Any, settings: Listener, counters: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        settings: Listener,
+        counters: Counters,
+        tidy: Callable[[], None],
+        **kwargs: Any,
+    ) -> None:
         self._settings = settings
         self._counters = counters
+        self._tidy = tidy
         self._tls = None if settings.tls is None else server_context(settings.tls)
         if self._tls is not None:
             self._tls.sslsocket_class = GuardedTls
         self._budget = Budget(settings.max_in_flight_mb * 1024 * 1024)
         self._lock = threading.Lock()
         self._open = 0
+        self._readable, self._written = os.pipe()
+        os.write(self._written, b"\1")
         super().__init__(*args, **kwargs)
 
     @property
@@ -72,7 +90,8 @@ class GuardedServer(ThreadedAssociationServer):
             return False
         most = self._settings.max_associations * CONNECTIONS_PER_ASSOCIATION
         with self._lock:
-            admitted = self._open < most
+            threads = threading.active_count()
+            admitted = self._open < most and threads < most * THREADS_PER_CONNECTION + SPARE_THREADS
             self._open += admitted
         if not admitted:
             self.refuse("too_many_connections", host)
@@ -96,8 +115,10 @@ class GuardedServer(ThreadedAssociationServer):
         connection.guard(
             Limit(self._settings, self._budget, lambda reason: self.refuse(reason, host)),
             self._gone,
+            self._readable,
         )
-        if isinstance(connection, GuardedTls) and not self._trusted(connection, host):
+        trusted = not isinstance(connection, GuardedTls) or self._trusted(connection, host)
+        if not trusted or not connection.await_request(self._settings.association_seconds):
             self.shutdown_request(connection)
             return
         super().finish_request(connection, client_address)
@@ -108,11 +129,19 @@ class GuardedServer(ThreadedAssociationServer):
         self.server_close()
         for association in self.active_associations:
             association.abort()
+        os.close(self._written)
+
+    def service_actions(self) -> None:
+        """Tidy up, about twice a second."""
+        super().service_actions()
+        self._tidy()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what kind of fault ended a connection, without its text."""
-        kind = type(sys.exception()).__name__
-        log().warning("connection failed", peer=str(client_address[0]), error=kind)
+        fault = sys.exception()
+        if not isinstance(fault, LimitExceeded):
+            kind = type(fault).__name__
+            log().warning("connection failed", peer=str(client_address[0]), error=kind)
 
     def refuse(self, reason: str, host: str) -> None:
         """Log and count a connection that is not admitted or goes beyond a limit."""

@@ -17,7 +17,7 @@ __all__ = ["Budget", "Guarded", "GuardedPlain", "GuardedTls", "Limit", "LimitExc
 HEADER_BYTES = 6
 """PDU type, a reserved byte, and the length of what follows (PS3.8, 9.3.1)."""
 
-P_DATA = 0x04
+ASSOCIATE_REQUEST, P_DATA = 0x01, 0x04
 
 MAX_CONTROL_BYTES = {0x01: 262_144, 0x05: 4, 0x06: 4, 0x07: 4}
 """What may follow the header of A-ASSOCIATE-RQ, A-RELEASE-RQ and -RP, and A-ABORT. 128
@@ -75,6 +75,7 @@ class Limit:
         self._max_object = settings.max_object_mb * 1024 * 1024
         self._budget = budget
         self._refuse = refuse
+        self._requested = False
         self._command = 0
         self._object = 0
         self._unanswered: deque[int] = deque()
@@ -86,11 +87,12 @@ class Limit:
         Raises
         ------
         LimitExceeded
-            It is longer than a PDU of its type may be, or of a type that a requestor never sends.
+            It is longer than a PDU of its type may be, or a requestor does not send it, or not now.
         """
         kind, _, length = struct.unpack(">BBL", header)
         allowed = self._max_pdu if kind == P_DATA else MAX_CONTROL_BYTES.get(kind)
-        if allowed is None:
+        first, self._requested = not self._requested, True
+        if allowed is None or first != (kind == ASSOCIATE_REQUEST):
             self.fail("unexpected_pdu")
         elif length > allowed:
             self.fail("pdu_too_long")
@@ -161,12 +163,17 @@ class Guarded(socket.socket):
 
     limit: Limit | None = None
     _ahead = memoryview(b"")
-    _header = b""
+    _readable: int | None = None
     _closed_once: Callable[[], object] | None = None
 
-    def guard(self, limit: Limit, closed: Callable[[], object]) -> None:
-        """Set the limits, and what is called once the connection is gone, however it went."""
+    def guard(self, limit: Limit, closed: Callable[[], object], readable: int) -> None:
+        """Set the limits, and what is called once the connection is gone, however it went.
+
+        ``readable`` is a file that always has something to read: it stands for this connection in
+        ``select`` while a PDU that was read ahead waits to be taken.
+        """
         self.limit = limit
+        self._readable = readable
         self.settimeout(limit.seconds)
 
         def gone() -> None:
@@ -174,6 +181,26 @@ class Guarded(socket.socket):
             closed()
 
         self._closed_once = weakref.finalize(self, gone)
+
+    def await_request(self, seconds: float) -> bool:
+        """Read the association request ahead; False if the peer leaves instead.
+
+        Raises
+        ------
+        LimitExceeded
+            Something else comes, or nothing within this time.
+        """
+        if self.limit is None:
+            return False
+        request = self._next(self.limit, seconds)
+        self._ahead = memoryview(request)
+        return len(request) > HEADER_BYTES
+
+    def fileno(self) -> int:
+        """The file to wait for."""
+        if self._ahead and self._readable is not None:
+            return self._readable
+        return super().fileno()
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Give what is left of the current PDU, after reading all of it at once.
@@ -187,7 +214,7 @@ class Guarded(socket.socket):
         if limit is None or flags:
             return super().recv(bufsize, flags)
         if not self._ahead:
-            self._ahead = memoryview(self._next(limit))
+            self._ahead = memoryview(self._next(limit, limit.seconds))
         piece, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
         return piece.tobytes()
 
@@ -208,14 +235,15 @@ class Guarded(socket.socket):
             self._closed_once()
         super().close()
 
-    def _next(self, limit: Limit) -> bytearray:
+    def _next(self, limit: Limit, seconds: float) -> bytearray:
         """One whole PDU, or less of it when the peer is gone."""
+        deadline = time.monotonic() + seconds
         try:
-            header = self._exactly(HEADER_BYTES, limit)
+            header = self._exactly(HEADER_BYTES, limit, deadline)
             if len(header) < HEADER_BYTES:
                 return header
             length = limit.body_bytes(header)
-            body = self._exactly(length, limit)
+            body = self._exactly(length, limit, deadline)
             if header[0] == P_DATA and len(body) == length:
                 limit.count(body)
         except OSError:
@@ -224,8 +252,7 @@ class Guarded(socket.socket):
             raise
         return header + body
 
-    def _exactly(self, count: int, limit: Limit) -> bytearray:
-        deadline = time.monotonic() + limit.seconds
+    def _exactly(self, count: int, limit: Limit, deadline: float) -> bytearray:
         buffer = bytearray(count)
         view = memoryview(buffer)
         got = 0

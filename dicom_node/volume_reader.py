@@ -78,7 +78,9 @@ def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
         try:
             dataset = pydicom.dcmread(instance.path)
             stored = dataset.pixel_array
-        except Exception as error:  # decoders fail in open-ended ways on damaged data
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # decoders fail in open-ended ways, one by a Rust panic
             raise SeriesRefused(
                 "series.unreadable_pixels",
                 f"the pixels of slice {index + 1} cannot be decoded ({type(error).__name__}); "

@@ -186,7 +186,6 @@ class Worker(DBOSConfiguredInstance):
         except ReportInvalid as error:
             log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
             self._report_failure(identity, key, error.code, str(error))
-            self.audit.assessed("", identity, "failed", error.code, len(names))
             return {"reported": False, "code": error.code}
         except OperationalError as error:
             log().warning("assessment interrupted", assessment=identity, reason=str(error))

@@ -5,6 +5,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 import time
 from types import SimpleNamespace
 
@@ -323,6 +324,18 @@ def test_association_request_that_never_comes_ends_the_connection(listen):
     wait_for(lambda: node.server.connections == 0)
 
 
+def test_peers_that_come_and_go_do_not_keep_others_out(listen):
+    node = listen(max_associations=2)
+    threads = threading.active_count()
+    for _ in range(50):
+        socket.create_connection(("127.0.0.1", node.port)).close()
+    wait_for(lambda: node.server.connections == 0)
+    association = associate(node.port)
+    assert association.is_established
+    association.release()
+    wait_for(lambda: threading.active_count() <= threads + 2)
+
+
 def test_idle_association_is_ended(listen):
     node = listen(idle_seconds=0.5)
     association = associate(node.port)
@@ -334,20 +347,41 @@ def test_idle_association_is_ended(listen):
     ("sent", "reason"),
     [
         (struct.pack(">BBL", 1, 0, 0xFFFFFFFF), "pdu_too_long"),
-        (struct.pack(">BBL", 4, 0, 0x01000000), "pdu_too_long"),
-        (struct.pack(">BBL", 2, 0, 0xFFFFFFFF) + b"x" * 10, "unexpected_pdu"),
+        (struct.pack(">BBL", 4, 0, 0x100), "unexpected_pdu"),
         (struct.pack(">BBL", 0x47, 0, 4), "unexpected_pdu"),
         (struct.pack(">BBL", 1, 0, 200) + b"x" * 10, "pdu_too_slow"),
-        (struct.pack(">BBLLB", 4, 0, 5, 0xFFFF, 1), "malformed_pdu"),
     ],
-    ids=["request", "data", "accept", "unknown", "slow", "fragment"],
+    ids=["long", "data", "unknown", "slow"],
 )
-def test_pdu_beyond_the_limits_ends_the_connection(listen, sent, reason):
-    node = listen(idle_seconds=1.0)
+def test_first_pdu_that_is_no_association_request_ends_the_connection(listen, sent, reason):
+    node = listen(association_seconds=1.0)
     with socket.create_connection(("127.0.0.1", node.port)) as peer:
         peer.settimeout(30)
         peer.sendall(sent)
         assert peer.recv(1) == b""
+    assert node.counters.get("connections_refused", reason) == 1
+    wait_for(lambda: node.server.connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (struct.pack(">BBL", 4, 0, 0x01000000), "pdu_too_long"),
+        (struct.pack(">BBL", 2, 0, 0xFFFFFFFF) + b"x" * 10, "unexpected_pdu"),
+        (struct.pack(">BBL", 1, 0, 68) + b"x" * 68, "unexpected_pdu"),
+        (struct.pack(">BBL", 4, 0, 200) + b"x" * 10, "pdu_too_slow"),
+        (struct.pack(">BBLLB", 4, 0, 5, 0xFFFF, 1), "malformed_pdu"),
+        (struct.pack(">BBLLBB", 4, 0, 20_006, 20_002, 1, 1) + bytes(20_000), "command_too_long"),
+        (struct.pack(">BBLLBB", 4, 0, 6, 2, 1, 2) * 5 + struct.pack(">BBLLBB", 4, 0, 6, 2, 1, 1),
+         "not_waiting_for_answers"),
+    ],
+    ids=["data", "accept", "again", "slow", "fragment", "command", "pipelined"],
+)  # fmt: skip
+def test_pdu_beyond_the_limits_ends_the_association(listen, sent, reason):
+    node = listen(idle_seconds=1.0)
+    association = associate(node.port)
+    association.dul.socket.socket.sendall(sent)
+    wait_for(lambda: not association.is_established)
     assert node.counters.get("connections_refused", reason) == 1
     wait_for(lambda: node.server.connections == 0)
     assert node.server.bytes_in_flight == 0
