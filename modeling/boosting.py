@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from modeling.errors import UnknownParameter
 
-__all__ = ["BaseModel", "ModelSpec", "build_model"]
+__all__ = ["BaseModel", "ModelSpec", "build_model", "fit_model"]
 
 
 class BaseModel(StrEnum):
@@ -152,3 +155,27 @@ def build_model(spec: ModelSpec, seed: int, threads: int = 1) -> Any:
         verbose=False,
         allow_writing_files=False,
     )
+
+
+def fit_model(
+    spec: ModelSpec,
+    matrix: npt.NDArray[np.float64],
+    later: npt.NDArray[np.bool_],
+    seed: int,
+    threads: int = 1,
+) -> Any:
+    """Fit a base model for a pair; it predicts on one thread, so that sums have one order.
+
+    Parameters
+    ----------
+    spec, seed, threads
+        As for `build_model`.
+    matrix
+        float64, shape (n, features): NaN where missing.
+    later
+        bool, shape (n,): True for the later stage.
+    """
+    model = build_model(spec, seed, threads).fit(matrix, later)
+    if spec.model is BaseModel.RANDOM_FOREST:
+        model.set_params(n_jobs=1)
+    return model

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from modeling.boosting import ModelSpec, build_model
+from modeling.boosting import BaseModel, ModelSpec, build_model
 from modeling.errors import InvalidFeatures
 
 __all__ = ["Elimination", "Rule", "eliminate", "eliminate_apparent", "elimination_path"]
@@ -167,7 +167,7 @@ def eliminate(
             for m, model in enumerate(cores)
         ]
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(_workers(core, jobs)) as pool:
         whole = pool.submit(elimination_path, matrix, later, core, seed)
         found = list(pool.map(one, splits))
     scores = np.array([scores for _, scores in found])
@@ -207,10 +207,15 @@ def eliminate_apparent(
             found.append(_scores(model, matrix[unseen][:, columns], later[unseen]))
         return found
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(_workers(core, jobs)) as pool:
         scores = np.array(list(pool.map(one, splits)))
     names = _named(features, order)
     return Elimination(names, scores[:, :, 0], scores[:, :, 1], True, (names,) * folds)
+
+
+def _workers(core: ModelSpec, jobs: int) -> int:
+    # scikit-learn's warning filters do not bear several forests in threads.
+    return 1 if core.model is BaseModel.RANDOM_FOREST else jobs
 
 
 def _scores(model: Any, matrix: FloatArray, later: BoolArray) -> tuple[float, float]:

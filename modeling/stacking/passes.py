@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from modeling.boosting import ModelSpec, build_model
+from modeling.boosting import BaseModel, ModelSpec, fit_model
 from modeling.calibration import PAIRS, pair_name
 from modeling.errors import InvalidFeatures
 
@@ -23,15 +23,16 @@ BoolArray = npt.NDArray[np.bool_]
 FOLDS = 5
 """Folds of every pass, as published (`bminet` 0.1.4)."""
 
-META_ITERATIONS = 10_000_000
-"""Bound of the logistic regression's iterations, as published; it needs about twenty."""
-
 Key = tuple[str, tuple[str, ...], ModelSpec, int, tuple[int, ...]]
 
 
 def meta_model() -> LogisticRegression:
-    """Make the logistic regression that stacks base models, as published."""
-    return LogisticRegression(max_iter=META_ITERATIONS)
+    """Make the logistic regression that stacks base models, with the published penalty (C = 1).
+
+    Newton's method ends in the same minimum as the published solver, in a few steps and on one
+    thread; the other waits on threads for longer than it computes.
+    """
+    return LogisticRegression(solver="newton-cholesky")
 
 
 def all_combinations(specs: Iterable[ModelSpec]) -> tuple[tuple[ModelSpec, ...], ...]:
@@ -77,6 +78,7 @@ class BasePasses:
         self._jobs = jobs
         self._pairs = {pair_name(pair): pair for pair in PAIRS}
         self._kept: dict[Key, FloatArray] = {}
+        self._fold_of: dict[str, npt.NDArray[np.intp]] = {}
         self.seed = seed
         self.fits = 0
 
@@ -96,6 +98,8 @@ class BasePasses:
         InvalidFeatures
             Fewer patients of a stage than folds.
         """
+        if pair in self._fold_of:
+            return self._fold_of[pair]
         later = self.later(pair)
         fewest = min(int(later.sum()), int((~later).sum()))
         if fewest < self._folds:
@@ -107,6 +111,7 @@ class BasePasses:
         splitter = StratifiedKFold(self._folds, shuffle=True, random_state=self.seed)
         for fold, (_, unseen) in enumerate(splitter.split(later, later)):
             found[unseen] = fold
+        self._fold_of[pair] = found
         return found
 
     def prepare(
@@ -121,8 +126,14 @@ class BasePasses:
             for left_out in (*out, *both)
             if (key := (pair, tuple(sites), spec, self.seed, left_out)) not in self._kept
         ]
+        self.fold_of(pair)
+        # Forests share out their trees themselves: scikit-learn's warning filters do not bear
+        # several forests in threads.
+        forests = [key for key in keys if key[2].model is BaseModel.RANDOM_FOREST]
+        others = [key for key in keys if key[2].model is not BaseModel.RANDOM_FOREST]
+        self._kept |= {key: self._fit(key, self._jobs) for key in forests}
         with ThreadPoolExecutor(self._jobs) as pool:
-            self._kept.update(zip(keys, pool.map(self._fit, keys), strict=True))
+            self._kept.update(zip(others, pool.map(self._fit, others), strict=True))
         self.fits += len(keys)
 
     def base_scores(self, pair: str, sites: Sequence[str], spec: ModelSpec) -> FloatArray:
@@ -169,11 +180,11 @@ class BasePasses:
                 found[fold == k, column] = kept[fold == k]
         return found
 
-    def _fit(self, key: Key) -> FloatArray:
+    def _fit(self, key: Key, threads: int = 1) -> FloatArray:
         pair, sites, spec, seed, left_out = key
         matrix = self._features[list(sites)].to_numpy(dtype=np.float64)[self.rows(pair)]
         unseen = np.isin(self.fold_of(pair), left_out)
-        model = build_model(spec, seed).fit(matrix[~unseen], self.later(pair)[~unseen])
+        model = fit_model(spec, matrix[~unseen], self.later(pair)[~unseen], seed, threads)
         found = np.full(len(unseen), np.nan)
         found[unseen] = model.predict_proba(matrix[unseen])[:, 1]
         return found

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.metrics import roc_auc_score
 
-from modeling.boosting import BaseModel, ModelSpec, build_model
+from modeling.boosting import BaseModel, ModelSpec, fit_model
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES
 from modeling.elimination import Rule, eliminate_apparent
@@ -146,7 +146,7 @@ class PublishedRecipe(BaseEstimator):
         best = candidates[int(np.argmax([roc_auc_score(later, found) for found in scores]))]
         matrix = features[list(sites)].to_numpy(dtype=np.float64)[rows]
         models = tuple(
-            build_model(spec, self.random_state, self.jobs).fit(matrix, later) for spec in best
+            fit_model(spec, matrix, later, self.random_state, self.jobs) for spec in best
         )
         return _FittedPair(sites, best, models, meta_model().fit(_columns(base, best), later))
 
