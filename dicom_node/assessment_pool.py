@@ -1,28 +1,36 @@
 """Assessments in child processes with limits on time and memory."""
 
+import errno
 import multiprocessing
 import os
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.analysis import Outcome, analyse
-from dicom_node.errors import AssessmentFailed, ReportInvalid
+from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
 from dicom_node.logs import configure_logs
 from dicom_node.segmenters import SegmenterPlan
 from dicom_node.settings import Acquisition, NodeSettings
+from dicom_node.survey import SeriesSurvey, survey
 from modeling import Stager, load_bundle
 from network import InteractionNetwork
 from roi_extraction.anatomy import Finding
 
 __all__ = ["AssessmentPool", "load_models"]
+
+T = TypeVar("T")
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What the operating system says of a disk that does not take a file."""
 
 PARENT_POLL_SECONDS = 1.0
 """How often a child looks whether its parent still lives."""
@@ -75,35 +83,55 @@ class AssessmentPool:
         ------
         AssessmentFailed
             The child died, ran out of time or memory, or failed in an unforeseen way.
+        DiskFault
+            The disk did not take the report.
         ReportInvalid
             The report must not be sent.
         """
         settings = self._settings
-        future = self._pool.schedule(
+        return self._run(
             _assess_in_child,
-            args=(
-                paths,
-                out,
-                settings.acquisition,
-                settings.bundle,
-                SegmenterPlan.of(settings),
-                history,
-                tuple(findings),
-            ),
-            timeout=settings.limits.seconds,
+            settings.limits.seconds,
+            paths,
+            out,
+            settings.acquisition,
+            settings.bundle,
+            SegmenterPlan.of(settings),
+            history,
+            tuple(findings),
         )
+
+    def survey(self, paths: list[Path]) -> list[SeriesSurvey]:
+        """Look at the headers of some files in a child.
+
+        Raises
+        ------
+        AssessmentFailed
+            As for `assess`.
+        """
+        return self._run(survey, self._settings.limits.seconds, paths)
+
+    def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
+        future = self._pool.schedule(function, args=arguments, timeout=seconds)
         try:
-            return future.result()
+            result: T = future.result()
         except FutureTimeout as error:
-            raise AssessmentFailed(f"no result within {settings.limits.seconds:g} s") from error
+            raise AssessmentFailed(f"no result within {seconds:g} s") from error
         except ProcessExpired as error:
             raise AssessmentFailed(f"the child ended with code {error.exitcode}") from error
         except MemoryError as error:
-            raise AssessmentFailed(f"over {settings.limits.memory_mb} MB of memory") from error
+            raise AssessmentFailed(
+                f"over {self._settings.limits.memory_mb} MB of memory"
+            ) from error
         except ReportInvalid:
             raise
+        except OSError as error:
+            if error.errno in DISK_FAULTS:
+                raise DiskFault(os.strerror(error.errno)) from error
+            raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
         except Exception as error:  # a fault in foreign code; its text may hold patient data
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
+        return result
 
 
 def _assess_in_child(

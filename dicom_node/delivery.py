@@ -1,19 +1,22 @@
 """Send one object to one destination by C-STORE."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed
-from dicom_node.settings import Destination
 from dicom_node.tls import client_context
+from dicom_node.work_settings import Destination
 
-__all__ = ["echo", "send"]
+__all__ = ["associate", "echo", "send"]
 
 
 SUCCESS = 0x0000
@@ -35,10 +38,10 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         dataset = pydicom.dcmread(path)
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
-    association = _associate(
+    association = associate(
         calling_ae,
         destination,
-        build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID),
+        [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)],
     )
     try:
         if not association.accepted_contexts:
@@ -65,16 +68,26 @@ def echo(destination: Destination, calling_ae: str) -> None:
     DeliveryFailed
         No peer, no association, or no success.
     """
-    association = _associate(calling_ae, destination, build_context(Verification))
+    association = associate(calling_ae, destination, [Verification])
     answer = association.send_c_echo()
     association.release()
     if answer.get("Status") != 0x0000:
         raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
 
 
-def _associate(
-    calling_ae: str, destination: Destination, context: PresentationContext
+def associate(
+    calling_ae: str,
+    destination: Destination,
+    sop_classes: Sequence[str | PresentationContext],
+    handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
 ) -> Association:
+    """An established association with a peer.
+
+    Raises
+    ------
+    DeliveryFailed
+        The peer cannot be reached or rejects the association.
+    """
     ae = AE(ae_title=calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
     ae.connection_timeout = destination.timeout_seconds
@@ -86,9 +99,12 @@ def _associate(
         association = ae.associate(
             destination.host,
             destination.port,
-            contexts=[context],
+            contexts=[
+                c if isinstance(c, PresentationContext) else build_context(c) for c in sop_classes
+            ],
             ae_title=destination.ae_title,
             tls_args=tls,
+            evt_handlers=list(handlers),
         )
     except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve
         raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error

@@ -5,18 +5,24 @@ NodeError
 ├── SettingsInvalid        a settings file that cannot be used
 ├── OperationalError       a disk, peer or process fault; retried with a limit
 │   ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
-│   └── DeliveryFailed     a destination did not take an object
-└── ReportInvalid          a report that must not be sent
+│   ├── DiskFault          the disk is full or fails
+│   ├── DeliveryFailed     a destination did not take an object
+│   └── QueryFailed        a PACS did not answer a query
+├── ReportInvalid          a report that must not be sent
+└── WorkFailed             work that ended for good, listed until it is retried
 """
 
 __all__ = [
     "AssessmentFailed",
     "DeliveryFailed",
+    "DiskFault",
     "NodeError",
     "OperationalError",
+    "QueryFailed",
     "ReportInvalid",
     "SeriesRefused",
     "SettingsInvalid",
+    "WorkFailed",
 ]
 
 
@@ -56,10 +62,34 @@ class AssessmentFailed(OperationalError):
     code = "node.assessment_failed"
 
 
+class DiskFault(OperationalError):
+    """A disk that did not take a file: full, over quota, read-only or broken."""
+
+    code = "node.disk"
+
+
 class DeliveryFailed(OperationalError):
     """A destination could not be reached or did not accept an object."""
 
     code = "node.delivery_failed"
+
+
+class QueryFailed(OperationalError):
+    """A PACS that is asked by C-FIND did not answer."""
+
+    code = "node.query_failed"
+
+
+class WorkFailed(NodeError):
+    """Work that ended for good: ``code`` and message are listed until it is retried."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["WorkFailed"], tuple[str, str]]:
+        """Travel between processes with both arguments."""
+        return type(self), (self.code, str(self))
 
 
 class ReportInvalid(NodeError):

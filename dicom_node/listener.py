@@ -132,7 +132,13 @@ class Receiver:
                 for uid in header.of_series:
                     self._spool.store_segmentation(content, uid, header.sop_instance_uid, prefix)
             else:
-                self._spool.store(content, header.series_uid, header.sop_instance_uid, prefix)
+                self._spool.store(
+                    content,
+                    header.series_uid,
+                    header.sop_instance_uid,
+                    prefix,
+                    header.study_uid,
+                )
         except OSError as error:
             self._counters.add("instances_refused", "spool.disk")
             log().error("instance not stored", code="spool.disk", error=str(error.strerror))

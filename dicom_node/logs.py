@@ -15,7 +15,8 @@ __all__ = ["configure_logs", "log", "silence_foreign_text"]
 ALLOWED_FIELDS = frozenset(
     {
         "event", "level", "timestamp", "process",
-        "assessment", "series", "study", "instances", "code", "reason", "stage", "segmenter",
+        "assessment", "series", "study", "others", "instances", "code", "reason", "stage",
+        "segmenter",
         "destination", "attempt", "status", "seconds", "host", "port", "ae_title", "peer",
         "calling_ae", "sop_class", "error", "path", "pid", "warnings", "model_id", "version",
     }

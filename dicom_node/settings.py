@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
     Field,
@@ -20,8 +20,9 @@ from pydantic_settings import (
 )
 from sqlalchemy import make_url
 
-from dicom_node.edge_settings import AeTitle, Audit, ClientTls, Listener, Section, Web
+from dicom_node.edge_settings import Audit, Listener, Section, Web
 from dicom_node.errors import SettingsInvalid
+from dicom_node.work_settings import Destination, Query, Retention
 
 __all__ = [
     "DEFAULT_SEGMENTERS",
@@ -32,6 +33,8 @@ __all__ = [
     "Listener",
     "Mode",
     "NodeSettings",
+    "Query",
+    "Retention",
     "SegmenterName",
     "TotalSegmentator",
     "load_settings",
@@ -43,20 +46,6 @@ SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
 
 DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
 """A segmentation that came with the study is preferred to the node's own."""
-
-
-class Destination(Section):
-    """A peer that receives the reports by C-STORE."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
-    ae_title: AeTitle
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
-    max_attempts: int = Field(default=20, ge=1, le=1000)
-    retry_seconds: float = Field(default=5.0, gt=0)
-    retry_backoff: float = Field(default=1.5, ge=1.0, le=10.0)
-    timeout_seconds: float = Field(default=30.0, gt=0)
-    tls: ClientTls | None = None
 
 
 class AcquisitionRules(Section):
@@ -145,6 +134,7 @@ class NodeSettings(BaseSettings):
     database_url: str | None = None
     bundle: Path | None = None
     quiet_seconds: float = Field(default=30.0, gt=0)
+    max_wait_seconds: float = Field(default=900.0, gt=0)
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     segmenters: tuple[SegmenterName, ...] = Field(default=DEFAULT_SEGMENTERS, min_length=1)
@@ -152,6 +142,8 @@ class NodeSettings(BaseSettings):
     web: Web | None = None
     audit: Audit = Audit()
     destinations: tuple[Destination, ...] = ()
+    query: Query | None = None
+    retention: Retention = Retention()
     acquisition: Acquisition = Acquisition()
     limits: Limits = Limits()
     totalsegmentator: TotalSegmentator | None = None

@@ -1,22 +1,38 @@
 """Received instances on disk: the truth of what the node holds.
 
 ``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones,
-``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key. Keys and
-names are digests of UIDs, so nothing that a peer sends becomes a path.
+``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key, and
+``studies/<study>/<key>`` an empty file for each series of a study. Keys and names are digests of
+UIDs, so nothing that a peer sends becomes a path.
 """
 
 import hashlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.uids import instances_digest
+from dicom_node.uids import assessment_id, instances_digest
 
-__all__ = ["Spool", "SpooledSeries", "spool_name", "sync_folder"]
+__all__ = [
+    "ArrivedStudy",
+    "Spool",
+    "SpooledSeries",
+    "SpooledStudy",
+    "remove_tree",
+    "spool_name",
+    "sync_folder",
+]
 
+
+CHUNK_BYTES = 1 << 20
+
+DOOMED = "doomed-"
+"""Name of a folder in ``removed/`` that holds nothing to be kept."""
 
 LEFTOVER_SECONDS = 3600.0
 """A file in ``incoming/`` that is older was left by a crash: one instance takes seconds."""
@@ -36,6 +52,25 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def remove_tree(folder: Path, *, overwrite: bool) -> None:
+    """Remove a folder; with ``overwrite`` each file is first filled with zeros, on the disk."""
+    if overwrite:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                _overwrite(path)
+    shutil.rmtree(folder)
+    sync_folder(folder.parent)
+
+
+def _overwrite(path: Path) -> None:
+    left = path.stat().st_size
+    with path.open("r+b") as file:
+        while left > 0:
+            left -= file.write(bytes(min(left, CHUNK_BYTES)))
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @dataclass(frozen=True)
 class SpooledSeries:
     """One series as it lies in the spool: its instances, and the segmentations that are of it."""
@@ -44,10 +79,31 @@ class SpooledSeries:
     names: tuple[str, ...]
     segmentations: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True)
+class ArrivedStudy:
+    """A study in the spool, and the time, in seconds since the epoch, of its last arrival."""
+
+    key: str
+    changed: float
+    series_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpooledStudy:
+    """The series of one study as they lie in the spool."""
+
+    key: str
+    series: tuple[SpooledSeries, ...]
+    segmentation_digests: tuple[str, ...] = ()
+
     @property
-    def digest(self) -> str:
-        """Identity of this very set of instances."""
-        return instances_digest(self.names)
+    def identity(self) -> str:
+        """The id of this very set of instances; the model has no part in it."""
+        names = [f"{series.key}/{name}" for series in self.series for name in series.names]
+        return assessment_id(
+            self.key, instances_digest(names), "\n".join(sorted(self.segmentation_digests))
+        )
 
 
 class Spool:
@@ -80,9 +136,21 @@ class Spool:
         """Where segmentations lie, one folder a series that they are of."""
         return self.root / "segmentations"
 
+    @property
+    def studies(self) -> Path:
+        """Which series belong to a study: a folder a study, with an empty file a series."""
+        return self.root / "studies"
+
+    @property
+    def removed(self) -> Path:
+        """Where folders lie while they are being removed."""
+        return self.root / "removed"
+
     def prepare(self) -> None:
         """Make the folders."""
-        for folder in (self.root, self.incoming, self.series, self.segmentations):
+        for folder in (
+            self.root, self.incoming, self.series, self.segmentations, self.studies,
+        ):  # fmt: skip
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def free_bytes(self) -> int:
@@ -101,7 +169,12 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def store(
-        self, content: bytes, series_uid: str, sop_instance_uid: str, header: bytes = b""
+        self,
+        content: bytes,
+        series_uid: str,
+        sop_instance_uid: str,
+        header: bytes = b"",
+        study_uid: str = "",
     ) -> Path:
         """Keep one instance, ``header`` before ``content``; received again, it replaces itself.
 
@@ -110,6 +183,8 @@ class Spool:
         OSError
             The disk did not take it; nothing counts as received.
         """
+        if study_uid:
+            self._mark(study_uid, series_uid)
         return self._store((header, content), self.series, series_uid, sop_instance_uid)
 
     def store_segmentation(
@@ -123,6 +198,18 @@ class Spool:
             The disk did not take it; nothing counts as received.
         """
         return self._store((header, content), self.segmentations, series_uid, sop_instance_uid)
+
+    def _mark(self, study_uid: str, series_uid: str) -> None:
+        """Note that a series belongs to a study."""
+        folder = self.studies / spool_name(study_uid)
+        mark = folder / spool_name(series_uid)
+        if mark.exists():
+            return
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._sync(self.studies)
+        mark.touch(mode=0o600)
+        self._sync(folder)
 
     def _store(
         self, parts: tuple[bytes, ...], root: Path, series_uid: str, sop_instance_uid: str
@@ -146,24 +233,83 @@ class Spool:
         self._sync(folder)
         return target
 
-    def changes(self) -> Iterator[tuple[str, float]]:
-        """Each series' key and the time, in seconds since the epoch, of its last arrival.
+    def arrivals(self) -> Iterator[ArrivedStudy]:
+        """Each study, and when its last instance or segmentation arrived.
 
-        A segmentation of the series that arrives later counts as an arrival.
+        A series of which the study is not known counts as a study of its own.
         """
-        for entry in sorted(os.scandir(self.series), key=lambda item: item.name):
+        changed: dict[str, float] = {}
+        for entry in os.scandir(self.series):
             if entry.is_dir():
-                changed = entry.stat().st_mtime
-                segmentations = self.segmentations / entry.name
-                if segmentations.is_dir():
-                    changed = max(changed, segmentations.stat().st_mtime)
-                yield entry.name, changed
+                changed[entry.name] = entry.stat().st_mtime
+                with suppress(FileNotFoundError):
+                    later = (self.segmentations / entry.name).stat().st_mtime
+                    changed[entry.name] = max(changed[entry.name], later)
+        known: set[str] = set()
+        for study in sorted(path.name for path in self.studies.iterdir()):
+            keys = sorted(
+                path.name for path in (self.studies / study).iterdir() if path.name in changed
+            )
+            known.update(keys)
+            if keys:
+                yield ArrivedStudy(study, max(changed[key] for key in keys), tuple(keys))
+        for key in sorted(changed.keys() - known):
+            yield ArrivedStudy(key, changed[key], (key,))
 
-    def load(self, key: str) -> SpooledSeries:
-        """List one series as it lies in the spool now."""
-        names = sorted(path.stem for path in (self.series / key).glob("*.dcm"))
-        segmentations = sorted(path.stem for path in (self.segmentations / key).glob("*.dcm"))
-        return SpooledSeries(key, tuple(names), tuple(segmentations))
+    def load(self, study: ArrivedStudy) -> SpooledStudy:
+        """List the series of a study as they lie in the spool now."""
+        series = []
+        digests = []
+        for key in study.series_keys:
+            names = sorted(path.stem for path in (self.series / key).glob("*.dcm"))
+            objects = sorted((self.segmentations / key).glob("*.dcm"))
+            digests += [hashlib.sha256(path.read_bytes()).hexdigest() for path in objects]
+            if names:
+                stems = tuple(path.stem for path in objects)
+                series.append(SpooledSeries(key, tuple(names), stems))
+        return SpooledStudy(study.key, tuple(series), tuple(digests))
+
+    def remove(self, study: ArrivedStudy, *, overwrite: bool = False) -> None:
+        """Remove a study, unless something arrives just now; ``overwrite`` zeroes files first.
+
+        The folders are moved away before anything is removed: an instance that arrives meanwhile
+        goes into a new folder, and one that had arrived in time is put back.
+        """
+        self.removed.mkdir(mode=0o700, exist_ok=True)
+        for root in (self.segmentations, self.series):
+            for key in study.series_keys:
+                away = self.removed / f"{root.name}.{key}"
+                try:
+                    os.rename(root / key, away)
+                except FileNotFoundError:
+                    continue
+                if away.stat().st_mtime > study.changed:
+                    self._put_back(away)
+                else:
+                    os.rename(away, self.removed / f"{DOOMED}{uuid.uuid4().hex}")
+        self.finish_removals(overwrite=overwrite)
+        if not any((self.series / key).is_dir() for key in study.series_keys):
+            shutil.rmtree(self.studies / study.key, ignore_errors=True)
+
+    def finish_removals(self, *, overwrite: bool = False) -> None:
+        """Remove what was moved away to be removed, also by a process that died meanwhile."""
+        if not self.removed.is_dir():
+            return
+        for away in list(self.removed.iterdir()):
+            if away.name.startswith(DOOMED):
+                remove_tree(away, overwrite=overwrite)
+            else:
+                self._put_back(away)
+
+    def _put_back(self, away: Path) -> None:
+        root, _, key = away.name.partition(".")
+        folder = self.root / root / key
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for path in away.iterdir():
+            if not (folder / path.name).exists():
+                os.replace(path, folder / path.name)
+        shutil.rmtree(away)
+        self._sync(folder)
 
     def paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
         """The files of some instances of a series."""

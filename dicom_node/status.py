@@ -126,7 +126,7 @@ class StatusReader:
         settings = self._settings
         problems: list[str] = []
         now = time.time()
-        changes = [changed for _, changed in self._spool.changes()] if self._exists() else []
+        changes = [s.changed for s in self._spool.arrivals()] if self._exists() else []
         ages = heartbeat_ages(settings.counters_dir)
         expected = [f"listener-{index}" for index in range(settings.listener.processes)]
         for name in (*expected, "worker"):

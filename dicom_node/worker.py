@@ -1,47 +1,81 @@
-"""Durable work: one DBOS workflow per series, one per report and destination."""
+"""Durable work: a DBOS workflow per study, one per report and attempt to deliver it."""
 
-import json
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydicom
 from dbos import (
     DBOS,
     DBOSConfig,
     DBOSConfiguredInstance,
     DBOSPortableJSONSerializer,
+    PortableWorkflowError,
     SetEnqueueOptions,
     SetWorkflowID,
     StepOptions,
 )
+from dbos import error as dbos_error
+from pydicom.errors import InvalidDicomError
 
-from dicom_node.analysis import write_failure
+from dicom_node.analysis import Outcome, write_failure
+from dicom_node.arrivals import Arrivals
 from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.audit import AuditTrail, Peer
+from dicom_node.commitment import Commitments, request_commitment
 from dicom_node.delivery import send
-from dicom_node.errors import AssessmentFailed, DeliveryFailed, OperationalError, ReportInvalid
+from dicom_node.errors import (
+    AssessmentFailed,
+    DeliveryFailed,
+    DiskFault,
+    OperationalError,
+    QueryFailed,
+    ReportInvalid,
+    WorkFailed,
+)
 from dicom_node.logs import log
-from dicom_node.segmenters import SegmenterPlan
+from dicom_node.pacs_query import PacsQuery
+from dicom_node.report_history import REPORT_FILE, file_digest
+from dicom_node.retention import Retainer
 from dicom_node.settings import Destination, NodeSettings
-from dicom_node.spool import Spool, SpooledSeries
-from dicom_node.uids import assessment_id
+from dicom_node.spool import Spool, SpooledStudy
+from dicom_node.uids import derived_uid
+from dicom_node.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, commit_queue, delivery_queue
+from roi_extraction.anatomy import Finding
 
 __all__ = ["Worker", "run_worker"]
-
-WORKFLOW_VERSION = "1"
-"""Raised when a workflow's steps change: recovery takes up work of the same version only."""
-
-ASSESS_QUEUE = "assess"
 
 MAX_RETRY_SECONDS = 600.0
 """The longest pause between two attempts to deliver."""
 
+COMMIT_LOOK_SECONDS = (0.0, 1.0, 5.0, 30.0)
+"""Pauses before the first looks for an answer on storage commitment; then `LOOK_SECONDS`."""
+
+LOOK_SECONDS = 60.0
+
+LOST_SECONDS = 30.0
+"""How often work is sought that the database calls running and nobody does."""
+
+
+DISK_SECONDS = 10.0
+"""Pause before a full disk is tried again, and before a process with a broken database ends."""
+
+
+MAX_RECOVERIES = 1000
+"""Starts of the node in the middle of one piece of work before it counts as failed."""
+
+
+class Interrupted(BaseException):
+    """Ends a workflow without any record of it, so that it is taken up after the next start."""
+
 
 @DBOS.dbos_class()
 class Worker(DBOSConfiguredInstance):
-    """Assesses complete series and delivers their reports."""
+    """Assesses complete studies and delivers their reports."""
 
     def __init__(
         self, settings: NodeSettings, model_id: str, pool: AssessmentPool, stop: threading.Event
@@ -49,183 +83,336 @@ class Worker(DBOSConfiguredInstance):
         super().__init__("worker")
         self.settings = settings
         self.model_id = model_id
-        self.plan = SegmenterPlan.of(settings)
         self.pool = pool
         self.stop = stop
         self.spool = Spool(settings.data_dir)
         self.reports = settings.data_dir / "reports"
         self.audit = AuditTrail.of(settings)
+        self.commitments = Commitments(settings.data_dir)
+        self.query = (
+            None
+            if settings.query is None
+            else PacsQuery(settings.query, settings.listener.ae_title)
+        )
+        self.running: set[str] = set()
+        self.broken = threading.Event()
+        self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def enqueue(self, series: SpooledSeries, changed: float) -> None:
-        """Queue the assessment of a complete series; once reported, again is a no-op.
+    def enqueue(self, study: SpooledStudy, findings: Sequence[Finding], changed: float) -> None:
+        """Queue the assessment of a complete study; once assessed, again is a no-op.
 
         Parameters
         ----------
-        series
+        study
             What lies in the spool.
+        findings
+            What its report must warn of.
         changed
-            When its last instance arrived, in seconds since the epoch: a series that was refused
+            When its last instance arrived, in seconds since the epoch: a study that was refused
             or failed before then was sent again, and is assessed again.
+
+        Raises
+        ------
+        dbos.error.DBOSQueueDeduplicatedError
+            The study is being assessed with what it was before.
         """
-        objects = self.spool.segmentation_paths(series.key, series.segmentations)
-        variant = self.plan.variant(objects)
-        identity = assessment_id(series.key, series.digest, self.model_id + variant)
+        identity = study.identity
         before = DBOS.get_workflow_status(identity)
-        sent_again = (
-            before is not None
-            and before.status == "SUCCESS"
-            and (before.output or {}).get("state") != "reported"
-            and changed * 1000 > (before.created_at or 0)
-        )
-        with SetWorkflowID(f"{identity}:{changed:.3f}" if sent_again else identity):
+        if before is not None:
+            reported = (
+                before.status == "SUCCESS" and (before.output or {}).get("state") == "reported"
+            )
+            ended = before.status in ("SUCCESS", "ERROR")
+            if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
+                DBOS.rewind_workflow(identity, queue_name=ASSESS_QUEUE)
+            return
+        with (
+            SetWorkflowID(identity),
+            SetEnqueueOptions(deduplication_id=study.key),
+        ):
             DBOS.enqueue_workflow(
                 ASSESS_QUEUE,
                 self.assess_series,
                 identity,
-                series.key,
-                list(series.names),
-                list(series.segmentations),
+                study.key,
+                {series.key: list(series.names) for series in study.series},
+                {series.key: list(series.segmentations) for series in study.series},
+                [[finding.code, finding.message] for finding in findings],
             )
 
-    @DBOS.workflow()
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def assess_series(
-        self, identity: str, key: str, names: list[str], segmentations: list[str] | None = None
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+        findings: list[list[str]],
     ) -> dict[str, Any]:
-        """Assess one series and hand its report to every destination."""
-        try:
-            outcome: dict[str, Any] = DBOS.run_step(
-                StepOptions(
-                    name="assess",
-                    retries_allowed=True,
-                    max_attempts=self.settings.limits.attempts,
-                    interval_seconds=1.0,
-                ),
-                self._assess,
-                identity,
-                key,
-                names,
-                segmentations or [],
-            )
-        except Exception as error:  # retries are used up: listed as failed, with its reason
-            if self.stop.is_set():
-                raise  # stopped in the middle: not recorded, taken up after the next start
-            last = (getattr(error, "errors", None) or [error])[-1]
-            reason = str(last) if isinstance(last, AssessmentFailed) else type(last).__name__
-            log().error(
-                "assessment failed", assessment=identity, code=AssessmentFailed.code, reason=reason
-            )
-            DBOS.run_step(
-                StepOptions(name="report failure"),
-                self._report_failure,
-                identity,
-                key,
-                AssessmentFailed.code,
-                reason,
-            )
-            return {"state": "failed", "code": AssessmentFailed.code}
-        if not outcome["reported"]:
-            return {"state": "refused", "code": outcome["code"]}
-        for destination in self.settings.destinations:
-            self._enqueue_delivery(identity, key, destination, 1, 0.0)
-        return {"state": "reported", "code": None}
+        """Assess the series of one study and hand the report to every destination."""
+        with self._runs():
+            try:
+                outcome: dict[str, Any] = DBOS.run_step(
+                    StepOptions(
+                        name="assess",
+                        retries_allowed=True,
+                        max_attempts=self.settings.limits.attempts,
+                        interval_seconds=1.0,
+                    ),
+                    self._assess,
+                    identity,
+                    key,
+                    names,
+                    segmentations,
+                    findings,
+                )
+            except (
+                AssessmentFailed,
+                PortableWorkflowError,  # the same, read back from the record
+                dbos_error.DBOSMaxStepRetriesExceeded,
+            ) as error:
+                last = (getattr(error, "errors", None) or [error])[-1]
+                reason = str(last) if isinstance(last, AssessmentFailed) else type(last).__name__
+                outcome = {"state": "failed", "code": AssessmentFailed.code, "reason": reason}
+            if outcome["state"] == "failed":
+                DBOS.run_step(
+                    StepOptions(name="report failure"),
+                    self._report_failure,
+                    identity,
+                    key,
+                    outcome["code"],
+                    outcome["reason"],
+                )
+                raise WorkFailed(outcome["code"], outcome["reason"])
+            if outcome["state"] == "reported":
+                for destination in self.settings.destinations:
+                    self._enqueue_delivery(outcome["report"], destination, 1, 0.0)
+            return {"state": outcome["state"], "code": outcome["code"]}
 
-    @DBOS.workflow()
-    def deliver(self, identity: str, key: str, name: str, attempt: int) -> dict[str, Any]:
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def deliver(self, report: dict[str, str], name: str, attempt: int) -> dict[str, Any]:
         """Try once to deliver one report; after a failure the next attempt waits in the queue."""
-        found = [d for d in self.settings.destinations if d.name == name]
-        if not found:
-            log().error("delivery failed", assessment=identity, destination=name, reason="unknown")
-            return {"state": "failed", "code": "node.unknown_destination"}
-        destination = found[0]
-        status: int = DBOS.run_step(
-            StepOptions(name="send"), self._send, identity, key, destination, attempt
-        )
-        if status >= 0:
-            return {"state": "delivered", "code": f"0x{status:04X}"}
-        if attempt < destination.max_attempts:
-            pause = destination.retry_seconds * destination.retry_backoff ** (attempt - 1)
-            self._enqueue_delivery(
-                identity, key, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS)
+        with self._runs():
+            destination = self._destination(name)
+            sent: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="send"), self._send, report, destination, attempt
             )
-            return {"state": "retrying", "code": DeliveryFailed.code}
+            if sent["state"] == "delivered":
+                if destination.commitment:
+                    self._enqueue_commit(report, destination, attempt, 0)
+                return sent
+            if sent["state"] == "retrying":
+                return self._again(report, destination, attempt, sent)
+            raise self._failed(report, name, sent["code"], sent["reason"])
+
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def confirm(
+        self, report: dict[str, str], name: str, attempt: int, look: int, since: float
+    ) -> dict[str, Any]:
+        """Ask for storage commitment, or look for the answer; in time the report is sent again."""
+        with self._runs():
+            destination = self._destination(name)
+            found: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="commitment"),
+                self._commitment,
+                report,
+                destination,
+                attempt,
+                look,
+                since,
+            )
+            if found["state"] == "waiting":
+                self._enqueue_commit(report, destination, attempt, look + 1, since)
+            elif found["state"] == "retrying":
+                return self._again(report, destination, attempt, found)
+            return found
+
+    def _destination(self, name: str) -> Destination:
+        for destination in self.settings.destinations:
+            if destination.name == name:
+                return destination
+        log().error("delivery failed", destination=name, code="node.unknown_destination")
+        raise WorkFailed("node.unknown_destination", f"the settings name no destination {name}")
+
+    def _failed(self, report: dict[str, str], name: str, code: str, reason: str) -> WorkFailed:
         log().error(
-            "delivery failed", assessment=identity, destination=name, code=DeliveryFailed.code
+            "delivery failed",
+            assessment=report["identity"],
+            destination=name,
+            code=code,
+            reason=reason,
         )
-        return {"state": "failed", "code": DeliveryFailed.code}
+        return WorkFailed(code, reason)
+
+    def _again(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        outcome: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Queue the next attempt after its pause, or end the work as failed."""
+        if attempt % destination.max_attempts == 0:
+            raise self._failed(report, destination.name, outcome["code"], outcome["reason"])
+        tried = attempt % destination.max_attempts
+        # the exponent is bounded: it would overflow long before the attempts end
+        pause = destination.retry_seconds * destination.retry_backoff ** min(tried - 1, 100)
+        self._enqueue_delivery(report, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS))
+        return outcome
 
     def _enqueue_delivery(
-        self, identity: str, key: str, destination: Destination, attempt: int, pause: float
+        self, report: dict[str, str], destination: Destination, attempt: int, pause: float
     ) -> None:
         with (
-            SetWorkflowID(f"{identity}:{destination.name}:{attempt}"),
+            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}"),
             SetEnqueueOptions(delay_seconds=pause or None),
         ):
             DBOS.enqueue_workflow(
-                _delivery_queue(destination),
-                self.deliver,
-                identity,
-                key,
-                destination.name,
-                attempt,
+                delivery_queue(destination.name), self.deliver, report, destination.name, attempt
             )
 
+    def _enqueue_commit(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        look: int,
+        since: float | None = None,
+    ) -> None:
+        pauses = COMMIT_LOOK_SECONDS
+        pause = pauses[look] if look < len(pauses) else LOOK_SECONDS
+        pause = min(pause, destination.commitment_seconds)
+        with (
+            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}:commit:{look}"),
+            SetEnqueueOptions(delay_seconds=pause or None),
+        ):
+            DBOS.enqueue_workflow(
+                commit_queue(destination.name),
+                self.confirm,
+                report,
+                destination.name,
+                attempt,
+                look,
+                time.time() if since is None else since,
+            )
+
+    @contextmanager
+    def _runs(self) -> Iterator[None]:
+        """Keep account of what this process works on, and leave undone what a fault interrupts."""
+        identity = DBOS.workflow_id or ""
+        self.running.add(identity)
+        try:
+            yield
+        except (WorkFailed, dbos_error.DBOSException):
+            raise
+        except Exception as error:  # the database, or the disk below it
+            log().error("interrupted", assessment=identity, error=type(error).__name__)
+            self.broken.set()
+            raise Interrupted from error
+        finally:
+            self.running.discard(identity)
+
     def _assess(
-        self, identity: str, key: str, names: list[str], segmentations: list[str]
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+        findings: list[list[str]],
     ) -> dict[str, Any]:
         started = time.perf_counter()
-        log().info("assessing", assessment=identity, series=key, instances=len(names))
+        paths = [path for series in names for path in self.spool.paths(series, names[series])]
+        for series, objects in segmentations.items():
+            paths += self.spool.segmentation_paths(series, objects)
+        log().info("assessing", assessment=identity, study=key, instances=len(paths))
+        found = [Finding(code, message) for code, message in findings]
+        folder = self.reports / key
         try:
-            outcome = self.pool.assess(
-                [
-                    *self.spool.paths(key, names),
-                    *self.spool.segmentation_paths(key, segmentations),
-                ],
-                self._folder(identity, key),
-                self.reports / key,
-            )
+            with self._studies[key]:
+                while (outcome := self._try(paths, folder / identity, found)) is None:
+                    if self.stop.wait(DISK_SECONDS):
+                        raise Interrupted
         except ReportInvalid as error:
             log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
-            self._report_failure(identity, key, error.code, str(error))
-            return {"reported": False, "code": error.code}
+            return {"state": "failed", "code": error.code, "reason": str(error)}
         except OperationalError as error:
+            if self.stop.is_set():
+                raise Interrupted from error
             log().warning("assessment interrupted", assessment=identity, reason=str(error))
             raise
         log().info(
             "assessed" if outcome.reported else "refused",
             assessment=identity,
-            series=key,
+            study=key,
             code=outcome.code,
             reason=outcome.message,
             stage=outcome.stage,
             warnings=list(outcome.warnings),
+            others=list(outcome.others),
             seconds=round(time.perf_counter() - started, 3),
         )
         state = "reported" if outcome.reported else "refused"
-        self.audit.assessed(outcome.study_uid, identity, state, outcome.code, len(names))
-        return {"reported": outcome.reported, "code": outcome.code}
+        self.audit.assessed(outcome.study_uid, identity, state, outcome.code, len(paths))
+        if not outcome.reported:
+            return {"state": state, "code": outcome.code}
+        report = {
+            "identity": outcome.identity or "",
+            "study": key,
+            "study_uid": outcome.study_uid,
+            "folder": outcome.folder,
+            "sha256": outcome.sha256 or "",
+        }
+        return {"state": state, "code": None, "report": report}
+
+    def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:
+        """One try to assess; None when the disk did not take the report."""
+        try:
+            return self.pool.assess(paths, folder, folder.parent, findings)
+        except DiskFault as error:
+            log().error("disk fault", assessment=folder.name, code=error.code, reason=str(error))
+            return None
 
     def _report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
-        write_failure(self._folder(identity, key), code, reason)
+        log().error("assessment failed", assessment=identity, code=code, reason=reason)
+        write_failure(self.reports / key / identity, code, reason)
         self.audit.assessed("", identity, "failed", code, 0)
 
-    def _folder(self, identity: str, key: str) -> Path:
-        return self.reports / key / identity
+    def _path(self, report: dict[str, str]) -> Path:
+        return self.reports / report["study"] / report["folder"] / REPORT_FILE
 
-    def _send(self, identity: str, key: str, destination: Destination, attempt: int) -> int:
-        """Return the peer's status, or -1 for an attempt that failed and may be repeated."""
-        path = self._folder(identity, key) / "report.sr.dcm"
+    def _send(
+        self, report: dict[str, str], destination: Destination, attempt: int
+    ) -> dict[str, Any]:
+        """Send the very document that was checked."""
+        identity = report["identity"]
+        path = self._path(report)
         try:
+            if file_digest(path) != report["sha256"]:
+                return {
+                    "state": "failed",
+                    "code": "report.changed",
+                    "reason": "the file is not the one that was checked",
+                }
+            self._check_identity(path)
             status = send(path, destination, self.settings.listener.ae_title)
-        except DeliveryFailed as error:
-            self._audit_delivery(identity, key, destination, str(error))
+        except ReportInvalid as error:
+            return {"state": "failed", "code": error.code, "reason": str(error)}
+        except FileNotFoundError:
+            reason = "the report is no longer on the disk"
+            return {"state": "failed", "code": "report.gone", "reason": reason}
+        except (DeliveryFailed, QueryFailed, OSError) as error:
+            code = getattr(error, "code", OperationalError.code)
+            reason = str(error) if isinstance(error, OperationalError) else type(error).__name__
+            self._audit_delivery(report, destination, reason)
             log().warning(
                 "delivery attempt failed",
                 assessment=identity,
                 destination=destination.name,
                 attempt=attempt,
-                reason=str(error),
+                code=code,
+                reason=reason,
             )
-            return -1
+            return {"state": "retrying", "code": code, "reason": reason}
         log().info(
             "delivered",
             assessment=identity,
@@ -233,19 +420,79 @@ class Worker(DBOSConfiguredInstance):
             attempt=attempt,
             status=f"0x{status:04X}",
         )
-        self._audit_delivery(identity, key, destination, None)
-        return status
+        self._audit_delivery(report, destination, None)
+        return {"state": "delivered", "code": f"0x{status:04X}"}
 
     def _audit_delivery(
-        self, identity: str, key: str, destination: Destination, failure: str | None
+        self, report: dict[str, str], destination: Destination, failure: str | None
     ) -> None:
-        report = json.loads((self._folder(identity, key) / "report.json").read_text())
         peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
-        self.audit.delivered(peer, report["study_uid"], identity, failure)
+        self.audit.delivered(peer, report["study_uid"], report["identity"], failure)
 
+    def _check_identity(self, path: Path) -> None:
+        """Compare patient and study with what the PACS says now, where one is asked."""
+        if self.query is None:
+            return
+        document = pydicom.dcmread(path, stop_before_pixels=True)
+        try:
+            theirs = self.query.identity(str(document.StudyInstanceUID))
+        except QueryFailed as error:
+            if self.query.settings.unanswered == "hold":
+                raise
+            log().warning("identity not checked", reason=str(error))
+            return
+        differing = theirs.differs(document) if theirs is not None else ()
+        if differing:
+            raise ReportInvalid(
+                "report.pacs_identity",
+                f"the PACS has another {', '.join(differing)} for this study: the report must "
+                "not be sent",
+            )
 
-def _delivery_queue(destination: Destination) -> str:
-    return f"deliver-{destination.name}"
+    def _commitment(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        look: int,
+        since: float,
+    ) -> dict[str, Any]:
+        """Ask at the first look, then see whether the answer has come."""
+        identity = report["identity"]
+        uid = derived_uid("commitment", identity, destination.name, str(attempt))
+        reason = ""
+        try:
+            if look == 0:
+                request_commitment(
+                    pydicom.dcmread(self._path(report)),
+                    uid,
+                    destination,
+                    self.settings.listener.ae_title,
+                    self.commitments,
+                )
+            answer = self.commitments.answer(uid)
+            if answer is not None and answer.committed:
+                self.commitments.forget(uid)
+                log().info("committed", assessment=identity, destination=destination.name)
+                return {"state": "committed", "code": None}
+            if answer is not None:
+                self.commitments.forget(uid)
+                reason = f"the peer does not keep the report {answer.reason}".strip()
+            elif time.time() - since > destination.commitment_seconds:
+                self.commitments.forget(uid)
+                reason = f"no commitment within {destination.commitment_seconds:g} s"
+        except (DeliveryFailed, OSError, InvalidDicomError) as error:
+            reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
+        if not reason:
+            return {"state": "waiting", "code": None}
+        log().warning(
+            "not committed",
+            assessment=identity,
+            destination=destination.name,
+            attempt=attempt,
+            reason=reason,
+        )
+        return {"state": "retrying", "code": "node.not_committed", "reason": reason}
 
 
 def run_worker(
@@ -274,7 +521,8 @@ def run_worker(
         try:
             for name, concurrency in (
                 (ASSESS_QUEUE, settings.limits.processes),
-                *((_delivery_queue(destination), 2) for destination in settings.destinations),
+                *((delivery_queue(destination.name), 2) for destination in settings.destinations),
+                *((commit_queue(destination.name), 2) for destination in settings.destinations),
             ):
                 DBOS.register_queue(
                     name,
@@ -291,14 +539,30 @@ def run_worker(
 
 
 def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None:
-    """Queue every series in which nothing has arrived for the quiet time."""
-    queued: dict[str, float] = {}
+    """Queue complete studies, remove what is no longer kept, notice work that was lost."""
+    arrivals = Arrivals(settings, worker.spool, worker.pool, worker.query, worker.enqueue)
+    retainer = Retainer(settings, worker.spool, worker.reports)
+    suspects: set[str] = set()
+    checked = time.monotonic()
     while not stop.is_set():
-        for key, changed in worker.spool.changes():
-            if queued.get(key) == changed or time.time() - changed < settings.quiet_seconds:
-                continue
-            series = worker.spool.load(key)
-            if series.names:
-                worker.enqueue(series, changed)
-            queued[key] = changed
+        if worker.broken.is_set() and not stop.wait(DISK_SECONDS):
+            raise OperationalError("the workflow database does not take its records")
+        arrivals.look()
+        if time.monotonic() - checked > LOST_SECONDS:
+            checked = time.monotonic()
+            pending = {
+                status.workflow_id
+                for status in DBOS.list_workflows(
+                    status="PENDING",
+                    executor_id=settings.executor_id,
+                    load_input=False,
+                    load_output=False,
+                )
+            }
+            lost = pending - worker.running
+            if lost & suspects:
+                # a fault of disk or database left them behind: a new process takes them up
+                raise OperationalError(f"{len(lost & suspects)} workflows stand still")
+            suspects = lost
+            retainer.look()
         stop.wait(settings.poll_seconds)

@@ -43,9 +43,11 @@ def test_stored_instances_lie_whole_in_the_spool_under_digests(node, tmp_path):
     for path in [*paths, paths[0]]:
         assert association.send_c_store(pydicom.dcmread(path)).Status == 0x0000
     association.release()
-    [(key, _)] = spool.changes()
-    series = spool.load(key)
+    [study] = spool.arrivals()
+    [series] = spool.load(study).series
     first = pydicom.dcmread(paths[0])
+    key = series.key
+    assert study.key == spool_name(first.StudyInstanceUID)
     assert key == spool_name(first.SeriesInstanceUID)
     assert len(series.names) == 5
     kept = pydicom.dcmread(spool.series / key / f"{spool_name(first.SOPInstanceUID)}.dcm")
@@ -62,7 +64,7 @@ def test_instance_without_series_uid_is_refused_and_the_association_goes_on(node
     assert association.send_c_store(bad).Status == 0xC000
     assert association.send_c_store(good).Status == 0x0000
     association.release()
-    assert len(list(spool.changes())) == 1
+    assert len(list(spool.arrivals())) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_REFUSED, EXIT_USAGE, fail
 
 __all__ = ["app"]
 
@@ -119,3 +119,39 @@ def echo(config: Config) -> None:
             print(f"{error}", file=sys.stderr)
     if failed:
         raise SystemExit(EXIT_FAULT)
+
+
+@app.command()
+def failed(config: Config) -> None:
+    """List the work that failed for good, with its reason; exit 1 if there is any."""
+    from dicom_node.failed_work import failed_work
+    from dicom_node.settings import load_settings
+
+    work = failed_work(load_settings(config))
+    for item in work:
+        to = f" to {item.destination}" if item.destination else ""
+        print(f"{item.id}\t{item.when:%Y-%m-%d %H:%M:%S}Z\t{item.kind}{to}\tstudy {item.study}")
+        print(f"\t{item.reason} [{item.code}]")
+    if not work:
+        print("no failed work")
+    raise SystemExit(EXIT_REFUSED if work else 0)
+
+
+@app.command()
+def retry(
+    config: Config,
+    identity: Annotated[str | None, typer.Argument(metavar="ID", help="As 'failed' says.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All failed work.")] = False,
+) -> None:
+    """Take up failed work again, or assess a study once more (such as with a new model)."""
+    from dicom_node.failed_work import failed_work
+    from dicom_node.failed_work import retry as take_up
+    from dicom_node.settings import load_settings
+
+    settings = load_settings(config)
+    if (identity is None) != everything:
+        fail("give either an ID or --all", EXIT_USAGE)
+    identities = [item.id for item in failed_work(settings)] if everything else [str(identity)]
+    for name in identities:
+        take_up(settings, name)
+        print(f"{name}: taken up again")
