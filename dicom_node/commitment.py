@@ -136,7 +136,7 @@ def request_commitment(
     commitments.expect(transaction_uid, str(document.SOPInstanceUID))
     answered = threading.Event()
 
-    def answer(event: Event) -> int:
+    def answer(event: Event) -> tuple[int, None]:
         status = _receive(event, commitments)
         answered.set()
         return status
@@ -173,7 +173,7 @@ def request_commitment(
 
 def accept_commitment_reports(
     ae: AE, commitments: Commitments
-) -> list[tuple[Any, Callable[[Event], int]]]:
+) -> list[tuple[Any, Callable[[Event], Any]]]:
     """Let a listener take answers that come on associations of the peers' own.
 
     Returns
@@ -185,14 +185,14 @@ def accept_commitment_reports(
     return [(evt.EVT_N_EVENT_REPORT, lambda event: _receive(event, commitments))]
 
 
-def _receive(event: Event, commitments: Commitments) -> int:
+def _receive(event: Event, commitments: Commitments) -> tuple[int, None]:
     try:
         if event.event_type not in (1, 2):
-            return NO_SUCH_EVENT_TYPE
+            return NO_SUCH_EVENT_TYPE, None
         status = commitments.receive(event.event_information)
     except Exception as error:  # a peer may send anything, and the disk may be full
         log().warning("commitment answer not kept", error=type(error).__name__)
-        return PROCESSING_FAILURE
+        return PROCESSING_FAILURE, None
     if status != SUCCESS:
         log().warning("commitment answer refused", reason="unknown transaction")
-    return status
+    return status, None

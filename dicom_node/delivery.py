@@ -110,7 +110,9 @@ def associate(
         raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error
     if not association.is_established:
         reason = "rejected the association" if association.is_rejected else "cannot be reached"
-        if tls is not None and not association.is_rejected:
+        if association.rejected_contexts:
+            reason = f"does not offer {association.rejected_contexts[0].abstract_syntax.name}"
+        elif tls is not None and not association.is_rejected:
             reason += ", or TLS failed: the peer refused our certificate or we refused its own"
         raise DeliveryFailed(f"{destination.name} {reason}")
     return association

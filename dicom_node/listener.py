@@ -18,6 +18,7 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 
 from dicom_node.audit import AuditTrail, Peer
+from dicom_node.commitment import Commitments, accept_commitment_reports
 from dicom_node.counters import Counters
 from dicom_node.heartbeat import beat
 from dicom_node.instances import SEGMENTATION_STORAGE
@@ -271,12 +272,14 @@ def start_listener(
     ae.add_supported_context(Verification)
     for storage in STORAGE_CLASSES:
         ae.add_supported_context(storage, TRANSFER_SYNTAXES)
+    commitments = accept_commitment_reports(ae, Commitments(spool.root.parent))
     server = ae.make_server(
         (settings.host, settings.port),
         server_class=GuardedServer,
         evt_handlers=[
             (evt.EVT_C_STORE, receiver.store),
             (evt.EVT_C_ECHO, handle_echo),
+            *commitments,
             (evt.EVT_REQUESTED, receiver.requested),
             (evt.EVT_ACCEPTED, receiver.accepted),
             (evt.EVT_REJECTED, receiver.rejected),

@@ -20,6 +20,9 @@ UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 FINISHED = ["SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"]
 """States of a DBOS workflow."""
 
+ENDS = {"ERROR": "failed"}
+"""What an end without a result of its own is called."""
+
 PAGE = 1000
 """Finished workflows that are read at a time."""
 
@@ -201,8 +204,9 @@ class StatusReader:
             self._read_until_ms = max(self._read_until_ms, ended)
             queue = work.queue_name or "none"
             output = work.output if isinstance(work.output, dict) else {}
-            state = str(output.get("state") or work.status.lower())
-            self._finished[queue, state, str(output.get("code") or "")] += 1
+            state = str(output.get("state") or ENDS.get(work.status) or work.status.lower())
+            code = output.get("code") or getattr(work.error, "code", None) or ""
+            self._finished[queue, state, str(code)] += 1
             if work.dequeued_at is None:
                 continue
             seconds = max(ended - work.dequeued_at, 0) / 1000

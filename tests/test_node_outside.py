@@ -91,7 +91,12 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
     refused = plant(plain_series(tmp_path / "other", 40, kvp=140.0))
     broken = plant(plain_series(tmp_path / "broken", 40))
     for path in broken:
-        edit(path, SeriesInstanceUID="2.25.4711", PixelData=NAME.encode())
+        edit(
+            path,
+            StudyInstanceUID="2.25.4710",
+            SeriesInstanceUID="2.25.4711",
+            PixelData=NAME.encode(),
+        )
     port = free_port()
     outputs = []
     with Pacs(lambda count: 0xA700 if count < 2 else 0x0000) as pacs:
