@@ -1,0 +1,248 @@
+"""What speaks for the network's edges and ranks: nulls, supports, seeds, files."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+
+from modeling.calibration import PAIRS
+from modeling.design import USED_SITES
+from modeling.study.step import StudyInput
+from network import InvalidGraph, TooFewPatients, clustering, cytoscape_json
+from network.export import flat_graph
+from network.fixed import SITE_PAIRS, fixed_interactions
+from network.graph import Edge, compose
+from network.resampling import Resamples, additive_probabilities, resample
+from network.significance import adjusted_p, combined_weights, evidence, evidence_table
+from network.stability import CENTRALITIES, PROTOCOLS, SeedNetworks, agreement, seed_networks
+from network.study import network_step
+from tests.test_modeling_cohort import synthetic_cohort
+from tests.test_network_graph import hand_made
+
+SMALL = {"splits": 1, "rounds": 12}
+
+
+def patients(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """HU without any relation to the stages, ``count`` patients of each."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(100, 30, (4 * count, len(USED_SITES))), np.repeat(list("ABCD"), count)
+
+
+def crossed(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A and D differ by whether L2 and L4 lie on the same side of 85 HU, by nothing else."""
+    hu, stages = patients(count)
+    same = (hu[:, 1] > 85) == (hu[:, 3] > 85)
+    stages = np.where(np.isin(stages, ["A", "D"]), np.where(same, "A", "D"), stages)
+    kept = np.isin(stages, ["A", "D"]) | (np.arange(len(stages)) % 3 == 0)
+    return hu[kept], stages[kept]
+
+
+def test_a_planted_interaction_stands_out_from_both_nulls_and_no_other() -> None:
+    hu, stages = crossed(110)
+    found = resample(
+        hu, stages, 0, bootstraps=3, permutations=19, simulations=19, splits=1, rounds=20
+    )
+    table = evidence_table(evidence(found, 1.5), 1.5)
+    kept = table[(table["network"] == "A/D") & table["survives both"]]
+    assert list(zip(kept["source"], kept["target"], strict=True)) == [("L2", "L4")]
+    assert kept["support (share of bootstraps)"].tolist() == [1.0]
+    assert kept["adjusted p, permuted labels"].tolist() == [0.05]
+
+
+def test_resamples_are_the_same_in_any_number_of_processes() -> None:
+    hu, stages = patients(45)
+    wanted = {"bootstraps": 1, "permutations": 1, "simulations": 1, **SMALL}
+    one, two = (resample(hu, stages, 3, jobs=jobs, **wanted) for jobs in (1, 2))
+    for name in ("observed", "bootstraps", "permutations", "additive"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert one.observed.any()
+    assert not np.array_equal(one.observed, one.permutations[0])
+
+
+def test_a_null_without_replicates_gives_no_p() -> None:
+    hu, stages = patients(45)
+    found = resample(hu, stages, 0, bootstraps=0, permutations=0, simulations=0, **SMALL)
+    item = evidence(found, 1.5)[0]
+    assert np.isnan(item.p_permutation).all()
+    assert np.isnan(item.support).all()
+    assert not evidence_table((item,), 1.5)["survives both"].any()
+
+
+def test_the_additive_model_has_additive_log_odds() -> None:
+    hu, stages = patients(40)
+    # Four made-up patients: two sites each at a low and a high value, the rest alike.
+    corners = np.tile(hu[:1], (4, 1))
+    corners[:, 1], corners[:, 3] = [60, 60, 140, 140], [60, 140, 60, 140]
+    shifted = hu.copy()
+    shifted[:, 1] += 30 * (stages == "D")
+    shifted[:, 3] += 30 * (stages == "D")
+    known = np.vstack([shifted, corners])
+    labels = np.concatenate([stages, list("ABCD")])
+    logs = np.log(additive_probabilities(known, labels, 0)[-4:])
+    odds = logs[:, 3] - logs[:, 0]
+    assert abs(odds[1] - odds[0]) + abs(odds[2] - odds[0]) > 0.1
+    assert odds[0] + odds[3] == pytest.approx(odds[1] + odds[2], abs=1e-9)
+
+
+def test_adjusted_p_counts_the_largest_of_each_replicate() -> None:
+    null = np.array([[1.0, 5.0], [2.0, 0.0], [3.0, 1.0]])
+    observed = np.array([6.0, 5.0, 2.5, 0.0])
+    counted = [(1 + sum(row.max() >= value for row in null)) / 4 for value in observed]
+    np.testing.assert_allclose(adjusted_p(observed, null), counted)
+
+
+def test_family_wise_error_is_kept_on_noise() -> None:
+    rng = np.random.default_rng(5)
+    smallest = [
+        adjusted_p(rng.exponential(size=50), rng.exponential(size=(19, 50))).min()
+        for _ in range(400)
+    ]
+    # 5 % expected; 9 % is above four standard deviations of 400 draws.
+    assert np.mean(np.array(smallest) <= 0.05) < 0.09
+    assert min(smallest) == 0.05
+
+
+def test_combined_weights_sum_what_exceeds_the_cutoff() -> None:
+    values = np.zeros((len(PAIRS), len(SITE_PAIRS)))
+    values[0, 3], values[1, 3], values[2, 3] = 2.0, 1.5, 4.0
+    assert combined_weights(values, 1.5)[3] == 6.0
+    assert combined_weights(values[None], 1.5).shape == (1, len(SITE_PAIRS))
+
+
+def test_too_few_patients_and_negative_numbers_are_refused() -> None:
+    hu, stages = patients(4)
+    with pytest.raises(TooFewPatients):
+        fixed_interactions(hu, stages, 0)
+    with pytest.raises(InvalidGraph):
+        resample(hu, stages, 0, bootstraps=-1, permutations=0, simulations=0)
+
+
+def test_a_model_without_a_split_has_no_interactions() -> None:
+    hu, stages = patients(45)
+    assert not fixed_interactions(np.ones_like(hu), stages, 0, **SMALL).any()
+
+
+def test_clustering_is_that_of_onnela() -> None:
+    weights = {("L1", "L2"): 8.0, ("L2", "L3"): 1.0, ("L1", "L3"): 8.0, ("L3", "L4"): 4.0}
+    found = clustering([Edge(a, b, w, {}) for (a, b), w in weights.items()])
+    # One triangle of shares 1, 1/8 and 1: the cube root of their product is one half.
+    assert found == pytest.approx({"L1": 0.5, "L2": 0.5, "L3": 0.5 / 3, "L4": 0.0}, abs=1e-5)
+    assert clustering([]) == {}
+
+
+def test_networks_that_are_equal_agree_fully_and_opposite_ranks_fully_disagree() -> None:
+    up = np.arange(32, dtype=float)
+    edges = frozenset({("L1", "L2")})
+    groups = np.array([[1] * 16 + [2] * 16] * 2)
+    same = SeedNetworks("x", dict.fromkeys(CENTRALITIES, np.array([up, up])), groups, (edges,) * 2)
+    found = agreement(same)
+    assert found["strength: Kendall tau"] == found["edge overlap (Jaccard)"] == 1
+    assert found["partition agreement (adjusted Rand)"] == 1
+    turned = SeedNetworks(
+        "x", dict.fromkeys(CENTRALITIES, np.array([up, -up])), groups, (edges, frozenset())
+    )
+    found = agreement(turned)
+    assert found["strength: Kendall tau"] == pytest.approx(-1)
+    assert found["degree: Spearman rho"] == pytest.approx(-1)
+    assert found["strength: same among the first 3"] == found["edge overlap (Jaccard)"] == 0
+    assert found["share with L5 first by strength"] == 0
+
+
+def test_seed_networks_are_built_by_each_protocol() -> None:
+    hu, stages = crossed(30)
+    found = seed_networks(hu, stages, 0, 4, 0.1)
+    assert tuple(networks.protocol for networks in found) == PROTOCOLS
+    assert [len(networks.edges) for networks in found] == [4, 1, 4, 1]
+    assert np.isnan(agreement(found[1])["edge overlap (Jaccard)"])
+    # As `compose` gives it when asked directly.
+    single = fixed_interactions(hu, stages, 0, splits=1)
+    nodes, edges = compose(
+        {
+            f"{a}/{b}": dict(zip(SITE_PAIRS, row.tolist(), strict=True))
+            for (a, b), row in zip(combinations("ABCD", 2), single, strict=True)
+        },
+        0.1,
+        0,
+    )
+    assert {(e.source, e.target) for e in edges} == found[2].edges[0]
+    strengths = dict(zip(USED_SITES, found[2].ranks["strength"][0], strict=True))
+    assert {n.name: n.strength for n in nodes}.items() <= strengths.items()
+
+
+def check_cytoscape(found: dict) -> None:
+    """The parts of Cytoscape.js JSON that Cytoscape's reader asks for."""
+    assert found["format_version"] == "1.0"
+    assert isinstance(found["data"]["name"], str)
+    nodes, edges = found["elements"]["nodes"], found["elements"]["edges"]
+    names = [node["data"]["id"] for node in nodes]
+    assert len(set(names)) == len(names)
+    assert all(isinstance(name, str) for name in names)
+    assert all(set(node["position"]) == {"x", "y"} for node in nodes)
+    assert len({edge["data"]["id"] for edge in edges}) == len(edges)
+    assert all({edge["data"]["source"], edge["data"]["target"]} <= set(names) for edge in edges)
+    kinds: dict[str, set[type]] = {}
+    for item in (*nodes, *edges):
+        for key, value in item["data"].items():
+            assert isinstance(value, (str, int, float, bool))
+            kinds.setdefault(key, set()).add(type(value))
+    assert all(len(kind) == 1 for kind in kinds.values()), kinds
+
+
+def test_cytoscape_json_keeps_its_form_and_networkx_reads_it_back() -> None:
+    graph = flat_graph(hand_made(), {("L2", "L1"): {"support": 0.9}})
+    found = json.loads(json.dumps(cytoscape_json(graph)))
+    check_cytoscape(found)
+    back = nx.cytoscape_graph(found)
+    assert set(back) == set(graph)
+    assert back["L1"]["L2"]["weight"] == 8.0
+    assert back["L1"]["L2"]["support"] == 0.9
+    assert back["L1"]["L2"]["A/C"] == 3.0
+    assert back.nodes["L2"]["strength"] == 10.0
+
+
+@pytest.fixture(scope="module")
+def result():
+    cohort = synthetic_cohort(45)
+    rng = np.random.default_rng(0)
+    cohort[list(USED_SITES)] = rng.normal(80, 25, (len(cohort), len(USED_SITES)))
+    step = network_step(bootstraps=1, permutations=1, simulations=1, seeds=4)
+    return step.run(StudyInput(cohort, 0, 1))
+
+
+def test_the_step_tells_what_survives_and_all_files_read_back(result, tmp_path: Path) -> None:
+    assert any("stand" in sentence for sentence in result.findings)
+    edges = next(table.frame for table in result.tables if table.name == "edges")
+    assert set(edges["network"]) <= {"combined", *(f"{a}/{b}" for a, b in PAIRS)}
+    for name, content in result.files.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        of = "combined" if name.startswith("network.") else name.split(".")[0][8:].replace("-", "/")
+        expected = int((edges["network"] == of).sum())
+        if name.endswith("cyjs"):
+            found = json.loads(content)
+            check_cytoscape(found)
+            graph = nx.cytoscape_graph(found)
+        else:
+            graph = nx.read_graphml(path)
+        assert graph.number_of_edges() == expected
+        assert all("p_permutation" in d and "support" in d for _, _, d in graph.edges(data=True))
+        assert all("clustering" in d for _, d in graph.nodes(data=True))
+
+
+def test_the_figures_are_drawn(result, tmp_path: Path) -> None:
+    for figure in result.figures:
+        drawn = figure.draw()
+        drawn.savefig(tmp_path / "x.png", dpi=40)
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_evidence_of_an_empty_network_is_an_empty_table() -> None:
+    nothing = np.zeros((len(PAIRS), len(SITE_PAIRS)))
+    samples = Resamples(nothing, nothing[None], nothing[None], nothing[None])
+    table = evidence_table(evidence(samples, 1.5), 1.5)
+    assert isinstance(table, pd.DataFrame)
+    assert table.empty
