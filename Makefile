@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-roi clean fuzz audit
+.PHONY: demo test lint bench bench-roi clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
@@ -16,22 +16,25 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@.ci/audit
 
 bench: $(READY)
 	@$(BIN)/python -m bench.pipeline
+
+bench-receiving: $(READY)
+	@$(BIN)/python -m bench.receiving
 
 fuzz: $(READY)
 	@OSTEONODE_FUZZ=full $(BIN)/python -m pytest -s tests/test_node_fuzz.py
 
 audit: $(READY)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check 'pip-audit>=2.9,<3'
-	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	@.ci/audit --strict
 
 bench-roi: $(READY)
 	@$(BIN)/python -m bench.roi
 
 clean:
-	rm -rf .venv demo-output dist
+	rm -rf .venv .venv-audit demo-output dist
 
 $(READY): pyproject.toml requirements.lock
 	@echo "Setting up .venv (about a minute with a warm cache) ..."
