@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-roi clean bench-receiving fuzz audit
+.PHONY: demo test lint bench bench-roi soak clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
@@ -32,6 +32,9 @@ audit: $(READY)
 
 bench-roi: $(READY)
 	@$(BIN)/python -m bench.roi
+
+soak: $(READY)
+	@$(BIN)/python -m bench.faults --kills 200
 
 clean:
 	rm -rf .venv .venv-audit demo-output dist

@@ -25,7 +25,7 @@ from modeling import Stager, load_bundle
 from network import InteractionNetwork
 from roi_extraction.anatomy import Finding
 
-__all__ = ["AssessmentPool", "load_models"]
+__all__ = ["AssessmentPool", "assess_in_child", "load_models"]
 
 T = TypeVar("T")
 
@@ -47,18 +47,31 @@ def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]
     return Stager(loaded), network
 
 
+def assess_in_child(
+    paths: list[Path],
+    out: Path,
+    rules: Acquisition,
+    bundle: Path | None,
+    plan: SegmenterPlan,
+    history: Path,
+    findings: tuple[Finding, ...],
+) -> Outcome:
+    """Load the models, once a process, and analyse."""
+    stager, network = load_models(bundle)
+    return analyse(paths, out, rules, stager, network, plan, history, findings)
+
+
 class AssessmentPool:
     """Runs assessments in spawned processes; a hostile file can end only its own child."""
 
+    analysis: Callable[..., Outcome] = staticmethod(assess_in_child)
+    """What runs in the child."""
+
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
-        self._pool = ProcessPool(
-            max_workers=settings.limits.processes,
-            max_tasks=ASSESSMENTS_PER_CHILD,
-            initializer=_enter_child,
-            initargs=(os.getpid(), settings.limits.memory_mb),
-            context=multiprocessing.get_context("spawn"),
-        )
+        self._lock = threading.Lock()
+        self._ended = False
+        self._pool = self._new()
 
     def __enter__(self) -> "AssessmentPool":
         """Start empty; the first assessment starts a child."""
@@ -71,7 +84,9 @@ class AssessmentPool:
         trace: TracebackType | None,
     ) -> None:
         """Stop the children at once; what they did is repeated after the next start."""
-        self._pool.stop()
+        with self._lock:
+            self._ended = True
+            self._pool.stop()
         self._pool.join()
 
     def assess(
@@ -90,7 +105,7 @@ class AssessmentPool:
         """
         settings = self._settings
         return self._run(
-            _assess_in_child,
+            self.analysis,
             settings.limits.seconds,
             paths,
             out,
@@ -111,9 +126,22 @@ class AssessmentPool:
         """
         return self._run(survey, self._settings.limits.seconds, paths)
 
+    def _new(self) -> ProcessPool:
+        """A pool; one whose child was killed from outside while it waited is broken for good."""
+        return ProcessPool(
+            max_workers=self._settings.limits.processes,
+            max_tasks=ASSESSMENTS_PER_CHILD,
+            initializer=_enter_child,
+            initargs=(os.getpid(), self._settings.limits.memory_mb),
+            context=multiprocessing.get_context("spawn"),
+        )
+
     def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
-        future = self._pool.schedule(function, args=arguments, timeout=seconds)
         try:
+            with self._lock:
+                if not self._pool.active and not self._ended:
+                    self._pool = self._new()
+                future = self._pool.schedule(function, args=arguments, timeout=seconds)
             result: T = future.result()
         except FutureTimeout as error:
             raise AssessmentFailed(f"no result within {seconds:g} s") from error
@@ -132,19 +160,6 @@ class AssessmentPool:
         except Exception as error:  # a fault in foreign code; its text may hold patient data
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
         return result
-
-
-def _assess_in_child(
-    paths: list[Path],
-    out: Path,
-    rules: Acquisition,
-    bundle: Path | None,
-    plan: SegmenterPlan,
-    history: Path,
-    findings: tuple[Finding, ...],
-) -> Outcome:
-    stager, network = load_models(bundle)
-    return analyse(paths, out, rules, stager, network, plan, history, findings)
 
 
 def _enter_child(parent: int, memory_mb: int) -> None:

@@ -1,12 +1,13 @@
 """Builders of assessments without a segmenter: known numbers at known places."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dicom_node.assessment import Assessment
 from dicom_node.instances import scan_folder
-from dicom_node.selection import check_series
+from dicom_node.selection import EligibleSeries, check_series
 from dicom_node.settings import Acquisition
 from modeling import Contribution, Stage, StagePrediction
 from roi_extraction.anatomy import (
@@ -43,7 +44,14 @@ def measurement(site: Site, index: int) -> SiteMeasurement:
 def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
     """An assessment of a written series (`dicom_builders.plain_series`)."""
     found, _ = scan_folder(folder.iterdir())
-    series = check_series(found, Acquisition())
+    findings = (Finding("acquisition.contrast", "a contrast agent is stated"),)
+    return assessment_of(check_series(found, Acquisition()), findings, abstained=abstained)
+
+
+def assessment_of(
+    series: EligibleSeries, findings: Sequence[Finding] = (), *, abstained: str | None = None
+) -> Assessment:
+    """The same of a series that was read already."""
     features = FeatureVector(
         tuple(measurement(site, index) for index, site in enumerate(SITES)),
         SegmenterIdentity("builtin", "1"),
@@ -64,6 +72,6 @@ def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
         prediction=prediction,
         contributions=(Contribution("L5", 104.0, 0.2, ("L5",)),),
         places={},
-        findings=(Finding("acquisition.contrast", "a contrast agent is stated"),),
+        findings=tuple(findings),
         timings_s={"segment": 1.0, "measure": 0.5, "stage": 0.1},
     )

@@ -1,0 +1,175 @@
+"""Fault injection, long form: kills at random moments, a full disk, a locked database, outages.
+
+Studies are sent, two at once, out of order and with doubles, while listener, worker and the
+worker's child are killed with -9. At the end both stand-in PACS must hold the same set of reports:
+one for each study, with the UID that its content demands, and no other. The assessments are quick
+ones (`tests.quick_worker`): everything but the measuring is the node's own.
+
+    python -m bench.faults --kills 200 --seed 1
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
+
+KILLS_PER_STUDY = 5
+PAUSE_SECONDS = (0.1, 4.0)
+FAULT_SECONDS = (2.0, 6.0)
+DISK_MB = 48
+
+
+@contextmanager
+def small_disk(folder: Path):
+    """A file system of its own that can be filled; yields False where none can be mounted."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=0700", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def fill(folder: Path) -> Path:
+    """Take all that is free."""
+    path = folder / "filler"
+    with path.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+                file.flush()
+        except OSError:
+            pass
+    return path
+
+
+def faults(node: FaultNode, peers, disk: Path | None, chance: random.Random, stop, counts) -> None:
+    """Every few seconds another fault that passes."""
+    while not stop.wait(chance.uniform(5, 15)):
+        seconds = chance.uniform(*FAULT_SECONDS)
+        what = chance.choice(["outage", "database locked", *(["disk full"] if disk else [])])
+        counts[what] += 1
+        if what == "outage":
+            peer = chance.choice(peers)
+            peer.stop()
+            stop.wait(seconds)
+            peer.start()
+        elif what == "disk full" and disk:
+            filler = fill(disk)
+            stop.wait(seconds)
+            filler.unlink()
+        elif (node.data / "osteonode.sqlite").exists():
+            try:
+                with node.locked_database():
+                    stop.wait(seconds)
+            except Exception as error:
+                print(f"lock not taken: {type(error).__name__}", flush=True)
+
+
+def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
+    chance = random.Random(seed)
+    started = time.monotonic()
+    count = max(2, kills // KILLS_PER_STUDY)
+    studies = [quick_study(folder / "ct" / str(k), f"soak-{seed}-{k}") for k in range(count)]
+    expected = {uid for _, uid in studies}
+    peers = [MoodyPacs(seed).start(), MoodyPacs(seed + 1).start()]
+    for peer in peers:
+        peer.moody = True
+    killed: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    stop = threading.Event()
+    with small_disk(folder / "disk") as mounted:
+        disk = folder / "disk" if mounted else None
+        with FaultNode(
+            (disk or folder) / "node", [peer.port for peer in peers], log=folder / "node.log"
+        ) as node:
+            waiting = list(studies)
+            lock = threading.Lock()
+
+            def sender(number: int) -> None:
+                own = random.Random(seed * 1000 + number)
+                while True:
+                    with lock:
+                        if not waiting:
+                            return
+                        paths, _ = waiting.pop()
+                    send_until_taken(node.port, paths, own)
+
+            senders = [threading.Thread(target=sender, args=(k,)) for k in range(2)]
+            other = threading.Thread(target=faults, args=(node, peers, disk, chance, stop, counts))
+            for thread in (*senders, other):
+                thread.start()
+            last = time.monotonic()
+            while sum(killed.values()) < kills:
+                time.sleep(chance.uniform(*PAUSE_SECONDS))
+                what = chance.choice(("listener", "worker", "child"))
+                before = node.kills
+                node.kill(what)
+                killed[what] += node.kills - before
+                if time.monotonic() - last > 30:
+                    last = time.monotonic()
+                    have = [len(expected & set(peer.stored)) for peer in peers]
+                    print(f"{sum(killed.values())} kills, reports {have} of {count}", flush=True)
+            for thread in senders:
+                thread.join()
+            stop.set()
+            other.join()
+            for peer in peers:
+                peer.moody = False
+                peer.start_again()
+            node.wait_for(lambda: all(expected <= set(peer.stored) for peer in peers), seconds=1200)
+            failed = node.command("failed").stdout
+            restarts = len(node.events("working"))
+    stored = [set(peer.stored) for peer in peers]
+    for peer in peers:
+        peer.stop()
+    same = all(found == expected for found in stored)
+    identical = all(len(set(c)) == 1 for peer in peers for c in peer.stored.values())
+    return {
+        "ok": same and identical and "no failed work" in failed,
+        "seed": seed,
+        "kills": dict(killed),
+        "faults": dict(counts),
+        "small disk": mounted,
+        "studies": count,
+        "starts of the worker": restarts,
+        "same reports in both": same,
+        "no report in two forms": identical,
+        "failed work": failed.strip(),
+        "seconds": round(time.monotonic() - started),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="osteonode-faults-"))
+    os.environ.setdefault("PYTHONPATH", str(Path(__file__).parents[1]))
+    result = soak(folder, arguments.kills, arguments.seed)
+    print(json.dumps(result, indent=1))
+    if not result["ok"]:
+        print(f"kept: {folder}")
+        sys.exit(1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

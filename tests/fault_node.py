@@ -1,0 +1,274 @@
+"""A node whose processes are killed at random, and a PACS that misbehaves, for fault injection."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.filereader import read_dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+
+from dicom_node.analysis import series_identity
+from dicom_node.demo import free_port
+from dicom_node.instances import scan_folder
+from dicom_node.selection import check_series
+from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.settings import Acquisition
+from dicom_node.structured_report import report_uids
+from tests.dicom_builders import plain_volume
+from tests.quick_worker import MODEL_ID
+
+SLICES = 36
+"""The quick assessment measures in the first 33."""
+
+DEADLINE_SECONDS = 240.0
+
+
+class MoodyPacs:
+    """A storage SCP that at times refuses, breaks off after it has stored, or is not there."""
+
+    def __init__(self, seed: int) -> None:
+        self.port = free_port()
+        self.stored: dict[str, list[bytes]] = {}
+        self.moody = False
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        self._server: Any = None
+
+    def start(self) -> "MoodyPacs":
+        ae = AE(ae_title="PACS")
+        ae.add_supported_context(ComprehensiveSRStorage)
+        self._server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+        return self
+
+    def start_again(self) -> None:
+        """Start if it is stopped."""
+        if self._server is None:
+            self.start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
+
+    @property
+    def superseded(self) -> set[str]:
+        """UIDs that a later report names as its predecessor."""
+        return {
+            str(item.ReferencedSOPInstanceUID)
+            for contents in self.stored.values()
+            for study in _dataset(contents[0]).get("PredecessorDocumentsSequence", ())
+            for series in study.ReferencedSeriesSequence
+            for item in series.ReferencedSOPSequence
+        }
+
+    def _store(self, event: Any) -> int:
+        mood = self._random.random() if self.moody else 1.0
+        if mood < 0.15:
+            return 0xA700
+        with self._lock:
+            uid = str(event.request.AffectedSOPInstanceUID)
+            self.stored.setdefault(uid, []).append(event.encoded_dataset(include_meta=False))
+        if mood < 0.3:
+            event.assoc.abort()
+        return 0x0000
+
+
+def _dataset(content: bytes) -> pydicom.Dataset:
+    return read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
+
+
+class FaultNode:
+    """Listener and quick worker as processes of their own, started again when they die."""
+
+    def __init__(
+        self, folder: Path, ports: Sequence[int], settings: str = "", log: Path | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.data = folder / "data"
+        self.log_path = log or folder / "node.log"
+        self.port = free_port()
+        self.config = folder / "node.toml"
+        self.kills = 0
+        peers = "".join(
+            f"""[[destinations]]
+name = "pacs{index}"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = {port}
+retry_seconds = 0.3
+retry_backoff = 1.1
+timeout_seconds = 10
+"""
+            for index, port in enumerate(ports)
+        )
+        self.config.write_text(
+            f"""data_dir = {json.dumps(str(self.data))}
+quiet_seconds = 1.0
+poll_seconds = 0.1
+{settings}
+[listener]
+port = {self.port}
+min_free_mb = 0
+[limits]
+attempts = 20
+[acquisition]
+min_coverage_mm = 90
+{peers}"""
+        )
+        self._commands = {
+            "listener": [sys.executable, "-m", "dicom_node", "listen"],
+            "worker": [sys.executable, "-m", "tests.quick_worker"],
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep)
+
+    def __enter__(self) -> "FaultNode":
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._stop.set()
+        self._keeper.join()
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def kill(self, what: str) -> None:
+        """Kill -9 the listener, the worker or one of its children."""
+        process = self._processes.get("worker" if what == "child" else what)
+        if process is None or process.poll() is not None:
+            return
+        pids = [process.pid]
+        if what == "child":
+            pids = children(process.pid)
+        for pid in pids[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.kills += 1
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line that a kill cut short
+                found.append(json.loads(line))
+        return [line for line in found if line.get("event") == name]
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            result = condition()
+            if result:
+                return result
+            time.sleep(0.1)
+        raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-4000:]}")
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "dicom_node", *words, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    @contextlib.contextmanager
+    def locked_database(self) -> Iterator[None]:
+        """Keep everyone else from writing to the workflow database."""
+        connection = sqlite3.connect(self.data / "osteonode.sqlite", timeout=60)
+        connection.isolation_level = None
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+            connection.close()
+
+    def _keep(self) -> None:
+        while not self._stop.wait(0.1):
+            for name, command in self._commands.items():
+                process = self._processes.get(name)
+                if process is None or process.poll() is not None:
+                    words = ["--config"] if name == "listener" else []
+                    with self.log_path.open("ab") as log_file:
+                        self._processes[name] = subprocess.Popen(
+                            [*command, *words, str(self.config)],
+                            stderr=log_file,
+                            stdout=subprocess.DEVNULL,
+                        )
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process that do its assessments."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [p for p in map(int, text.split()) if _assesses(p)]
+    except OSError:
+        return []
+
+
+def _assesses(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def quick_study(folder: Path, seed: str) -> tuple[list[Path], str]:
+    """(files of a small series, UID of the one report that it must give)."""
+    paths = write_ct_series(plain_volume(SLICES), folder, InventedHeader(seed=seed))
+    found, _ = scan_folder(paths)
+    series = check_series(found, Acquisition(min_coverage_mm=90))
+    return paths, report_uids(series_identity(series, MODEL_ID))[1]
+
+
+def send_until_taken(
+    port: int, paths: Sequence[Path], chance: random.Random, seconds: float = 1200.0
+) -> None:
+    """Send as an archive does: again and again until each instance was taken.
+
+    The outer slices go first, so that what is missing is always a gap in the middle; the others
+    go in any order, and some of them twice.
+    """
+    inner = [*paths[1:-1], *chance.sample(list(paths[1:-1]), 5)]
+    chance.shuffle(inner)
+    left = [paths[0], paths[-1], *inner]
+    deadline = time.monotonic() + seconds
+    while left:
+        assert time.monotonic() < deadline, "the listener takes nothing"
+        ae = AE(ae_title="SCANNER")
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+        ae.add_requested_context(CTImageStorage)
+        association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
+        try:
+            while left and association.is_established:
+                answer = association.send_c_store(pydicom.dcmread(left[0]))
+                if answer.get("Status") != 0x0000:
+                    break
+                left.pop(0)
+        except (RuntimeError, ValueError, OSError):
+            pass
+        if association.is_established:
+            association.release()
+        if left:
+            time.sleep(0.2)

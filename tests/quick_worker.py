@@ -1,0 +1,59 @@
+"""A worker whose assessments take no time: only the measuring itself is left out.
+
+Everything else is the node's own: the spool, the workflows, the child process with its limits, the
+reading of headers, the choice of a series, the Structured Report with its check, the delivery.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from dicom_node import analysis, assessment_pool
+from dicom_node.assessment_pool import AssessmentPool
+from dicom_node.logs import configure_logs
+from dicom_node.settings import load_settings
+from dicom_node.supervisor import stop_on_signal
+from dicom_node.worker import run_worker
+from tests.assessment_builders import assessment_of
+
+MODEL_ID = "quick-model"
+
+
+class _Bundle:
+    model_id = MODEL_ID
+
+
+class _Stager:
+    bundle = _Bundle()
+
+
+def quick_assessment(series, _volume, _segmenter, _stager, _network, findings, _rules):
+    """Known numbers at known places, after the pause that the environment asks for."""
+    time.sleep(float(os.environ.get("QUICK_SECONDS", "0")))
+    return assessment_of(series, findings)
+
+
+def quick_analysis(*arguments):
+    """In the child: the analysis of the node with that in place of the measuring."""
+    analysis.assess = quick_assessment
+    analysis.render_rois = lambda _volume, _features: b"no picture"
+    assessment_pool.load_models = lambda _bundle: (_Stager(), None)
+    return assessment_pool.assess_in_child(*arguments)
+
+
+class QuickPool(AssessmentPool):
+    """The node's pool with `quick_analysis` in its children."""
+
+    analysis = staticmethod(quick_analysis)
+
+
+def main(config: Path) -> None:
+    """Work until a signal comes."""
+    settings = load_settings(config)
+    configure_logs("worker")
+    run_worker(settings, MODEL_ID, QuickPool, stop_on_signal())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

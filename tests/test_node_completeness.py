@@ -1,0 +1,259 @@
+"""Complete before read: gaps, the PACS's counts, the limit, several series, superseding."""
+
+import random
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+
+from dicom_node.arrivals import Arrivals, missing
+from dicom_node.demo import free_port
+from dicom_node.errors import QueryFailed
+from dicom_node.pacs_query import PacsQuery
+from dicom_node.settings import NodeSettings, Query
+from dicom_node.spool import Spool, spool_name
+from dicom_node.survey import SeriesSurvey, survey
+from tests.dicom_builders import plain_series
+
+
+@contextmanager
+def answering_pacs(answers):
+    """A PACS that answers C-FIND by ``answers(identifier)``."""
+
+    def find(event):
+        for answer in answers(event.identifier):
+            yield 0xFF00, answer
+
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    port = free_port()
+    server = ae.start_server(
+        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_FIND, find)]
+    )
+    yield Query(ae_title="PACS", host="127.0.0.1", port=port)
+    server.shutdown()
+
+
+def answer(**values) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def test_count_comes_from_the_series_level():
+    def answers(asked):
+        assert asked.QueryRetrieveLevel == "SERIES"
+        assert asked.StudyInstanceUID == "1.2"
+        yield answer(
+            QueryRetrieveLevel="SERIES", SeriesInstanceUID="1.2.3",
+            NumberOfSeriesRelatedInstances="40",
+        )  # fmt: skip
+
+    with answering_pacs(answers) as query:
+        assert PacsQuery(query, "NODE").instance_counts("1.2") == {"1.2.3": 40}
+
+
+def test_where_the_pacs_does_not_count_its_images_are_counted():
+    def answers(asked):
+        if asked.QueryRetrieveLevel == "SERIES":
+            yield answer(QueryRetrieveLevel="SERIES", SeriesInstanceUID="1.2.3")
+            return
+        for number in range(7):
+            yield answer(QueryRetrieveLevel="IMAGE", SOPInstanceUID=f"1.2.3.{number}")
+
+    with answering_pacs(answers) as query:
+        assert PacsQuery(query, "NODE").instance_counts("1.2") == {"1.2.3": 7}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_pacs_that_does_not_answer_is_left_alone_for_a_while():
+    query = PacsQuery(Query(ae_title="PACS", host="127.0.0.1", port=free_port()), "NODE")
+    with pytest.raises(QueryFailed, match="cannot be reached"):
+        query.instance_counts("1.2")
+    with pytest.raises(QueryFailed, match="a moment ago"):
+        query.identity("1.2")
+
+
+def test_identity_differs_only_where_both_sides_say_something():
+    def answers(asked):
+        yield answer(
+            QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2", PatientID="P1",
+            PatientName="DOE^JANE^", AccessionNumber="",
+        )  # fmt: skip
+
+    document = answer(PatientID="P1", PatientName="Doe^Jane", AccessionNumber="A1")
+    with answering_pacs(answers) as query:
+        identity = PacsQuery(query, "NODE").identity("1.2")
+        assert identity.differs(document) == ()
+        document.PatientID = "P2"
+        assert identity.differs(document) == ("PatientID",)
+        assert PacsQuery(query, "NODE").identity("1.3") is None
+
+
+def test_gap_is_seen_in_the_headers(tmp_path):
+    paths = plain_series(tmp_path)
+    [whole] = survey(paths)
+    assert (whole.instances, whole.gap) == (40, "")
+    [holed] = survey([*paths[:20], *paths[22:]])
+    assert "2 slices are missing" in holed.gap
+
+
+def test_count_goes_before_the_gap_and_unknown_series_are_not_compared():
+    found = [SeriesSurvey("1", "1.1", 38, "2 slices are missing"), SeriesSurvey("1", "1.2", 5)]
+    assert [f.code for f in missing(found, {"1.1": 40})] == ["input.incomplete"]
+    assert [f.code for f in missing(found, {})] == ["input.gap"]
+    assert missing([SeriesSurvey("1", "1.1", 41)], {"1.1": 40}) == []
+
+
+class Pool:
+    """Looks at headers in this process."""
+
+    def survey(self, paths):
+        return survey(paths)
+
+
+class Handed:
+    def __init__(self) -> None:
+        self.studies = []
+
+    def __call__(self, study, findings, _changed) -> None:
+        self.studies.append((study, [finding.code for finding in findings]))
+
+
+def spooled(tmp_path: Path, paths: list[Path]) -> Spool:
+    spool = Spool(tmp_path / "data", durable=False)
+    spool.prepare()
+    store(spool, paths)
+    return spool
+
+
+def store(spool: Spool, paths: list[Path]) -> None:
+    for path in paths:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        spool.store(
+            path.read_bytes(), header.SeriesInstanceUID, header.SOPInstanceUID,
+            study_uid=header.StudyInstanceUID,
+        )  # fmt: skip
+
+
+def settings(tmp_path, **changes) -> NodeSettings:
+    return NodeSettings(
+        data_dir=tmp_path / "data", **{"quiet_seconds": 0.01, "max_wait_seconds": 60, **changes}
+    )
+
+
+def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path):
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, [*paths[:20], *paths[21:]])
+    handed = Handed()
+    arrivals = Arrivals(settings(tmp_path), spool, Pool(), None, handed)
+    time.sleep(0.05)
+    arrivals.look()
+    assert handed.studies == []
+    store(spool, paths[20:21])
+    time.sleep(0.05)
+    arrivals.look()
+    [(study, codes)] = handed.studies
+    assert codes == []
+    assert len(study.series[0].names) == 40
+    arrivals.look()
+    assert len(handed.studies) == 1
+
+
+def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path):
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, paths[:30])
+    handed = Handed()
+    waits = settings(tmp_path, max_wait_seconds=0.01)
+
+    class Query:
+        def instance_counts(self, _uid):
+            return {pydicom.dcmread(paths[0]).SeriesInstanceUID: 40}
+
+    time.sleep(0.05)
+    Arrivals(waits, spool, Pool(), Query(), handed).look()
+    [(_, codes)] = handed.studies
+    assert codes == ["input.incomplete"]
+
+
+def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    handed = Handed()
+
+    class Silent:
+        def instance_counts(self, _uid):
+            raise QueryFailed("no answer")
+
+    time.sleep(0.05)
+    Arrivals(settings(tmp_path), spool, Pool(), Silent(), handed).look()
+    assert handed.studies == []
+    waits = settings(tmp_path, max_wait_seconds=0.01)
+    Arrivals(waits, spool, Pool(), Silent(), handed).look()
+    assert [codes for _, codes in handed.studies] == [["input.count_unchecked"]]
+
+
+def test_order_and_doubles_do_not_change_the_identity(tmp_path):
+    paths = plain_series(tmp_path / "ct")
+    first = spooled(tmp_path / "1", paths)
+    disorder = [*paths, *paths[:9]]
+    random.Random(3).shuffle(disorder)
+    second = spooled(tmp_path / "2", disorder)
+    identities = {
+        spool.load(study).identity for spool in (first, second) for study in spool.arrivals()
+    }
+    assert len(identities) == 1
+
+
+def test_two_series_of_a_study_are_one_piece_of_work(tmp_path):
+    one = plain_series(tmp_path / "a")
+    two = plain_series(tmp_path / "b")
+    for path in two:
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID += ".2"
+        dataset.SOPInstanceUID += ".2"
+        dataset.save_as(path)
+    spool = spooled(tmp_path, [*one, *two])
+    [study] = spool.arrivals()
+    assert study.key == spool_name(pydicom.dcmread(one[0]).StudyInstanceUID)
+    assert [len(series.names) for series in spool.load(study).series] == [40, 40]
+
+
+def test_series_of_unknown_study_is_a_study_of_its_own(tmp_path):
+    spool = Spool(tmp_path, durable=False)
+    spool.prepare()
+    spool.store(b"", "1.2.3", "1.2.3.4")
+    [study] = spool.arrivals()
+    assert study.key == spool_name("1.2.3")
+
+
+def test_removed_study_is_gone_and_one_that_got_an_instance_meanwhile_is_kept(tmp_path):
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, paths[:39])
+    [study] = spool.arrivals()
+    time.sleep(0.05)
+    store(spool, paths[39:])
+    spool.remove(study)
+    [kept] = spool.arrivals()
+    assert len(spool.load(kept).series[0].names) == 40
+    spool.remove(kept, overwrite=True)
+    assert list(spool.arrivals()) == []
+    assert not [path for path in spool.root.rglob("*") if path.is_file()]
+
+
+def test_removal_that_a_crash_interrupted_is_finished_or_undone(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    [study] = spool.arrivals()
+    [key] = study.series_keys
+    spool.removed.mkdir()
+    (spool.series / key).rename(spool.removed / f"series.{key}")
+    (spool.removed / "doomed-1").mkdir()
+    spool.finish_removals()
+    [back] = spool.arrivals()
+    assert len(spool.load(back).series[0].names) == 40
+    assert not list(spool.removed.iterdir())

@@ -1,0 +1,77 @@
+"""The short form of the fault injection; ``make soak`` runs the long one."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
+
+pytestmark = [
+    # pynetdicom's own sockets and threads, when the listener is killed under them
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture
+def pacs():
+    peers = [MoodyPacs(1).start(), MoodyPacs(2).start()]
+    yield peers
+    for peer in peers:
+        peer.stop()
+
+
+def everywhere(peers, expected) -> bool:
+    return all(set(expected) <= set(peer.stored) for peer in peers)
+
+
+def test_random_kills_outages_and_disorder_end_with_the_same_reports(tmp_path, pacs):
+    chance = random.Random(20)
+    studies = [quick_study(tmp_path / str(k), f"fault-{k}") for k in range(3)]
+    expected = {uid for _, uid in studies}
+    with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:
+        for peer in pacs:
+            peer.moody = True
+        senders = [
+            threading.Thread(target=send_until_taken, args=(node.port, paths, random.Random(k)))
+            for k, (paths, _) in enumerate(studies)
+        ]
+        for sender in senders:
+            sender.start()
+        pacs[1].stop()
+        for what in ("listener", "worker", "child", "listener", "child"):
+            time.sleep(chance.uniform(0.5, 3.0))
+            node.kill(what)
+        for sender in senders:
+            sender.join()
+        node.wait_for(lambda: node.events("assessed"))
+        node.kill("worker")
+        pacs[1].start()
+        for peer in pacs:
+            peer.moody = False
+        node.wait_for(lambda: everywhere(pacs, expected))
+        assert node.kills >= 3
+    for peer in pacs:
+        assert set(peer.stored) == expected
+        assert all(len(set(contents)) == 1 for contents in peer.stored.values())
+        assert peer.superseded == set()
+
+
+def test_locked_database_and_dead_destination_delay_nobody_for_good(tmp_path, pacs):
+    paths, uid = quick_study(tmp_path / "s", "locked")
+    pacs[1].stop()
+    with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:
+        node.wait_for(lambda: node.events("working"))
+        with node.locked_database():
+            send_until_taken(node.port, paths, random.Random(1))
+            time.sleep(2.0)
+            assert not node.events("assessing")
+        node.wait_for(lambda: uid in pacs[0].stored)
+        node.wait_for(lambda: len(node.events("delivery attempt failed")) > 3)
+        assert not pacs[1].stored
+        pacs[1].start()
+        node.wait_for(lambda: uid in pacs[1].stored)
+    assert [len(peer.stored[uid]) for peer in pacs] == [1, 1]
