@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-roi soak clean bench-receiving fuzz audit
+.PHONY: demo test lint bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
@@ -33,8 +33,13 @@ audit: $(READY)
 bench-roi: $(READY)
 	@$(BIN)/python -m bench.roi
 
+<<<<<<< HEAD
 soak: $(READY)
 	@$(BIN)/python -m bench.faults --kills 200
+=======
+bench-modeling: $(READY)
+	@$(BIN)/python -m bench.modeling $(COHORT)
+>>>>>>> 5c9a3a5 (Bench: elimination, stacking search and prediction beside the published toolkit)
 
 clean:
 	rm -rf .venv .venv-audit demo-output dist
