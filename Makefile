@@ -33,13 +33,10 @@ audit: $(READY)
 bench-roi: $(READY)
 	@$(BIN)/python -m bench.roi
 
-<<<<<<< HEAD
 soak: $(READY)
 	@$(BIN)/python -m bench.faults --kills 200
-=======
 bench-modeling: $(READY)
 	@$(BIN)/python -m bench.modeling $(COHORT)
->>>>>>> 5c9a3a5 (Bench: elimination, stacking search and prediction beside the published toolkit)
 
 clean:
 	rm -rf .venv .venv-audit demo-output dist
