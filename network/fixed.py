@@ -10,17 +10,16 @@ from sklearn.model_selection import train_test_split
 from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
 from modeling.explainers import tree_explainer
+from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
 from network.errors import TooFewPatients
-from network.interactions import HELD_OUT, MIN_PATIENTS, PARAMETERS
+from network.interactions import HELD_OUT, MIN_PATIENTS
 
 __all__ = ["ROUNDS", "SITE_PAIRS", "SPLITS", "fixed_interactions", "rounds_curve"]
 
 FloatArray = npt.NDArray[np.float64]
 
-ROUNDS = 40
-"""Boosting rounds of every model. The rounds of least cross-validated log-loss of the six pairs
-of the published cohort lie between 15 and 60; early stopping on one fifth picks 2 to 230. One
-number for all keeps pairs, resamples and nulls comparable: an interaction grows with the rounds."""
+ROUNDS = PAIR_ROUNDS
+"""Boosting rounds of every model."""
 
 SPLITS = 4
 """Models a pair, each without its own fifth of the patients; their interactions are averaged."""
@@ -98,7 +97,7 @@ def rounds_curve(
         target = (stages[rows] == pair[1]).astype(int)
         for repeat in range(repeats):
             scores = lightgbm.cv(
-                {**PARAMETERS, "seed": seed},
+                {**PAIR_TREES, "seed": seed},
                 lightgbm.Dataset(mean_hu[rows], target),
                 most,
                 nfold=5,
@@ -113,7 +112,7 @@ def _sums(
     hu: FloatArray, seen: Sequence[int], target: npt.NDArray[np.int_], seed: int, rounds: int
 ) -> FloatArray:
     model = lightgbm.train(
-        {**PARAMETERS, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), rounds
+        {**PAIR_TREES, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), rounds
     )
     if not model.feature_importance().any():
         return np.zeros(len(SITE_PAIRS))

@@ -1,13 +1,12 @@
 """How strongly two sites act together when a model tells two stages apart."""
 
-from typing import Any
-
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
 from modeling.explainers import tree_explainer
+from modeling.pair_trees import PAIR_TREES
 from network.errors import TooFewPatients
 
 __all__ = ["HELD_OUT", "MIN_PATIENTS", "interaction_sums"]
@@ -25,19 +24,6 @@ MAX_TREES = 1000
 
 PATIENCE = 50
 """Rounds without gain on the held-out patients before boosting stops (Wang 2025)."""
-
-PARAMETERS: dict[str, Any] = {
-    "objective": "binary",
-    "metric": "binary_logloss",
-    "learning_rate": 0.05,
-    "num_leaves": 10,
-    "max_bin": 512,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_col_wise": True,
-    "verbose": -1,
-}
-"""LightGBM's parameters: the numbers of Wang 2025, one thread and fixed order for repeatability."""
 
 
 def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed: int) -> FloatArray:
@@ -78,7 +64,7 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
         np.arange(len(target)), test_size=HELD_OUT, random_state=seed, stratify=target
     )
     model = lightgbm.train(
-        {**PARAMETERS, "seed": seed},
+        {**PAIR_TREES, "seed": seed},
         lightgbm.Dataset(mean_hu[seen], target[seen]),
         MAX_TREES,
         valid_sets=[lightgbm.Dataset(mean_hu[unseen], target[unseen])],

@@ -8,16 +8,40 @@ from modeling.interpretation.four_class import (
     measures,
 )
 from modeling.interpretation.route import Question, Route, route
+from modeling.interpretation.share_figures import (
+    plot_beeswarm,
+    plot_dependence,
+    plot_heat_map,
+    plot_interactions,
+    plot_waterfall,
+)
+from modeling.interpretation.shares import (
+    PairShares,
+    StageShares,
+    contributions,
+    pair_shares,
+    stage_shares,
+)
 from modeling.interpretation.steps import INTERPRETATION_STEPS
 
 __all__ = [
     "INTERPRETATION_STEPS",
     "FourClass",
+    "PairShares",
     "Question",
     "Route",
+    "StageShares",
     "confusion",
+    "contributions",
     "four_class_out_of_fold",
     "intervals",
     "measures",
+    "pair_shares",
+    "plot_beeswarm",
+    "plot_dependence",
+    "plot_heat_map",
+    "plot_interactions",
+    "plot_waterfall",
     "route",
+    "stage_shares",
 ]
