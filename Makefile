@@ -35,6 +35,7 @@ bench-roi: $(READY)
 
 soak: $(READY)
 	@$(BIN)/python -m bench.faults --kills 200
+
 bench-modeling: $(READY)
 	@$(BIN)/python -m bench.modeling $(COHORT)
 
