@@ -386,6 +386,17 @@ def test_the_command_lists_runs_and_refuses(tmp_path: Path) -> None:
     assert run(app, words).exit_code == 2
 
 
+def test_the_command_offers_the_published_analysis_in_an_order_that_can_be_run() -> None:
+    names = [step.name for step in all_steps()]
+    wanted = "cohort characteristics comparison roc projection correlation linear elimination"
+    wanted += " stacking four-class shap network"
+    assert set(wanted.split()) <= set(names)
+    assert len(set(names)) == len(names)
+    for step in all_steps():
+        assert set(step.needs) <= set(names[: names.index(step.name)])
+        assert set(json_ready(step.parameters)) == set(step.parameters)
+
+
 def test_the_command_ends_with_3_when_a_step_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
