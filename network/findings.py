@@ -10,21 +10,25 @@ from modeling.calibration import PAIRS, pair_name
 from modeling.design import USED_SITES
 from network.build import CUTOFF
 from network.graph import InteractionNetwork, compose
-from network.significance import ALPHA, COMBINED, Evidence
+from network.significance import ALPHA, COMBINED
 
 __all__ = ["chance_sentences", "claims_sentences", "survival_sentences"]
 
 
-def survival_sentences(weighed: tuple[Evidence, ...], table: pd.DataFrame) -> tuple[str, ...]:
-    """Say which edges stand out from which null."""
+def survival_sentences(table: pd.DataFrame, permutations: int, simulations: int) -> tuple[str, ...]:
+    """Say which edges of `evidence_table` stand out from which null of how many replicates."""
     found = []
     tests = (
-        ("permuted labels", "p_permutation", "survives permuted labels"),
-        ("the additive model", "p_additive", "survives additive model"),
+        ("permuted labels", permutations, "survives permuted labels"),
+        ("the additive model", simulations, "survives additive model"),
     )
-    for words, attribute, column in tests:
-        if np.isnan(getattr(weighed[0], attribute)).any():
-            found.append(f"No replicates of {words}: nothing is said about them.")
+    least = 1 / ALPHA - 1
+    for words, replicates, column in tests:
+        if replicates < round(least):
+            found.append(
+                f"{replicates} replicates of {words}: too few for a p of {ALPHA:g}, which needs "
+                f"{least:.0f}; nothing is said about them."
+            )
             continue
         kept = table[table[column]]
         said = [
@@ -37,6 +41,8 @@ def survival_sentences(weighed: tuple[Evidence, ...], table: pd.DataFrame) -> tu
             f"(family-wise p up to {ALPHA:g} in their network)"
             + (f": {'; '.join(said)}." if said else ".")
         )
+    if min(permutations, simulations) < round(least):
+        return tuple(found)
     both = int(table["survives both"].sum())
     if both == 0:
         found.append(
@@ -45,7 +51,7 @@ def survival_sentences(weighed: tuple[Evidence, ...], table: pd.DataFrame) -> tu
         )
     else:
         found.append(
-            f"{both} edges stand out from both nulls; the others are not shown to be real."
+            f"{both} edge{'s' if both > 1 else ''} stand{'' if both > 1 else 's'} out from both nulls; the others are not shown to be real."
         )
     return tuple(found)
 

@@ -162,7 +162,7 @@ def _run(
             seeds=seeds,
         ),
         (
-            *survival_sentences(weighed, table),
+            *survival_sentences(table, permutations, simulations),
             *chance_sentences(samples.observed, samples.permutations),
             *claims_sentences(stability, whole, given.seed),
         ),

@@ -14,10 +14,11 @@ from modeling.design import USED_SITES
 from modeling.study.step import StudyInput
 from network import InvalidGraph, TooFewPatients, clustering, cytoscape_json
 from network.export import flat_graph
+from network.findings import survival_sentences
 from network.fixed import SITE_PAIRS, fixed_interactions
 from network.graph import Edge, compose
 from network.resampling import Resamples, additive_probabilities, resample
-from network.significance import adjusted_p, combined_weights, evidence, evidence_table
+from network.significance import COLUMNS, adjusted_p, combined_weights, evidence, evidence_table
 from network.stability import CENTRALITIES, PROTOCOLS, SeedNetworks, agreement, seed_networks
 from network.study import network_step
 from tests.test_modeling_cohort import synthetic_cohort
@@ -213,8 +214,7 @@ def result():
     return step.run(StudyInput(cohort, 0, 1))
 
 
-def test_the_step_tells_what_survives_and_all_files_read_back(result, tmp_path: Path) -> None:
-    assert any("stand" in sentence for sentence in result.findings)
+def test_all_files_of_the_step_read_back(result, tmp_path: Path) -> None:
     edges = next(table.frame for table in result.tables if table.name == "edges")
     assert set(edges["network"]) <= {"combined", *(f"{a}/{b}" for a, b in PAIRS)}
     for name, content in result.files.items():
@@ -231,6 +231,19 @@ def test_the_step_tells_what_survives_and_all_files_read_back(result, tmp_path: 
         assert graph.number_of_edges() == expected
         assert all("p_permutation" in d and "support" in d for _, _, d in graph.edges(data=True))
         assert all("clustering" in d for _, d in graph.nodes(data=True))
+
+
+def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result) -> None:
+    assert result.findings[0].startswith("1 replicates of permuted labels: too few")
+    assert not any("both nulls" in sentence for sentence in result.findings)
+    edge = dict.fromkeys(COLUMNS[7:], True)
+    table = pd.DataFrame([{"network": "A/D", "source": "L2", "target": "L4", **edge}])
+    said = survival_sentences(table, 19, 19)
+    assert "A/D: L2–L4" in said[0]
+    assert said[2].startswith("1 edge")
+    assert survival_sentences(table.assign(**dict.fromkeys(edge, False)), 19, 19)[2].startswith(
+        "No"
+    )
 
 
 def test_the_figures_are_drawn(result, tmp_path: Path) -> None:
