@@ -51,7 +51,7 @@ def survival_sentences(table: pd.DataFrame, permutations: int, simulations: int)
         )
     else:
         found.append(
-            f"{both} edge{'s' if both > 1 else ''} stand{'' if both > 1 else 's'} out from both nulls; the others are not shown to be real."
+            f"Edges that stand out from both nulls: {both}; the others are not shown to be real."
         )
     return tuple(found)
 

@@ -240,7 +240,7 @@ def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result) ->
     table = pd.DataFrame([{"network": "A/D", "source": "L2", "target": "L4", **edge}])
     said = survival_sentences(table, 19, 19)
     assert "A/D: L2–L4" in said[0]
-    assert said[2].startswith("1 edge")
+    assert said[2].startswith("Edges that stand out from both nulls: 1;")
     assert survival_sentences(table.assign(**dict.fromkeys(edge, False)), 19, 19)[2].startswith(
         "No"
     )
