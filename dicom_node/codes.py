@@ -91,7 +91,7 @@ PROBABILITY: dict[str, CodedConcept] = {
     "A": _own("PROB-A", "Probability of stage A, normal"),
     "B": _own("PROB-B", "Probability of stage B, osteopenia"),
     "C": _own("PROB-C", "Probability of stage C, osteoporosis"),
-    "D": _own("PROB-D", "Probability of stage D, osteoporotic fracture"),
+    "D": _own("PROB-D", "Probability of stage D, like patients with fragility fracture"),
 }
 
 L1_THRESHOLD = _own("L1-HU", "L1 attenuation against 110 and 160 HU")

@@ -71,7 +71,7 @@ _PROBABILITY_NAMES = (
     _own("PROB-A", "Probability of stage A, normal"),
     _own("PROB-B", "Probability of stage B, osteopenia"),
     _own("PROB-C", "Probability of stage C, osteoporosis"),
-    _own("PROB-D", "Probability of stage D, osteoporotic fracture"),
+    _own("PROB-D", "Probability of stage D, like patients with fragility fracture"),
 )
 _STAGE = _own("STAGE", "Predicted stage")
 _L1 = _own("L1-HU", "L1 attenuation against 110 and 160 HU")

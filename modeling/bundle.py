@@ -1,9 +1,7 @@
 """A trained model as files with a manifest: packed, written, read back and verified."""
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,25 +11,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from sklearn.ensemble import ExtraTreesClassifier
 
 from modeling.calibration import PAIRS, Sigmoid, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.design import CLIP_HU, DESIGN
 from modeling.errors import (
-    BundleError,
     BundleIncompatible,
     BundleNotFound,
     BundleTampered,
-    BundleUntrusted,
 )
+from modeling.forest_file import forest_bytes, read_forest
 from modeling.limits import Limits
+from modeling.model_card import model_card
+from modeling.novelty import Novelty
 from roi_extraction.features import FEATURE_SCHEMA_VERSION
 
 __all__ = [
     "BUNDLE_FORMAT",
-    "TRUSTED_TYPES",
     "Bundle",
     "Recipe",
     "load_bundle",
@@ -39,11 +36,8 @@ __all__ = [
     "save_bundle",
 ]
 
-BUNDLE_FORMAT = "osteonode.bundle/1"
+BUNDLE_FORMAT = "osteonode.bundle/2"
 """Raised whenever the files' meaning changes."""
-
-TRUSTED_TYPES = frozenset({"numpy.dtype", "sklearn.tree._tree.Tree"})
-"""All that a forest's file may ask for beyond what skops trusts by itself."""
 
 LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
 """Libraries whose versions the manifest states."""
@@ -52,8 +46,8 @@ MANIFEST = "manifest.json"
 FOREST = "forest.skops"
 RECIPE = "recipe.json"
 NETWORK = "network.json"
-
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+CARD = "model_card.md"
+FILES = (FOREST, RECIPE, NETWORK, CARD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +64,15 @@ class Recipe:
         By stage: the lowest probability that keeps it in the prediction set.
     limits
         When to abstain.
+    novelty
+        How far a patient lies from the cohort.
     """
 
     medians: npt.NDArray[np.float64]
     sigmoids: Mapping[str, Sigmoid]
     thresholds: Mapping[Stage, float]
     limits: Limits
+    novelty: Novelty
 
     def to_json(self) -> dict[str, Any]:
         """Write as a JSON object; inputs are stated by name, to be checked on reading."""
@@ -89,6 +86,7 @@ class Recipe:
             },
             "thresholds": {stage.value: low for stage, low in self.thresholds.items()},
             "limits": self.limits.to_json(),
+            "novelty": self.novelty.to_json(),
         }
 
     @classmethod
@@ -113,6 +111,7 @@ class Recipe:
                 {name: Sigmoid(**found["sigmoids"][name]) for name in names},
                 {stage: float(found["thresholds"][stage.value]) for stage in Stage},
                 Limits.from_json(found["limits"]),
+                Novelty.from_json(found["novelty"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleIncompatible(
@@ -150,6 +149,11 @@ class Bundle:
         return str(self.manifest["model_id"])
 
     @property
+    def card(self) -> str:
+        """The model card, Markdown."""
+        return self.contents[CARD].decode()
+
+    @property
     def scores(self) -> Mapping[str, Any]:
         """Out-of-fold scores of the recipe on the cohort that it was trained on."""
         return dict(self.manifest["scores"])
@@ -168,7 +172,7 @@ def pack(
     provenance
         JSON-ready: ``cohort``, ``seed`` and ``scores``.
     """
-    contents = {FOREST: _forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
+    contents = {FOREST: forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
     return _stated(Bundle(forest, recipe, None, provenance, contents), network)
 
 
@@ -177,16 +181,18 @@ def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
     contents = {name: bundle.contents[name] for name in (FOREST, RECIPE)}
     if network is not None:
         contents[NETWORK] = _json_bytes(network)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    stated = {name: bundle.manifest[name] for name in ("cohort", "seed", "scores")}
+    libraries = bundle.manifest.get("libraries") or {name: version(name) for name in LIBRARIES}
+    model_id = _model_id(_digests(contents), FEATURE_SCHEMA_VERSION)
+    contents[CARD] = model_card(model_id, stated, libraries).encode()
     manifest = {
         "format": BUNDLE_FORMAT,
-        "model_id": _model_id(digests, FEATURE_SCHEMA_VERSION),
+        "model_id": model_id,
         "feature_schema_version": FEATURE_SCHEMA_VERSION,
         "stages": {stage.value: stage.label for stage in Stage},
-        **{name: bundle.manifest[name] for name in ("cohort", "seed", "scores")},
-        "libraries": bundle.manifest.get("libraries")
-        or {name: version(name) for name in LIBRARIES},
-        "files": digests,
+        **stated,
+        "libraries": libraries,
+        "files": _digests(contents),
     }
     held = None if network is None else dict(network)
     return Bundle(bundle.forest, bundle.recipe, held, manifest, contents)
@@ -208,7 +214,7 @@ def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None 
     if network is not None:
         bundle = _stated(bundle, network)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (FOREST, RECIPE, NETWORK):
+    for name in FILES:
         if name not in bundle.contents:
             (folder / name).unlink(missing_ok=True)
     for name, data in bundle.contents.items():
@@ -251,11 +257,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
             f"{FEATURE_SCHEMA_VERSION}: train it again"
         )
     listed = manifest.get("files")
-    if not isinstance(listed, dict) or not {FOREST, RECIPE} <= set(listed) <= {
-        FOREST,
-        RECIPE,
-        NETWORK,
-    }:
+    if not isinstance(listed, dict) or not {FOREST, RECIPE, CARD} <= set(listed) <= set(FILES):
         raise BundleIncompatible("the manifest lists other files than a bundle has")
     contents = {name: read(name) for name in listed}
     for name, data in contents.items():
@@ -268,58 +270,11 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         raise BundleIncompatible(f"the manifest does not state {', '.join(absent)}")
     recipe = Recipe.from_json(_parsed(contents[RECIPE], RECIPE))
     network = _parsed(contents[NETWORK], NETWORK) if NETWORK in contents else None
-    return Bundle(_forest(contents[FOREST]), recipe, network, manifest, contents)
+    return Bundle(read_forest(contents[FOREST], FOREST), recipe, network, manifest, contents)
 
 
-def _forest(data: bytes) -> ExtraTreesClassifier:
-    try:
-        asked = set(skops.io.get_untrusted_types(data=data))
-        if not asked <= TRUSTED_TYPES:
-            raise BundleUntrusted(sorted(asked - TRUSTED_TYPES))
-        forest = skops.io.loads(data, trusted=sorted(asked))
-    except BundleError:
-        raise
-    except Exception as error:
-        raise BundleIncompatible(f"{FOREST} cannot be read by these libraries: {error}") from error
-    if type(forest) is not ExtraTreesClassifier:
-        raise BundleUntrusted([f"{type(forest).__module__}.{type(forest).__qualname__}"])
-    if list(forest.classes_) != list(Stage) or forest.n_features_in_ != len(DESIGN):
-        raise BundleIncompatible("the forest was trained on other stages or inputs")
-    return forest
-
-
-def _forest_bytes(forest: ExtraTreesClassifier) -> bytes:
-    """Serialise by skops, without the addresses and times that it writes."""
-    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(forest)))
-    schema = json.loads(source.read("schema.json"))
-    identifiers: dict[int, int] = {}
-    names: dict[str, str] = {}
-
-    def renumber(node: Any) -> None:
-        if isinstance(node, dict):
-            if "__id__" in node:
-                node["__id__"] = identifiers.setdefault(node["__id__"], len(identifiers))
-            if node.get("__loader__") == "NdArrayNode" and node.get("type") == "numpy":
-                node["file"] = names.setdefault(node["file"], f"{len(names)}.npy")
-            for value in node.values():
-                renumber(value)
-        elif isinstance(node, list):
-            for value in node:
-                renumber(value)
-
-    renumber(schema)
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-
-        def put(name: str, data: bytes) -> None:
-            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, data, compresslevel=9)
-
-        for old, new in names.items():
-            put(new, source.read(old))
-        put("schema.json", json.dumps(schema, separators=(",", ":")).encode())
-    return target.getvalue()
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def _model_id(digests: Mapping[str, str], schema: int) -> str:

@@ -79,13 +79,13 @@ def pair_scores(probabilities: FloatArray) -> dict[str, FloatArray]:
     return {pair_name((a, b)): logs[:, order.index(b)] - logs[:, order.index(a)] for a, b in PAIRS}
 
 
-def fit_sigmoids(probabilities: FloatArray, stages: npt.NDArray[Any]) -> dict[str, Sigmoid]:
-    """Fit one sigmoid a pair, on out-of-fold probabilities of that pair's patients only.
+def fit_sigmoids(scores: Mapping[str, FloatArray], stages: npt.NDArray[Any]) -> dict[str, Sigmoid]:
+    """Fit one sigmoid a pair, on out-of-fold scores of that pair's patients only.
 
     Parameters
     ----------
-    probabilities
-        float64, shape (n, 4): out of fold, columns A to D.
+    scores
+        By pair name, float64, shape (n,): out of fold, as `pair_scores` gives them.
     stages
         str, shape (n,).
 
@@ -93,7 +93,6 @@ def fit_sigmoids(probabilities: FloatArray, stages: npt.NDArray[Any]) -> dict[st
     ----------
     Platt J. Probabilistic outputs for support vector machines. 1999.
     """
-    scores = pair_scores(probabilities)
     found = {}
     for pair in PAIRS:
         chosen = np.isin(stages, pair)

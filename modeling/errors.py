@@ -14,6 +14,9 @@ ModelingError
 ├── StudyError
 │   ├── StudyFolderForeign   the folder holds something that is no study
 │   └── StudyStepUnknown     a step that does not exist
+├── EvaluationError
+│   ├── UnknownRecipe        no recipe of that name
+│   └── TooFewPatients       a stage has too few patients for the folds
 ├── UnknownParameter         a base model's parameter that it would ignore
 ├── InvalidFeatures          a feature array of the wrong shape, type or column order
 └── BundleError
@@ -40,13 +43,16 @@ __all__ = [
     "CohortMismatch",
     "CohortValue",
     "DownloadFailed",
+    "EvaluationError",
     "InvalidFeatures",
     "ModelingError",
     "PipMissing",
     "StudyError",
     "StudyFolderForeign",
     "StudyStepUnknown",
+    "TooFewPatients",
     "UnknownParameter",
+    "UnknownRecipe",
 ]
 
 
@@ -150,6 +156,35 @@ class StudyStepUnknown(StudyError):
         super().__init__(f"no step {', '.join(unknown)}; there are {', '.join(known)}")
         self.unknown = tuple(unknown)
         self.known = tuple(known)
+
+
+class EvaluationError(ModelingError):
+    """A recipe that cannot be evaluated."""
+
+    code = "model.evaluation"
+
+
+class UnknownRecipe(EvaluationError):
+    """There is no recipe of that name."""
+
+    code = "model.unknown_recipe"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"no recipe {name!r}; there are {', '.join(known)}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class TooFewPatients(EvaluationError):
+    """A stage has too few patients for the folds."""
+
+    code = "model.too_few_patients"
+
+    def __init__(self, stage: str, found: int, needed: int) -> None:
+        super().__init__(f"stage {stage} has {found} patients; the folds need {needed}")
+        self.stage = stage
+        self.found = found
+        self.needed = needed
 
 
 class InvalidFeatures(ModelingError):

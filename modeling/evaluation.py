@@ -1,188 +1,272 @@
-"""Scores of the recipe on patients that no part of it has seen."""
+"""Scores of a recipe on patients that no part of it has seen, beside its apparent scores."""
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_score
+from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import (
     PAIRS,
+    Sigmoid,
     fit_conformal,
     fit_sigmoids,
     pair_name,
-    pair_scores,
     prediction_set,
 )
 from modeling.cohort import Stage
-from modeling.recipe import StageForest
+from modeling.errors import TooFewPatients
+from modeling.metrics import couple, pair_aurocs
+from modeling.recipes import NamedRecipe, StageModel, scores_of
 
-__all__ = ["FOLDS", "nested_scores", "out_of_fold", "pair_aurocs"]
+__all__ = [
+    "FOLDS",
+    "PERMUTATIONS",
+    "REPEATS",
+    "NestedPredictions",
+    "OutOfFold",
+    "nested_predictions",
+    "out_of_fold",
+    "permuted_control",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
 FOLDS = 5
 """Folds of the outer and of the inner cross-validation."""
 
-BOOTSTRAPS = 1000
-"""Patients are drawn again this many times for the intervals."""
+REPEATS = 3
+"""Times that the outer cross-validation is done, each with folds of its own: one split moves the
+mean pair AUROC by about .005."""
 
-CALIBRATION_BINS = 10
-"""Equal-width bins of the expected calibration error."""
+PERMUTATIONS = 20
+"""Times that the stages are shuffled for the control: one time scatters by about .04 around .50."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of folds that are done and of all."""
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Each patient's scores by a model that has not seen them.
+
+    Parameters
+    ----------
+    scores
+        By pair name, float64, shape (n,).
+    probabilities
+        float64, shape (n, 4), or None where the recipe gives none.
+    """
+
+    scores: Mapping[str, FloatArray]
+    probabilities: FloatArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class NestedPredictions:
+    """One outer cross-validation.
+
+    Parameters
+    ----------
+    scores
+        By pair name, float64, shape (n,): as the recipe gives them.
+    calibrated
+        By pair name, float64, shape (n,): probability of the later stage, by sigmoids that were
+        fitted inside the training folds.
+    probabilities
+        float64, shape (n, 4): of the recipe, or coupled from the calibrated pairs.
+    sets
+        bool, shape (n, 4): the prediction sets, thresholds fitted inside the training folds.
+    chosen
+        What the recipe says that it chose, fold by fold; empty if it chooses nothing.
+    """
+
+    scores: Mapping[str, FloatArray]
+    calibrated: Mapping[str, FloatArray]
+    probabilities: FloatArray
+    sets: npt.NDArray[np.bool_]
+    chosen: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _FoldResult:
+    unseen: npt.NDArray[np.intp]
+    scores: Mapping[str, FloatArray]
+    calibrated: Mapping[str, FloatArray]
+    probabilities: FloatArray
+    sets: npt.NDArray[np.bool_]
+    chosen: str | None
 
 
 def out_of_fold(
+    make: Callable[[int], StageModel],
     features: pd.DataFrame,
     stages: npt.NDArray[Any],
     seed: int,
     scored: pd.DataFrame | None = None,
-) -> FloatArray:
-    """Predict each patient by a forest that has not seen them.
+) -> OutOfFold:
+    """Score each patient by a model that has not seen them.
 
     Parameters
     ----------
+    make
+        Makes an unfitted model from a seed.
     features, stages
-        As `features_of` gives them.
+        As `modeling.recipe.features_of` gives them.
     seed
-        Of the folds and of the forests.
+        Of the folds and of the models.
     scored
         What to predict from in place of ``features``, such as the same patients with sites
-        masked; forests are still trained on ``features``.
+        masked; models are still fitted to ``features``.
 
-    Returns
-    -------
-    ndarray
-        float64, shape (n, 4): columns A to D.
+    Raises
+    ------
+    TooFewPatients
+        A stage has fewer patients than there are folds.
     """
-    found = np.zeros((len(stages), len(Stage)))
+    _check(stages)
     rows = features if scored is None else scored
+    scores = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}
+    probabilities: FloatArray | None = np.zeros((len(stages), len(Stage)))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
-        forest = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
-        found[unseen] = forest.predict_proba(rows.iloc[unseen])
-    return found
+        model = make(seed).fit(features.iloc[seen], stages[seen])
+        found, of_pairs = scores_of(model, rows.iloc[unseen])
+        for name, values in of_pairs.items():
+            scores[name][unseen] = values
+        if found is None:
+            probabilities = None
+        elif probabilities is not None:
+            probabilities[unseen] = found
+    return OutOfFold(scores, probabilities)
 
 
-def pair_aurocs(probabilities: FloatArray, stages: npt.NDArray[Any]) -> dict[str, float]:
-    """Area under the ROC curve of each pair's score, among that pair's patients."""
-    scores = pair_scores(probabilities)
-    found = {}
-    for pair in PAIRS:
-        chosen = np.isin(stages, pair)
-        found[pair_name(pair)] = float(
-            roc_auc_score(stages[chosen] == pair[1], scores[pair_name(pair)][chosen])
-        )
-    return found
+def nested_predictions(
+    recipe: NamedRecipe,
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    seed: int,
+    repeats: int = REPEATS,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[NestedPredictions, ...]:
+    """Predict every patient by the whole recipe fitted without them, ``repeats`` times.
 
+    Calibration and prediction sets are fitted on an inner cross-validation of each training part.
 
-def nested_scores(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) -> dict[str, Any]:
-    """Score the whole recipe: imputation, forest, calibration and prediction sets.
-
-    Everything that is fitted is fitted inside the outer training folds; calibration and sets use
-    an inner cross-validation there. Intervals are percentiles over patients drawn again within
-    their stages; they do not cover the choice of the recipe itself.
-
-    Returns
-    -------
-    dict
-        JSON-ready: ``pair_auroc`` (each with ``value`` and ``interval_95``, and the ``mean`` of
-        the six), ``balanced_accuracy``, ``quadratic_kappa``, ``brier``, ``calibration_error``,
-        ``pair_brier`` raw and calibrated, ``set_coverage`` by stage, ``set_size``.
+    Raises
+    ------
+    TooFewPatients
+        A stage has fewer patients than nested folds need.
     """
-    probabilities = np.zeros((len(stages), len(Stage)))
-    calibrated = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}
-    sets: list[tuple[Stage, ...]] = [()] * len(stages)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    for seen, unseen in folds.split(features, stages):
-        inner = out_of_fold(features.iloc[seen], stages[seen], seed)
-        sigmoids = fit_sigmoids(inner, stages[seen])
-        thresholds = fit_conformal(inner, stages[seen])
-        forest = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
-        found = forest.predict_proba(features.iloc[unseen])
-        probabilities[unseen] = found
-        for name, scores in pair_scores(found).items():
-            calibrated[name][unseen] = [sigmoids[name](float(score)) for score in scores]
-        for row, values in zip(unseen, found, strict=True):
-            by_stage = dict(zip(Stage, map(float, values), strict=True))
-            sets[row] = prediction_set(by_stage, thresholds)
-    return _summary(probabilities, calibrated, sets, stages, seed)
-
-
-def _summary(
-    probabilities: FloatArray,
-    calibrated: dict[str, FloatArray],
-    sets: list[tuple[Stage, ...]],
-    stages: npt.NDArray[Any],
-    seed: int,
-) -> dict[str, Any]:
-    order = np.array([s.value for s in Stage])
-    predicted = order[probabilities.argmax(axis=1)]
-    one_hot = (stages[:, None] == order[None, :]).astype(float)
-    intervals = _intervals(
-        lambda rows: pair_aurocs(probabilities[rows], stages[rows]), stages, seed
+    _check(stages, nested=True)
+    parts = [
+        (repeat, seen, unseen)
+        for repeat in range(repeats)
+        for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed + repeat).split(
+            features, stages
+        )
+    ]
+    results: list[_FoldResult] = []
+    work = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_fold)(recipe, features, stages, seed + repeat, seen, unseen)
+        for repeat, seen, unseen in parts
     )
-    aurocs = pair_aurocs(probabilities, stages)
-    values = {**aurocs, "mean": float(np.mean(list(aurocs.values())))}
-    raw_brier, calibrated_brier = [], []
-    for pair in PAIRS:
-        chosen = np.isin(stages, pair)
-        later = (stages[chosen] == pair[1]).astype(float)
-        score = pair_scores(probabilities)[pair_name(pair)][chosen]
-        raw_brier.append(float(np.mean((1 / (1 + np.exp(-score)) - later) ** 2)))
-        calibrated_brier.append(float(np.mean((calibrated[pair_name(pair)][chosen] - later) ** 2)))
-    covered = np.array([stage in chosen for stage, chosen in zip(stages, sets, strict=True)])
-    return {
-        "protocol": f"{FOLDS}-fold, stratified, seed {seed}; calibration and sets nested",
-        "patients": len(stages),
-        "pair_auroc": {
-            name: {"value": _figure(value), "interval_95": intervals[name]}
-            for name, value in values.items()
-        },
-        "balanced_accuracy": _figure(balanced_accuracy_score(stages, predicted)),
-        "quadratic_kappa": _figure(cohen_kappa_score(stages, predicted, weights="quadratic")),
-        "brier": _figure(float(np.mean(((probabilities - one_hot) ** 2).sum(axis=1)))),
-        "calibration_error": _figure(_calibration_error(probabilities, predicted == stages)),
-        "pair_brier": {
-            "raw": _figure(float(np.mean(raw_brier))),
-            "calibrated": _figure(float(np.mean(calibrated_brier))),
-        },
-        "set_coverage": {s.value: _figure(float(covered[stages == s].mean())) for s in Stage},
-        "set_size": _figure(float(np.mean([len(chosen) for chosen in sets]))),
-    }
+    for result in work:
+        results.append(result)
+        if progress is not None:
+            progress(len(results), len(parts))
+    return tuple(
+        _joined(results[start : start + FOLDS], len(stages))
+        for start in range(0, len(results), FOLDS)
+    )
 
 
-def _intervals(
-    score: Callable[[npt.NDArray[np.intp]], dict[str, float]],
+def permuted_control(
+    recipe: NamedRecipe,
+    features: pd.DataFrame,
     stages: npt.NDArray[Any],
     seed: int,
-) -> dict[str, list[float]]:
+    permutations: int = PERMUTATIONS,
+    jobs: int = 1,
+) -> tuple[float, ...]:
+    """Mean pair AUROC of the same cross-validation after shuffling the stages; ideally .50."""
     generator = np.random.default_rng(seed)
-    groups = [np.flatnonzero(stages == stage) for stage in Stage]
-    drawn: dict[str, list[float]] = {}
-    for _ in range(BOOTSTRAPS):
-        rows = np.concatenate([generator.choice(group, len(group)) for group in groups])
-        found = score(rows)
-        for name, value in {**found, "mean": float(np.mean(list(found.values())))}.items():
-            drawn.setdefault(name, []).append(value)
+    shuffled = [generator.permutation(stages) for _ in range(permutations)]
+    found = Parallel(n_jobs=jobs)(
+        delayed(_permuted)(recipe, features, labels, seed) for labels in shuffled
+    )
+    return tuple(found)
+
+
+def _permuted(
+    recipe: NamedRecipe, features: pd.DataFrame, stages: npt.NDArray[Any], seed: int
+) -> float:
+    scores = out_of_fold(recipe.make, features, stages, seed).scores
+    return float(np.mean(list(pair_aurocs(scores, stages).values())))
+
+
+def _fold(
+    recipe: NamedRecipe,
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    seed: int,
+    seen: npt.NDArray[np.intp],
+    unseen: npt.NDArray[np.intp],
+) -> _FoldResult:
+    training, known = features.iloc[seen], stages[seen]
+    inner = out_of_fold(recipe.make, training, known, seed)
+    sigmoids = fit_sigmoids(inner.scores, known)
+    inner_probabilities = (
+        couple(_calibrated(sigmoids, inner.scores))
+        if inner.probabilities is None
+        else inner.probabilities
+    )
+    thresholds = fit_conformal(inner_probabilities, known)
+    model = recipe.make(seed).fit(training, known)
+    probabilities, scores = scores_of(model, features.iloc[unseen])
+    calibrated = _calibrated(sigmoids, scores)
+    if probabilities is None:
+        probabilities = couple(calibrated)
+    sets = np.zeros((len(unseen), len(Stage)), dtype=bool)
+    for row, values in enumerate(probabilities):
+        within = prediction_set(dict(zip(Stage, map(float, values), strict=True)), thresholds)
+        sets[row] = [stage in within for stage in Stage]
+    chosen = getattr(model, "chosen_", None)
+    return _FoldResult(unseen, scores, calibrated, probabilities, sets, chosen)
+
+
+def _calibrated(
+    sigmoids: Mapping[str, Sigmoid], scores: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
     return {
-        name: [_figure(float(np.quantile(values, q))) for q in (0.025, 0.975)]
-        for name, values in drawn.items()
+        name: np.array([sigmoids[name](float(score)) for score in values])
+        for name, values in scores.items()
     }
 
 
-def _calibration_error(probabilities: FloatArray, right: npt.NDArray[np.bool_]) -> float:
-    confidence = probabilities.max(axis=1)
-    total = 0.0
-    for low, high in pairwise(np.linspace(0, 1, CALIBRATION_BINS + 1)):
-        chosen = (confidence > low) & (confidence <= high)
-        if chosen.any():
-            total += chosen.mean() * abs(right[chosen].mean() - confidence[chosen].mean())
-    return float(total)
+def _joined(parts: Sequence[_FoldResult], count: int) -> NestedPredictions:
+    scores = {pair_name(pair): np.zeros(count) for pair in PAIRS}
+    calibrated = {pair_name(pair): np.zeros(count) for pair in PAIRS}
+    probabilities = np.zeros((count, len(Stage)))
+    sets = np.zeros((count, len(Stage)), dtype=bool)
+    for part in parts:
+        for name in scores:
+            scores[name][part.unseen] = part.scores[name]
+            calibrated[name][part.unseen] = part.calibrated[name]
+        probabilities[part.unseen] = part.probabilities
+        sets[part.unseen] = part.sets
+    chosen = tuple(part.chosen for part in parts if part.chosen is not None)
+    return NestedPredictions(scores, calibrated, probabilities, sets, chosen)
 
 
-def _figure(value: float) -> float:
-    return round(float(value), 4)
+def _check(stages: npt.NDArray[Any], nested: bool = False) -> None:
+    least = 2 * FOLDS if nested else FOLDS
+    for stage in Stage:
+        count = int((stages == stage).sum())
+        if count < least:
+            raise TooFewPatients(stage.value, count, least)

@@ -12,7 +12,7 @@ from modeling.cohort import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, Stage
 from modeling.design import DESIGN, design_matrix
 from modeling.errors import InvalidFeatures
 
-__all__ = ["FEATURE_COLUMNS", "StageForest", "features_of"]
+__all__ = ["FEATURE_COLUMNS", "StageForest", "design_of", "features_of", "impute"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -67,7 +67,7 @@ class StageForest(ClassifierMixin, BaseEstimator):
         InvalidFeatures
             Other columns, another order, or a column of the design that no patient has.
         """
-        matrix = _matrix(X)
+        matrix = design_of(X)
         empty = np.asarray(np.isnan(matrix).all(axis=0))
         if empty.any():
             names = [f.name for f, none in zip(DESIGN, empty, strict=True) if none]
@@ -87,7 +87,7 @@ class StageForest(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: pd.DataFrame) -> FloatArray:
         """Give stage probabilities, float64, shape (n, stages), columns `classes_`."""
         return np.asarray(
-            self.forest_.predict_proba(impute(_matrix(X), self.medians_)), dtype=np.float64
+            self.forest_.predict_proba(impute(design_of(X), self.medians_)), dtype=np.float64
         )
 
     def predict(self, X: pd.DataFrame) -> npt.NDArray[Any]:
@@ -115,7 +115,8 @@ def impute(matrix: FloatArray, medians: FloatArray) -> FloatArray:
     return np.where(np.isnan(matrix), medians, matrix)
 
 
-def _matrix(X: pd.DataFrame) -> FloatArray:
+def design_of(X: pd.DataFrame) -> FloatArray:
+    """Check `FEATURE_COLUMNS` and derive the inputs; float64, shape (n, 69), columns `DESIGN`."""
     found = tuple(X.columns)
     if found != FEATURE_COLUMNS:
         wrong = [

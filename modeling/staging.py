@@ -14,6 +14,7 @@ from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.design import DESIGN, design_matrix
 from modeling.errors import InvalidFeatures
 from modeling.explainers import tree_explainer
+from modeling.novelty import UNUSUAL_PERCENT
 from modeling.recipe import impute
 from roi_extraction.anatomy import Finding
 
@@ -44,6 +45,9 @@ class StagePrediction:
         Why there is no stage, in words; None if there is one.
     findings
         What the reader should know: reasons to abstain, or cautions.
+    novelty_percentile
+        Share of the cohort's patients, in %, whose values lie nearer to the cohort's middle; None
+        if it abstains.
     """
 
     predicted: Stage | None
@@ -53,6 +57,7 @@ class StagePrediction:
     model_id: str
     abstained: str | None = None
     findings: tuple[Finding, ...] = ()
+    novelty_percentile: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ class Stager:
         row = impute(_design_row(values, age, sex), recipe.medians)
         found = np.asarray(self.bundle.forest.predict_proba(row), dtype=np.float64)
         probabilities = dict(zip(Stage, map(float, found[0]), strict=True))
+        within = prediction_set(probabilities, recipe.thresholds)
+        novelty = recipe.novelty.percentile(values)
         return StagePrediction(
             predicted=max(Stage, key=lambda stage: probabilities[stage]),
             probabilities=probabilities,
@@ -122,9 +129,14 @@ class Stager:
                 name: recipe.sigmoids[name](float(scores[0]))
                 for name, scores in pair_scores(found).items()
             },
-            prediction_set=prediction_set(probabilities, recipe.thresholds),
+            prediction_set=within,
             model_id=self.bundle.model_id,
-            findings=(*recipe.limits.cautions(values, age), *_unknowns(age, sex)),
+            findings=(
+                *recipe.limits.cautions(values, age),
+                *_unknowns(age, sex),
+                *_doubts(within, novelty),
+            ),
+            novelty_percentile=novelty,
         )
 
     def explain(
@@ -214,6 +226,23 @@ def _design_row(mean_hu: FloatArray, age: float | None, sex: Sex | None) -> Floa
         np.array([np.nan if age is None else age], dtype=np.float64),
         np.array([np.nan if sex is None else sex.cohort_code], dtype=np.float64),
     )
+
+
+def _doubts(within: tuple[Stage, ...], novelty: float) -> tuple[Finding, ...]:
+    found = []
+    if len(within) == len(Stage):
+        found.append(
+            Finding("model.undetermined", "the values fit all four stages: none can be ruled out")
+        )
+    if novelty >= UNUSUAL_PERCENT:
+        found.append(
+            Finding(
+                "model.unusual_values",
+                f"the values are more unusual than those of {novelty:.0f} % of the cohort's "
+                "patients: the stage may mislead",
+            )
+        )
+    return tuple(found)
 
 
 def _unknowns(age: float | None, sex: Sex | None) -> tuple[Finding, ...]:

@@ -18,14 +18,24 @@ from modeling.cohort import (
     read_cohort,
     without_duplicates,
 )
-from modeling.evaluation import nested_scores, out_of_fold
+from modeling.evaluation import out_of_fold
 from modeling.limits import fit_limits
+from modeling.novelty import fit_novelty
 from modeling.recipe import StageForest, features_of
+from modeling.recipe_evaluation import STANDARD, Protocol, evaluate
+from modeling.recipes import DEFAULT_RECIPE, RECIPES
 
 __all__ = ["train", "train_bundle"]
 
 
-def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) -> Bundle:
+def train(
+    cohort: pd.DataFrame,
+    seed: int,
+    *,
+    file_sha256: str | None = None,
+    protocol: Protocol = STANDARD,
+    jobs: int = 1,
+) -> Bundle:
     """Train the recipe on a cohort and score it; the same cohort and seed give the same bytes.
 
     Parameters
@@ -36,6 +46,10 @@ def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) ->
         Of the forest, the folds and the intervals.
     file_sha256
         Of the file that it was read from, for the manifest.
+    protocol
+        How much is computed for the scores.
+    jobs
+        Processes for them.
 
     Raises
     ------
@@ -46,16 +60,16 @@ def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) ->
     digest = cohort_sha256(cohort)
     cohort = without_duplicates(cohort)
     features, stages = features_of(cohort)
-    inner = out_of_fold(features, stages, seed)
+    found = out_of_fold(RECIPES[DEFAULT_RECIPE].make, features, stages, seed)
+    assert found.probabilities is not None
     model = StageForest(random_state=seed).fit(features, stages)
+    mean_hu = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
     recipe = Recipe(
         model.medians_,
-        fit_sigmoids(inner, stages),
-        fit_conformal(inner, stages),
-        fit_limits(
-            cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64),
-            cohort[AGE_COLUMN].to_numpy(dtype=np.float64),
-        ),
+        fit_sigmoids(found.scores, stages),
+        fit_conformal(found.probabilities, stages),
+        fit_limits(mean_hu, cohort[AGE_COLUMN].to_numpy(dtype=np.float64)),
+        fit_novelty(mean_hu),
     )
     provenance: dict[str, Any] = {
         "cohort": {
@@ -65,13 +79,18 @@ def train(cohort: pd.DataFrame, seed: int, *, file_sha256: str | None = None) ->
             "findings": [finding.message for finding in findings],
         },
         "seed": seed,
-        "scores": nested_scores(features, stages, seed),
+        "scores": evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs).scores,
     }
     return pack(model.forest_, recipe, provenance)
 
 
 def train_bundle(
-    cohort_path: Path, out: Path, seed: int, network: dict[str, Any] | None = None
+    cohort_path: Path,
+    out: Path,
+    seed: int,
+    network: dict[str, Any] | None = None,
+    protocol: Protocol = STANDARD,
+    jobs: int = 1,
 ) -> Bundle:
     """Train on a cohort's file and write the bundle.
 
@@ -85,6 +104,10 @@ def train_bundle(
         Of everything drawn.
     network
         The cohort's network in node-link form, to travel in the bundle; None for none.
+    protocol
+        How much is computed for the scores.
+    jobs
+        Processes for them.
 
     Raises
     ------
@@ -93,4 +116,6 @@ def train_bundle(
     """
     cohort = read_cohort(cohort_path)
     digest = hashlib.sha256(cohort_path.read_bytes()).hexdigest()
-    return save_bundle(train(cohort, seed, file_sha256=digest), out, network=network)
+    return save_bundle(
+        train(cohort, seed, file_sha256=digest, protocol=protocol, jobs=jobs), out, network=network
+    )

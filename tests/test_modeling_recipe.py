@@ -86,7 +86,8 @@ def test_a_sigmoid_recovers_the_distortion_that_was_planted() -> None:
     stages = np.where(later, "B", "A")
     rest = np.repeat(np.eye(4)[[2, 3]] * 0.6 + 0.1, 20, axis=0)
     extra = np.repeat(["C", "D"], 20)
-    found = fit_sigmoids(np.vstack([rows, rest]), np.concatenate([stages, extra]))["A/B"]
+    scores = pair_scores(np.vstack([rows, rest]))
+    found = fit_sigmoids(scores, np.concatenate([stages, extra]))["A/B"]
     assert found.slope == pytest.approx(2, abs=0.1)
     assert found.intercept == pytest.approx(0.4, abs=0.1)
 

@@ -67,7 +67,8 @@ def test_unknown_age_and_sex_are_said(stager: Stager) -> None:
 
 def test_an_imputed_vertebra_is_said(stager: Stager) -> None:
     found = stager.stage(patient(L3=np.nan), 70, Sex.MALE)
-    assert [f.code for f in found.findings] == ["model.vertebra_imputed"]
+    codes = [f.code for f in found.findings]
+    assert codes.count("model.vertebra_imputed") == 1
 
 
 NAN = float("nan")

@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from dicom_node.commands.ending import EXIT_USAGE, fail
+
 __all__ = ["app"]
 
 app = typer.Typer()
+model = typer.Typer(help="The model that stages patients.", no_args_is_help=True)
+app.add_typer(model, name="model")
 
 
 @app.command()
@@ -23,6 +27,51 @@ def train(
     network = interactions.build_network(modeling.read_cohort(cohort), seed=seed)
     bundle = modeling.train_bundle(cohort, out, seed=seed, network=network.to_json())
     print(f"{out}: model {bundle.model_id}")
+
+
+@app.command()
+def evaluate(
+    cohort: Annotated[Path, typer.Argument(help="The cohort's table (TSV, CSV or Parquet).")],
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe; 'selected' chooses inside the folds.")
+    ] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+    repeats: Annotated[int, typer.Option(min=1, help="Times that the folds are drawn.")] = 3,
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Times that the stages are shuffled for the control.")
+    ] = 20,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at work at once.")] = 2,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="File for all scores as JSON.")
+    ] = None,
+) -> None:
+    """Score a recipe by repeated nested cross-validation, apparent and nested side by side."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from modeling import read_cohort
+    from modeling.recipe_evaluation import Protocol
+    from modeling.recipe_evaluation import evaluate as evaluate_recipe
+
+    if not cohort.is_file():
+        fail(f"{cohort} is not a file", EXIT_USAGE)
+    if json_out is not None and not json_out.resolve().parent.is_dir():
+        fail(f"{json_out.parent} is not a folder", EXIT_USAGE)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"folds of {recipe}", total=None)
+        found = evaluate_recipe(
+            read_cohort(cohort),
+            recipe,
+            seed=seed,
+            protocol=Protocol(repeats=repeats, permutations=permutations),
+            jobs=jobs,
+            progress=lambda done, all_: progress.update(task, completed=done, total=all_),
+        )
+    if json_out is not None:
+        json_out.write_text(json.dumps(found.scores, indent=1) + "\n")
+    print(found.summary())
 
 
 @app.command()
@@ -61,3 +110,26 @@ def network(
             jobs=jobs,
         )
         print("\n".join(found.findings))
+
+
+@model.command()
+def show(
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle; default the built-in.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Print the model card: data, method, nested results, subgroups, limits."""
+    import json
+    import sys
+
+    from modeling import load_bundle
+
+    loaded = load_bundle(bundle)
+    if as_json:
+        print(json.dumps(dict(loaded.manifest), indent=1))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(loaded.card))
+    else:
+        print(loaded.card, end="")

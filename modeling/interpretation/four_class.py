@@ -15,6 +15,7 @@ from modeling.evaluation import FOLDS, out_of_fold
 from modeling.interpretation.route import Route, route
 from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
 from modeling.recipe import StageForest
+from modeling.recipes import DEFAULT_RECIPE, RECIPES
 from modeling.stacking import LIGHT_MODELS, PublishedRecipe
 
 __all__ = [
@@ -111,7 +112,8 @@ def four_class_out_of_fold(
         known, known_stages, asked = features.iloc[seen], stages[seen], features.iloc[unseen]
         stack = PublishedRecipe(seed, sites=PUBLISHED_FEATURES, stacks=stacks, jobs=jobs)
         published_scores = stack.fit(known, known_stages).pair_scores(asked)
-        sigmoids = fit_sigmoids(out_of_fold(known, known_stages, seed), known_stages)
+        inner = out_of_fold(RECIPES[DEFAULT_RECIPE].make, known, known_stages, seed)
+        sigmoids = fit_sigmoids(inner.scores, known_stages)
         found = StageForest(random_state=seed).fit(known, known_stages).predict_proba(asked)
         probabilities[unseen] = found
         own_scores = {

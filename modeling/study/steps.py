@@ -1,5 +1,6 @@
 """The steps that this package offers to a study, in their order."""
 
+from modeling.evaluation_step import EVALUATION_STEP
 from modeling.interpretation.steps import INTERPRETATION_STEPS
 from modeling.stacking.steps import STACKING_STEPS
 from modeling.statistics.steps import STATISTICS_STEPS
@@ -12,6 +13,7 @@ MODELING_STEPS: tuple[StudyStep, ...] = (
     COHORT_STEP,
     *STATISTICS_STEPS,
     *STACKING_STEPS,
+    EVALUATION_STEP,
     *INTERPRETATION_STEPS,
 )
 """In the order in which they run; each stands after those that it needs."""

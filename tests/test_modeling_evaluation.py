@@ -1,0 +1,203 @@
+"""Nested evaluation: its measures against independent computations, its honesty on noise."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from modeling import Stage, read_cohort
+from modeling.calibration import PAIRS, pair_name
+from modeling.errors import TooFewPatients, UnknownRecipe
+from modeling.evaluation import nested_predictions, out_of_fold, permuted_control
+from modeling.metrics import (
+    auroc,
+    calibration_error,
+    calibration_line,
+    couple,
+    net_benefit,
+)
+from modeling.recipe import features_of
+from modeling.recipe_evaluation import Protocol, evaluate, known_recipes
+from modeling.recipes import RECIPES, NamedRecipe, scores_of
+from modeling.selected_recipe import SelectedRecipe
+from tests.test_modeling_cohort import synthetic_cohort
+
+SHORT = Protocol(repeats=1, permutations=2, bootstraps=20)
+
+
+def noise_cohort() -> pd.DataFrame:
+    """Patients whose stages say nothing about their values."""
+    cohort = synthetic_cohort(30, seed=1)
+    rng = np.random.default_rng(2)
+    cohort["Disease"] = rng.permutation(cohort["Disease"].to_numpy())
+    return cohort
+
+
+def test_the_area_is_that_of_scikit_learn_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.integers(0, 8, 200).astype(float)
+    positive = rng.random(200) < 0.3
+    assert auroc(score, positive) == pytest.approx(roc_auc_score(positive, score))
+    assert np.isnan(auroc(score, np.zeros(200, dtype=bool)))
+
+
+def test_net_benefit_of_acting_on_all_is_prevalence_less_the_others_at_the_odds() -> None:
+    positive = np.arange(100) < 40
+    found = net_benefit(np.ones(100), positive, 0.25)
+    assert found == pytest.approx(0.4 - 0.6 * 0.25 / 0.75)
+
+
+def test_calibration_of_true_probabilities_has_slope_one() -> None:
+    rng = np.random.default_rng(0)
+    stated = rng.uniform(0.02, 0.98, 40_000)
+    slope, intercept = calibration_line(stated, rng.random(40_000) < stated)
+    assert slope == pytest.approx(1.0, abs=0.03)
+    assert intercept == pytest.approx(0.0, abs=0.03)
+
+
+def test_calibration_error_of_constant_overconfidence_is_the_excess() -> None:
+    right = np.arange(100) < 60
+    assert calibration_error(np.full(100, 0.95), right) == pytest.approx(0.35)
+
+
+def test_coupling_gives_back_the_probabilities_that_the_pairs_came_from() -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 50)
+    order = list(Stage)
+    pairs = {
+        pair_name((a, b)): p[:, order.index(b)] / (p[:, order.index(a)] + p[:, order.index(b)])
+        for a, b in PAIRS
+    }
+    np.testing.assert_allclose(couple(pairs), p, atol=1e-3)
+
+
+def test_every_patient_is_scored_by_models_that_have_not_seen_them() -> None:
+    """A model that remembers its patients' rows would score perfectly if it met them again."""
+
+    class Memory:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Memory":
+            self.known = {row.tobytes(): stage for row, stage in zip(X.to_numpy(), y, strict=True)}
+            return self
+
+        def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+            found = np.full((len(X), 4), 0.25)
+            for place, row in enumerate(X.to_numpy()):
+                if row.tobytes() in self.known:
+                    found[place] = [s == self.known[row.tobytes()] for s in Stage]
+            return found
+
+    features, stages = features_of(noise_cohort())
+    recipe = NamedRecipe("memory", "remembers", lambda seed: Memory())
+    for found in nested_predictions(recipe, features, stages, 0, repeats=2):
+        assert np.all(found.probabilities == 0.25)
+
+
+def test_noise_scores_one_half_and_apparently_much_more() -> None:
+    scores = evaluate(noise_cohort(), protocol=SHORT).scores
+    assert abs(scores["mean_pair_auroc"] - 0.5) < 0.12
+    assert scores["mean_pair_auroc_apparent"] > 0.95
+
+
+def test_shuffled_stages_score_one_half_on_average() -> None:
+    features, stages = features_of(synthetic_cohort(30))
+    found = permuted_control(RECIPES["regression"], features, stages, 0, permutations=20)
+    assert abs(np.mean(found) - 0.5) < 0.05
+
+
+def test_separable_stages_score_high_and_the_same_twice() -> None:
+    first = evaluate(synthetic_cohort(20), "regression", protocol=SHORT).scores
+    again = evaluate(synthetic_cohort(20), "regression", protocol=SHORT, jobs=1).scores
+    assert first["mean_pair_auroc"] > 0.9
+    assert json.dumps(first) == json.dumps(again)
+    for pair in first["pairs"].values():
+        assert pair["ci"][0] <= pair["auroc"] <= pair["ci"][1]
+    assert {"auprc", "apparent", "calibration_slope"} <= set(first["pairs"]["A/B"])
+
+
+def test_a_small_subgroup_has_a_reason_in_place_of_a_figure() -> None:
+    groups = {
+        g["group"]: g
+        for g in evaluate(synthetic_cohort(20), "regression", protocol=SHORT).scores["subgroups"]
+    }
+    assert "mean_pair_auroc" not in groups["80 years and over"]
+    assert "fewer than 10 patients" in groups["80 years and over"]["reason"]
+
+
+def test_selection_takes_the_better_recipe_and_says_so() -> None:
+    features, stages = features_of(synthetic_cohort(20))
+
+    class Coin:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Coin":
+            return self
+
+        def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+            return np.random.default_rng(len(X)).dirichlet(np.ones(4), len(X))
+
+    chosen = SelectedRecipe(
+        0, {"coin": lambda seed: Coin(), "regression": RECIPES["regression"].make}, out_of_fold
+    ).fit(features, stages)
+    assert chosen.chosen_ == "regression"
+    assert chosen.found_["coin"] < 0.7 < chosen.found_["regression"]
+
+
+def test_a_recipe_of_pairs_alone_is_coupled_to_four_probabilities() -> None:
+    class Pairs:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Pairs":
+            self.models = {
+                pair_name(pair): LogisticRegression().fit(
+                    X.loc[np.isin(y, pair), ["L3"]], y[np.isin(y, pair)] == pair[1]
+                )
+                for pair in PAIRS
+            }
+            return self
+
+        def pair_scores(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
+            return {n: m.decision_function(X[["L3"]]) for n, m in self.models.items()}
+
+    features, stages = features_of(synthetic_cohort(20))
+    recipe = NamedRecipe("pairs", "six regressions", lambda seed: Pairs())
+    (found,) = nested_predictions(recipe, features, stages, 0, repeats=1)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    order = np.array([s.value for s in Stage])
+    assert (order[found.probabilities.argmax(axis=1)] == stages).mean() > 0.6
+
+
+def test_a_model_without_any_scores_is_a_fault() -> None:
+    with pytest.raises(TypeError, match="neither"):
+        scores_of(object(), pd.DataFrame())
+
+
+def test_an_unknown_recipe_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UnknownRecipe, match="selected"):
+        evaluate(synthetic_cohort(20), "best")
+    assert {"default", "published", "selected"} <= set(known_recipes())
+
+
+def test_too_few_patients_of_a_stage_are_refused() -> None:
+    cohort = synthetic_cohort(20).drop(index=range(11))
+    with pytest.raises(TooFewPatients, match="stage A has 9 patients"):
+        evaluate(cohort, "regression", protocol=SHORT)
+
+
+@pytest.mark.shared
+def test_the_default_reaches_on_the_published_cohort_what_its_card_states(
+    shared_data: Path,
+) -> None:
+    from modeling import load_bundle
+
+    features, stages = features_of(
+        read_cohort(shared_data / "cohort" / "cohort.tsv").drop_duplicates(ignore_index=True)
+    )
+    (found,) = nested_predictions(RECIPES["default"], features, stages, 42, repeats=1)
+    areas = [
+        roc_auc_score(
+            stages[np.isin(stages, pair)] == pair[1],
+            found.calibrated[pair_name(pair)][np.isin(stages, pair)],
+        )
+        for pair in PAIRS
+    ]
+    assert np.mean(areas) > 0.82
+    assert np.mean(areas) == pytest.approx(load_bundle().scores["mean_pair_auroc"], abs=0.012)
