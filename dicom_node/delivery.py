@@ -12,7 +12,7 @@ from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
-from dicom_node.errors import DeliveryFailed
+from dicom_node.errors import DeliveryFailed, SettingsInvalid
 from dicom_node.tls import client_context
 from dicom_node.work_settings import Destination
 
@@ -94,7 +94,10 @@ def associate(
     tls = None
     if destination.tls is not None:
         name = destination.tls.server_name or destination.host
-        tls = (client_context(destination.tls, destination.name), name)
+        try:
+            tls = (client_context(destination.tls, destination.name), name)
+        except SettingsInvalid as error:  # such as a certificate that is being replaced
+            raise DeliveryFailed(str(error)) from error
     try:
         association = ae.associate(
             destination.host,

@@ -29,13 +29,33 @@ from dicom_node.settings import Listener, NodeSettings
 from dicom_node.spool import Spool
 from dicom_node.tls import certificate_names
 
-__all__ = ["STORAGE_CLASSES", "TRANSFER_SYNTAXES", "Receiver", "run_listener", "start_listener"]
+__all__ = [
+    "REFUSALS",
+    "STORAGE_CLASSES",
+    "TRANSFER_SYNTAXES",
+    "Receiver",
+    "run_listener",
+    "start_listener",
+]
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 """C-STORE statuses (DICOM PS3.4, table B.2-1)."""
+
+REFUSALS = {
+    "instance.unreadable": CANNOT_UNDERSTAND,
+    "instance.no_uid": CANNOT_UNDERSTAND,
+    "instance.malformed_uid": CANNOT_UNDERSTAND,
+    "instance.uid_mismatch": DOES_NOT_MATCH,
+    "instance.too_many": OUT_OF_RESOURCES,
+    "instance.too_many_frames": OUT_OF_RESOURCES,
+    "instance.too_many_pixels": OUT_OF_RESOURCES,
+    "spool.nearly_full": OUT_OF_RESOURCES,
+    "spool.disk": OUT_OF_RESOURCES,
+}
+"""Why an instance is not kept, and the status that the sender gets."""
 
 REJECTED_TRANSIENT, BY_PRESENTATION = 0x02, 0x03
 CONGESTION, LOCAL_LIMIT = 0x01, 0x02
@@ -111,7 +131,7 @@ class Receiver:
         """Keep one instance; success is answered only when it is kept."""
         arrivals = self._arrivals[event.assoc]
         if arrivals.count >= self._settings.max_instances_per_association:
-            return self._refuse(OUT_OF_RESOURCES, "instance.too_many", event)
+            return self._refuse("instance.too_many", event)
         arrivals.count += 1
         request = event.request
         content = event.encoded_dataset(include_meta=False)
@@ -121,10 +141,10 @@ class Receiver:
         try:
             header = read_received(content, transfer_syntax, references=segmentation)
         except Exception:  # a peer may send anything; the association goes on
-            return self._refuse(CANNOT_UNDERSTAND, "instance.unreadable", event)
+            return self._refuse("instance.unreadable", event)
         refused = self._check(header, str(request.AffectedSOPInstanceUID))
         if refused is not None:
-            return self._refuse(*refused, event)
+            return self._refuse(refused, event)
         prefix = file_header(
             sop_class, header.sop_instance_uid, transfer_syntax, event.assoc.requestor.ae_title
         )
@@ -143,7 +163,7 @@ class Receiver:
         except OSError as error:
             self._counters.add("instances_refused", "spool.disk")
             log().error("instance not stored", code="spool.disk", error=str(error.strerror))
-            return OUT_OF_RESOURCES
+            return REFUSALS["spool.disk"]
         self._counters.add("instances_received", sop_class)
         self._counters.add("bytes_received", count=len(content))
         if header.study_uid in arrivals.studies or len(arrivals.studies) < MAX_AUDITED_STUDIES:
@@ -218,27 +238,27 @@ class Receiver:
         association.acse.send_reject(REJECTED_TRANSIENT, BY_PRESENTATION, diagnostic)
         association.kill()
 
-    def _check(self, header: ReceivedHeader, announced_uid: str) -> tuple[int, str] | None:
+    def _check(self, header: ReceivedHeader, announced_uid: str) -> str | None:
         settings = self._settings
         if not header.series_uid or not header.sop_instance_uid:
-            return CANNOT_UNDERSTAND, "instance.no_uid"
+            return "instance.no_uid"
         uids = (header.sop_instance_uid, header.series_uid, header.study_uid, *header.of_series)
         if not all(UID.fullmatch(uid) for uid in uids if uid):
-            return CANNOT_UNDERSTAND, "instance.malformed_uid"
+            return "instance.malformed_uid"
         if header.sop_instance_uid != announced_uid:
-            return DOES_NOT_MATCH, "instance.uid_mismatch"
+            return "instance.uid_mismatch"
         if header.frames > settings.max_frames:
-            return OUT_OF_RESOURCES, "instance.too_many_frames"
+            return "instance.too_many_frames"
         if header.pixels > settings.max_pixels:
-            return OUT_OF_RESOURCES, "instance.too_many_pixels"
+            return "instance.too_many_pixels"
         if self._spool.free_bytes() < settings.min_free_mb * MB:
-            return OUT_OF_RESOURCES, "spool.nearly_full"
+            return "spool.nearly_full"
         return None
 
-    def _refuse(self, status: int, code: str, event: Event) -> int:
+    def _refuse(self, code: str, event: Event) -> int:
         self._counters.add("instances_refused", code)
         log().warning("instance refused", code=code, **_names(event.assoc))
-        return status
+        return REFUSALS[code]
 
 
 def start_listener(

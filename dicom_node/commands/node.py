@@ -87,9 +87,10 @@ def check_config(config: Config) -> None:
         fail(f"{config}: {error}", EXIT_USAGE)
     if settings.listener.tls is not None:
         server_context(settings.listener.tls)
-    for destination in settings.destinations:
-        if destination.tls is not None:
-            client_context(destination.tls, destination.name)
+    query = () if settings.query is None else (settings.query.peer,)
+    for peer in (*settings.destinations, *query):
+        if peer.tls is not None:
+            client_context(peer.tls, peer.name)
     print(settings.without_password().model_dump_json(indent=2))
     print(f"model {model_id}")
     web = () if settings.web is None else settings.web.warnings
