@@ -19,13 +19,15 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
 
 KILLS_PER_STUDY = 5
-PAUSE_SECONDS = (0.1, 4.0)
+PAUSE_SECONDS = {"listener": (0.5, 6.0), "child": (1.0, 12.0), "worker": (4.0, 30.0)}
+"""Between two kills of the same process: a worker that never gets to work proves little."""
+
 FAULT_SECONDS = (2.0, 6.0)
 DISK_MB = 48
 
@@ -49,13 +51,9 @@ def small_disk(folder: Path):
 def fill(folder: Path) -> Path:
     """Take all that is free."""
     path = folder / "filler"
-    with path.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-                file.flush()
-        except OSError:
-            pass
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
     return path
 
 
@@ -73,7 +71,7 @@ def faults(node: FaultNode, peers, disk: Path | None, chance: random.Random, sto
         elif what == "disk full" and disk:
             filler = fill(disk)
             stop.wait(seconds)
-            filler.unlink()
+            filler.unlink(missing_ok=True)
         elif (node.data / "osteonode.sqlite").exists():
             try:
                 with node.locked_database():
@@ -116,12 +114,16 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
             for thread in (*senders, other):
                 thread.start()
             last = time.monotonic()
+            due = {what: last + chance.uniform(*PAUSE_SECONDS[what]) for what in PAUSE_SECONDS}
             while sum(killed.values()) < kills:
-                time.sleep(chance.uniform(*PAUSE_SECONDS))
-                what = chance.choice(("listener", "worker", "child"))
-                before = node.kills
-                node.kill(what)
-                killed[what] += node.kills - before
+                time.sleep(0.05)
+                for what in PAUSE_SECONDS:
+                    if time.monotonic() < due[what]:
+                        continue
+                    due[what] = time.monotonic() + chance.uniform(*PAUSE_SECONDS[what])
+                    before = node.kills
+                    node.kill(what)
+                    killed[what] += node.kills - before
                 if time.monotonic() - last > 30:
                     last = time.monotonic()
                     have = [len(expected & set(peer.stored)) for peer in peers]

@@ -102,9 +102,10 @@ class Arrivals:
         ]
         try:
             surveyed = self._pool.survey(paths)
-        except AssessmentFailed as error:  # the assessment itself will tell
+        except AssessmentFailed as error:
             log().warning("survey failed", study=study.key, reason=str(error))
-            return ()
+            text = "the headers could not be looked through for missing slices"
+            return (Finding("input.not_surveyed", text),)
         counts: dict[str, int] = {}
         unchecked: list[Finding] = []
         if self._query is not None:
