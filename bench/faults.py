@@ -25,8 +25,18 @@ from pathlib import Path
 from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
 
 KILLS_PER_STUDY = 5
-PAUSE_SECONDS = {"listener": (0.5, 6.0), "child": (1.0, 12.0), "worker": (4.0, 30.0)}
-"""Between two kills of the same process: a worker that never gets to work proves little."""
+PAUSE_SECONDS = {"listener": (0.2, 6.0), "child": (0.0, 10.0), "worker": (1.0, 60.0)}
+"""From the start of a process to its end: one that never gets to work proves little."""
+
+STARTED = {
+    "listener": ("listening", None),
+    "child": ("process started", "assessment"),
+    "worker": ("working", None),
+}
+"""Event that tells of the start."""
+
+LISTENER_SHARE = 0.6
+"""Of all kills at most: it starts so fast that it would take most of them."""
 
 FAULT_SECONDS = (2.0, 6.0)
 DISK_MB = 48
@@ -114,20 +124,27 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
             for thread in (*senders, other):
                 thread.start()
             last = time.monotonic()
-            due = {what: last + chance.uniform(*PAUSE_SECONDS[what]) for what in PAUSE_SECONDS}
+            due: dict[str, float] = {}
+            starts: Counter[str] = Counter()
             while sum(killed.values()) < kills:
-                time.sleep(0.05)
-                for what in PAUSE_SECONDS:
-                    if time.monotonic() < due[what]:
+                time.sleep(0.2)
+                for what, (event, process) in STARTED.items():
+                    found = [e for e in node.events(event) if e.get("process") == process]
+                    if len(found) > starts[what]:
+                        starts[what] = len(found)
+                        due[what] = time.monotonic() + chance.uniform(*PAUSE_SECONDS[what])
+                    if time.monotonic() < due.get(what, float("inf")):
                         continue
-                    due[what] = time.monotonic() + chance.uniform(*PAUSE_SECONDS[what])
+                    if what == "listener" and killed[what] >= LISTENER_SHARE * kills:
+                        continue
+                    del due[what]
                     before = node.kills
                     node.kill(what)
                     killed[what] += node.kills - before
                 if time.monotonic() - last > 30:
                     last = time.monotonic()
                     have = [len(expected & set(peer.stored)) for peer in peers]
-                    print(f"{sum(killed.values())} kills, reports {have} of {count}", flush=True)
+                    print(f"kills {dict(killed)}, reports {have} of {count}", flush=True)
             for thread in senders:
                 thread.join()
             stop.set()

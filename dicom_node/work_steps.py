@@ -75,6 +75,7 @@ class WorkSteps:
         segmentations: dict[str, list[str]],
         findings: list[list[str]],
     ) -> dict[str, Any]:
+        """Assess the series of one study; failed is only a report that must not be sent."""
         started = time.perf_counter()
         paths = [path for series in names for path in self.spool.paths(series, names[series])]
         for series, objects in segmentations.items():
@@ -128,6 +129,7 @@ class WorkSteps:
             return None
 
     def report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
+        """Write down an assessment that failed for good."""
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
         write_failure(self.reports / key / identity, code, reason)
         self.audit.assessed("", identity, "failed", code, 0)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -96,7 +97,13 @@ class FaultNode:
     """Listener and quick worker as processes of their own, started again when they die."""
 
     def __init__(
-        self, folder: Path, ports: Sequence[int], settings: str = "", log: Path | None = None
+        self,
+        folder: Path,
+        ports: Sequence[int],
+        settings: str = "",
+        log: Path | None = None,
+        ae_title: str = "PACS",
+        destination: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -108,9 +115,10 @@ class FaultNode:
         peers = "".join(
             f"""[[destinations]]
 name = "pacs{index}"
-ae_title = "PACS"
+ae_title = "{ae_title}"
 host = "127.0.0.1"
 port = {port}
+{destination}
 retry_seconds = 0.3
 retry_backoff = 1.1
 timeout_seconds = 10
@@ -256,6 +264,10 @@ def send_until_taken(
     deadline = time.monotonic() + seconds
     while left:
         assert time.monotonic() < deadline, "the listener takes nothing"
+        with socket.socket() as probe:  # pynetdicom leaves a socket open where nobody listens
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                time.sleep(0.2)
+                continue
         ae = AE(ae_title="SCANNER")
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
         ae.add_requested_context(CTImageStorage)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.peers
 class Orthanc:
     """Debian's Orthanc with an empty store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node_port: int = 11112) -> None:
         folder.mkdir()
         self.dicom_port, self.http_port = free_port(), free_port()
         self.config = folder / "orthanc.json"
@@ -39,7 +39,7 @@ class Orthanc:
                     "DicomAlwaysAllowStore": False,
                     "DicomCheckModalityHost": True,
                     "DicomModalities": {
-                        "node": ["OSTEONODE", "127.0.0.1", 11112],
+                        "node": ["OSTEONODE", "127.0.0.1", node_port],
                         "sender": ["STORESCU", "127.0.0.1", 11113],
                     },
                     "Plugins": [],
@@ -71,6 +71,10 @@ class Orthanc:
         url = f"http://127.0.0.1:{self.http_port}{path}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.loads(answer.read())
+
+    def delete(self, path: str) -> None:
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
 
     def file(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}") as answer:
