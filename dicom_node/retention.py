@@ -9,7 +9,7 @@ from dicom_node.logs import log
 from dicom_node.settings import NodeSettings
 from dicom_node.spool import Spool, remove_tree
 
-__all__ = ["Retainer"]
+__all__ = ["Retainer", "open_studies"]
 
 DAY_SECONDS = 86400.0
 
@@ -46,11 +46,11 @@ class Retainer:
         self._looked = time.monotonic()
         if rules.instance_days is None and rules.report_days is None:
             return
-        open_studies = _open_studies()
+        unfinished = open_studies()
         if rules.instance_days is not None:
             for study in list(self._spool.arrivals()):
                 due = study.changed + rules.instance_days * DAY_SECONDS
-                if study.key in open_studies or not self._done(study.key, study.changed):
+                if study.key in unfinished or not self._done(study.key, study.changed):
                     continue
                 if time.time() >= due:
                     self._spool.remove(study, overwrite=rules.overwrite)
@@ -58,7 +58,7 @@ class Retainer:
         if rules.report_days is not None:
             held = {study.key for study in self._spool.arrivals()}
             for folder in list(self._reports.iterdir()):
-                if not folder.is_dir() or folder.name in open_studies | held:
+                if not folder.is_dir() or folder.name in unfinished | held:
                     continue
                 newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
                 if time.time() >= newest + rules.report_days * DAY_SECONDS:
@@ -71,7 +71,7 @@ class Retainer:
         return bool(written) and max(written) >= changed
 
 
-def _open_studies() -> set[str]:
+def open_studies() -> set[str]:
     """Studies of which something is queued, runs, or failed and may be retried."""
     found = set()
     for status in DBOS.list_workflows(status=list(UNFINISHED), load_output=False):

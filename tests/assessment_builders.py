@@ -32,13 +32,13 @@ def circle(z_mm: float, slice_index: int) -> Roi:
     return Roi(slice_index, centre, centre + ring, 150.0, 120.0, 20.0)
 
 
-def measurement(site: Site, index: int) -> SiteMeasurement:
+def measurement(site: Site, index: int, mean_hu: float | None = None) -> SiteMeasurement:
     """A site that was measured in three slices, or one of the two missing ones."""
     if site.name in MISSING:
         reason = Missing(MissingReason.TOO_SMALL, "does not fit")
         return SiteMeasurement(site, float("nan"), float("nan"), (), reason)
     rois = tuple(circle(100.0 + 3 * k, k) for k in range(index % 30, index % 30 + 3))
-    return SiteMeasurement(site, 100.0 + index, 20.0, rois)
+    return SiteMeasurement(site, 100.0 + index if mean_hu is None else mean_hu, 20.0, rois)
 
 
 def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
@@ -49,11 +49,15 @@ def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
 
 
 def assessment_of(
-    series: EligibleSeries, findings: Sequence[Finding] = (), *, abstained: str | None = None
+    series: EligibleSeries,
+    findings: Sequence[Finding] = (),
+    *,
+    abstained: str | None = None,
+    mean_hu: float | None = None,
 ) -> Assessment:
     """The same of a series that was read already."""
     features = FeatureVector(
-        tuple(measurement(site, index) for index, site in enumerate(SITES)),
+        tuple(measurement(site, index, mean_hu) for index, site in enumerate(SITES)),
         SegmenterIdentity("builtin", "1"),
         SpineLandmarks(np.zeros((0, 3)), {}, {}, 0.9),
     )

@@ -24,7 +24,7 @@ class _Bundle:
     model_id = MODEL_ID
 
 
-class _Stager:
+class QuickStager:
     bundle = _Bundle()
 
 
@@ -38,7 +38,7 @@ def quick_analysis(*arguments):
     """In the child: the analysis of the node with that in place of the measuring."""
     analysis.assess = quick_assessment
     analysis.render_rois = lambda _volume, _features: b"no picture"
-    assessment_pool.load_models = lambda _bundle: (_Stager(), None)
+    assessment_pool.load_models = lambda _bundle: (QuickStager(), None)
     return assessment_pool.assess_in_child(*arguments)
 
 
