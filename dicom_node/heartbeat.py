@@ -11,7 +11,7 @@ __all__ = ["BEAT_SECONDS", "STALE_SECONDS", "beat", "heartbeat_ages", "keep_beat
 BEAT_SECONDS = 2.0
 """How often a process gives a sign of life."""
 
-STALE_SECONDS = 15.0
+STALE_SECONDS = 30.0
 """A process that was silent for so long does not count as alive."""
 
 SUFFIX = ".alive"

@@ -90,6 +90,9 @@ MB = 1024 * 1024
 FLUSH_SECONDS = 1.0
 """How often counters are written."""
 
+MAX_LOGGED_CLASSES = 10
+"""Of one association: some devices offer all that there are."""
+
 MAX_AUDITED_STUDIES = 1000
 """Of one association, in its audit record."""
 
@@ -202,8 +205,13 @@ class Receiver:
         self._audit.refused(_peer(association), reason)
 
     def accepted(self, event: Event) -> None:
-        """Count an association."""
+        """Count an association, and say which SOP classes it wanted in vain."""
         self._counters.add("associations_accepted")
+        offered = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts}
+        taken = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
+        for uid in sorted(offered - taken)[:MAX_LOGGED_CLASSES]:
+            if UID.fullmatch(uid):
+                log().info("class not accepted", sop_class=uid, **_names(event.assoc))
         with self._lock:
             self._arrivals[event.assoc] = _Arrivals(_peer(event.assoc))
 

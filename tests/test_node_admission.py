@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage
+import structlog
+from pydicom.uid import CTImageStorage, MRImageStorage
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
@@ -293,6 +294,37 @@ def test_listener_is_on_loopback_and_an_open_one_warns():
         host="10.0.0.5", tls=guarded, allowed_ae_titles=("CT1",), allowed_networks=("10.0.0.0/8",)
     )
     assert closed.warnings == ()
+
+
+def test_objects_that_are_not_taken_leave_a_line_in_the_log(listen):
+    node = listen()
+    ae = AE(ae_title="MR1")
+    ae.add_requested_context(CTImageStorage)
+    ae.add_requested_context(MRImageStorage)
+    with structlog.testing.capture_logs() as lines:
+        association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
+        association.release()
+        wait_for(lambda: node.server.connections == 0)
+    [line] = [line for line in lines if line["event"] == "class not accepted"]
+    assert (line["sop_class"], line["calling_ae"]) == (MRImageStorage, "MR1")
+
+
+def test_several_processes_share_one_port(tmp_path):
+    port = free_port()
+    settings = Listener(port=port, processes=2)
+    counters = [Counters(), Counters()]
+    servers = [start_listener(settings, Spool(tmp_path), counter) for counter in counters]
+    try:
+        for _ in range(40):
+            association = associate(port)
+            assert association.send_c_echo().Status == 0x0000
+            association.release()
+    finally:
+        for server in servers:
+            server.shutdown()
+    taken = [counter.get("associations_accepted") for counter in counters]
+    assert sum(taken) == 40
+    assert min(taken) > 0
 
 
 # How much

@@ -65,10 +65,16 @@ def send_hostile(node: Node, folder: Path) -> None:
     association = ae.associate("127.0.0.1", node.port, ae_title="OSTEONODE")
     for index, changes in enumerate(
         (
-            {"SeriesInstanceUID": f"{NAME}.1"},
-            {"SeriesInstanceUID": ""},
+            {"StudyInstanceUID": "2.25.1", "SeriesInstanceUID": f"{NAME}.1"},
+            {"StudyInstanceUID": "2.25.2", "SeriesInstanceUID": ""},
             {"StudyInstanceUID": PATIENT_ID},
-            {"PatientAge": NAME, "StudyTime": NAME, "PatientBirthDate": NAME},
+            {
+                "StudyInstanceUID": "2.25.4",
+                "SeriesInstanceUID": "2.25.41",
+                "PatientAge": NAME,
+                "StudyTime": NAME,
+                "PatientBirthDate": NAME,
+            },
         )
     ):
         dataset = pydicom.dcmread(plain_series(folder / str(index), 1)[0])
@@ -76,6 +82,13 @@ def send_hostile(node: Node, folder: Path) -> None:
             setattr(dataset, keyword, value)
         association.send_c_store(dataset)
     association.release()
+
+
+def status_command(node: Node) -> "subprocess.CompletedProcess[str] | None":
+    """What ``osteonode status`` says, once it finds the node ready: a busy machine is slow."""
+    command = [sys.executable, "-m", "dicom_node", "status", "--json", "--config", str(node.config)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    return result if result.returncode == 0 else None
 
 
 def plant(paths: list[Path]) -> list[Path]:
@@ -111,7 +124,7 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
             node.send(broken)
             node.send(series)
             node.wait_for(lambda: node.events("delivered"))
-            node.wait_for(lambda: len(node.events("refused")) >= 2)
+            node.wait_for(lambda: len(node.events("refused")) >= 3)
 
             def counted() -> str:
                 text = get(port, "/metrics")[1]
@@ -120,12 +133,7 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
                 return text if done and received >= len(series) + 80 else ""
 
             text = node.wait_for(counted)
-            status = subprocess.run(
-                [sys.executable, "-m", "dicom_node", "status", "--json",
-                 "--config", str(node.config)],
-                capture_output=True, text=True, timeout=120,
-            )  # fmt: skip
-            assert status.returncode == 0, status.stderr
+            status = node.wait_for(lambda: status_command(node))
             outputs += [text, status.stdout, status.stderr]
     names = {family.name for family in text_string_to_metric_families(text)}
     assert names <= set(METRICS)
@@ -133,7 +141,7 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
     assert metric(text, finished, queue="assess", state="reported") == 1
     assert metric(text, finished, queue="assess", state="refused", code="series.kvp") == 1
     assert metric(text, "osteonode_instances_refused_total") >= 2
-    assert metric(text, "osteonode_ready") == 1
+    assert metric(text, "osteonode_disk_free_bytes") > 0
     content = json.loads(status.stdout)
     assert content["ready"]
     assert {"assess", "deliver-pacs"} <= {item["queue"] for item in content["finished"]}
@@ -175,7 +183,7 @@ def test_node_is_ready_only_with_signs_of_life_a_database_and_a_disk(tmp_path):
         beat(chosen.counters_dir, name)
     assert len(reader.read().problems) == 1
     stale = chosen.counters_dir / "worker.alive"
-    os.utime(stale, (time.time() - 60, time.time() - 60))
+    os.utime(stale, (time.time() - 120, time.time() - 120))
     assert any("worker" in problem for problem in reader.read().problems)
     assert "NOT READY" in status_text(reader.read())
     reader.close()
