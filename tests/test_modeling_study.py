@@ -312,6 +312,16 @@ def test_a_heavy_figure_is_shown_as_png(tmp_path: Path) -> None:
     assert [source.partition(";")[0] for source in sources] == ["data:image/png"]
 
 
+def test_a_long_cell_is_cut_on_the_page_and_whole_in_the_csv(tmp_path: Path) -> None:
+    formula = " + ".join(f"0.5 * [L{i}]" for i in range(80))
+    table = Table("formulas", "Formulas.", pd.DataFrame({"formula": [formula]}))
+    go(tmp_path, StudyStep("one", "One", lambda given: StepResult("m", tables=(table,))))
+    page = (tmp_path / "report.html").read_text()
+    assert formula[:100] in page
+    assert formula not in page
+    assert formula in (tmp_path / "01-one" / "formulas.csv").read_text()
+
+
 def test_the_cohorts_findings_stand_in_the_report_the_values_and_the_manifest(
     tmp_path: Path,
 ) -> None:

@@ -27,6 +27,9 @@ SHOWN_ROWS = 10
 SHORT_TEXT = 28
 """Characters of a cell that is not broken over lines."""
 
+MAX_CELL_TEXT = 120
+"""Characters of a cell that are shown; the CSV has all."""
+
 FOLDED_ROWS = 100
 """Rows of a table that can be unfolded; the CSV has all."""
 
@@ -173,7 +176,7 @@ def _table(folder: Path, table: Mapping[str, str]) -> dict[str, Any]:
         header, *rows = list(csv.reader(file)) or [[]]
     first = len(rows) if len(rows) <= WHOLE_ROWS else SHOWN_ROWS
     kinds = [_kind([row[i] for row in rows]) for i in range(len(header))]
-    shown = [[readable_number(cell) for cell in row] for row in rows[:FOLDED_ROWS]]
+    shown = [[_shown(cell) for cell in row] for row in rows[:FOLDED_ROWS]]
     return {
         "caption": table["caption"],
         "href": f"{folder.name}/{path.name}",
@@ -183,6 +186,12 @@ def _table(folder: Path, table: Mapping[str, str]) -> dict[str, Any]:
         "folded": shown[first:],
         "total": len(rows),
     }
+
+
+def _shown(cell: str) -> str:
+    if len(cell) > MAX_CELL_TEXT:
+        return f"{cell[: MAX_CELL_TEXT - 1].rstrip()}\u2026"
+    return readable_number(cell)
 
 
 def _kind(cells: Sequence[str]) -> str:
