@@ -6,7 +6,7 @@ from typing import Any
 
 from dicom_node.assessment import Assessment
 from dicom_node.image_checks import ImageFacts
-from modeling import Stage
+from modeling import Stage, StagePrediction
 from roi_extraction.anatomy import Finding
 from roi_extraction.features import Roi, SiteMeasurement
 from roi_extraction.sites import SITES
@@ -94,6 +94,7 @@ def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, 
         "stage": {
             "predicted": prediction.predicted.value if prediction.predicted else None,
             "name": STAGE_NAMES[prediction.predicted] if prediction.predicted else None,
+            "statement": _statement(prediction),
             "probabilities": {
                 stage.value: _rounded(p, 4) for stage, p in prediction.probabilities.items()
             },
@@ -160,6 +161,7 @@ def refusal_report(
         "stage": {
             "predicted": None,
             "name": None,
+            "statement": f"not staged: {message}",
             "probabilities": {},
             "prediction_set": [],
             "pairwise": {},
@@ -170,6 +172,19 @@ def refusal_report(
         "explanation": [],
         "timings_s": {},
     }
+
+
+def _statement(prediction: StagePrediction) -> str:
+    """What the stage says and does not say, in a sentence."""
+    if prediction.predicted is None:
+        return f"not staged: {prediction.abstained}"
+    stage = prediction.predicted.value
+    said = f"looks most like patients with {LIKE[stage]}"
+    if len(prediction.prediction_set) == len(Stage):
+        said = f"undetermined, no stage can be ruled out; {said}"
+    if prediction.predicted is Stage.D:
+        said += "; not that a fracture was seen"
+    return said
 
 
 def l1_category(assessment: Assessment) -> str | None:
@@ -213,12 +228,16 @@ def _stage_lines(content: Mapping[str, Any]) -> list[str]:
     if stage["predicted"]:
         probabilities = "  ".join(f"{k} {v:.2f}" for k, v in stage["probabilities"].items())
         lines = [
-            f"Stage     {stage['predicted']} - looks like patients with {LIKE[stage['predicted']]}",
+            f"Stage     {stage['predicted']} - {stage['statement']}",
             f"          probabilities {probabilities}; 90 % prediction set "
             f"{{{', '.join(stage['prediction_set'])}}}",
         ]
     else:
         lines = [f"Stage     none: {stage['abstained']}"]
+    if stage["novelty_percentile"] is not None:
+        lines.append(
+            f"Unusual   more than {stage['novelty_percentile']:.0f} % of the cohort's patients"
+        )
     words = {
         "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
         "middle": "between 110 and 160 HU: osteoporosis not excluded (Pickhardt 2013)",

@@ -177,14 +177,27 @@ def evaluate(
     digest = cohort_sha256(cohort)
     cohort = without_duplicates(cohort)
     features, stages = features_of(cohort)
+    all_parts = protocol.repeats * FOLDS + protocol.permutations
+
+    def after(parts: int) -> Progress | None:
+        return None if progress is None else lambda done, _: progress(parts + done, all_parts)
+
     predictions = nested_predictions(
-        named, features, stages, seed, protocol.repeats, jobs, progress
+        named, features, stages, seed, protocol.repeats, jobs, after(0)
     )
     apparent = pair_aurocs(scores_of(named.make(seed).fit(features, stages), features)[1], stages)
     everyone = np.arange(len(stages))
     found = figures(predictions, stages, everyone)
     ranges = intervals(predictions, stages, everyone, seed, protocol.bootstraps)
-    permuted = permuted_control(named, features, stages, seed, protocol.permutations, jobs)
+    permuted = permuted_control(
+        named,
+        features,
+        stages,
+        seed,
+        protocol.permutations,
+        jobs,
+        after(protocol.repeats * FOLDS),
+    )
     pairs = {
         name: {
             "auroc": rounded(found[name]),

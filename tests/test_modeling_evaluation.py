@@ -201,3 +201,15 @@ def test_the_default_reaches_on_the_published_cohort_what_its_card_states(
     ]
     assert np.mean(areas) > 0.82
     assert np.mean(areas) == pytest.approx(load_bundle().scores["mean_pair_auroc"], abs=0.012)
+
+
+def test_progress_counts_folds_and_shuffles_to_the_end() -> None:
+    seen: list[tuple[int, int]] = []
+    short = Protocol(repeats=1, permutations=2, bootstraps=2)
+    evaluate(
+        synthetic_cohort(20),
+        "regression",
+        protocol=short,
+        progress=lambda done, parts: seen.append((done, parts)),
+    )
+    assert seen == [(k, 7) for k in range(1, 8)]

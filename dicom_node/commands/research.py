@@ -59,8 +59,10 @@ def evaluate(
         fail(f"{cohort} is not a file", EXIT_USAGE)
     if json_out is not None and not json_out.resolve().parent.is_dir():
         fail(f"{json_out.parent} is not a folder", EXIT_USAGE)
+    if json_out is not None and json_out.is_dir():
+        fail(f"{json_out} is a folder, --json names a file", EXIT_USAGE)
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"folds of {recipe}", total=None)
+        task = progress.add_task(f"folds and shuffles of {recipe}", total=None)
         found = evaluate_recipe(
             read_cohort(cohort),
             recipe,
@@ -69,9 +71,9 @@ def evaluate(
             jobs=jobs,
             progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
-    if json_out is not None:
-        json_out.write_text(json.dumps(found.scores, indent=1) + "\n")
     print(found.summary())
+    if json_out is not None:
+        json_out.write_text(json.dumps(found.scores, indent=1, allow_nan=False) + "\n")
 
 
 @app.command()
