@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.errors import SettingsInvalid
 from dicom_node.logs import log
 
 __all__ = ["Command", "end_with_parent", "stop_on_signal", "supervise"]
@@ -19,6 +20,9 @@ RESTART_SECONDS = 2.0
 
 STOP_SECONDS = 20.0
 """How long a process may take to stop before it is killed."""
+
+USAGE_STATUS = 2
+"""Exit status of a command that cannot use its settings: to start it again would not help."""
 
 POLL_SECONDS = 0.25
 
@@ -57,7 +61,13 @@ class Command:
 
 
 def supervise(commands: Sequence[Command], config: Path, stop: threading.Event) -> None:
-    """Run ``osteonode ARGUMENTS --config`` for each command until ``stop`` is set."""
+    """Run ``osteonode ARGUMENTS --config`` for each command until ``stop`` is set.
+
+    Raises
+    ------
+    SettingsInvalid
+        A process cannot use the settings, or the model that they name; it said why on stderr.
+    """
     running = {command: _start(command, config) for command in commands}
     dead_since: dict[Command, float] = {}
     try:
@@ -68,6 +78,10 @@ def supervise(commands: Sequence[Command], config: Path, stop: threading.Event) 
                 if command not in dead_since:
                     dead_since[command] = time.monotonic()
                     log().error("process died", process=command.name, status=process.returncode)
+                    if process.returncode == USAGE_STATUS:
+                        raise SettingsInvalid(
+                            f"{command.name} cannot use the settings or the model"
+                        )
                 elif time.monotonic() - dead_since[command] >= RESTART_SECONDS:
                     del dead_since[command]
                     running[command] = _start(command, config)

@@ -163,8 +163,8 @@ min_coverage_mm = 90
                 process.kill()
                 process.wait()
 
-    def kill(self, what: str) -> None:
-        """Kill -9 the listener, the worker or one of its children."""
+    def kill(self, what: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the listener, the worker or one of its children."""
         process = self._processes.get("worker" if what == "child" else what)
         if process is None or process.poll() is not None:
             return
@@ -173,7 +173,7 @@ min_coverage_mm = 90
             pids = children(process.pid)
         for pid in pids[:1]:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
                 self.kills += 1
 
     def events(self, name: str) -> list[dict[str, Any]]:

@@ -129,13 +129,30 @@ retry_seconds = 0.5
         ]
 
     def send(self, paths: list[Path]) -> None:
+        """C-STORE files in this order; an answer that pynetdicom loses is asked for again.
+
+        On a busy machine its reactor can take the answer for a request and drop it.
+        """
+        left = list(paths)
+        for _ in range(10):
+            self._send(left)
+            if not left:
+                return
+        raise AssertionError(f"{len(left)} files were not answered")
+
+    def _send(self, left: list[Path]) -> None:
         ae = AE(ae_title="SCANNER")
-        first = pydicom.dcmread(paths[0])
+        ae.dimse_timeout = 30
+        first = pydicom.dcmread(left[0])
         ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
         association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")
         assert association.is_established
-        for path in paths:
-            assert association.send_c_store(pydicom.dcmread(path)).Status == 0x0000
+        while left and association.is_established:
+            answer = association.send_c_store(pydicom.dcmread(left[0]))
+            if "Status" not in answer:
+                return
+            assert answer.Status == 0x0000
+            left.pop(0)
         association.release()
 
     def _answers(self) -> bool:

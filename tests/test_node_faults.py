@@ -1,11 +1,15 @@
 """The short form of the fault injection; ``make soak`` runs the long one."""
 
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from dicom_node.demo import free_port
 from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
 
 pytestmark = [
@@ -75,3 +79,36 @@ def test_locked_database_and_dead_destination_delay_nobody_for_good(tmp_path, pa
         pacs[1].start()
         node.wait_for(lambda: uid in pacs[1].stored)
     assert [len(peer.stored[uid]) for peer in pacs] == [1, 1]
+
+
+@pytest.mark.parametrize("command", ["work", "serve"])
+def test_bundle_that_cannot_be_used_ends_the_node_with_status_2(tmp_path, command):
+    (tmp_path / "bundle").mkdir()
+    config = tmp_path / "node.toml"
+    config.write_text(
+        f'data_dir = "{tmp_path / "data"}"\nbundle = "{tmp_path / "bundle"}"\n'
+        f"[listener]\nport = {free_port()}\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "dicom_node", command, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 2
+    assert "manifest" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_worker_that_is_stopped_while_assessing_leaves_the_work_to_its_next_start(
+    tmp_path, pacs, monkeypatch
+):
+    monkeypatch.setenv("QUICK_SECONDS", "3")
+    paths, uid = quick_study(tmp_path / "s", "stopped")
+    with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:
+        send_until_taken(node.port, paths, random.Random(1))
+        node.wait_for(lambda: node.events("assessing"))
+        node.kill("worker", signal.SIGTERM)
+        node.wait_for(lambda: everywhere(pacs, {uid}))
+        assert len(node.events("working")) == 2
+        assert node.command("failed").returncode == 0
