@@ -237,8 +237,7 @@ def _run(given: StudyInput) -> StepResult:
     findings = (
         f"Mean pair AUROC {scores['mean_pair_auroc']:.3f} [{low:.3f}, {high:.3f}] nested, "
         f"{scores['mean_pair_auroc_apparent']:.3f} apparent.",
-        f"With the stages shuffled the whole procedure gives "
-        f"{scores['permuted']['mean_pair_auroc']:.3f}.",
+        f"With the stages shuffled the recipe gives {scores['permuted']['mean_pair_auroc']:.3f}.",
         f"Prediction sets hold the true stage in {scores['coverage']:.1%} and are "
         f"{scores['set_size']:.2f} stages large on average.",
         f"Four stages at once: balanced accuracy {scores['balanced_accuracy']:.3f}, quadratic "
