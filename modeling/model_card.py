@@ -51,8 +51,8 @@ about other patients.
 |---|---|---|
 {overall}
 
-With the stages shuffled, the recipe on the same folds gives a mean pair AUROC of {permuted:.3f} over
-{permutations} shuffles (.5 is right; calibration and sets are left out here).
+With the stages shuffled, the recipe on the same folds gives a mean pair AUROC of {permuted:.3f}
+over {permutations} shuffles (.5 is right; calibration and sets are left out here).
 
 ## Prediction sets
 
