@@ -7,11 +7,12 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What the operating system says of a disk that does not take a file."""
+
+STOP_POLL_SECONDS = 0.5
+"""How often a waiting assessment looks whether the pool was stopped."""
 
 PARENT_POLL_SECONDS = 1.0
 """How often a child looks whether its parent still lives."""
@@ -142,7 +146,10 @@ class AssessmentPool:
                 if not self._pool.active and not self._ended:
                     self._pool = self._new()
                 future = self._pool.schedule(function, args=arguments, timeout=seconds)
+            self._await(future)
             result: T = future.result()
+        except AssessmentFailed:
+            raise
         except FutureTimeout as error:
             raise AssessmentFailed(f"no result within {seconds:g} s") from error
         except ProcessExpired as error:
@@ -160,6 +167,12 @@ class AssessmentPool:
         except Exception as error:  # a fault in foreign code; its text may hold patient data
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
         return result
+
+    def _await(self, future: "Future[Any]") -> None:
+        """Wait for a child; a stopped pool may never tell what became of it."""
+        while not wait([future], timeout=STOP_POLL_SECONDS).done:
+            if self._ended:
+                raise AssessmentFailed("stopped in the middle")
 
 
 def _enter_child(parent: int, memory_mb: int) -> None:

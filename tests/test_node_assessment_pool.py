@@ -1,0 +1,58 @@
+"""The pool of children that assess: what waits on it always comes to an end."""
+
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from dicom_node.assessment_pool import AssessmentPool
+from dicom_node.errors import AssessmentFailed
+from dicom_node.settings import NodeSettings
+
+
+class SilentPool:
+    """A pool that never tells what became of its work, as one that is stopped may do."""
+
+    active = True
+
+    def schedule(self, *_arguments: object, **_settings: object) -> "Future[None]":
+        return Future()
+
+    def stop(self) -> None:
+        self.active = False
+
+    def join(self) -> None:
+        """Nothing is left to wait for."""
+
+
+def test_waiting_ends_when_the_pool_is_stopped(tmp_path: Path) -> None:
+    pool = AssessmentPool(NodeSettings(data_dir=tmp_path))
+    pool._pool = SilentPool()
+    failures: list[BaseException] = []
+
+    def wait_for_survey() -> None:
+        try:
+            pool.survey([])
+        except AssessmentFailed as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait_for_survey)
+    waiting.start()
+    with pool:
+        pass
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+    assert str(failures[0]) == "stopped in the middle"
+
+
+def test_a_childs_result_comes_back(tmp_path: Path) -> None:
+    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:
+        assert pool._run(sum, 60.0, (1, 2, 3)) == 6
+
+
+def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
+        with pytest.raises(AssessmentFailed, match=r"no result within 0\.2 s"):
+            pool._run(time.sleep, 0.2, 60)
