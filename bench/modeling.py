@@ -39,7 +39,7 @@ PATIENT_ROW = 200
 REPEATS = 50
 """Patients staged by the warm stager for one mean."""
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 """For the toolkit, whose threads otherwise burn CPU seconds by waiting for each other; this
 project's side fits on one thread as well."""
 
