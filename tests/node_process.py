@@ -67,7 +67,7 @@ class Node:
         self.log_path = folder / "node.log"
         self.config.write_text(
             f"""data_dir = {json.dumps(str(folder / "data"))}
-quiet_seconds = 1.0
+quiet_seconds = 3.0
 poll_seconds = 0.1
 [listener]
 port = {self.port}
@@ -142,7 +142,7 @@ retry_seconds = 0.5
 
     def _send(self, left: list[Path]) -> None:
         ae = AE(ae_title="SCANNER")
-        ae.dimse_timeout = 30
+        ae.dimse_timeout = 2  # below the quiet time: a lost answer must not look like the end
         first = pydicom.dcmread(left[0])
         ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
         association = ae.associate("127.0.0.1", self.port, ae_title="OSTEONODE")

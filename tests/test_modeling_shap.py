@@ -22,6 +22,7 @@ from modeling.interpretation import (
 from modeling.interpretation.shap_step import SHAP_STEP
 from modeling.interpretation.shares import mean_interactions, mean_shares, typical_patient
 from modeling.recipe import features_of
+from modeling.recipes import DEFAULT_RECIPE, RECIPES
 from modeling.study.step import StudyInput
 from tests.test_modeling_cohort import synthetic_cohort
 
@@ -50,9 +51,8 @@ def by_stage():
 
 def test_stage_shares_add_up_to_the_out_of_fold_probabilities() -> None:
     _, features, stages = given()
-    np.testing.assert_allclose(
-        by_stage().probabilities, out_of_fold(features, stages, 0), atol=1e-9
-    )
+    found = out_of_fold(RECIPES[DEFAULT_RECIPE].make, features, stages, 0)
+    np.testing.assert_allclose(by_stage().probabilities, found.probabilities, atol=1e-9)
 
 
 def test_interactions_of_a_site_add_up_to_its_share() -> None:
