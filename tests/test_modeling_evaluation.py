@@ -143,6 +143,27 @@ def test_selection_takes_the_better_recipe_and_says_so() -> None:
     assert chosen.found_["coin"] < 0.7 < chosen.found_["regression"]
 
 
+def test_scores_of_a_selection_do_not_depend_on_the_scale_of_what_it_took() -> None:
+    features, stages = features_of(synthetic_cohort(20))
+    generator = np.random.default_rng(0)  # stages that can be told apart have no finite slope
+    stages = np.where(generator.random(80) < 0.5, generator.permutation(stages), stages)
+
+    class Wide:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Wide":
+            self.model = RECIPES["regression"].make(0).fit(X, y)
+            return self
+
+        def pair_scores(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
+            return {name: 7 * s - 3 for name, s in scores_of(self.model, X)[1].items()}
+
+    plain, wide = (
+        SelectedRecipe(0, {"one": make}, out_of_fold).fit(features, stages).pair_scores(features)
+        for make in (RECIPES["regression"].make, lambda seed: Wide())
+    )
+    for name, scores in plain.items():
+        np.testing.assert_allclose(wide[name], scores, atol=0.01)
+
+
 def test_a_recipe_of_pairs_alone_is_coupled_to_four_probabilities() -> None:
     class Pairs:
         def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Pairs":
