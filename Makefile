@@ -23,6 +23,7 @@ bench: $(READY)
 
 bench-receiving: $(READY)
 	@$(BIN)/python -m bench.receiving
+	@$(BIN)/python -m bench.turnaround
 
 fuzz: $(READY)
 	@OSTEONODE_FUZZ=full $(BIN)/python -m pytest -s tests/test_node_fuzz.py
@@ -35,6 +36,7 @@ bench-roi: $(READY)
 
 soak: $(READY)
 	@$(BIN)/python -m bench.faults --kills 200
+	@$(BIN)/python -m bench.load --minutes 30
 
 bench-modeling: $(READY)
 	@$(BIN)/python -m bench.modeling $(COHORT)

@@ -27,6 +27,7 @@ from dicom_node.logs import log
 from dicom_node.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.settings import Listener, NodeSettings
 from dicom_node.spool import Spool
+from dicom_node.store_service import StoreRequest, StoreService
 from dicom_node.tls import certificate_names
 
 __all__ = [
@@ -42,9 +43,11 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-"""C-STORE statuses (DICOM PS3.4, table B.2-1)."""
+CLASS_NOT_SUPPORTED = 0x0122
+"""C-STORE statuses (DICOM PS3.4, table B.2-1; PS3.7, C.5.6)."""
 
 REFUSALS = {
+    "instance.class": CLASS_NOT_SUPPORTED,
     "instance.unreadable": CANNOT_UNDERSTAND,
     "instance.no_uid": CANNOT_UNDERSTAND,
     "instance.malformed_uid": CANNOT_UNDERSTAND,
@@ -130,26 +133,36 @@ class Receiver:
         self._open: set[Association] = set()
         self._lock = threading.Lock()
 
-    def store(self, event: Event) -> int:
-        """Keep one instance; success is answered only when it is kept."""
-        arrivals = self._arrivals[event.assoc]
+    def store(self, association: Association, request: StoreRequest) -> int | None:
+        """Keep one instance; success is answered only when it is kept.
+
+        Returns
+        -------
+        int or None
+            The status of the answer; None if the association has ended meanwhile.
+        """
+        arrivals = self._arrivals.get(association)
+        if arrivals is None:
+            return None
         if arrivals.count >= self._settings.max_instances_per_association:
-            return self._refuse("instance.too_many", event)
+            return self._refuse("instance.too_many", association)
         arrivals.count += 1
-        request = event.request
-        content = event.encoded_dataset(include_meta=False)
-        sop_class = str(request.AffectedSOPClassUID)
-        transfer_syntax = str(event.context.transfer_syntax)
+        sop_class, content = request.sop_class_uid, request.content
+        if sop_class not in STORAGE_CLASSES:
+            return self._refuse("instance.class", association)
         segmentation = sop_class in SEGMENTATION_STORAGE
         try:
-            header = read_received(content, transfer_syntax, references=segmentation)
+            header = read_received(content, request.transfer_syntax, references=segmentation)
         except Exception:  # a peer may send anything; the association goes on
-            return self._refuse("instance.unreadable", event)
-        refused = self._check(header, str(request.AffectedSOPInstanceUID))
+            return self._refuse("instance.unreadable", association)
+        refused = self._check(header, request.sop_instance_uid)
         if refused is not None:
-            return self._refuse(refused, event)
+            return self._refuse(refused, association)
         prefix = file_header(
-            sop_class, header.sop_instance_uid, transfer_syntax, event.assoc.requestor.ae_title
+            sop_class,
+            header.sop_instance_uid,
+            request.transfer_syntax,
+            association.requestor.ae_title,
         )
         try:
             if segmentation and header.of_series:
@@ -183,8 +196,11 @@ class Receiver:
             admitted = len(self._open) < self._settings.max_associations
             if admitted:
                 self._open.add(event.assoc)
+                self._arrivals[event.assoc] = _Arrivals(_peer(event.assoc))
         if not admitted:
             self._reject(event.assoc, "too_many_associations", LOCAL_LIMIT)
+            return
+        event.assoc.dimse = StoreService(event.assoc, self.store)
 
     def rejected(self, event: Event) -> None:
         """Log, count and audit an association that was not accepted."""
@@ -212,8 +228,6 @@ class Receiver:
         for uid in sorted(offered - taken)[:MAX_LOGGED_CLASSES]:
             if UID.fullmatch(uid):
                 log().info("class not accepted", sop_class=uid, **_names(event.assoc))
-        with self._lock:
-            self._arrivals[event.assoc] = _Arrivals(_peer(event.assoc))
 
     def ended(self, event: Event) -> None:
         """Audit what an association has sent, and forget it."""
@@ -263,9 +277,9 @@ class Receiver:
             return "spool.nearly_full"
         return None
 
-    def _refuse(self, code: str, event: Event) -> int:
+    def _refuse(self, code: str, association: Association) -> int:
         self._counters.add("instances_refused", code)
-        log().warning("instance refused", code=code, **_names(event.assoc))
+        log().warning("instance refused", code=code, **_names(association))
         return REFUSALS[code]
 
 
@@ -305,7 +319,6 @@ def start_listener(
         (settings.host, settings.port),
         server_class=GuardedServer,
         evt_handlers=[
-            (evt.EVT_C_STORE, receiver.store),
             (evt.EVT_C_ECHO, handle_echo),
             *commitments,
             (evt.EVT_REQUESTED, receiver.requested),
