@@ -7,6 +7,7 @@ UIDs, so nothing that a peer sends becomes a path.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import time
@@ -120,6 +121,8 @@ class Spool:
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         self.root = data_dir / "spool"
         self.durable = durable
+        self._own_name = uuid.uuid4().hex
+        self._temporary_names = itertools.count()
 
     @property
     def incoming(self) -> Path:
@@ -218,7 +221,7 @@ class Spool:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
             self._sync(root)
-        temporary = self.incoming / uuid.uuid4().hex
+        temporary = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
         target = folder / f"{spool_name(sop_instance_uid)}.dcm"
         try:
             with temporary.open("xb") as file:

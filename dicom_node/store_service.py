@@ -7,9 +7,11 @@ are read and answered directly, in the thread that reads the connection. All oth
 pynetdicom's.
 """
 
+import queue
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -33,6 +35,9 @@ COMMAND, LAST = 0x01, 0x02
 """Bits of a fragment's message control header (PS3.8, E.2)."""
 
 P_DATA_TF = 0x04
+
+LOOK_SECONDS = 0.005
+"""Pause of the association's thread, which also sees the end of the association to."""
 
 INVALID_PDU = "Evt19"
 """Event of the upper layer that ends an association with an abort (PS3.8, table 9-10)."""
@@ -86,6 +91,17 @@ class StoreService(DIMSEServiceProvider):
         self._arriving = bytearray()
         self._command: _Command | None = None
         self._fragments: list[memoryview] = []
+
+    def get_msg(self, block: bool = False) -> tuple[Any, Any]:
+        """Give the next message that is not C-STORE, and its context, or (None, None).
+
+        The association's thread asks for it without end; here it waits a moment, for it needs the
+        interpreter that the connection's thread is using.
+        """
+        try:
+            return self.msg_queue.get(timeout=self.dimse_timeout if block else LOOK_SECONDS)
+        except queue.Empty:
+            return None, None
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of a P-DATA; the last one of a C-STORE request answers it."""

@@ -165,10 +165,10 @@ class Limit:
 
 
 class Guarded(socket.socket):
-    """Reads whole PDUs, each within a time and a size; the upper layer takes them in pieces."""
+    """Reads whole PDUs, each within a time and a size, before the upper layer takes them."""
 
     limit: Limit | None = None
-    _ahead = memoryview(b"")
+    _ahead: tuple[bytearray, ...] = ()
     _readable: int | None = None
     _closed_once: Callable[[], object] | None = None
 
@@ -180,7 +180,7 @@ class Guarded(socket.socket):
         """
         self.limit = limit
         self._readable = readable
-        self.settimeout(limit.seconds)
+        self._set_patience(limit.seconds)
 
         def gone() -> None:
             limit.release()
@@ -198,9 +198,10 @@ class Guarded(socket.socket):
         """
         if self.limit is None:
             return False
-        request = self._next(self.limit, seconds)
-        self._ahead = memoryview(request)
-        return len(request) > HEADER_BYTES
+        self._set_patience(seconds)
+        self._ahead = self._next(self.limit, seconds)
+        self._set_patience(self.limit.seconds)
+        return len(self._ahead) > 1
 
     def fileno(self) -> int:
         """The file to wait for."""
@@ -208,8 +209,11 @@ class Guarded(socket.socket):
             return self._readable
         return super().fileno()
 
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Give what is left of the current PDU, after reading all of it at once.
+    def recv(self, bufsize: int, flags: int = 0) -> bytes | bytearray:  # type: ignore[override]
+        """Give the header of the next PDU, then its body.
+
+        The upper layer asks for a header's six bytes and then for the body in pieces of 4 kB,
+        adding up what it gets; it gets the body at once.
 
         Raises
         ------
@@ -219,10 +223,9 @@ class Guarded(socket.socket):
         limit = self.limit
         if limit is None or flags:
             return super().recv(bufsize, flags)
-        if not self._ahead:
-            self._ahead = memoryview(self._next(limit, limit.seconds))
-        piece, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
-        return piece.tobytes()
+        part, *left = self._ahead or self._next(limit, limit.seconds)
+        self._ahead = tuple(left)
+        return part
 
     def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]
         """Send; an answer makes room for the next message, which is waited for a moment."""
@@ -245,44 +248,63 @@ class Guarded(socket.socket):
             self._closed_once()
         super().close()
 
-    def _next(self, limit: Limit, seconds: float) -> bytearray:
-        """One whole PDU, or less of it when the peer is gone."""
-        deadline = time.monotonic() + seconds
+    def _next(self, limit: Limit, seconds: float) -> tuple[bytearray, ...]:
+        """Header and body of one PDU, or less of it when the peer is gone."""
         try:
-            header = self._exactly(HEADER_BYTES, limit, deadline)
+            header = self._exactly(HEADER_BYTES, limit, seconds)
             if len(header) < HEADER_BYTES:
-                return header
+                return (header,)
             length = limit.body_bytes(header)
-            body = self._exactly(length, limit, deadline)
+            body = self._exactly(length, limit, seconds)
             if header[0] == P_DATA and len(body) == length:
                 limit.count(body)
         except OSError:
             self.shutdown(socket.SHUT_RDWR)
             self.close()
             raise
-        return header + body
+        return (header, body) if body else (header,)
 
-    def _exactly(self, count: int, limit: Limit, deadline: float) -> bytearray:
+    def _exactly(self, count: int, limit: Limit, seconds: float) -> bytearray:
+        deadline = time.monotonic() + seconds
         buffer = bytearray(count)
         view = memoryview(buffer)
         got = 0
         while got < count:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                limit.fail("pdu_too_slow")
-            self.settimeout(left)
             try:
-                taken = self.recv_into(view[got:], count - got)
+                taken = self._receive(view[got:])
             except TimeoutError:
-                continue
+                limit.fail("pdu_too_slow")
             if not taken:
                 return bytearray(view[:got])
             got += taken
+            if got < count and time.monotonic() > deadline:
+                limit.fail("pdu_too_slow")
         return buffer
+
+    def _set_patience(self, seconds: float) -> None:
+        """How long to wait for the peer in each call."""
+        self.settimeout(seconds)
+
+    def _receive(self, view: memoryview) -> int:
+        """Fill ``view``, or some of it; 0 when the peer is gone, TimeoutError when it is silent."""
+        return self.recv_into(view)
 
 
 class GuardedPlain(Guarded):
-    """A connection without TLS."""
+    """A connection without TLS: the system waits for all bytes of a PDU in one call."""
+
+    def _set_patience(self, seconds: float) -> None:
+        self.settimeout(None)
+        whole, part = divmod(seconds, 1)
+        interval = struct.pack("@ll", int(whole), int(part * 1e6))
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+
+    def _receive(self, view: memoryview) -> int:
+        try:
+            return self.recv_into(view, len(view), socket.MSG_WAITALL)
+        except BlockingIOError as error:
+            raise TimeoutError from error
 
 
 class GuardedTls(Guarded, ssl.SSLSocket):  # type: ignore[misc]
