@@ -17,6 +17,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
+from dicom_node.logs import log
+
 __all__ = ["StoreRequest", "StoreService"]
 
 AFFECTED_SOP_CLASS_UID = 0x0002
@@ -30,6 +32,8 @@ AFFECTED_SOP_INSTANCE_UID = 0x1000
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 NO_DATA_SET = 0x0101
+PROCESSING_FAILURE = 0x0110
+"""PS3.7, C.5.12."""
 
 COMMAND, LAST = 0x01, 0x02
 """Bits of a fragment's message control header (PS3.8, E.2)."""
@@ -149,7 +153,11 @@ class StoreService(DIMSEServiceProvider):
             command.transfer_syntax,
             content,
         )
-        status = self._store(self.assoc, request)
+        try:
+            status = self._store(self.assoc, request)
+        except Exception as fault:  # the association goes on
+            log().error("unforeseen fault", error=type(fault).__name__)
+            status = PROCESSING_FAILURE
         if status is None:
             return
         for pdu in answer_pdus(elements, status, command.context_id, self.maximum_pdu_size):

@@ -1,0 +1,220 @@
+"""C-STORE messages on the wire: read and answered as pynetdicom itself would do it."""
+
+import socket
+import struct
+
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE, build_context
+from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.sop_class import Verification
+
+from dicom_node.listener import start_listener
+from dicom_node.settings import Listener
+from dicom_node.spool import Spool
+from dicom_node.store_service import answer_pdus, read_command
+from tests.dicom_builders import plain_series
+
+CONTEXT = 1
+UIDS = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.56")
+"""The second one has an odd length."""
+
+
+@pytest.fixture
+def node(tmp_path):
+    spool = Spool(tmp_path / "node")
+    server = start_listener(Listener(port=0), spool)
+    yield spool, server.socket.getsockname()[1]
+    server.shutdown()
+
+
+def store_primitive(sop_class: str, sop_instance: str, *, status: int | None = None) -> C_STORE:
+    primitive = C_STORE()
+    primitive.AffectedSOPClassUID = sop_class
+    primitive.AffectedSOPInstanceUID = sop_instance
+    if status is None:
+        primitive.MessageID = 7
+    else:
+        primitive.MessageIDBeingRespondedTo = 7
+        primitive.Status = status
+    return primitive
+
+
+def command_of(message, primitive: C_STORE) -> bytes:
+    message.primitive_to_message(primitive)
+    [data] = message.encode_msg(CONTEXT, 0)
+    return data.presentation_data_value_list[0][1][1:]
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xA700, 0x0122])
+def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status):
+    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+    expected = command_of(C_STORE_RSP(), store_primitive(*UIDS, status=status))
+    [pdu] = answer_pdus(request, status, CONTEXT, 16_384)
+    decoded = P_DATA_TF()
+    decoded.decode(pdu)
+    [[context_id, value]] = decoded.to_primitive().presentation_data_value_list
+    assert (context_id, value[:1]) == (CONTEXT, b"\x03")
+    assert value[1:] == expected
+
+
+def test_an_answer_is_cut_to_what_the_peer_takes():
+    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+    [whole] = answer_pdus(request, 0, CONTEXT, 0)
+    pieces = answer_pdus(request, 0, CONTEXT, 64)
+    assert len(pieces) > 1
+    assert all(len(piece) <= 6 + 64 for piece in pieces)
+    assert [piece[11] for piece in pieces] == [1] * (len(pieces) - 1) + [3]
+    assert b"".join(piece[12:] for piece in pieces) == whole[12:]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [b"\0" * 7, struct.pack("<HHL", 0, 0x0100, 10) + b"ab", struct.pack("<HHLH", 8, 0x16, 2, 1)],
+)
+def test_what_is_no_command_set_is_refused(command):
+    with pytest.raises((ValueError, struct.error)):
+        read_command(command)
+
+
+def request_pdu(sop_class: str) -> bytes:
+    request = A_ASSOCIATE()
+    request.application_context_name = "1.2.840.10008.3.1.1.1"
+    request.calling_ae_title, request.called_ae_title = "TEST", "OSTEONODE"
+    request.presentation_context_definition_list = [
+        build_context(sop_class, ExplicitVRLittleEndian)
+    ]
+    request.presentation_context_definition_list[0].context_id = CONTEXT
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 16_384
+    implementation.implementation_class_uid = "1.2.3"
+    request.user_information = [length, implementation]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(request)
+    return pdu.encode()
+
+
+class Peer:
+    """An association whose PDUs are made by hand."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", port))
+        self.connection.settimeout(20)
+        self.connection.sendall(request_pdu(CTImageStorage))
+        assert self.receive()[0] == 0x02
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.connection.close()
+
+    def receive(self) -> tuple[int, bytes]:
+        head = self.connection.recv(6, socket.MSG_WAITALL)
+        if len(head) < 6:
+            return 0, b""
+        kind, _, length = struct.unpack(">BBL", head)
+        return kind, self.connection.recv(length, socket.MSG_WAITALL)
+
+    def send(self, *values: bytes) -> None:
+        body = b"".join(struct.pack(">LB", len(v) + 1, CONTEXT) + v for v in values)
+        self.connection.sendall(struct.pack(">BBL", 4, 0, len(body)) + body)
+
+    def status(self) -> int:
+        kind, body = self.receive()
+        assert kind == 0x04
+        return struct.unpack("<H", read_command(body[6:])[0x0900])[0]
+
+    def send_store(self, command: bytes, content: bytes, piece: int) -> None:
+        """Command in two fragments of one PDU, data in pieces of their own PDUs."""
+        self.send(b"\x01" + command[:20], b"\x03" + command[20:])
+        for start in range(0, len(content), piece):
+            last = start + piece >= len(content)
+            self.send(bytes([2 * last]) + content[start : start + piece])
+
+
+def encoded(path) -> tuple[bytes, str]:
+    dataset = pydicom.dcmread(path)
+    buffer = pydicom.filebase.DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    pydicom.filewriter.write_dataset(buffer, dataset)
+    return buffer.getvalue(), str(dataset.SOPInstanceUID)
+
+
+def store_command(sop_class: str, sop_instance: str) -> bytes:
+    """A C-STORE request that announces data, which a primitive without them does not."""
+    command = command_of(C_STORE_RQ(), store_primitive(sop_class, sop_instance))
+    kind = struct.pack("<HHL", 0, 0x0800, 2)
+    return command.replace(kind + b"\x01\x01", kind + b"\x01\x00")
+
+
+def test_a_request_in_fragments_is_kept_byte_for_byte_and_answered(node, tmp_path):
+    spool, port = node
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    with Peer(port) as peer:
+        for _ in range(2):
+            peer.send_store(store_command(CTImageStorage, uid), content, 1001)
+            assert peer.status() == 0x0000
+    [study] = spool.arrivals()
+    [series] = spool.load(study).series
+    [path] = spool.paths(series.key, series.names)
+    assert path.read_bytes().endswith(content)
+
+
+def test_a_class_that_is_none_of_storage_is_refused_and_the_association_goes_on(node, tmp_path):
+    spool, port = node
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    with Peer(port) as peer:
+        for sop_class, expected in ((Verification, 0x0122), (CTImageStorage, 0x0000)):
+            peer.send_store(store_command(sop_class, uid), content, 16_000)
+            assert peer.status() == expected
+    assert len(list(spool.arrivals())) == 1
+
+
+def test_a_request_without_data_ends_the_association(node):
+    with Peer(node[1]) as peer:
+        peer.send(b"\x03" + command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+        assert peer.receive()[0] == 0x07
+
+
+def test_echo_and_store_share_an_association(node, tmp_path):
+    ae = AE(ae_title="TEST")
+    association = ae.associate(
+        "127.0.0.1", node[1], [build_context(Verification), build_context(CTImageStorage)],
+        ae_title="OSTEONODE",
+    )  # fmt: skip
+    for path in plain_series(tmp_path / "series", 3):
+        assert association.send_c_echo().Status == 0x0000
+        assert association.send_c_store(pydicom.dcmread(path)).Status == 0x0000
+    association.release()
+    assert association.is_released
+
+
+def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(node, tmp_path, monkeypatch):
+    _, port = node
+    store = Spool.store
+    calls = []
+
+    def broken(self, *arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("a fault of ours")
+        return store(self, *arguments)
+
+    monkeypatch.setattr(Spool, "store", broken)
+    first, second = (pydicom.dcmread(p) for p in plain_series(tmp_path / "series", 2))
+    ae = AE(ae_title="TEST")
+    association = ae.associate(
+        "127.0.0.1", port, [build_context(CTImageStorage)], ae_title="OSTEONODE"
+    )
+    assert association.send_c_store(first).Status == 0x0110
+    assert association.send_c_store(second).Status == 0x0000
+    association.release()
