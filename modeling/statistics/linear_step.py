@@ -99,7 +99,7 @@ def linear_step(
 
 
 def _one_line(formula: linear.Formula) -> str:
-    return formula.text().replace("\n", "; ")
+    return ". ".join(line.rstrip(".") for line in formula.text().splitlines()) + "."
 
 
 def _headed(formula: linear.Formula) -> str:
