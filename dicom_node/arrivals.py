@@ -34,8 +34,8 @@ class _Waiting:
 class Arrivals:
     """Hands over each study once it is complete, or once it has waited long enough.
 
-    Nothing is remembered beyond the process: after a restart every study is looked at again, and
-    what was assessed before is recognised by its identity.
+    The spool remembers which studies are not settled; one that was handed over and then not
+    settled, because the process died, is handed over again and recognised by its identity.
     """
 
     def __init__(
@@ -51,22 +51,18 @@ class Arrivals:
         self._pool = pool
         self._query = query
         self._hand_over = hand_over
-        self._settled: dict[str, float] = {}
         self._waiting: dict[str, _Waiting] = {}
 
     def look(self) -> None:
-        """Look once at all studies in the spool."""
+        """Look once at all studies that are not settled, the longest quiet first."""
         seen = set()
-        for study in self._spool.arrivals():
+        for study in sorted(self._spool.unsettled(), key=lambda study: study.changed):
             seen.add(study.key)
-            if self._settled.get(study.key) == study.changed:
-                continue
             if time.time() - study.changed < self._settings.quiet_seconds:
                 continue
             self._consider(study)
-        for gone in (self._settled.keys() | self._waiting.keys()) - seen:
-            self._settled.pop(gone, None)
-            self._waiting.pop(gone, None)
+        for gone in self._waiting.keys() - seen:
+            del self._waiting[gone]
 
     def _consider(self, study: ArrivedStudy) -> None:
         waiting = self._waiting.get(study.key)
@@ -94,7 +90,7 @@ class Arrivals:
                 waiting.again = time.monotonic() + self._settings.poll_seconds
                 return
         del self._waiting[study.key]
-        self._settled[study.key] = study.changed
+        self._spool.settle(study)
 
     def _lacks(self, study: SpooledStudy) -> tuple[Finding, ...]:
         paths = [

@@ -167,7 +167,9 @@ class Receiver:
         try:
             if segmentation and header.of_series:
                 for uid in header.of_series:
-                    self._spool.store_segmentation(content, uid, header.sop_instance_uid, prefix)
+                    self._spool.store_segmentation(
+                        content, uid, header.sop_instance_uid, prefix, header.study_uid
+                    )
             else:
                 self._spool.store(
                     content,

@@ -19,7 +19,7 @@ METRICS = {
     "osteonode_process_silent_seconds": "Seconds since a process's last sign of life.",
     "osteonode_disk_free_bytes": "Free space of the disk with the spool.",
     "osteonode_spool_series": "Series in the spool.",
-    "osteonode_spool_series_arriving": "Series of which something arrived within the quiet time.",
+    "osteonode_spool_studies_arriving": "Studies that arrive or wait to be looked at.",
     "osteonode_queue_waiting": "Work that waits, by queue.",
     "osteonode_queue_running": "Work in hand, by queue.",
     "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
@@ -59,7 +59,7 @@ class StatusCollector(Collector):
         yield silent
         yield _gauge("osteonode_disk_free_bytes", status.free_bytes)
         yield _gauge("osteonode_spool_series", status.series)
-        yield _gauge("osteonode_spool_series_arriving", status.arriving)
+        yield _gauge("osteonode_spool_studies_arriving", status.arriving)
         waiting = _labelled("osteonode_queue_waiting", "queue")
         running = _labelled("osteonode_queue_running", "queue")
         oldest = _labelled("osteonode_queue_oldest_seconds", "queue")

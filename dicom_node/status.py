@@ -1,9 +1,11 @@
 """What the node is doing, read from its folders and its database, so that it survives restarts."""
 
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer
@@ -60,8 +62,8 @@ class Status:
         Whether it can work, and why not.
     processes
         Seconds since each process last gave a sign of life.
-    series
-        In the spool; ``arriving`` of them had an arrival within the quiet time.
+    series, arriving
+        Series in the spool, and studies that arrive or wait to be looked at.
     queues
         By name: ``assess``, and one for each destination.
     finished
@@ -129,7 +131,6 @@ class StatusReader:
         settings = self._settings
         problems: list[str] = []
         now = time.time()
-        changes = [s.changed for s in self._spool.arrivals()] if self._exists() else []
         ages = heartbeat_ages(settings.counters_dir)
         expected = [f"listener-{index}" for index in range(settings.listener.processes)]
         for name in (*expected, "worker"):
@@ -148,8 +149,8 @@ class StatusReader:
             problems=tuple(problems),
             processes={name: round(age, 1) for name, age in sorted(ages.items())},
             free_bytes=free,
-            series=len(changes),
-            arriving=sum(now - changed < settings.quiet_seconds for changed in changes),
+            series=_entries(self._spool.series),
+            arriving=_entries(self._spool.arriving),
             queues=queues,
             finished=dict(self._finished),
             durations={
@@ -158,9 +159,6 @@ class StatusReader:
             },
             received=read_counters(settings.counters_dir.glob("*.json")),
         )
-
-    def _exists(self) -> bool:
-        return self._spool.series.is_dir()
 
     def _read_database(self, now: float) -> dict[str, Queue]:
         if self._client is None:
@@ -214,6 +212,10 @@ class StatusReader:
             self._seconds[queue][0] += seconds
             for index, bound in enumerate(DURATION_BOUNDS_S):
                 self._buckets[queue][index] += seconds <= bound
+
+
+def _entries(folder: Path) -> int:
+    return sum(1 for _ in os.scandir(folder)) if folder.is_dir() else 0
 
 
 def _queue(works: Iterable[Any], now: float) -> Queue:

@@ -19,7 +19,7 @@ def _lines(status: Status) -> Iterator[str]:
     for name, age in status.processes.items():
         yield f"  {name:24} sign of life {age:.0f} s ago"
     yield f"  {'disk':24} {status.free_bytes / GB:.1f} GB free"
-    yield f"  {'spool':24} {status.series} series, {status.arriving} arriving"
+    yield f"  {'spool':24} {status.series} series, {status.arriving} studies arriving"
     yield "queues"
     for name, queue in status.queues.items():
         oldest = _age(queue.oldest_seconds)

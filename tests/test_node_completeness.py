@@ -1,6 +1,7 @@
 """Complete before read: gaps, the PACS's counts, the limit, several series, superseding."""
 
 import random
+import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,6 +165,60 @@ def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path):
     assert len(study.series[0].names) == 40
     arrivals.look()
     assert len(handed.studies) == 1
+
+
+def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    time.sleep(0.05)
+    Arrivals(settings(tmp_path), spool, Pool(), None, Handed()).look()
+    assert spool.unsettled() == []
+    assert len(list(spool.arrivals())) == 1
+    again = Spool(tmp_path / "data", durable=False)
+    again.prepare()
+    later = Handed()
+    restarted = Arrivals(settings(tmp_path), again, Pool(), None, later)
+    restarted.look()
+    assert later.studies == []
+    store(again, plain_series(tmp_path / "ct")[:1])
+    time.sleep(0.05)
+    restarted.look()
+    assert len(later.studies) == 1
+
+
+def test_what_arrives_while_a_study_is_settled_is_not_forgotten(tmp_path):
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, paths[:39])
+    [before] = spool.unsettled()
+    time.sleep(0.05)
+    store(spool, paths[39:])
+    spool.settle(before)
+    [now] = spool.unsettled()
+    assert now.changed > before.changed
+    spool.settle(now)
+    assert spool.unsettled() == []
+    assert not list(spool.incoming.iterdir())
+
+
+def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    [study] = spool.arrivals()
+    shutil.rmtree(spool.arriving)
+    Spool(tmp_path / "data").prepare()
+    assert spool.unsettled() == [study]
+
+
+def test_a_segmentation_calls_for_the_study_of_its_series(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    header = pydicom.dcmread(tmp_path / "ct" / "0001.dcm", stop_before_pixels=True)
+    [study] = spool.unsettled()
+    for said in (str(header.StudyInstanceUID), "1.2.3", ""):
+        spool.settle(spool.unsettled()[0])
+        spool.store_segmentation(b"seg", str(header.SeriesInstanceUID), "1.2.3.4", b"", said)
+        [found] = spool.unsettled()
+        assert (found.key, found.series_keys) == (study.key, study.series_keys)
+    spool.store_segmentation(b"seg", "1.2.9", "1.2.9.1", b"", "1.2.8")
+    early = {found.key: found for found in spool.unsettled()}[spool_name("1.2.8")]
+    assert early.series_keys == ()
 
 
 def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path):
