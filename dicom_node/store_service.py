@@ -109,38 +109,42 @@ class StoreService(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of a P-DATA; the last one of a C-STORE request answers it."""
-        for context_id, value in primitive.presentation_data_value_list:
-            control, fragment = value[0], memoryview(value)[1:]
-            if control & COMMAND:
-                self._arriving += fragment
-                if control & LAST:
-                    command, self._arriving = bytes(self._arriving), bytearray()
-                    self._begin(context_id, command)
-            elif self._command is None:
-                self._pass_on(context_id, value)
-            else:
-                self._fragments.append(fragment)
-                if control & LAST:
-                    self._finish(self._command)
-
-    def _begin(self, context_id: int, command: bytes) -> None:
         try:
-            elements = read_command(command)
-            field = _number(elements, COMMAND_FIELD)
-            if field != C_STORE_RQ:
-                self._pass_on(context_id, bytes([COMMAND | LAST]) + command)
-                return
-            if _number(elements, COMMAND_DATA_SET_TYPE) == NO_DATA_SET:
-                raise ValueError("C-STORE without a data set")
-            [transfer_syntax] = (
-                str(context.transfer_syntax[0])
-                for context in self.assoc.accepted_contexts
-                if context.context_id == context_id
-            )
-            _number(elements, MESSAGE_ID)
+            for context_id, value in primitive.presentation_data_value_list:
+                self._take(context_id, value)
         except (ValueError, KeyError, struct.error):
             self.dul.event_queue.put(INVALID_PDU)
+
+    def _take(self, context_id: int, value: bytes) -> None:
+        control, fragment = value[0], memoryview(value)[1:]
+        command = self._command
+        if command is not None and (control & COMMAND or context_id != command.context_id):
+            raise ValueError("a fragment of something else in the middle of a data set")
+        if control & COMMAND:
+            self._arriving += fragment
+            if control & LAST:
+                self._begin(context_id, bytes(self._arriving))
+                self._arriving.clear()
+        elif command is None:
+            self._pass_on(context_id, value)
+        else:
+            self._fragments.append(fragment)
+            if control & LAST:
+                self._finish(command)
+
+    def _begin(self, context_id: int, command: bytes) -> None:
+        elements = read_command(command)
+        if _number(elements, COMMAND_FIELD) != C_STORE_RQ:
+            self._pass_on(context_id, bytes([COMMAND | LAST]) + command)
             return
+        if _number(elements, COMMAND_DATA_SET_TYPE) == NO_DATA_SET:
+            raise ValueError("C-STORE without a data set")
+        _number(elements, MESSAGE_ID)
+        [transfer_syntax] = (
+            str(context.transfer_syntax[0])
+            for context in self.assoc.accepted_contexts
+            if context.context_id == context_id
+        )
         self._command = _Command(context_id, transfer_syntax, elements)
 
     def _finish(self, command: _Command) -> None:

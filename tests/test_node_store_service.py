@@ -185,6 +185,15 @@ def test_a_request_without_data_ends_the_association(node):
         assert peer.receive()[0] == 0x07
 
 
+def test_a_command_in_the_middle_of_a_data_set_ends_the_association(node):
+    spool, port = node
+    command = store_command(CTImageStorage, "1.2.3")
+    with Peer(port) as peer:
+        peer.send(b"\x03" + command, b"\x00" + bytes(100), b"\x03" + command)
+        assert peer.receive()[0] == 0x07
+    assert list(spool.arrivals()) == []
+
+
 def test_echo_and_store_share_an_association(node, tmp_path):
     ae = AE(ae_title="TEST")
     association = ae.associate(
