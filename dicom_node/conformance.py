@@ -19,7 +19,8 @@ from pynetdicom.sop_class import (
 
 from dicom_node import codes
 from dicom_node.edge_settings import Listener
-from dicom_node.listener import CLOSING_SECONDS, REFUSALS, STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_node.listener import CLOSING_SECONDS, TRANSFER_SYNTAXES
+from dicom_node.receiver import REFUSALS, STORAGE_CLASSES
 from dicom_node.selection import LOSSY_SYNTAXES
 from dicom_node.tls import CIPHERS
 from dicom_node.upper_layer import MAX_UNANSWERED
