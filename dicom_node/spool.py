@@ -3,9 +3,8 @@
 ``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones,
 ``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key, and
 ``studies/<study>/<key>`` an empty file for each series of a study. Keys and names are digests of
-UIDs, so nothing that a peer sends becomes a path. ``arriving/<study>`` is an empty file for each
-study of which something arrived that nobody has settled yet; its time is that of the last arrival.
-The node so finds its work at once, however many studies it keeps.
+UIDs, so nothing that a peer sends becomes a path. `unsettled` keeps the record by which the node
+finds its work at once, however many studies it keeps.
 """
 
 import hashlib
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.uids import assessment_id, instances_digest
+from dicom_node.unsettled import UnsettledStudies
 
 __all__ = [
     "ArrivedStudy",
@@ -125,6 +125,7 @@ class Spool:
         self.durable = durable
         self._own_name = uuid.uuid4().hex
         self._temporary_names = itertools.count()
+        self.record = UnsettledStudies(self.root, self._sync)
 
     @property
     def incoming(self) -> Path:
@@ -147,11 +148,6 @@ class Spool:
         return self.root / "studies"
 
     @property
-    def arriving(self) -> Path:
-        """Studies of which something arrived that is not settled yet: an empty file a study."""
-        return self.root / "arriving"
-
-    @property
     def removed(self) -> Path:
         """Where folders lie while they are being removed."""
         return self.root / "removed"
@@ -162,8 +158,7 @@ class Spool:
             self.root, self.incoming, self.series, self.segmentations, self.studies,
         ):  # fmt: skip
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.arriving.is_dir():
-            self._find_arriving()
+        self.record.prepare(lambda: ((study.key, study.changed) for study in self.arrivals()))
 
     def free_bytes(self) -> int:
         """What the disk still takes; 0 if it cannot be asked."""
@@ -198,7 +193,7 @@ class Spool:
         if study_uid:
             self._mark(study_uid, series_uid)
         path = self._store((header, content), self.series, series_uid, sop_instance_uid)
-        self._arrived(spool_name(study_uid or series_uid))
+        self.record.arrived(spool_name(study_uid or series_uid))
         return path
 
     def store_segmentation(
@@ -217,7 +212,7 @@ class Spool:
             The disk did not take it; nothing counts as received.
         """
         path = self._store((header, content), self.segmentations, series_uid, sop_instance_uid)
-        self._arrived(self._study_of(spool_name(series_uid), study_uid))
+        self.record.arrived(self._study_of(spool_name(series_uid), study_uid))
         return path
 
     def _study_of(self, series_key: str, study_uid: str) -> str:
@@ -227,28 +222,6 @@ class Spool:
             return said
         holders = (path.name for path in self.studies.iterdir() if (path / series_key).exists())
         return next(holders, series_key)
-
-    def _arrived(self, study_key: str) -> None:
-        """Note, before the sender is told, that something of a study arrived."""
-        path = self.arriving / study_key
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            path.touch(mode=0o600)
-            self._sync(self.arriving)
-
-    def _find_arriving(self) -> None:
-        """Begin with all studies as unsettled, where nobody kept a record of it."""
-        folder = self.root / f"arriving.{uuid.uuid4().hex}"
-        folder.mkdir(mode=0o700)
-        for study in self.arrivals():
-            path = folder / study.key
-            path.touch(mode=0o600)
-            os.utime(path, (study.changed, study.changed))
-        try:
-            os.rename(folder, self.arriving)
-        except OSError:  # another process was faster
-            shutil.rmtree(folder)
 
     def _mark(self, study_uid: str, series_uid: str) -> None:
         """Note that a series belongs to a study."""
@@ -286,26 +259,14 @@ class Spool:
 
     def unsettled(self) -> list[ArrivedStudy]:
         """Each study of which something arrived since it was settled, and when."""
-        found = []
-        for path in self.arriving.iterdir():
-            with suppress(FileNotFoundError):
-                changed = path.stat().st_mtime
-                found.append(ArrivedStudy(path.name, changed, self._series_of(path.name)))
-        return found
+        return [
+            ArrivedStudy(key, changed, self._series_of(key))
+            for key, changed in self.record.listed()
+        ]
 
     def settle(self, study: ArrivedStudy) -> None:
         """Take a study off the unsettled ones, unless something arrived since it was read."""
-        path = self.arriving / study.key
-        away = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
-        try:
-            if path.stat().st_mtime != study.changed:
-                return
-            os.rename(path, away)
-        except FileNotFoundError:
-            return
-        if away.stat().st_mtime != study.changed:
-            self._arrived(study.key)
-        away.unlink()
+        self.record.settle(study.key, study.changed)
 
     def _series_of(self, study_key: str) -> tuple[str, ...]:
         marks = self.studies / study_key
@@ -355,7 +316,7 @@ class Spool:
         goes into a new folder, and one that had arrived in time is put back.
         """
         self.removed.mkdir(mode=0o700, exist_ok=True)
-        (self.arriving / study.key).unlink(missing_ok=True)
+        self.record.forget(study.key)
         for root in (self.segmentations, self.series):
             for key in study.series_keys:
                 away = self.removed / f"{root.name}.{key}"
@@ -390,7 +351,7 @@ class Spool:
                 os.replace(path, folder / path.name)
         shutil.rmtree(away)
         self._sync(folder)
-        self._arrived(self._study_of(key, ""))
+        self.record.arrived(self._study_of(key, ""))
 
     def paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
         """The files of some instances of a series."""

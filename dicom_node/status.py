@@ -150,7 +150,7 @@ class StatusReader:
             processes={name: round(age, 1) for name, age in sorted(ages.items())},
             free_bytes=free,
             series=_entries(self._spool.series),
-            arriving=_entries(self._spool.arriving),
+            arriving=_entries(self._spool.record.arriving),
             queues=queues,
             finished=dict(self._finished),
             durations={

@@ -196,13 +196,23 @@ def test_what_arrives_while_a_study_is_settled_is_not_forgotten(tmp_path):
     assert now.changed > before.changed
     spool.settle(now)
     assert spool.unsettled() == []
-    assert not list(spool.incoming.iterdir())
+    assert not list(spool.record.settling.iterdir())
+
+
+def test_a_study_that_was_being_settled_at_a_crash_is_looked_at_again(tmp_path):
+    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    [study] = spool.unsettled()
+    (spool.record.arriving / study.key).rename(spool.record.settling / study.key)
+    assert spool.unsettled() == []
+    Spool(tmp_path / "data").prepare()
+    assert [found.key for found in spool.unsettled()] == [study.key]
+    assert not list(spool.record.settling.iterdir())
 
 
 def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path):
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     [study] = spool.arrivals()
-    shutil.rmtree(spool.arriving)
+    shutil.rmtree(spool.record.arriving)
     Spool(tmp_path / "data").prepare()
     assert spool.unsettled() == [study]
 
