@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
 
 KILLS_PER_STUDY = 2
-PAUSE_SECONDS = {"listener": (0.2, 6.0), "child": (0.0, 10.0), "worker": (1.0, 60.0)}
+PAUSE_SECONDS = {"listener": (0.2, 6.0), "child": (0.0, 10.0), "worker": (1.0, 30.0)}
 """From the start of a process to its end: one that never gets to work proves little."""
 
 STARTED = {
