@@ -39,14 +39,16 @@ LISTENER_SHARE = 0.6
 """Of all kills at most: it starts so fast that it would take most of them."""
 
 FAULT_SECONDS = (2.0, 6.0)
-DISK_MB = 48
+DISK_MB_PER_STUDY = 1
+"""Its slices and reports take .5 MB; the rest is soon filled."""
 
 
 @contextmanager
-def small_disk(folder: Path):
+def small_disk(folder: Path, studies: int):
     """A file system of its own that can be filled; yields False where none can be mounted."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=0700", "tmpfs", str(folder)]
+    size = 16 + DISK_MB_PER_STUDY * studies
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}m,mode=0700", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(command, capture_output=True).returncode == 0
     except OSError:
@@ -102,7 +104,7 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
     killed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     stop = threading.Event()
-    with small_disk(folder / "disk") as mounted:
+    with small_disk(folder / "disk", count) as mounted:
         disk = folder / "disk" if mounted else None
         with FaultNode(
             (disk or folder) / "node", [peer.port for peer in peers], log=folder / "node.log"
