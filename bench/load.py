@@ -30,7 +30,7 @@ import pydicom
 import typer
 
 from dicom_node.demo import free_port
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.uids import derived_uid
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume
@@ -98,10 +98,10 @@ def alone(volume: CtVolume, folder: Path) -> tuple[tuple[float, ...], float]:
     """Numbers of the report of one volume, and the seconds of a warm assessment, without load."""
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from dicom_node.analysis import analyse\n"
-        "from dicom_node.assessment_pool import load_models\n"
-        "from dicom_node.segmenters import SegmenterPlan\n"
-        "from dicom_node.settings import Acquisition\n"
+        "from dicom_node.work.analysis import analyse\n"
+        "from dicom_node.work.assessment_pool import load_models\n"
+        "from dicom_node.assessment.segmenters import SegmenterPlan\n"
+        "from dicom_node.settings.node import Acquisition\n"
         "files = sorted(Path(sys.argv[1]).iterdir())\n"
         "for turn in range(3):\n"
         "    started = time.perf_counter()\n"

@@ -20,13 +20,12 @@ import typer
 
 from bench.toolkit_side import Clock
 from modeling import Sex, Stager, load_bundle, read_cohort, without_duplicates
-from modeling.boosting import BaseModel, ModelSpec
-from modeling.cohort import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, STAGE_COLUMN
-from modeling.elimination import eliminate, eliminate_apparent
-from modeling.published import ELIMINATION_CORES, PUBLISHED_FEATURES, SEARCH_MODELS
-from modeling.recipe import features_of
+from modeling.cohort import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, STAGE_COLUMN, features_of
 from modeling.stacking import BasePasses, published_as_fixed
+from modeling.stacking.boosting import BaseModel, ModelSpec
+from modeling.stacking.elimination import eliminate, eliminate_apparent
 from modeling.stacking.protocol import search_stacks, stack_name
+from modeling.stacking.published import ELIMINATION_CORES, PUBLISHED_FEATURES, SEARCH_MODELS
 
 TOOLKIT = "bminet==0.1.4"
 

@@ -23,7 +23,7 @@ from statistics import median
 import numpy as np
 
 from dicom_node.demo import free_port
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume
 

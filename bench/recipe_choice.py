@@ -12,10 +12,10 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from modeling import read_cohort, without_duplicates
-from modeling.evaluation import FOLDS, REPEATS, out_of_fold
+from modeling.cohort import features_of
+from modeling.evaluation.nested import FOLDS, REPEATS, out_of_fold
 from modeling.metrics import pair_aurocs
-from modeling.recipe import features_of
-from modeling.recipes import RECIPES, SELECTABLE, scores_of
+from modeling.recipes.registry import RECIPES, SELECTABLE, scores_of
 
 SEED = 42
 INNER_SEEDS = (1, 2, 3)

@@ -34,9 +34,9 @@ from sklearn.svm import SVC
 
 from modeling import Stage, read_cohort, without_duplicates
 from modeling.calibration import PAIRS, pair_name, pair_scores
-from modeling.design import CLIP_HU, DESIGN
+from modeling.cohort import FEATURE_COLUMNS, features_of
+from modeling.design import CLIP_HU, DESIGN, design_of
 from modeling.metrics import pair_aurocs
-from modeling.recipe import FEATURE_COLUMNS, design_of, features_of
 
 REPEATS = 4
 FOLDS = 5

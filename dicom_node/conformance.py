@@ -17,13 +17,13 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
-from dicom_node import codes
-from dicom_node.edge_settings import Listener
-from dicom_node.listener import CLOSING_SECONDS, TRANSFER_SYNTAXES
-from dicom_node.receiver import REFUSALS, STORAGE_CLASSES
-from dicom_node.selection import LOSSY_SYNTAXES
+from dicom_node.receiving.listener import CLOSING_SECONDS, TRANSFER_SYNTAXES
+from dicom_node.receiving.receiver import REFUSALS, STORAGE_CLASSES
+from dicom_node.receiving.upper_layer import MAX_UNANSWERED
+from dicom_node.reporting import codes
+from dicom_node.series.selection import LOSSY_SYNTAXES
+from dicom_node.settings.edge import Listener
 from dicom_node.tls import CIPHERS
-from dicom_node.upper_layer import MAX_UNANSWERED
 
 __all__ = ["fill", "tables"]
 

@@ -19,7 +19,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from rich.console import Console
 
 from dicom_node.errors import NodeError, OperationalError
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 __all__ = ["free_port", "run_demo", "start_storage"]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dicom_node.edge_settings import ClientTls, ServerTls
 from dicom_node.errors import SettingsInvalid
+from dicom_node.settings.edge import ClientTls, ServerTls
 
 __all__ = ["CIPHERS", "certificate_names", "client_context", "server_context"]
 

@@ -1,6 +1,6 @@
 """From the published cohort to a model, and from a patient's features to a stage."""
 
-from modeling.bundle import Bundle, Recipe, load_bundle, save_bundle
+from modeling.bundle.bundle import Bundle, Recipe, load_bundle, save_bundle
 from modeling.cohort import (
     COHORT_COLUMNS,
     SITE_NAMES,
@@ -25,7 +25,7 @@ from modeling.errors import (
     ModelingError,
     UnknownParameter,
 )
-from modeling.recipe import StageForest
+from modeling.recipes.stage_forest import StageForest
 from modeling.staging import Contribution, StagePrediction, Stager, explain, stage
 from modeling.training import train, train_bundle
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from modeling.cohort import SITE_NAMES
+from modeling.cohort import FEATURE_COLUMNS, SITE_NAMES
 from modeling.errors import InvalidFeatures
 from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side
 
@@ -20,6 +21,8 @@ __all__ = [
     "USED_SITES",
     "DesignFeature",
     "design_matrix",
+    "design_of",
+    "impute",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -96,6 +99,31 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
         for feature, formula in _FORMULAS:
             columns.append(formula(clipped[:, [SITE_NAMES.index(s) for s in feature.sites]]))
     return np.column_stack([*columns, age, sex])
+
+
+def design_of(X: pd.DataFrame) -> FloatArray:
+    """Check `FEATURE_COLUMNS` and derive the inputs; float64, shape (n, 69), columns `DESIGN`."""
+    found = tuple(X.columns)
+    if found != FEATURE_COLUMNS:
+        wrong = [
+            i
+            for i, pair in enumerate(zip(found, FEATURE_COLUMNS, strict=False))
+            if pair[0] != pair[1]
+        ]
+        where = (
+            f"; the first to differ is column {wrong[0] + 1}, {found[wrong[0]]!r}" if wrong else ""
+        )
+        raise InvalidFeatures(f"expected the {len(FEATURE_COLUMNS)} columns in order{where}")
+    values = X.to_numpy(dtype=np.float64)
+    if np.isinf(values).any():
+        raise InvalidFeatures("infinite values")
+    n = len(SITE_NAMES)
+    return design_matrix(values[:, :n], values[:, n], values[:, n + 1])
+
+
+def impute(matrix: FloatArray, medians: FloatArray) -> FloatArray:
+    """Replace NaN by the column's median; float64, shape (n, 69)."""
+    return np.where(np.isnan(matrix), medians, matrix)
 
 
 def _mean(hu: FloatArray) -> FloatArray:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modeling.bundle import Bundle
+from modeling.bundle.bundle import Bundle
+from modeling.bundle.novelty import UNUSUAL_PERCENT
 from modeling.calibration import pair_scores, prediction_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
-from modeling.design import DESIGN, design_matrix
+from modeling.design import DESIGN, design_matrix, impute
 from modeling.errors import InvalidFeatures
 from modeling.explainers import tree_explainer
-from modeling.novelty import UNUSUAL_PERCENT
-from modeling.recipe import impute
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Contribution", "StagePrediction", "Stager", "explain", "stage"]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.bundle import Bundle, Recipe, pack, save_bundle
+from modeling.bundle.bundle import Bundle, Recipe, pack, save_bundle
+from modeling.bundle.limits import fit_limits
+from modeling.bundle.novelty import fit_novelty
 from modeling.calibration import fit_conformal, fit_sigmoids
 from modeling.cohort import (
     AGE_COLUMN,
@@ -15,15 +17,14 @@ from modeling.cohort import (
     Stage,
     cohort_findings,
     cohort_sha256,
+    features_of,
     read_cohort,
     without_duplicates,
 )
-from modeling.evaluation import out_of_fold
-from modeling.limits import fit_limits
-from modeling.novelty import fit_novelty
-from modeling.recipe import StageForest, features_of
-from modeling.recipe_evaluation import STANDARD, Protocol, evaluate
-from modeling.recipes import DEFAULT_RECIPE, RECIPES
+from modeling.evaluation.nested import out_of_fold
+from modeling.evaluation.recipe_evaluation import STANDARD, Protocol, evaluate
+from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
+from modeling.recipes.stage_forest import StageForest
 
 __all__ = ["train", "train_bundle"]
 

@@ -26,8 +26,8 @@ from roi_extraction.errors import (
 )
 from roi_extraction.extraction import extract
 from roi_extraction.features import FEATURE_SCHEMA_VERSION, FeatureVector, Roi, SiteMeasurement
-from roi_extraction.label_files import load_label_map, resample_labels
-from roi_extraction.label_map import MUSCLE_NUMBERS, LabelMapSegmenter
+from roi_extraction.labels.files import load_label_map, resample_labels
+from roi_extraction.labels.label_map import MUSCLE_NUMBERS, LabelMapSegmenter
 from roi_extraction.measurement import measure
 from roi_extraction.picture import render_rois
 from roi_extraction.placement import EllipseRoi, place

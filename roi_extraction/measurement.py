@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
-from roi_extraction.body_quality import body_findings
+from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
 from roi_extraction.placement import EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site

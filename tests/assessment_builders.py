@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dicom_node.assessment import Assessment
-from dicom_node.instances import scan_folder
-from dicom_node.selection import EligibleSeries, check_series
-from dicom_node.settings import Acquisition
+from dicom_node.assessment.assessment import Assessment
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.selection import EligibleSeries, check_series
+from dicom_node.settings.node import Acquisition
 from modeling import Contribution, Stage, StagePrediction
 from roi_extraction.anatomy import (
     Finding,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from dicom_node.instances import Instance
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.instances import Instance
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.volume import CtVolume
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

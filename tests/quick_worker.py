@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from dicom_node import analysis, assessment_pool
-from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.logs import configure_logs
-from dicom_node.settings import load_settings
+from dicom_node.settings.node import load_settings
 from dicom_node.supervisor import stop_on_signal
-from dicom_node.worker import run_worker
+from dicom_node.work import analysis, assessment_pool
+from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.worker import run_worker
 from tests.assessment_builders import assessment_of
 
 MODEL_ID = "quick-model"

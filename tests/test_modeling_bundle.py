@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-import modeling.evaluation
+import modeling.evaluation.nested
 from modeling import (
     Bundle,
     BundleIncompatible,
@@ -22,8 +22,8 @@ from modeling import (
     train,
     train_bundle,
 )
-from modeling.bundle import LIBRARIES, _model_id
-from modeling.recipe_evaluation import Protocol
+from modeling.bundle.bundle import LIBRARIES, _model_id
+from modeling.evaluation.recipe_evaluation import Protocol
 from network import InteractionNetwork
 from network import run as run_network
 from tests.conftest import unavailable
@@ -129,7 +129,7 @@ def test_a_type_outside_the_trusted_list_is_refused(folder: Path, kind: type) ->
 def test_the_same_seed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modeling.evaluation, "FOLDS", 2)
+    monkeypatch.setattr(modeling.evaluation.nested, "FOLDS", 2)
     short = Protocol(repeats=1, permutations=1, bootstraps=5)
     path = write(synthetic_cohort(), tmp_path)
     first, second = (train_bundle(path, tmp_path / name, 7, protocol=short) for name in "ab")

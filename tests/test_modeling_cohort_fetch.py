@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
-from modeling import cohort_fetch
-from modeling.cohort_fetch import (
+from modeling.cohort import fetch as cohort_fetch
+from modeling.cohort.fetch import (
     COHORT_FILE_SHA256,
     TABLE_MEMBER,
     download_archive,

@@ -11,8 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from modeling import Stage, read_cohort
 from modeling.calibration import PAIRS, pair_name
+from modeling.cohort import features_of
 from modeling.errors import TooFewPatients, UnknownRecipe
-from modeling.evaluation import nested_predictions, out_of_fold, permuted_control
+from modeling.evaluation.nested import nested_predictions, out_of_fold, permuted_control
+from modeling.evaluation.recipe_evaluation import Protocol, evaluate, known_recipes
 from modeling.metrics import (
     auroc,
     calibration_error,
@@ -20,10 +22,8 @@ from modeling.metrics import (
     couple,
     net_benefit,
 )
-from modeling.recipe import features_of
-from modeling.recipe_evaluation import Protocol, evaluate, known_recipes
-from modeling.recipes import RECIPES, NamedRecipe, scores_of
-from modeling.selected_recipe import SelectedRecipe
+from modeling.recipes.registry import RECIPES, NamedRecipe, scores_of
+from modeling.recipes.selected import SelectedRecipe
 from tests.test_modeling_cohort import synthetic_cohort
 
 SHORT = Protocol(repeats=1, permutations=2, bootstraps=20)

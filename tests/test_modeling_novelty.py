@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modeling import Sex, Stager, load_bundle
-from modeling.novelty import Novelty, fit_novelty
+from modeling.bundle.novelty import Novelty, fit_novelty
 
 COHORT = np.random.default_rng(0).normal(100, 20, (400, 36))
 

@@ -7,10 +7,10 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from modeling import Stager, load_bundle
-from modeling.cohort import Sex, Stage
+from modeling.cohort import Sex, Stage, features_of
 from modeling.design import USED_SITES
 from modeling.errors import InvalidFeatures
-from modeling.evaluation import out_of_fold
+from modeling.evaluation.nested import out_of_fold
 from modeling.interpretation import (
     contributions,
     pair_shares,
@@ -21,8 +21,7 @@ from modeling.interpretation import (
 )
 from modeling.interpretation.shap_step import SHAP_STEP
 from modeling.interpretation.shares import mean_interactions, mean_shares, typical_patient
-from modeling.recipe import features_of
-from modeling.recipes import DEFAULT_RECIPE, RECIPES
+from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.study.step import StudyInput
 from tests.test_modeling_cohort import synthetic_cohort
 

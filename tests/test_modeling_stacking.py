@@ -10,13 +10,19 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import PredefinedSplit
 
 from modeling import SITE_NAMES, InvalidFeatures, UnknownParameter
-from modeling.boosting import BaseModel, ModelSpec, build_model
 from modeling.calibration import PAIRS, pair_name
-from modeling.elimination import Elimination, Rule, eliminate, eliminate_apparent, elimination_path
-from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS, SELECTED_MODELS
-from modeling.recipe import features_of
+from modeling.cohort import features_of
 from modeling.stacking import BasePasses, PublishedRecipe, all_combinations, published_as_fixed
+from modeling.stacking.boosting import BaseModel, ModelSpec, build_model
+from modeling.stacking.elimination import (
+    Elimination,
+    Rule,
+    eliminate,
+    eliminate_apparent,
+    elimination_path,
+)
 from modeling.stacking.passes import meta_model
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS, SELECTED_MODELS
 from tests.test_modeling_cohort import synthetic_cohort
 
 SMALL = {

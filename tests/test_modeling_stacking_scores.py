@@ -10,11 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from modeling import read_cohort
-from modeling.boosting import BaseModel, ModelSpec, build_model
 from modeling.calibration import PAIRS, pair_name
-from modeling.elimination import Rule
-from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS, REPRODUCED_AUROC
-from modeling.recipe import features_of
+from modeling.cohort import features_of
 from modeling.stacking import (
     BasePasses,
     PublishedRecipe,
@@ -22,12 +19,15 @@ from modeling.stacking import (
     scores,
     stacking_step,
 )
+from modeling.stacking.boosting import BaseModel, ModelSpec, build_model
+from modeling.stacking.elimination import Rule
 from modeling.stacking.protocol import (
     nested_protocol,
     published_protocol,
     search_stacks,
     stack_name,
 )
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS, REPRODUCED_AUROC
 from modeling.stacking.scores import PairOutcome, calibration_groups, score_pair, score_table
 from modeling.stacking.steps import STACKING_STEPS
 from modeling.stacking.tuning import tuned_models

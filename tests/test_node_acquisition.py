@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from dicom_node.errors import SeriesRefused
-from dicom_node.instances import Instance, scan_folder
-from dicom_node.kernels import KernelClass
-from dicom_node.selection import check_series, select_series
-from dicom_node.settings import Acquisition, AcquisitionRules
+from dicom_node.series.instances import Instance, scan_folder
+from dicom_node.series.kernels import KernelClass
+from dicom_node.series.selection import check_series, select_series
+from dicom_node.settings.node import Acquisition, AcquisitionRules
 from tests.dicom_builders import edit, instances, plain_series
 
 

@@ -16,14 +16,14 @@ from pydicom.uid import CTImageStorage, MRImageStorage
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
-from dicom_node.counters import Counters
-from dicom_node.delivery import echo
 from dicom_node.demo import free_port
-from dicom_node.edge_settings import ClientTls, Listener, ServerTls
 from dicom_node.errors import DeliveryFailed, SettingsInvalid
-from dicom_node.listener import start_listener
-from dicom_node.settings import Destination
-from dicom_node.spool import Spool
+from dicom_node.receiving.listener import start_listener
+from dicom_node.records.counters import Counters
+from dicom_node.sending.delivery import echo
+from dicom_node.settings.edge import ClientTls, Listener, ServerTls
+from dicom_node.settings.node import Destination
+from dicom_node.spool.spool import Spool
 from dicom_node.tls import server_context
 from tests.certificates import Authority
 from tests.dicom_builders import plain_series

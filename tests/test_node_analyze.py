@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dicom_node.cli import app
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.sites import SITES
 from roi_extraction.volume import CtVolume

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.assessment_pool import AssessmentPool
 from dicom_node.errors import AssessmentFailed
-from dicom_node.settings import NodeSettings
+from dicom_node.settings.node import NodeSettings
+from dicom_node.work.assessment_pool import AssessmentPool
 
 
 class SilentPool:

@@ -9,13 +9,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage, StorageCommitmentPushModel
 
-from dicom_node.commitment import Commitments, request_commitment
 from dicom_node.demo import free_port
 from dicom_node.errors import DeliveryFailed
-from dicom_node.listener import start_listener
-from dicom_node.settings import Destination, Listener
-from dicom_node.spool import Spool
-from dicom_node.structured_report import build_structured_report
+from dicom_node.receiving.listener import start_listener
+from dicom_node.reporting.structured_report import build_structured_report
+from dicom_node.sending.commitment import Commitments, request_commitment
+from dicom_node.settings.node import Destination, Listener
+from dicom_node.spool.spool import Spool
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
 

@@ -12,13 +12,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from dicom_node.arrivals import Arrivals, missing
 from dicom_node.demo import free_port
 from dicom_node.errors import QueryFailed
-from dicom_node.pacs_query import PacsQuery
-from dicom_node.settings import NodeSettings, Query
-from dicom_node.spool import Spool, spool_name
-from dicom_node.survey import SeriesSurvey, survey
+from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.series.survey import SeriesSurvey, survey
+from dicom_node.settings.node import NodeSettings, Query
+from dicom_node.spool.spool import Spool, spool_name
+from dicom_node.work.arrivals import Arrivals, missing
 from tests.dicom_builders import plain_series
 
 

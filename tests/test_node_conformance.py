@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE
 
-from dicom_node import listener as listening
 from dicom_node.conformance import fill, tables
-from dicom_node.edge_settings import Listener
-from dicom_node.settings import load_settings
-from dicom_node.spool import Spool
+from dicom_node.receiving import listener as listening
+from dicom_node.settings.edge import Listener
+from dicom_node.settings.node import load_settings
+from dicom_node.spool.spool import Spool
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.delivery import echo, send
 from dicom_node.demo import free_port
 from dicom_node.errors import DeliveryFailed
-from dicom_node.settings import Destination
-from dicom_node.structured_report import build_structured_report
+from dicom_node.reporting.structured_report import build_structured_report
+from dicom_node.sending.delivery import echo, send
+from dicom_node.settings.node import Destination
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
 from tests.node_process import Pacs

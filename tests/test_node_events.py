@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydicom.uid import ComprehensiveSRStorage, CTImageStorage
 
-from dicom_node.audit import AuditTrail, Peer
 from dicom_node.logs import ALLOWED_FIELDS
+from dicom_node.records.audit import AuditTrail, Peer
 
 ROOT = Path(__file__).parents[1]
 

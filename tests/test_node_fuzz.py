@@ -23,12 +23,12 @@ from pebble import ProcessExpired, ProcessPool
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE
 
-from dicom_node.assessment_pool import _enter_child
 from dicom_node.demo import free_port
 from dicom_node.errors import SeriesRefused
-from dicom_node.instances import read_instance, scan_folder
-from dicom_node.received_header import ReceivedHeader, file_header, read_received
-from dicom_node.volume_reader import _read_plane
+from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
+from dicom_node.series.instances import read_instance, scan_folder
+from dicom_node.series.volume_reader import _read_plane
+from dicom_node.work.assessment_pool import _enter_child
 from tests import fuzzing
 from tests.dicom_builders import plain_series
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from dicom_node import analysis
-from dicom_node.analysis import analyse
+from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReportInvalid, SeriesRefused
-from dicom_node.report_history import REPORT_FILE, kept_reports, standing_reports
-from dicom_node.retention import Retainer
-from dicom_node.segmenters import SegmenterPlan
-from dicom_node.settings import Acquisition, NodeSettings
-from dicom_node.spool import Spool
+from dicom_node.reporting.report_history import REPORT_FILE, kept_reports, standing_reports
+from dicom_node.settings.node import Acquisition, NodeSettings
+from dicom_node.spool.spool import Spool
+from dicom_node.work import analysis
+from dicom_node.work.analysis import analyse
+from dicom_node.work.retention import Retainer
 from tests.assessment_builders import assessment_of
 from tests.dicom_builders import plain_series
 from tests.quick_worker import QuickStager, quick_assessment
@@ -178,7 +178,7 @@ def test_instances_then_reports_are_removed_when_all_work_is_done(tmp_path, monk
         retention={"instance_days": 0, "report_days": 0, "overwrite": True},
     )
     monkeypatch.setattr(
-        "dicom_node.retention.open_studies", lambda: {study.key} if failed else set()
+        "dicom_node.work.retention.open_studies", lambda: {study.key} if failed else set()
     )
     Retainer(settings, spool, reports).look()
     assert list(spool.arrivals()), "not assessed yet"

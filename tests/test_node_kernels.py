@@ -1,6 +1,6 @@
 import pytest
 
-from dicom_node.kernels import KernelClass, kernel_class
+from dicom_node.series.kernels import KernelClass, kernel_class
 
 SOFT, STANDARD, SHARP = KernelClass.SOFT, KernelClass.STANDARD, KernelClass.SHARP
 LUNG_BONE, UNKNOWN = KernelClass.LUNG_BONE, KernelClass.UNKNOWN

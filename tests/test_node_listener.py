@@ -6,9 +6,9 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
-from dicom_node.listener import start_listener
-from dicom_node.settings import Listener
-from dicom_node.spool import Spool, spool_name
+from dicom_node.receiving.listener import start_listener
+from dicom_node.settings.node import Listener
+from dicom_node.spool.spool import Spool, spool_name
 from tests.dicom_builders import plain_series
 
 

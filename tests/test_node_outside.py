@@ -15,14 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from dicom_node.counters import Counters, read_counters
 from dicom_node.demo import free_port
-from dicom_node.heartbeat import beat
-from dicom_node.metrics import METRICS
-from dicom_node.series_writer import InventedHeader, write_ct_series
-from dicom_node.settings import load_settings
-from dicom_node.status import StatusReader
-from dicom_node.status_text import status_text
+from dicom_node.monitoring.metrics import METRICS
+from dicom_node.monitoring.status import StatusReader
+from dicom_node.monitoring.status_text import status_text
+from dicom_node.records.counters import Counters, read_counters
+from dicom_node.records.heartbeat import beat
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from dicom_node.settings.node import load_settings
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.dicom_builders import edit, plain_series
 from tests.node_process import Node, Pacs

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from dicom_node.demo import free_port
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.node_process import Node
 

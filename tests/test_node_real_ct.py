@@ -10,7 +10,7 @@ from matplotlib.path import Path as Polygon
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from tests.ct_builders import load_nifti_labels, load_nifti_volume
 
 pytestmark = pytest.mark.shared

@@ -5,8 +5,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.report_check import check_report, find_faults, read_sources
-from dicom_node.structured_report import build_structured_report
+from dicom_node.reporting.report_check import check_report, find_faults, read_sources
+from dicom_node.reporting.structured_report import build_structured_report
 from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, plain_series
 

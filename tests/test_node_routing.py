@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.node_process import Node
 from tests.test_node_peers import Orthanc, dcmtk_storescu

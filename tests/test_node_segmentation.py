@@ -12,14 +12,14 @@ from highdicom.sr import CodedConcept
 from pydicom.uid import ImplicitVRLittleEndian
 from typer.testing import CliRunner
 
+from dicom_node.assessment.segment_codes import Structure, describe_segment
+from dicom_node.assessment.segmentation_object import object_digest, read_segments
+from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.cli import app
-from dicom_node.instances import scan_folder
-from dicom_node.segment_codes import Structure, describe_segment
-from dicom_node.segmentation_object import object_digest, read_segments
-from dicom_node.segmenters import SegmenterPlan
-from dicom_node.selection import EligibleSeries, check_series
-from dicom_node.series_writer import InventedHeader, write_ct_series
-from dicom_node.settings import Acquisition
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.selection import EligibleSeries, check_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from dicom_node.settings.node import Acquisition
 from roi_extraction import InvalidSegmentation, LabelMapSegmenter, extract
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dicom_node.errors import SeriesRefused
-from dicom_node.instances import scan_folder
-from dicom_node.selection import check_series, select_series
-from dicom_node.settings import Acquisition
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.selection import check_series, select_series
+from dicom_node.settings.node import Acquisition
 from tests.dicom_builders import instances
 
 RULES = Acquisition()

@@ -3,7 +3,7 @@ import time
 import pydicom
 import pytest
 
-from dicom_node.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.dicom_builders import plain_series
 from tests.node_process import Node, Pacs

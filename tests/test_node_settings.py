@@ -1,8 +1,8 @@
 import pytest
 
+from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SettingsInvalid
-from dicom_node.segmenters import SegmenterPlan
-from dicom_node.settings import load_settings
+from dicom_node.settings.node import load_settings
 
 DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "h"\nport = 104\n'
 

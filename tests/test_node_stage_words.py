@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dicom_node.report import _statement, refusal_report, text_summary
+from dicom_node.reporting.report import _statement, refusal_report, text_summary
 from modeling import Stage, StagePrediction
 
 

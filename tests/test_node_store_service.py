@@ -17,10 +17,10 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.sop_class import Verification
 
-from dicom_node.listener import start_listener
-from dicom_node.settings import Listener
-from dicom_node.spool import Spool
-from dicom_node.store_service import answer_pdus, read_command
+from dicom_node.receiving.listener import start_listener
+from dicom_node.receiving.store_service import answer_pdus, read_command
+from dicom_node.settings.node import Listener
+from dicom_node.spool.spool import Spool
 from tests.dicom_builders import plain_series
 
 CONTEXT = 1

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicom_node.structured_report import build_structured_report, report_uids
+from dicom_node.reporting.structured_report import build_structured_report, report_uids
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
 from tests.dicom_builders import edit, plain_series

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.series_writer import InventedHeader, write_ct_series
-from roi_extraction.label_files import save_nifti
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from roi_extraction.labels.files import save_nifti
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.fake_totalsegmentator import place_library, place_weights
 from tests.node_process import Node, Pacs

@@ -5,10 +5,10 @@ import pydicom
 import pytest
 
 from dicom_node.errors import SeriesRefused
-from dicom_node.instances import read_instance, scan_folder
-from dicom_node.selection import check_series
-from dicom_node.settings import Acquisition
-from dicom_node.volume_reader import _read_plane, read_volume
+from dicom_node.series.instances import read_instance, scan_folder
+from dicom_node.series.selection import check_series
+from dicom_node.series.volume_reader import _read_plane, read_volume
+from dicom_node.settings.node import Acquisition
 from tests.dicom_builders import edit, flip, plain_series, plain_volume
 
 

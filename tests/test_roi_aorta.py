@@ -3,8 +3,8 @@ import pytest
 from scipy import ndimage
 
 from roi_extraction.anatomy import Landmark, SpineLandmarks
-from roi_extraction.aorta import Aorta, AortaNotFound, find_aorta
 from roi_extraction.builtin.spine import find_spine
+from roi_extraction.checks.aorta import Aorta, AortaNotFound, find_aorta
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import gantry_tilted, load_nifti_labels, load_nifti_volume, noisy, resampled

@@ -15,7 +15,7 @@ from roi_extraction import (
     extract,
     load_label_map,
 )
-from roi_extraction.label_canal import canal_line_mm
+from roi_extraction.labels.canal import canal_line_mm
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.sites import DiscLevel, Level, Muscle
 from tests.ct_builders import cropped, load_nifti_labels, load_nifti_volume, resampled

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 
 from roi_extraction.anatomy import Anatomy, Missing, MissingReason, SpineLandmarks
-from roi_extraction.builtin.posterior import posterior_regions
+from roi_extraction.back_muscles.posterior import posterior_regions
 from roi_extraction.builtin.psoas import psoas_regions
-from roi_extraction.label_map import LabelMapSegmenter
+from roi_extraction.labels.label_map import LabelMapSegmenter
 from roi_extraction.measurement import coverage
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.placement import EllipseRoi, place_site

@@ -3,7 +3,7 @@ import pytest
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.builtin.spine import find_spine
-from roi_extraction.noise import estimate_noise_hu, roi_standard_error_hu
+from roi_extraction.checks.noise import estimate_noise_hu, roi_standard_error_hu
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.ct_builders import load_nifti_volume, noisy
 from tests.roi_builders import flat_volume

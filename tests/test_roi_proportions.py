@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from roi_extraction.proportions import body_proportions
+from roi_extraction.checks.proportions import body_proportions
 from roi_extraction.volume import CtVolume
 from tests.roi_builders import anatomy_of, disk_mask, flat_volume, region_of
 

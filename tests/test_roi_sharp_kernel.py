@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from roi_extraction import extract
 from roi_extraction.builtin import BuiltinSegmenter
-from roi_extraction.noise import estimate_noise_hu
+from roi_extraction.checks.noise import estimate_noise_hu
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume
 

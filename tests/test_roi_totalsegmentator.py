@@ -20,7 +20,7 @@ from roi_extraction import (
     extract,
 )
 from roi_extraction.builtin import BuiltinSegmenter
-from roi_extraction.label_files import save_nifti
+from roi_extraction.labels.files import save_nifti
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.totalsegmentator import TotalSegmentatorConfig, TotalSegmentatorSegmenter
 from tests.ct_builders import load_nifti_labels, load_nifti_volume

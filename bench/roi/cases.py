@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from bench.roi.scans import LabelledScan, MovedScan, load_scan
-from dicom_node.instances import scan_folder
-from dicom_node.selection import check_series
-from dicom_node.series_writer import InventedHeader, write_ct_series
-from dicom_node.settings import Acquisition
-from dicom_node.volume_reader import read_volume
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.selection import check_series
+from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.volume_reader import read_volume
+from dicom_node.settings.node import Acquisition
 from roi_extraction import CtVolume, DiscLevel, Level
 from roi_extraction.phantom import PhantomParameters
 from tests.ct_builders import (

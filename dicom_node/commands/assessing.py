@@ -50,10 +50,10 @@ def analyze(
             fail(f"{path} is not a file", EXIT_USAGE)
     if out.exists() and not out.is_dir():
         fail(f"{out} is not a folder", EXIT_USAGE)
-    from dicom_node.analysis import analyse
-    from dicom_node.assessment_pool import load_models
-    from dicom_node.segmenters import SegmenterPlan
-    from dicom_node.settings import Acquisition, AcquisitionRules
+    from dicom_node.assessment.segmenters import SegmenterPlan
+    from dicom_node.settings.node import Acquisition, AcquisitionRules
+    from dicom_node.work.analysis import analyse
+    from dicom_node.work.assessment_pool import load_models
     from modeling import ModelingError
 
     try:

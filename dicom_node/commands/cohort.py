@@ -29,7 +29,7 @@ def fetch(
 
     Exit code 0 there, 2 another file is in the way, 3 it could not be obtained.
     """
-    from modeling.cohort_fetch import fetch_cohort
+    from modeling.cohort.fetch import fetch_cohort
     from modeling.errors import CohortExists, CohortFetchError
 
     if archive is not None and not archive.is_file():

@@ -20,7 +20,7 @@ Parent = Annotated[int | None, typer.Option(hidden=True)]
 def serve(config: Config) -> None:
     """Run the whole node: listeners, worker and, if configured, the status pages."""
     from dicom_node.logs import configure_logs
-    from dicom_node.settings import load_settings
+    from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import Command, stop_on_signal, supervise
 
     settings = load_settings(config)
@@ -42,9 +42,9 @@ def listen(
     index: Annotated[int, typer.Option(help="Which of several on the same port.")] = 0,
 ) -> None:
     """Run the listener alone: receive instances into the spool."""
-    from dicom_node.listener import run_listener
     from dicom_node.logs import configure_logs
-    from dicom_node.settings import load_settings
+    from dicom_node.receiving.listener import run_listener
+    from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import end_with_parent, stop_on_signal
 
     settings = load_settings(config)
@@ -57,12 +57,12 @@ def listen(
 @app.command()
 def work(config: Config, parent: Parent = None) -> None:
     """Run the worker alone: assess complete series and deliver reports."""
-    from dicom_node.assessment_pool import AssessmentPool
-    from dicom_node.heartbeat import keep_beating
     from dicom_node.logs import configure_logs
-    from dicom_node.settings import load_settings
+    from dicom_node.records.heartbeat import keep_beating
+    from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import end_with_parent, stop_on_signal
-    from dicom_node.worker import run_worker
+    from dicom_node.work.assessment_pool import AssessmentPool
+    from dicom_node.work.worker import run_worker
     from modeling import load_bundle
 
     settings = load_settings(config)
@@ -76,7 +76,7 @@ def work(config: Config, parent: Parent = None) -> None:
 @app.command()
 def check_config(config: Config) -> None:
     """Check a settings file and the bundle that it names, and print what will be used."""
-    from dicom_node.settings import load_settings
+    from dicom_node.settings.node import load_settings
     from dicom_node.tls import client_context, server_context
     from modeling import ModelingError, load_bundle
 
@@ -103,9 +103,9 @@ def check_config(config: Config) -> None:
 @app.command()
 def echo(config: Config) -> None:
     """C-ECHO every destination of a settings file; exit 3 if one does not answer."""
-    from dicom_node.delivery import echo as send_echo
     from dicom_node.errors import DeliveryFailed
-    from dicom_node.settings import load_settings
+    from dicom_node.sending.delivery import echo as send_echo
+    from dicom_node.settings.node import load_settings
 
     settings = load_settings(config)
     if not settings.destinations:
@@ -125,8 +125,8 @@ def echo(config: Config) -> None:
 @app.command()
 def failed(config: Config) -> None:
     """List the work that failed for good, with its reason; exit 1 if there is any."""
-    from dicom_node.failed_work import failed_work
-    from dicom_node.settings import load_settings
+    from dicom_node.settings.node import load_settings
+    from dicom_node.work.failed_work import failed_work
 
     work = failed_work(load_settings(config))
     for item in work:
@@ -145,9 +145,9 @@ def retry(
     everything: Annotated[bool, typer.Option("--all", help="All failed work.")] = False,
 ) -> None:
     """Take up failed work again, or assess a study once more (such as with a new model)."""
-    from dicom_node.failed_work import failed_work
-    from dicom_node.failed_work import retry as take_up
-    from dicom_node.settings import load_settings
+    from dicom_node.settings.node import load_settings
+    from dicom_node.work.failed_work import failed_work
+    from dicom_node.work.failed_work import retry as take_up
 
     settings = load_settings(config)
     if (identity is None) != everything:

@@ -52,8 +52,8 @@ def evaluate(
     from rich.progress import Progress
 
     from modeling import read_cohort
-    from modeling.recipe_evaluation import Protocol
-    from modeling.recipe_evaluation import evaluate as evaluate_recipe
+    from modeling.evaluation.recipe_evaluation import Protocol
+    from modeling.evaluation.recipe_evaluation import evaluate as evaluate_recipe
 
     if not cohort.is_file():
         fail(f"{cohort} is not a file", EXIT_USAGE)

@@ -17,7 +17,7 @@ app = typer.Typer()
 
 def all_steps() -> "tuple[StudyStep, ...]":
     """The steps of all packages in their order."""
-    from modeling.study.steps import MODELING_STEPS
+    from modeling.study_steps import MODELING_STEPS
     from network.study import NETWORK_STEPS
 
     return (*MODELING_STEPS, *NETWORK_STEPS)

@@ -20,9 +20,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
 ) -> None:
     """Say whether the node can work, what waits and what was done; exit 3 if it cannot work."""
-    from dicom_node.settings import load_settings
-    from dicom_node.status import StatusReader
-    from dicom_node.status_text import status_text
+    from dicom_node.monitoring.status import StatusReader
+    from dicom_node.monitoring.status_text import status_text
+    from dicom_node.settings.node import load_settings
 
     reader = StatusReader(load_settings(config))
     try:
@@ -41,9 +41,9 @@ def status(
 def web(config: Config, parent: Parent = None) -> None:
     """Run the HTTP endpoint alone: /healthz, /readyz, /metrics."""
     from dicom_node.logs import configure_logs
-    from dicom_node.settings import load_settings
+    from dicom_node.monitoring.web import run_web
+    from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import end_with_parent, stop_on_signal
-    from dicom_node.web import run_web
 
     settings = load_settings(config)
     if settings.web is None:

@@ -11,12 +11,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import fit_sigmoids, pair_scores
 from modeling.cohort import Stage
-from modeling.evaluation import FOLDS, out_of_fold
+from modeling.evaluation.nested import FOLDS, out_of_fold
 from modeling.interpretation.route import Route, route
-from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
-from modeling.recipe import StageForest
-from modeling.recipes import DEFAULT_RECIPE, RECIPES
+from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
+from modeling.recipes.stage_forest import StageForest
 from modeling.stacking import LIGHT_MODELS, PublishedRecipe
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
 
 __all__ = [
     "FourClass",
@@ -82,7 +82,7 @@ def four_class_out_of_fold(
     Parameters
     ----------
     features, stages
-        As `modeling.recipe.features_of` gives them.
+        As `modeling.cohort.features_of` gives them.
     seed
         Of folds and models.
     published_rounds

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from modeling.cohort import Stage
+from modeling.cohort import Stage, features_of
 from modeling.interpretation.four_class import (
     FourClass,
     confusion,
@@ -13,7 +13,6 @@ from modeling.interpretation.four_class import (
     intervals,
 )
 from modeling.interpretation.route import Route
-from modeling.recipe import features_of
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["FOUR_CLASS_STEP", "patient_routes", "plot_confusions", "plot_routes", "route_counts"]

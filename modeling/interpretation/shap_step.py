@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modeling.cohort import Stage
+from modeling.cohort import Stage, features_of
 from modeling.design import DESIGN, USED_SITES
 from modeling.interpretation.share_figures import (
     plot_beeswarm,
@@ -27,7 +27,6 @@ from modeling.interpretation.shares import (
     typical_patient,
 )
 from modeling.pair_trees import PAIR_ROUNDS
-from modeling.recipe import features_of
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["SHAP_STEP"]

@@ -12,12 +12,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, Stage
-from modeling.design import DESIGN, USED_SITES, design_matrix
+from modeling.design import DESIGN, USED_SITES, design_matrix, impute
 from modeling.errors import InvalidFeatures
-from modeling.evaluation import FOLDS
+from modeling.evaluation.nested import FOLDS
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
-from modeling.recipe import StageForest, impute
+from modeling.recipes.stage_forest import StageForest
 from modeling.staging import Contribution
 
 __all__ = [
@@ -94,7 +94,7 @@ def pair_shares(
     Parameters
     ----------
     features, stages
-        As `modeling.recipe.features_of` gives them.
+        As `modeling.cohort.features_of` gives them.
     seed
         Of folds and models.
 
@@ -117,7 +117,7 @@ def pair_shares(
 def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) -> StageShares:
     """Share out the four-class model's probabilities among its inputs, out of fold.
 
-    The folds are those of `modeling.evaluation.out_of_fold`, so that the shares add up to the
+    The folds are those of `modeling.evaluation.nested.out_of_fold`: the shares add up to the
     probabilities that are scored.
 
     Parameters

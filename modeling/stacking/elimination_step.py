@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from modeling.boosting import BaseModel, ModelSpec
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, STAGE_COLUMN
-from modeling.elimination import Elimination, Rule, eliminate, eliminate_apparent
-from modeling.published import PUBLISHED_FEATURES
+from modeling.stacking.boosting import BaseModel, ModelSpec
+from modeling.stacking.elimination import Elimination, Rule, eliminate, eliminate_apparent
 from modeling.stacking.figures import plot_elimination
+from modeling.stacking.published import PUBLISHED_FEATURES
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["ELIMINATION_STEP", "STUDY_CORE", "run_elimination"]

@@ -11,7 +11,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from modeling.elimination import Elimination, Rule
+from modeling.stacking.elimination import Elimination, Rule
 from modeling.stacking.scores import CUT, PairOutcome, calibration_groups
 
 __all__ = [

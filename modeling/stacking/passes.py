@@ -11,9 +11,9 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from modeling.boosting import BaseModel, ModelSpec, fit_model
 from modeling.calibration import PAIRS, pair_name
 from modeling.errors import InvalidFeatures
+from modeling.stacking.boosting import BaseModel, ModelSpec, fit_model
 
 __all__ = ["BasePasses", "all_combinations", "meta_model"]
 

@@ -10,11 +10,11 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from modeling.boosting import ModelSpec
 from modeling.calibration import PAIRS, pair_name
-from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
-from modeling.recipe import features_of
+from modeling.cohort import features_of
+from modeling.stacking.boosting import ModelSpec
 from modeling.stacking.passes import BasePasses, all_combinations
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
 from modeling.stacking.recipe import PublishedRecipe
 from modeling.stacking.scores import PairOutcome
 
@@ -81,7 +81,7 @@ class Nested:
 def stack_name(stack: Sequence[ModelSpec]) -> str:
     """Name a combination.
 
-    >>> from modeling.boosting import BaseModel
+    >>> from modeling.stacking.boosting import BaseModel
     >>> stack_name((ModelSpec(BaseModel.LIGHTGBM), ModelSpec(BaseModel.CATBOOST)))
     'LightGBM + CatBoost'
     """

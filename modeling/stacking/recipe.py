@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.metrics import roc_auc_score
 
-from modeling.boosting import BaseModel, ModelSpec, fit_model
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES
-from modeling.elimination import Rule, eliminate_apparent
-from modeling.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
+from modeling.stacking.boosting import BaseModel, ModelSpec, fit_model
+from modeling.stacking.elimination import Rule, eliminate_apparent
 from modeling.stacking.passes import BasePasses, all_combinations, meta_model
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
 
 __all__ = ["LIGHT_CORE", "LIGHT_MODELS", "PublishedRecipe", "published_as_fixed"]
 

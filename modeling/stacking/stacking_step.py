@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.boosting import BaseModel, ModelSpec
 from modeling.calibration import PAIRS, pair_name
-from modeling.cohort import SITE_NAMES
-from modeling.published import (
-    PUBLISHED_AUROC,
-    PUBLISHED_FEATURES,
-    PUBLISHED_MODELS,
-    SELECTED_MODELS,
-)
-from modeling.recipe import features_of
+from modeling.cohort import SITE_NAMES, features_of
+from modeling.stacking.boosting import BaseModel, ModelSpec
 from modeling.stacking.figures import (
     plot_calibration,
     plot_confusion,
@@ -32,6 +25,12 @@ from modeling.stacking.protocol import (
     nested_protocol,
     search_stacks,
     stack_name,
+)
+from modeling.stacking.published import (
+    PUBLISHED_AUROC,
+    PUBLISHED_FEATURES,
+    PUBLISHED_MODELS,
+    SELECTED_MODELS,
 )
 from modeling.stacking.recipe import LIGHT_MODELS, PublishedRecipe
 from modeling.stacking.scores import PairOutcome, PairScores, score_pair, score_table

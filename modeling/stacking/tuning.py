@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sklearn.metrics import roc_auc_score
 
-from modeling.boosting import BaseModel, ModelSpec
+from modeling.stacking.boosting import BaseModel, ModelSpec
 from modeling.stacking.passes import BasePasses
 
 __all__ = ["GRID", "tuned_models"]

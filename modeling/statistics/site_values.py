@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modeling.bundle.limits import tissue
 from modeling.cohort import SITE_NAMES, STAGE_COLUMN, Stage
 from modeling.design import CLIP_HU
-from modeling.limits import tissue
 
 __all__ = [
     "TISSUES",

@@ -16,7 +16,7 @@ from roi_extraction.anatomy import (
     SpineLandmarks,
 )
 from roi_extraction.builtin.contour import RADIUS_MM, RAY_ANGLES, closed_contour
-from roi_extraction.builtin.grid import OUTSIDE_HU, sample_hu
+from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.grid import GRID_MM, Grid
 from roi_extraction.errors import SpineNotFound
+from roi_extraction.grid import GRID_MM, Grid
 
 __all__ = ["Canal", "find_canal"]
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
 from roi_extraction.builtin.discs import BODY_AHEAD_MM, EMPTY_HU, DiscProfile
-from roi_extraction.builtin.grid import sample_hu
 from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.grid import sample_hu
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from roi_extraction.anatomy import Missing, SpineLandmarks
-from roi_extraction.builtin.axial import AxialFrame, axial_frame
+from roi_extraction.axial import AxialFrame, axial_frame
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
 from roi_extraction.sites import DiscLevel, Level, Side
 from roi_extraction.slices import central_slices

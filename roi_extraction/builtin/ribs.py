@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.builtin.straighten import StraightSpine, sample_beside
+from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 

@@ -10,8 +10,8 @@ from roi_extraction.anatomy import (
     SegmenterIdentity,
     SpineLandmarks,
 )
+from roi_extraction.back_muscles.posterior import posterior_regions
 from roi_extraction.builtin.bodies import body_region
-from roi_extraction.builtin.posterior import posterior_regions
 from roi_extraction.builtin.psoas import psoas_regions
 from roi_extraction.builtin.spine import find_spine
 from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side

@@ -6,7 +6,6 @@ from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
 from roi_extraction.builtin.count import check_count
 from roi_extraction.builtin.discs import disc_profile
-from roi_extraction.builtin.grid import coarse_grid
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
 from roi_extraction.builtin.straighten import STEP_MM, StraightSpine, straighten
@@ -16,6 +15,7 @@ from roi_extraction.errors import (
     LevelsAmbiguous,
     LevelsNotCovered,
 )
+from roi_extraction.grid import coarse_grid
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
-from roi_extraction.builtin.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu
+from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 

@@ -18,15 +18,15 @@ import numpy.typing as npt
 
 from roi_extraction.anatomy import Anatomy, SegmenterIdentity
 from roi_extraction.errors import InvalidSegmentation, SegmenterUnavailable
-from roi_extraction.label_files import load_label_map, save_nifti
-from roi_extraction.label_map import LabelMapSegmenter
+from roi_extraction.labels.files import load_label_map, save_nifti
+from roi_extraction.labels.label_map import LabelMapSegmenter
 from roi_extraction.totalsegmentator.weights import check_weights
 from roi_extraction.volume import CtVolume
 
 __all__ = ["TotalSegmentatorConfig", "TotalSegmentatorSegmenter"]
 
 MUSCLE_LOOKUP = {17: 1, 15: 2, 19: 3, 18: 4, 16: 5, 20: 6}
-"""Numbers of the task ``abdominal_muscles`` to `roi_extraction.label_map.MUSCLE_NUMBERS`:
+"""Numbers of the task ``abdominal_muscles`` to `roi_extraction.labels.label_map.MUSCLE_NUMBERS`:
 transversospinalis, erector spinae, psoas major of the right side, then of the left."""
 
 POLL_SECONDS = 0.2

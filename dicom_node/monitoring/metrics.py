@@ -1,0 +1,111 @@
+"""The status as Prometheus metrics; no label holds anything of a patient."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from dicom_node.monitoring.status import DURATION_BOUNDS_S, Status
+
+__all__ = ["METRICS", "StatusCollector"]
+
+METRICS = {
+    "osteonode_ready": "1 if the node can work, else 0.",
+    "osteonode_process_silent_seconds": "Seconds since a process's last sign of life.",
+    "osteonode_disk_free_bytes": "Free space of the disk with the spool.",
+    "osteonode_spool_series": "Series in the spool.",
+    "osteonode_spool_studies_arriving": "Studies that arrive or wait to be looked at.",
+    "osteonode_queue_waiting": "Work that waits, by queue.",
+    "osteonode_queue_running": "Work in hand, by queue.",
+    "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
+    "osteonode_work_finished": "Work that ended, by queue, state and code.",
+    "osteonode_work_seconds": "Seconds from taking up work to its end, by queue.",
+    "osteonode_instances_received": "Instances kept, by SOP class.",
+    "osteonode_bytes_received": "Bytes of the instances kept.",
+    "osteonode_instances_refused": "Instances refused, by code.",
+    "osteonode_associations_accepted": "Associations accepted.",
+    "osteonode_associations_refused": "Associations rejected, by reason.",
+    "osteonode_connections_refused": "Connections refused or ended at a limit, by reason.",
+}
+"""Each metric and what it says; counters get the suffix ``_total`` in the text."""
+
+LABELS = {
+    "instances_received": "sop_class",
+    "instances_refused": "code",
+    "associations_refused": "reason",
+    "connections_refused": "reason",
+}
+"""What the one label of a counter is called; the others have none."""
+
+
+class StatusCollector(Collector):
+    """Makes metrics of a status that is read when they are asked for."""
+
+    def __init__(self, read: Callable[[], Status]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of one reading."""
+        status = self._read()
+        yield _gauge("osteonode_ready", float(status.ready))
+        silent = _labelled("osteonode_process_silent_seconds", "process")
+        for process, age in status.processes.items():
+            silent.add_metric([process], age)
+        yield silent
+        yield _gauge("osteonode_disk_free_bytes", status.free_bytes)
+        yield _gauge("osteonode_spool_series", status.series)
+        yield _gauge("osteonode_spool_studies_arriving", status.arriving)
+        waiting = _labelled("osteonode_queue_waiting", "queue")
+        running = _labelled("osteonode_queue_running", "queue")
+        oldest = _labelled("osteonode_queue_oldest_seconds", "queue")
+        for name, queue in status.queues.items():
+            waiting.add_metric([name], queue.waiting)
+            running.add_metric([name], queue.running)
+            oldest.add_metric([name], queue.oldest_seconds)
+        yield from (waiting, running, oldest)
+        yield from _finished(status)
+        yield from _received(status)
+
+
+def _finished(status: Status) -> Iterator[Metric]:
+    name = "osteonode_work_finished"
+    finished = CounterMetricFamily(name, METRICS[name], labels=["queue", "state", "code"])
+    for labels, number in status.finished.items():
+        finished.add_metric(list(labels), number)
+    yield finished
+    name = "osteonode_work_seconds"
+    seconds = HistogramMetricFamily(name, METRICS[name], labels=["queue"])
+    for queue, durations in status.durations.items():
+        buckets = [
+            (str(float(bound)), float(count))
+            for bound, count in zip(DURATION_BOUNDS_S, durations.counts, strict=True)
+        ]
+        buckets.append(("+Inf", float(durations.number)))
+        seconds.add_metric([queue], buckets, sum_value=durations.total_seconds)
+    yield seconds
+
+
+def _received(status: Status) -> Iterator[Metric]:
+    families: dict[str, CounterMetricFamily] = {}
+    for (name, label), number in sorted(status.received.items()):
+        full = f"osteonode_{name}"
+        if full not in METRICS:
+            continue
+        names = [LABELS[name]] if name in LABELS else []
+        if full not in families:
+            families[full] = CounterMetricFamily(full, METRICS[full], labels=names)
+        families[full].add_metric([label] if names else [], number)
+    yield from families.values()
+
+
+def _gauge(name: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, METRICS[name], value=value)
+
+
+def _labelled(name: str, label: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, METRICS[name], labels=[label])

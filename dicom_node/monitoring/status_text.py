@@ -1,0 +1,45 @@
+"""The status as lines for people."""
+
+from collections.abc import Iterator
+
+from dicom_node.monitoring.status import Status
+
+__all__ = ["status_text"]
+
+GB = 1024**3
+
+
+def status_text(status: Status) -> str:
+    """Some lines that say what matters."""
+    return "\n".join(_lines(status))
+
+
+def _lines(status: Status) -> Iterator[str]:
+    yield "ready" if status.ready else f"NOT READY: {'; '.join(status.problems)}"
+    for name, age in status.processes.items():
+        yield f"  {name:24} sign of life {age:.0f} s ago"
+    yield f"  {'disk':24} {status.free_bytes / GB:.1f} GB free"
+    yield f"  {'spool':24} {status.series} series, {status.arriving} studies arriving"
+    yield "queues"
+    for name, queue in status.queues.items():
+        oldest = _age(queue.oldest_seconds)
+        yield f"  {name:24} {queue.waiting} waiting, {queue.running} running, oldest {oldest}"
+    if not status.queues:
+        yield "  nothing waits"
+    yield "finished"
+    for (name, state, code), number in sorted(status.finished.items()):
+        yield f"  {name:24} {number:6} {state} {code}".rstrip()
+    for name, durations in sorted(status.durations.items()):
+        mean = durations.total_seconds / max(durations.number, 1)
+        yield f"  {name:24} {mean:6.1f} s on average"
+    yield "received and refused"
+    for (name, label), number in sorted(status.received.items()):
+        yield f"  {name:24} {number:6} {label}".rstrip()
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

@@ -1,0 +1,98 @@
+"""The HTTP endpoint: is the node alive, can it work, what has it done."""
+
+import threading
+
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from dicom_node.logs import log
+from dicom_node.monitoring.metrics import StatusCollector
+from dicom_node.monitoring.status import Status, StatusReader
+from dicom_node.records.heartbeat import keep_beating
+from dicom_node.settings.node import NodeSettings
+
+__all__ = ["make_app", "run_web"]
+
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def make_app(settings: NodeSettings) -> FastAPI:
+    """The application, which reads the status whenever it is asked."""
+    app = FastAPI(title="osteonode", docs_url=None, redoc_url=None, openapi_url=None)
+    reader = StatusReader(settings)
+    lock = threading.Lock()
+
+    def read() -> Status:
+        with lock:
+            return reader.read()
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(StatusCollector(read))
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """Say that the process answers."""
+        return _text("ok\n")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Listener, worker, database and disk can work; else 503 and what cannot."""
+        problems = read().problems
+        return _text("\n".join(problems or ["ready"]) + "\n", 503 if problems else 200)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Everything for Prometheus."""
+        content = generate_latest(registry)
+        return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=SECURITY_HEADERS)
+
+    return app
+
+
+def run_web(settings: NodeSettings, stop: threading.Event) -> None:
+    """Serve until ``stop`` is set.
+
+    Raises
+    ------
+    ValueError
+        The settings have no section ``web``.
+    """
+    if settings.web is None:
+        raise ValueError("no section [web] in the settings")
+    host, port = settings.web.host, settings.web.port
+    for warning in settings.web.warnings:
+        log().warning("web is open", reason=warning)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(settings),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            limit_concurrency=32,
+            timeout_keep_alive=5,
+        )
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    keep_beating(settings.counters_dir, "web", stop)
+    log().info("web started", host=host, port=port)
+    while thread.is_alive() and not stop.wait(0.25):
+        pass
+    stopped = stop.is_set()
+    server.should_exit = True
+    thread.join(10)
+    if not stopped:
+        raise OSError(f"the web address {host}:{port} cannot be used")
+
+
+def _text(content: str, status: int = 200) -> Response:
+    return Response(content, status, media_type="text/plain", headers=SECURITY_HEADERS)

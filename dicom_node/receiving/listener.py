@@ -1,0 +1,127 @@
+"""The storage SCP: a server on the network that hands what it gets to a `Receiver`."""
+
+import sys
+import threading
+
+from pydicom.uid import AllTransferSyntaxes
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import Verification
+
+from dicom_node.logs import log
+from dicom_node.receiving.listener_server import GuardedServer
+from dicom_node.receiving.receiver import STORAGE_CLASSES, SUCCESS, Receiver
+from dicom_node.records.audit import AuditTrail
+from dicom_node.records.counters import Counters
+from dicom_node.records.heartbeat import beat
+from dicom_node.sending.commitment import Commitments, accept_commitment_reports
+from dicom_node.settings.node import Listener, NodeSettings
+from dicom_node.spool.spool import Spool
+
+__all__ = ["CLOSING_SECONDS", "TRANSFER_SYNTAXES", "run_listener", "start_listener"]
+
+TRANSFER_SYNTAXES = (
+    *AllTransferSyntaxes,
+    "1.2.840.10008.1.2.4.52",
+    "1.2.840.10008.1.2.4.53",
+    "1.2.840.10008.1.2.4.54",
+    "1.2.840.10008.1.2.4.55",
+)
+"""All current ones and the retired JPEG ones: what is lossy is received and then refused with a
+reason, instead of vanishing at the association."""
+
+CLOSING_SECONDS = 5.0
+"""ARTIM: for the peer to close after a rejection or an abort, and for a request, which has arrived
+when an association begins, to be understood."""
+
+FLUSH_SECONDS = 1.0
+"""How often counters are written."""
+
+
+def start_listener(
+    settings: Listener,
+    spool: Spool,
+    counters: Counters | None = None,
+    audit: AuditTrail | None = None,
+) -> GuardedServer:
+    """Listen in the background until ``shutdown()`` is called on what is returned.
+
+    Raises
+    ------
+    OSError
+        The address is in use or not ours.
+    SettingsInvalid
+        A certificate, key or CA cannot be used.
+    """
+    spool.prepare()
+    spool.remove_leftovers()
+    counters = counters or Counters()
+    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None))
+    ae = AE(ae_title=settings.ae_title)
+    ae.maximum_pdu_size = settings.max_pdu_bytes
+    # counted by the receiver: pynetdicom also counts those that are broken and not yet gone
+    ae.maximum_associations = sys.maxsize
+    ae.acse_timeout = CLOSING_SECONDS
+    ae.dimse_timeout = settings.idle_seconds
+    ae.network_timeout = settings.idle_seconds
+    ae.require_called_aet = True
+    ae.require_calling_aet = list(settings.allowed_ae_titles)
+    ae.add_supported_context(Verification)
+    for storage in STORAGE_CLASSES:
+        ae.add_supported_context(storage, TRANSFER_SYNTAXES)
+    commitments = accept_commitment_reports(ae, Commitments(spool.root.parent))
+    server = ae.make_server(
+        (settings.host, settings.port),
+        server_class=GuardedServer,
+        evt_handlers=[
+            (evt.EVT_C_ECHO, handle_echo),
+            *commitments,
+            (evt.EVT_REQUESTED, receiver.requested),
+            (evt.EVT_ACCEPTED, receiver.accepted),
+            (evt.EVT_REJECTED, receiver.rejected),
+            (evt.EVT_RELEASED, receiver.ended),
+            (evt.EVT_ABORTED, receiver.ended),
+            (evt.EVT_CONN_CLOSE, receiver.ended),
+        ],
+        settings=settings,
+        counters=counters,
+        tidy=receiver.tidy,
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for warning in settings.warnings:
+        log().warning("listener is open", reason=warning)
+    log().info(
+        "listening",
+        host=settings.host,
+        port=server.socket.getsockname()[1],
+        ae_title=settings.ae_title,
+    )
+    return server
+
+
+def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) -> None:
+    """Listen until ``stop`` is set, as one of several processes.
+
+    Raises
+    ------
+    OSError, SettingsInvalid
+        As for `start_listener`.
+    """
+    spool = Spool(settings.data_dir, durable=settings.listener.durability == "fsync")
+    counters = Counters(settings.counters_dir / f"listener-{index}.json")
+    audit = AuditTrail.of(settings)
+    server = start_listener(settings.listener, spool, counters, audit)
+    audit.started("listener")
+    name = f"listener-{index}"
+    beat(settings.counters_dir, name)
+    while not stop.wait(FLUSH_SECONDS):
+        counters.flush()
+        beat(settings.counters_dir, name)
+    server.shutdown()
+    counters.flush()
+    audit.stopped("listener")
+
+
+def handle_echo(_event: Event) -> int:
+    """Answer a C-ECHO."""
+    return SUCCESS

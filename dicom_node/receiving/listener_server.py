@@ -1,0 +1,197 @@
+"""The listener's server: admits connections by address, number and certificate."""
+
+import os
+import select
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from socketserver import BaseServer
+from typing import Any
+
+from pynetdicom.transport import ThreadedAssociationServer
+
+from dicom_node.logs import log
+from dicom_node.receiving.upper_layer import (
+    Budget,
+    Guarded,
+    GuardedPlain,
+    GuardedTls,
+    Limit,
+    LimitExceeded,
+)
+from dicom_node.records.counters import Counters
+from dicom_node.settings.edge import Listener
+from dicom_node.tls import certificate_names, server_context
+
+__all__ = ["CONNECTIONS_PER_ASSOCIATION", "GuardedServer"]
+
+CONNECTIONS_PER_ASSOCIATION = 2
+"""Connections that are admitted for each association that may be open: those above
+``max_associations`` are told so by a rejection instead of silence."""
+
+THREADS_PER_CONNECTION = 6
+"""Threads that are let live for each connection; pynetdicom's end some time after it."""
+
+SPARE_THREADS = 50
+
+BACKLOG = 64
+"""Connections that the system keeps until they are looked at."""
+
+
+class GuardedServer(ThreadedAssociationServer):
+    """Admits connections and hands them, guarded, to the upper layer.
+
+    The TLS handshake has a thread and a deadline of its own, so that a silent peer holds up none.
+    """
+
+    request_queue_size = BACKLOG
+    daemon_threads = True
+
+    def __init__(
+        self,
+        *args: Any,
+        settings: Listener,
+        counters: Counters,
+        tidy: Callable[[], None],
+        **kwargs: Any,
+    ) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._tidy = tidy
+        self._tls = None if settings.tls is None else server_context(settings.tls)
+        if self._tls is not None:
+            self._tls.sslsocket_class = GuardedTls
+        self._budget = Budget(settings.max_in_flight_mb * 1024 * 1024)
+        self._lock = threading.Lock()
+        self._open = 0
+        self._readable, self._written = os.pipe()
+        os.write(self._written, b"\1")
+        super().__init__(*args, **kwargs)
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return self._open
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Memory taken by messages that are being received."""
+        return self._budget.used
+
+    def server_bind(self) -> None:
+        """Bind; several processes may share the port."""
+        if self._settings.processes > 1:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Say whether a connection is admitted at all."""
+        host = str(client_address[0])
+        networks = self._settings.allowed_networks
+        if networks and not any(ip_address(host) in network for network in networks):
+            self.refuse("address", host)
+            return False
+        most = self._settings.max_associations * CONNECTIONS_PER_ASSOCIATION
+        with self._lock:
+            threads = threading.active_count()
+            admitted = self._open < most and threads < most * THREADS_PER_CONNECTION + SPARE_THREADS
+            self._open += admitted
+        if not admitted:
+            self.refuse("too_many_connections", host)
+        return admitted
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands where TLS is configured, and start the association."""
+        host = str(client_address[0])
+        connection: Guarded
+        try:
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is None:
+                connection = GuardedPlain(fileno=request.detach())
+            else:
+                connection = self._tls.wrap_socket(  # type: ignore[assignment]
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+        except OSError:
+            self._gone()
+            raise
+        connection.guard(
+            Limit(self._settings, self._budget, lambda reason: self.refuse(reason, host)),
+            self._gone,
+            self._readable,
+        )
+        trusted = not isinstance(connection, GuardedTls) or self._trusted(connection, host)
+        if not trusted or not connection.await_request(self._settings.association_seconds):
+            self.shutdown_request(connection)
+            return
+        super().finish_request(connection, client_address)
+
+    def shutdown(self) -> None:
+        """Stop listening, and abort what is still open: a sender sends again what has no answer."""
+        BaseServer.shutdown(self)
+        self.server_close()
+        for association in self.active_associations:
+            association.abort()
+        os.close(self._written)
+
+    def service_actions(self) -> None:
+        """Tidy up, about twice a second."""
+        super().service_actions()
+        self._tidy()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what kind of fault ended a connection, without its text."""
+        fault = sys.exception()
+        if not isinstance(fault, LimitExceeded):
+            kind = type(fault).__name__
+            log().warning("connection failed", peer=str(client_address[0]), error=kind)
+
+    def refuse(self, reason: str, host: str) -> None:
+        """Log and count a connection that is not admitted or goes beyond a limit."""
+        self._counters.add("connections_refused", reason)
+        log().warning("connection refused", reason=reason, peer=host)
+
+    def _trusted(self, connection: GuardedTls, host: str) -> bool:
+        failed = self._shake_hands(connection)
+        if failed is not None:
+            self.refuse(failed, host)
+            return False
+        allowed = self._settings.tls.allowed_names if self._settings.tls else ()
+        names = certificate_names(connection.getpeercert())
+        if allowed and names.isdisjoint(allowed):
+            self.refuse("tls_name", host)
+            return False
+        return True
+
+    def _shake_hands(self, connection: GuardedTls) -> str | None:
+        """Do the handshake within ``association_seconds``; return why it failed, or None."""
+        deadline = time.monotonic() + self._settings.association_seconds
+        connection.setblocking(False)
+        while True:
+            left = max(deadline - time.monotonic(), 0.0)
+            try:
+                connection.do_handshake()
+            except ssl.SSLWantReadError:
+                ready = select.select([connection], [], [], left)[0]
+            except ssl.SSLWantWriteError:
+                ready = select.select([], [connection], [], left)[1]
+            except ssl.SSLCertVerificationError:
+                return "tls_certificate"
+            except ssl.SSLError as error:
+                reason = error.reason or ""
+                return "tls_no_certificate" if "DID_NOT_RETURN" in reason else "tls_handshake"
+            except OSError:
+                return "tls_handshake"
+            else:
+                connection.settimeout(self._settings.idle_seconds)
+                return None
+            if not ready:
+                return "tls_too_slow"
+
+    def _gone(self) -> None:
+        with self._lock:
+            self._open -= 1

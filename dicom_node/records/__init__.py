@@ -1,0 +1,8 @@
+"""What the processes write down about themselves: audit trail, counters, signs of life.
+
+- `audit`: the audit trail: who sent what, what was done with it, where it went (DICOM PS3.15,
+  A.5).
+- `counters`: counters of one process, in a file: they survive a restart, and other processes read
+  them.
+- `heartbeat`: signs of life: a file a process, touched while it works.
+"""

@@ -1,0 +1,232 @@
+"""The audit trail: who sent what, what was done with it, where it went (DICOM PS3.15, A.5).
+
+One JSON object a line, with the names of the audit message schema, in one file a day; nothing is
+ever written over. Patients are not named: a study is identified by its Study Instance UID.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom.uid import ComprehensiveSRStorage
+
+from dicom_node.logs import log
+from dicom_node.settings.node import NodeSettings
+
+__all__ = ["AuditTrail", "Peer"]
+
+SECONDS_PER_DAY = 86_400
+
+SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE = 0, 4, 8
+"""Event outcome indicators (RFC 3881, 5.1.4)."""
+
+CREATE, READ, EXECUTE = "C", "R", "E"
+"""Event action codes."""
+
+APPLICATION_ACTIVITY = ("110100", "Application Activity")
+INSTANCES_TRANSFERRED = ("110104", "DICOM Instances Transferred")
+INSTANCES_ACCESSED = ("110103", "DICOM Instances Accessed")
+SECURITY_ALERT = ("110113", "Security Alert")
+APPLICATION_START = ("110120", "Application Start")
+APPLICATION_STOP = ("110121", "Application Stop")
+NODE_AUTHENTICATION = ("110126", "Node Authentication")
+APPLICATION = ("110150", "Application")
+DESTINATION_ROLE = ("110152", "Destination Role ID")
+SOURCE_ROLE = ("110153", "Source Role ID")
+STUDY_INSTANCE_UID = ("110180", "Study Instance UID")
+SOP_CLASS_UID = ("110181", "SOP Class UID")
+"""Codes of the scheme DCM (PS3.16, annex D)."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another machine: AE title, address, and the names in its certificate."""
+
+    ae_title: str
+    address: str
+    certificate_names: tuple[str, ...] = ()
+
+
+class AuditTrail:
+    """Appends audit messages to the day's file.
+
+    Parameters
+    ----------
+    folder
+        Where the files lie; None writes nothing.
+    ae_title
+        The node's own.
+    keep_days
+        Older files are removed when a day's first message is written; 0 keeps all.
+    """
+
+    def __init__(self, folder: Path | None, ae_title: str = "OSTEONODE", keep_days: int = 0):
+        self._folder = folder
+        self._ae_title = ae_title
+        self._keep_days = keep_days
+        self._self = {
+            "UserID": ae_title,
+            "UserIsRequestor": False,
+            "NetworkAccessPointID": socket.gethostname(),
+            "NetworkAccessPointTypeCode": 1,
+        }
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> "AuditTrail":
+        """The audit trail that the settings ask for."""
+        chosen = settings.audit
+        folder = (chosen.folder or settings.data_dir / "audit") if chosen.enabled else None
+        return cls(folder, settings.listener.ae_title, chosen.keep_days)
+
+    def started(self, process: str) -> None:
+        """A process of the node began."""
+        self._activity(process, APPLICATION_START)
+
+    def stopped(self, process: str) -> None:
+        """A process of the node ended in order."""
+        self._activity(process, APPLICATION_STOP)
+
+    def refused(self, peer: Peer, reason: str) -> None:
+        """A connection or an association was refused."""
+        self._write(
+            SECURITY_ALERT, EXECUTE, SERIOUS_FAILURE,
+            [_participant(peer, SOURCE_ROLE, requestor=True), self._self],
+            [], event_type=NODE_AUTHENTICATION, reason=reason,
+        )  # fmt: skip
+
+    def received(self, peer: Peer, study_uid: str, instances: Mapping[str, int]) -> None:
+        """A peer sent instances of a study; ``instances`` counts them by SOP class."""
+        self._write(
+            INSTANCES_TRANSFERRED, CREATE, SUCCESS,
+            [_participant(peer, SOURCE_ROLE, requestor=True), self._own(DESTINATION_ROLE)],
+            [_study(study_uid, instances)],
+        )  # fmt: skip
+
+    def assessed(
+        self, study_uid: str, assessment: str, state: str, code: str | None, instances: int
+    ) -> None:
+        """A series was assessed: ``state`` is reported, refused or failed, ``code`` says why."""
+        self._write(
+            INSTANCES_ACCESSED, READ, SUCCESS if state == "reported" else MINOR_FAILURE,
+            [{**self._self, "UserIsRequestor": True}],
+            [_study(study_uid, {"": instances}, assessment=assessment, state=state)],
+            reason=code,
+        )  # fmt: skip
+
+    def delivered(self, peer: Peer, study_uid: str, assessment: str, failure: str | None) -> None:
+        """A report was sent to a destination, or an attempt failed."""
+        self._write(
+            INSTANCES_TRANSFERRED, READ, MINOR_FAILURE if failure else SUCCESS,
+            [self._own(SOURCE_ROLE, requestor=True), _participant(peer, DESTINATION_ROLE)],
+            [_study(study_uid, {ComprehensiveSRStorage: 1}, assessment=assessment)],
+            reason=failure,
+        )  # fmt: skip
+
+    def _activity(self, process: str, event_type: tuple[str, str]) -> None:
+        self._write(
+            APPLICATION_ACTIVITY, EXECUTE, SUCCESS,
+            [{**self._self, "AlternativeUserID": f"{process} {os.getpid()}",
+              "RoleIDCode": [_code(APPLICATION)]}],
+            [], event_type=event_type,
+        )  # fmt: skip
+
+    def _own(self, role: tuple[str, str], *, requestor: bool = False) -> dict[str, Any]:
+        return {**self._self, "UserIsRequestor": requestor, "RoleIDCode": [_code(role)]}
+
+    def _write(
+        self,
+        event: tuple[str, str],
+        action: str,
+        outcome: int,
+        participants: Sequence[Mapping[str, Any]],
+        objects: Sequence[Mapping[str, Any]],
+        *,
+        event_type: tuple[str, str] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        if self._folder is None:
+            return
+        now = datetime.now(UTC)
+        identification: dict[str, Any] = {
+            "EventID": _code(event),
+            "EventActionCode": action,
+            "EventDateTime": now.isoformat(timespec="milliseconds"),
+            "EventOutcomeIndicator": outcome,
+        }
+        if event_type is not None:
+            identification["EventTypeCode"] = [_code(event_type)]
+        if reason is not None:
+            identification["EventOutcomeDescription"] = reason
+        message = {
+            "EventIdentification": identification,
+            "ActiveParticipant": list(participants),
+            "AuditSourceIdentification": {
+                "AuditSourceID": f"{self._ae_title}@{socket.gethostname()}",
+                "AuditSourceTypeCode": ["4"],
+            },
+            "ParticipantObjectIdentification": list(objects),
+        }
+        self._append(now, json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    def _append(self, now: datetime, line: bytes) -> None:
+        """Append one line by one write: processes that share the file do not mix their lines."""
+        assert self._folder is not None
+        path = self._folder / f"audit-{now:%Y-%m-%d}.jsonl"
+        try:
+            if not path.exists():
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._remove_old()
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log().error("audit not written", error=str(error.strerror))
+
+    def _remove_old(self) -> None:
+        if not self._keep_days or self._folder is None:
+            return
+        oldest = time.time() - self._keep_days * SECONDS_PER_DAY
+        for path in self._folder.glob("audit-*.jsonl"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+
+def _code(code: tuple[str, str]) -> dict[str, str]:
+    return {"csd-code": code[0], "codeSystemName": "DCM", "originalText": code[1]}
+
+
+def _participant(peer: Peer, role: tuple[str, str], *, requestor: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "UserID": peer.ae_title,
+        "UserIsRequestor": requestor,
+        "RoleIDCode": [_code(role)],
+        "NetworkAccessPointID": peer.address,
+        "NetworkAccessPointTypeCode": 2,
+    }
+    if peer.certificate_names:
+        found["AlternativeUserID"] = ", ".join(peer.certificate_names)
+    return found
+
+
+def _study(study_uid: str, instances: Mapping[str, int], **details: str) -> dict[str, Any]:
+    return {
+        "ParticipantObjectID": study_uid,
+        "ParticipantObjectTypeCode": 2,
+        "ParticipantObjectTypeCodeRole": 3,
+        "ParticipantObjectIDTypeCode": _code(STUDY_INSTANCE_UID),
+        "ParticipantObjectDetail": [
+            {"type": name, "value": value} for name, value in details.items()
+        ],
+        "SOPClass": [
+            {"UID": sop_class, "NumberOfInstances": count}
+            for sop_class, count in sorted(instances.items())
+        ],
+    }

@@ -1,0 +1,141 @@
+"""The geometry of a report: its references, its regions on the images, and the patient's sides."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DA, TM
+
+from dicom_node.reporting.report_content import Node
+from roi_extraction.sites import SITES_BY_NAME, Side, Site
+
+__all__ = [
+    "ReportFault",
+    "Source",
+    "named_site",
+    "reference_faults",
+    "region_faults",
+    "side_faults",
+]
+
+SIDES_TOLERANCE_MM = 5.0
+"""How far a right muscle's ROI may lie to the left of its left partner before sides count as
+exchanged."""
+
+
+@dataclass(frozen=True)
+class ReportFault:
+    """One thing that is wrong: a stable code, and words without any patient data."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a report must agree with: the header of one image of the series."""
+
+    header: Dataset
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID."""
+        return str(self.header.get("SOPInstanceUID") or "")
+
+    def text(self, keyword: str) -> str:
+        """An element as text; a date or time that is none counts as empty."""
+        if keyword not in self.header:
+            return ""
+        try:
+            element = self.header[keyword]
+            value = str(element.value or "")
+            {"DA": DA, "TM": TM}.get(element.VR, str)(value)
+        except (ValueError, TypeError, OverflowError):
+            return ""
+        return value
+
+
+def named_site(group: Node) -> Site | None:
+    """The site that a measurement group names in its tracking identifier."""
+    texts = [str(node.item.get("TextValue") or "") for node in group.children("112039")]
+    name, _, label = (texts[0] if texts else "").partition(" ")
+    site = SITES_BY_NAME.get(name)
+    if site is None:
+        return None
+    return site if label == (f"{site.label}, {site.side}" if site.side else site.label) else None
+
+
+def reference_faults(
+    node: Node, evidence: Mapping[str, str], sources: Mapping[str, Source]
+) -> Iterator[ReportFault]:
+    """A reference must be to an image of the series and in the evidence."""
+    for reference in node.item.get("ReferencedSOPSequence") or ():
+        uid = str(reference.get("ReferencedSOPInstanceUID"))
+        if uid not in evidence:
+            yield ReportFault("report.reference", "a reference is not in the evidence")
+        source = sources.get(uid)
+        if source is None or reference.get("ReferencedSOPClassUID") != source.text("SOPClassUID"):
+            yield ReportFault("report.reference", "a reference is to no image of the series")
+
+
+def region_faults(nodes: Sequence[Node], sources: Mapping[str, Source]) -> Iterator[ReportFault]:
+    """A region must be a closed polygon inside its image."""
+    for node in nodes:
+        if node.value_type != "SCOORD":
+            continue
+        points = node.points
+        if node.item.get("GraphicType") != "POLYLINE" or points is None or len(points) < 4:
+            yield ReportFault("report.region", "a region is no polygon of at least three points")
+            continue
+        if (points[0] != points[-1]).any():
+            yield ReportFault("report.region", "a region is not closed")
+        for image in node.children("260753009"):
+            source = sources.get(image.image)
+            if source is None:
+                continue
+            size = (int(source.header.get("Columns") or 0), int(source.header.get("Rows") or 0))
+            if (points < 0).any() or (points > size).any():
+                yield ReportFault("report.region", "a region reaches beyond its image")
+
+
+def side_faults(groups: Sequence[Node], sources: Mapping[str, Source]) -> Iterator[ReportFault]:
+    """A right muscle lies to the right of its left partner: LPS x grows towards the left."""
+    middle_mm: dict[tuple[str, str, Side], float] = {}
+    for group in groups:
+        site = named_site(group)
+        if site is None or site.side is None or site.disc is None or site.muscle is None:
+            continue
+        found = [x for region in group.children("111030") for x in _x_mm(region, sources)]
+        if found:
+            middle_mm[site.disc, site.muscle, site.side] = float(np.mean(found))
+    for (disc, muscle, side), x_mm in middle_mm.items():
+        left_mm = middle_mm.get((disc, muscle, Side.LEFT))
+        if side is Side.RIGHT and left_mm is not None and x_mm > left_mm + SIDES_TOLERANCE_MM:
+            yield ReportFault("report.laterality", f"the sides of {muscle}, {disc} are exchanged")
+
+
+def _x_mm(region: Node, sources: Mapping[str, Source]) -> list[float]:
+    """LPS x of a region's middle, once for each image that it is drawn on."""
+    points = region.points
+    found = []
+    for image in region.children("260753009"):
+        source = sources.get(image.image)
+        if source is None or points is None:
+            continue
+        origin = _numbers(source, "ImagePositionPatient", 3)
+        axes = _numbers(source, "ImageOrientationPatient", 6)
+        spacing = _numbers(source, "PixelSpacing", 2)
+        if origin is None or axes is None or spacing is None:
+            continue
+        column, row = points[:-1].mean(axis=0) - 0.5
+        found.append(float(origin[0] + axes[0] * column * spacing[1] + axes[3] * row * spacing[0]))
+    return found
+
+
+def _numbers(source: Source, keyword: str, count: int) -> npt.NDArray[np.float64] | None:
+    value = source.header.get(keyword)
+    if value is None or len(value) != count:
+        return None
+    return np.array([float(part) for part in value])

@@ -1,0 +1,7 @@
+"""What the node asks of other DICOM peers: storage, storage commitment, queries.
+
+- `commitment`: storage commitment: ask a peer to confirm that it keeps a report, and take its
+  answer.
+- `delivery`: send one object to one destination by C-STORE.
+- `pacs_query`: ask a PACS by C-FIND what it holds of a study, and whose it is.
+"""

@@ -1,0 +1,198 @@
+"""Storage commitment: ask a peer to confirm that it keeps a report, and take its answer.
+
+The answer (N-EVENT-REPORT) comes on the association of the request or, as a rule, on one that the
+peer opens to the listener, often before the asking side has begun to wait. So each request is
+written down before it is sent, and whoever receives the answer writes it beside the request;
+the worker looks there.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import StorageCommitmentPushModel
+
+from dicom_node.errors import DeliveryFailed
+from dicom_node.logs import log
+from dicom_node.sending.delivery import associate
+from dicom_node.settings.work import Destination
+from dicom_node.spool.spool import spool_name, sync_folder
+
+__all__ = ["CommitmentAnswer", "Commitments", "accept_commitment_reports", "request_commitment"]
+
+PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""Storage Commitment Push Model SOP Instance (PS3.4, J.3.5)."""
+
+REQUEST_ACTION = 1
+"""Action Type ID of a request for storage commitment (PS3.4, table J.3-1)."""
+
+SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_OBJECT = 0x0117
+"""Statuses of N-EVENT-REPORT (PS3.7, annex C)."""
+
+SAME_ASSOCIATION_SECONDS = 2.0
+"""How long the association of a request stays open for an answer on it."""
+
+
+@dataclass(frozen=True)
+class CommitmentAnswer:
+    """What a peer said: whether it keeps the report, and if not its failure reason."""
+
+    committed: bool
+    reason: str = ""
+
+
+class Commitments:
+    """The requests that wait for an answer, one file each, and the answers beside them.
+
+    Parameters
+    ----------
+    data_dir
+        The node's data folder.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir / "commitments"
+
+    def expect(self, transaction_uid: str, sop_instance_uid: str) -> None:
+        """Write down a request before it is sent."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write(self._path(transaction_uid, "request"), {"uid": sop_instance_uid})
+
+    def receive(self, information: Dataset) -> int:
+        """Keep the answer of a peer, and return the status of N-EVENT-REPORT for it."""
+        transaction_uid = str(information.get("TransactionUID") or "")
+        request = self._path(transaction_uid, "request")
+        if not transaction_uid or not request.is_file():
+            return INVALID_OBJECT
+        expected = json.loads(request.read_text())["uid"]
+        kept = {
+            str(item.get("ReferencedSOPInstanceUID"))
+            for item in information.get("ReferencedSOPSequence") or ()
+        }
+        failed = {
+            str(item.get("ReferencedSOPInstanceUID")): item.get("FailureReason")
+            for item in information.get("FailedSOPSequence") or ()
+        }
+        committed = expected in kept and expected not in failed
+        reason = failed.get(expected)
+        self._write(
+            self._path(transaction_uid, "answer"),
+            {
+                "committed": committed,
+                "reason": f"0x{reason:04X}" if isinstance(reason, int) else "",
+            },
+        )
+        return SUCCESS
+
+    def answer(self, transaction_uid: str) -> CommitmentAnswer | None:
+        """The answer to a request; None while there is none."""
+        path = self._path(transaction_uid, "answer")
+        if not path.is_file():
+            return None
+        return CommitmentAnswer(**json.loads(path.read_text()))
+
+    def forget(self, transaction_uid: str) -> None:
+        """Remove a request that is settled."""
+        for kind in ("request", "answer"):
+            self._path(transaction_uid, kind).unlink(missing_ok=True)
+
+    def _path(self, transaction_uid: str, kind: str) -> Path:
+        return self.root / f"{spool_name(transaction_uid)}.{kind}.json"
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        with temporary.open("w") as file:
+            file.write(json.dumps(content))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+
+
+def request_commitment(
+    document: Dataset,
+    transaction_uid: str,
+    destination: Destination,
+    calling_ae: str,
+    commitments: Commitments,
+) -> None:
+    """Ask for commitment of one document (N-ACTION); the answer goes to ``commitments``.
+
+    Raises
+    ------
+    DeliveryFailed
+        The peer cannot be reached, does not offer storage commitment or refuses the request.
+    """
+    commitments.expect(transaction_uid, str(document.SOPInstanceUID))
+    answered = threading.Event()
+
+    def answer(event: Event) -> tuple[int, None]:
+        status = _receive(event, commitments)
+        answered.set()
+        return status
+
+    asked = Dataset()
+    asked.TransactionUID = transaction_uid
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = document.SOPClassUID
+    reference.ReferencedSOPInstanceUID = document.SOPInstanceUID
+    asked.ReferencedSOPSequence = [reference]
+    association = associate(
+        calling_ae,
+        destination,
+        [StorageCommitmentPushModel],
+        [(evt.EVT_N_EVENT_REPORT, answer)],
+    )
+    try:
+        if not association.accepted_contexts:
+            raise DeliveryFailed(f"{destination.name} does not offer storage commitment")
+        status, _ = association.send_n_action(
+            asked, REQUEST_ACTION, StorageCommitmentPushModel, PUSH_MODEL_INSTANCE
+        )
+        code = status.get("Status")
+        if code != SUCCESS:
+            said = "no answer" if code is None else f"status 0x{code:04X}"
+            raise DeliveryFailed(f"{destination.name} answered the commitment request with {said}")
+        answered.wait(SAME_ASSOCIATION_SECONDS)
+    except (ValueError, RuntimeError) as error:
+        raise DeliveryFailed(f"{destination.name}: {error}") from error
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def accept_commitment_reports(
+    ae: AE, commitments: Commitments
+) -> list[tuple[Any, Callable[[Event], Any]]]:
+    """Let a listener take answers that come on associations of the peers' own.
+
+    Returns
+    -------
+    list
+        Handlers to bind.
+    """
+    ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+    return [(evt.EVT_N_EVENT_REPORT, lambda event: _receive(event, commitments))]
+
+
+def _receive(event: Event, commitments: Commitments) -> tuple[int, None]:
+    try:
+        if event.event_type not in (1, 2):
+            return NO_SUCH_EVENT_TYPE, None
+        status = commitments.receive(event.event_information)
+    except Exception as error:  # a peer may send anything, and the disk may be full
+        log().warning("commitment answer not kept", error=type(error).__name__)
+        return PROCESSING_FAILURE, None
+    if status != SUCCESS:
+        log().warning("commitment answer refused", reason="unknown transaction")
+    return status, None

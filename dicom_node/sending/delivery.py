@@ -1,0 +1,121 @@
+"""Send one object to one destination by C-STORE."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification
+
+from dicom_node.errors import DeliveryFailed, SettingsInvalid
+from dicom_node.settings.work import Destination
+from dicom_node.tls import client_context
+
+__all__ = ["associate", "echo", "send"]
+
+
+SUCCESS = 0x0000
+DUPLICATE_INSTANCE = 0x0111
+"""The peer holds the instance already (DICOM PS3.7, C.5.7): ours came before, as its UID is ours
+alone."""
+
+
+def send(path: Path, destination: Destination, calling_ae: str) -> int:
+    """C-STORE a file and return the peer's status: success, warning 0xBxxx, or already there.
+
+    Raises
+    ------
+    DeliveryFailed
+        The peer cannot be reached, rejects the association or the SOP class, or answers with a
+        failure; the message holds its status.
+    """
+    try:
+        dataset = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError) as error:
+        raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
+    association = associate(
+        calling_ae,
+        destination,
+        [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)],
+    )
+    try:
+        if not association.accepted_contexts:
+            raise DeliveryFailed(f"{destination.name} does not accept Comprehensive SR")
+        answer = association.send_c_store(dataset)
+    except (ValueError, RuntimeError) as error:
+        raise DeliveryFailed(f"{destination.name}: {error}") from error
+    finally:
+        if association.is_established:
+            association.release()
+    status = answer.get("Status")
+    if status is None:
+        raise DeliveryFailed(f"{destination.name} broke the connection or did not answer")
+    if status not in (SUCCESS, DUPLICATE_INSTANCE) and status >> 12 != 0xB:
+        raise DeliveryFailed(f"{destination.name} refused with status 0x{status:04X}")
+    return int(status)
+
+
+def echo(destination: Destination, calling_ae: str) -> None:
+    """C-ECHO a peer.
+
+    Raises
+    ------
+    DeliveryFailed
+        No peer, no association, or no success.
+    """
+    association = associate(calling_ae, destination, [Verification])
+    answer = association.send_c_echo()
+    association.release()
+    if answer.get("Status") != 0x0000:
+        raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
+
+
+def associate(
+    calling_ae: str,
+    destination: Destination,
+    sop_classes: Sequence[str | PresentationContext],
+    handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
+) -> Association:
+    """An established association with a peer.
+
+    Raises
+    ------
+    DeliveryFailed
+        The peer cannot be reached or rejects the association.
+    """
+    ae = AE(ae_title=calling_ae)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
+    ae.connection_timeout = destination.timeout_seconds
+    tls = None
+    if destination.tls is not None:
+        name = destination.tls.server_name or destination.host
+        try:
+            tls = (client_context(destination.tls, destination.name), name)
+        except SettingsInvalid as error:  # such as a certificate that is being replaced
+            raise DeliveryFailed(str(error)) from error
+    try:
+        association = ae.associate(
+            destination.host,
+            destination.port,
+            contexts=[
+                c if isinstance(c, PresentationContext) else build_context(c) for c in sop_classes
+            ],
+            ae_title=destination.ae_title,
+            tls_args=tls,
+            evt_handlers=list(handlers),
+        )
+    except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve
+        raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error
+    if not association.is_established:
+        reason = "rejected the association" if association.is_rejected else "cannot be reached"
+        if association.rejected_contexts:
+            reason = f"does not offer {association.rejected_contexts[0].abstract_syntax.name}"
+        elif tls is not None and not association.is_rejected:
+            reason += ", or TLS failed: the peer refused our certificate or we refused its own"
+        raise DeliveryFailed(f"{destination.name} {reason}")
+    return association

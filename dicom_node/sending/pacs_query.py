@@ -1,0 +1,154 @@
+"""Ask a PACS by C-FIND what it holds of a study, and whose it is."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+
+from dicom_node.errors import DeliveryFailed, QueryFailed
+from dicom_node.sending.delivery import associate
+from dicom_node.settings.work import Query
+
+__all__ = ["PacsQuery", "StudyIdentity"]
+
+PENDING = (0xFF00, 0xFF01)
+SUCCESS = 0x0000
+"""C-FIND statuses (DICOM PS3.4, table C.4-1)."""
+
+REST_SECONDS = 30.0
+"""After a failure nothing is asked for so long: a dead PACS must not hold up the node."""
+
+IDENTITY = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
+
+
+@dataclass(frozen=True)
+class StudyIdentity:
+    """Whose study it is, as the PACS says; elements that it leaves out are empty."""
+
+    values: Mapping[str, str]
+
+    def differs(self, document: Dataset) -> tuple[str, ...]:
+        """Keywords in which the PACS says something else than a document does.
+
+        Names are compared without regard to case, trailing carets and spaces, as archives
+        change them; an element that one side leaves empty does not differ.
+        """
+        found = []
+        for keyword in IDENTITY:
+            theirs = _plain(self.values.get(keyword, ""))
+            ours = _plain(str(document.get(keyword) or ""))
+            if theirs and ours and theirs != ours:
+                found.append(keyword)
+        return tuple(found)
+
+
+class PacsQuery:
+    """C-FIND at one PACS, with a rest after each failure.
+
+    Parameters
+    ----------
+    settings
+        The PACS.
+    calling_ae
+        AE title of this node.
+    """
+
+    def __init__(self, settings: Query, calling_ae: str) -> None:
+        self.settings = settings
+        self._calling_ae = calling_ae
+        self._rests_until = 0.0
+
+    def instance_counts(self, study_uid: str) -> dict[str, int]:
+        """Number of instances of each series of a study; empty if the PACS does not know it.
+
+        Asked at series level (0020,1209); a PACS that does not count there is asked for the
+        images of the series.
+
+        Raises
+        ------
+        QueryFailed
+            No answer, or a failure.
+        """
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "SERIES"
+        asked.StudyInstanceUID = study_uid
+        asked.SeriesInstanceUID = ""
+        asked.NumberOfSeriesRelatedInstances = ""
+        counts = {}
+        for answer in self._find(asked):
+            uid = str(answer.get("SeriesInstanceUID") or "")
+            count = str(answer.get("NumberOfSeriesRelatedInstances") or "")
+            if uid:
+                counts[uid] = int(count) if count.isdigit() else self._images(study_uid, uid)
+        return counts
+
+    def identity(self, study_uid: str) -> StudyIdentity | None:
+        """Whose study it is; None if the PACS does not know it.
+
+        Raises
+        ------
+        QueryFailed
+            No answer, or a failure.
+        """
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "STUDY"
+        asked.StudyInstanceUID = study_uid
+        for keyword in IDENTITY:
+            setattr(asked, keyword, "")
+        answers = [a for a in self._find(asked) if a.get("StudyInstanceUID") == study_uid]
+        if not answers:
+            return None
+        answers[0].decode()
+        return StudyIdentity({key: str(answers[0].get(key) or "") for key in IDENTITY})
+
+    def _images(self, study_uid: str, series_uid: str) -> int:
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "IMAGE"
+        asked.StudyInstanceUID = study_uid
+        asked.SeriesInstanceUID = series_uid
+        asked.SOPInstanceUID = ""
+        return len({str(a.get("SOPInstanceUID")) for a in self._find(asked)})
+
+    def _find(self, asked: Dataset) -> list[Dataset]:
+        if time.monotonic() < self._rests_until:
+            raise QueryFailed("the PACS did not answer a moment ago")
+        try:
+            return self._ask(asked)
+        except DeliveryFailed as error:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            raise QueryFailed(str(error)) from error
+        except QueryFailed:
+            self._rests_until = time.monotonic() + REST_SECONDS
+            raise
+
+    def _ask(self, asked: Dataset) -> list[Dataset]:
+        association = associate(
+            self._calling_ae,
+            self.settings.peer,
+            [StudyRootQueryRetrieveInformationModelFind],
+        )
+        found: list[Dataset] = []
+        try:
+            if not association.accepted_contexts:
+                raise QueryFailed("the PACS does not accept C-FIND (Study Root)")
+            for status, answer in association.send_c_find(
+                asked, StudyRootQueryRetrieveInformationModelFind
+            ):
+                code = status.get("Status")
+                if code in PENDING and answer is not None:
+                    found.append(answer)
+                elif code != SUCCESS:
+                    said = "no answer" if code is None else f"status 0x{code:04X}"
+                    raise QueryFailed(f"the PACS answered C-FIND with {said}")
+        except (ValueError, RuntimeError) as error:
+            raise QueryFailed(f"C-FIND failed ({type(error).__name__})") from error
+        finally:
+            if association.is_established:
+                association.release()
+        return found
+
+
+def _plain(value: str) -> str:
+    return " ".join(value.upper().split()).rstrip("^= ")

@@ -1,0 +1,255 @@
+"""The acquisition rules that the header decides: refused, or reported with a warning."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dicom_node.errors import SeriesRefused
+from dicom_node.series.geometry import SliceStack
+from dicom_node.series.instances import Instance
+from dicom_node.series.kernels import KernelClass, kernel_class
+from dicom_node.settings.node import Acquisition, Mode
+from roi_extraction.anatomy import Finding
+
+__all__ = [
+    "NO_TILT_DEG",
+    "check_acquisition",
+    "check_rules",
+    "refuse_or_report",
+    "series_kernel",
+    "series_thickness_mm",
+]
+
+NO_TILT_DEG = 1.0
+"""Up to it the slices are taken as not tilted: rounding of positions and orientation."""
+
+BACK_MUSCLES_MM = 60.0
+"""Distance of the back muscles behind the middle of a body, mm (a labelled scan: 57-63)."""
+
+COHORT_SLICE_MM = 3.0
+"""Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
+
+
+def refuse_or_report(mode: Mode, finding: Finding, code: str | None = None) -> list[Finding]:
+    """Apply a rule that a series breaks.
+
+    Parameters
+    ----------
+    mode
+        ``strict`` refuses, ``warn`` reports.
+    finding
+        What is wrong.
+    code
+        Code of the refusal when it is another one than the finding's.
+
+    Returns
+    -------
+    list of Finding
+        The finding, to be reported.
+
+    Raises
+    ------
+    SeriesRefused
+        In ``strict``.
+    """
+    if mode == "strict":
+        raise SeriesRefused(code or finding.code, finding.message)
+    return [finding]
+
+
+def check_acquisition(members: Sequence[Instance], rules: Acquisition) -> None:
+    """Check what may never differ from the settings: the tube voltage.
+
+    Raises
+    ------
+    SeriesRefused
+        No or another tube voltage, or one that changes within the series.
+    """
+    allowed = ", ".join(f"{value:g}" for value in rules.kvp)
+    kvp = _one([instance.kvp for instance in members], "KVP")
+    if kvp is None:
+        raise SeriesRefused("series.kvp_missing", f"the tube voltage is not stated; need {allowed}")
+    if not any(abs(kvp - value) <= rules.kvp_tolerance for value in rules.kvp):
+        raise SeriesRefused(
+            "series.kvp",
+            f"acquired at {kvp:g} kVp; HU of bone depend on it, and {allowed} kVp is allowed",
+        )
+
+
+def series_thickness_mm(stack: SliceStack, rules: Acquisition) -> float:
+    """The slice thickness, or the step where none is stated.
+
+    Raises
+    ------
+    SeriesRefused
+        Slices or steps are too thick.
+    """
+    most = rules.max_slice_thickness_mm
+    if stack.step_mm > most + 1e-6:
+        raise SeriesRefused(
+            "series.slice_step", f"slices are {stack.step_mm:g} mm apart; at most {most:g} mm"
+        )
+    stated = _one([s.slice_thickness_mm for s in stack.slices], "Slice Thickness")
+    thickness_mm = stated or stack.step_mm
+    if thickness_mm > most + 1e-6:
+        raise SeriesRefused(
+            "series.slice_thickness",
+            f"slices are {thickness_mm:g} mm thick; at most {most:g} mm can be assessed",
+        )
+    return thickness_mm
+
+
+def series_kernel(slices: Sequence[Instance]) -> KernelClass:
+    """What the reconstruction kernel is.
+
+    Raises
+    ------
+    SeriesRefused
+        It changes within the series.
+    """
+    names = {instance.kernel for instance in slices if instance.kernel}
+    if len(names) > 1:
+        raise SeriesRefused(
+            "series.mixed_acquisition",
+            f"Convolution Kernel differs within the series: {sorted(names)}",
+        )
+    return kernel_class(slices[0].manufacturer, names.pop() if names else "")
+
+
+def check_rules(
+    stack: SliceStack, thickness_mm: float, kernel: KernelClass, rules: Acquisition
+) -> list[Finding]:
+    """Apply the rules that the settings make strict or not.
+
+    Returns
+    -------
+    list of Finding
+        What to warn of.
+
+    Raises
+    ------
+    SeriesRefused
+        A rule that is ``strict`` is broken.
+    """
+    return [
+        *_coverage(stack, rules),
+        *_tilt(stack, rules),
+        *_kernel(stack.slices[0], kernel, rules),
+        *_contrast(stack.slices, rules),
+        *_thickness(stack.slices, thickness_mm, rules),
+        *_position(stack.slices[0], rules),
+    ]
+
+
+def _coverage(stack: SliceStack, rules: Acquisition) -> list[Finding]:
+    found = None
+    if len(stack.slices) < rules.min_slices:
+        found = f"{len(stack.slices)} slices; at least {rules.min_slices} are needed"
+    elif stack.coverage_mm < rules.min_coverage_mm:
+        found = (
+            f"the slices cover {stack.coverage_mm:.0f} mm; at least {rules.min_coverage_mm:g} mm "
+            "are needed"
+        )
+    if found is None:
+        return []
+    finding = Finding("acquisition.short_coverage", found)
+    return refuse_or_report(rules.rules.coverage, finding, "series.too_few_slices")
+
+
+def _tilt(stack: SliceStack, rules: Acquisition) -> list[Finding]:
+    stated = stack.slices[0].gantry_tilt_deg
+    if stated is not None and abs(abs(stated) - stack.tilt_deg) > NO_TILT_DEG:
+        finding = Finding(
+            "acquisition.gantry_tilt_unclear",
+            f"a gantry tilt of {abs(stated):.1f} degrees is stated, the slices' positions show "
+            f"{stack.tilt_deg:.1f}; lengths along the spine may be wrong",
+        )
+        return refuse_or_report(rules.rules.gantry_tilt_unclear, finding)
+    if stack.tilt_deg <= NO_TILT_DEG:
+        return []
+    off_mm = BACK_MUSCLES_MM * float(np.tan(np.deg2rad(stack.tilt_deg)))
+    finding = Finding(
+        "acquisition.gantry_tilt",
+        f"the gantry was tilted by {stack.tilt_deg:.1f} degrees; regions lie in the tilted slices, "
+        f"those of the back muscles {off_mm:.0f} mm off their disc along the patient",
+    )
+    return refuse_or_report(rules.rules.gantry_tilt, finding, "series.gantry_tilt")
+
+
+def _kernel(first: Instance, kernel: KernelClass, rules: Acquisition) -> list[Finding]:
+    named = f"the reconstruction kernel {first.kernel}" if first.kernel else "no kernel is stated"
+    if kernel is KernelClass.UNKNOWN:
+        found = f"{named} of {first.manufacturer or 'an unnamed vendor'} is not in the tables"
+        finding = Finding(
+            "acquisition.kernel_unknown",
+            f"{found if first.kernel else named}; HU hold for soft and standard body kernels",
+        )
+        return refuse_or_report(rules.rules.kernel_unknown, finding)
+    if kernel is KernelClass.SHARP:
+        finding = Finding(
+            "acquisition.kernel_sharp",
+            f"{named} is sharper than a standard body kernel; noise is higher and HU near edges "
+            "may be off",
+        )
+        return refuse_or_report(rules.rules.kernel_sharp, finding)
+    if kernel is KernelClass.LUNG_BONE:
+        finding = Finding(
+            "acquisition.kernel_lung_bone",
+            f"{named} is made for lung or bone; a soft or standard body kernel is needed",
+        )
+        return refuse_or_report(rules.rules.kernel_lung_bone, finding)
+    return []
+
+
+def _contrast(slices: Sequence[Instance], rules: Acquisition) -> list[Finding]:
+    if not any(instance.contrast_agent for instance in slices):
+        return []
+    finding = Finding(
+        "acquisition.contrast",
+        "a contrast agent is stated; iodine raises the HU of bone and muscle, so the "
+        "stage may be too favourable",
+    )
+    return refuse_or_report(rules.rules.contrast, finding)
+
+
+def _thickness(
+    slices: Sequence[Instance], thickness_mm: float, rules: Acquisition
+) -> list[Finding]:
+    findings = []
+    if thickness_mm > COHORT_SLICE_MM + 1e-6:
+        finding = Finding(
+            "acquisition.thick_slices",
+            f"slices of {thickness_mm:g} mm were used as they are; the cohort's were 3 mm",
+        )
+        findings += refuse_or_report(rules.rules.thick_slices, finding)
+    if all(instance.slice_thickness_mm is None for instance in slices):
+        finding = Finding(
+            "acquisition.thickness_unknown",
+            "Slice Thickness is not stated; the step between slices was taken for it",
+        )
+        findings += refuse_or_report(rules.rules.thickness_unknown, finding)
+    return findings
+
+
+def _position(first: Instance, rules: Acquisition) -> list[Finding]:
+    if first.patient_position:
+        return []
+    finding = Finding(
+        "acquisition.patient_position_missing",
+        "Patient Position is not stated; sides follow Image Orientation alone",
+    )
+    return refuse_or_report(rules.rules.patient_position_missing, finding)
+
+
+def _one(values: Sequence[float | None], name: str) -> float | None:
+    """Return the one value that all slices share, None if none states it."""
+    found = {round(value, 3) for value in values if value is not None}
+    if len(found) > 1:
+        raise SeriesRefused(
+            "series.mixed_acquisition", f"{name} differs within the series: {sorted(found)}"
+        )
+    if found and any(value is None for value in values):
+        raise SeriesRefused(
+            "series.mixed_acquisition", f"{name} is stated in a part of the images only"
+        )
+    return found.pop() if found else None

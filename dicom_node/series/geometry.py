@@ -1,0 +1,172 @@
+"""The slices of a series in order, with one step, nearly axial: or the reason why not."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dicom_node.errors import SeriesRefused
+from dicom_node.series.instances import Instance
+
+__all__ = ["SliceStack", "stack_slices"]
+
+MAX_OBLIQUITY_DEG = 10.0
+"""Largest angle between the slice normal and the head axis for a series to count as axial."""
+
+NO_TILT_DEG = 45.0
+"""Beyond this angle a slice is no axial one with a tilted gantry but sagittal or coronal."""
+
+MAX_TILT_DEG = 10.0
+"""Largest gantry tilt that is assessed: the angle between the slice step and the slice normal."""
+
+MAX_DRIFT_MM = 1.0
+"""Largest distance of a slice's origin from the straight line through all of them, mm: slices
+that wander do not come from one acquisition."""
+
+SPACING_TOLERANCE = 0.05
+"""Largest relative deviation of one slice step from the series' own median."""
+
+POSITION_TOLERANCE_MM = 0.05
+"""Slices closer than this lie at the same position."""
+
+FEWEST_SLICES = 3
+"""Fewest slices of which a step can be told."""
+
+
+@dataclass(frozen=True, eq=False)
+class SliceStack:
+    """Slices from feet to head, evenly spaced.
+
+    Parameters
+    ----------
+    step_mm
+        Perpendicular distance between neighbours.
+    tilt_deg
+        Angle between the line through the slices' origins and their normal: gantry tilt.
+    """
+
+    slices: tuple[Instance, ...]
+    step_mm: float
+    tilt_deg: float
+
+    @property
+    def coverage_mm(self) -> float:
+        """Extent along the normal, half a step beyond the outer slices included."""
+        return len(self.slices) * self.step_mm
+
+
+def stack_slices(members: Sequence[Instance]) -> SliceStack:
+    """Sort slices along their common normal and check that they are one even stack.
+
+    Raises
+    ------
+    SeriesRefused
+        With what was found.
+    """
+    missing = [i for i in members if i.orientation is None or i.position_mm is None]
+    if missing:
+        raise SeriesRefused(
+            "series.no_position",
+            f"{len(missing)} of {len(members)} images have no position or orientation",
+        )
+    normal = _normal(members)
+    angle = float(np.degrees(np.arccos(min(1.0, float(normal[2])))))
+    if angle > NO_TILT_DEG:
+        raise SeriesRefused("series.not_axial", f"slices are {angle:.0f} degrees away from axial")
+    if len(members) < FEWEST_SLICES:
+        raise SeriesRefused(
+            "series.too_few_slices", f"{len(members)} slices; at least {FEWEST_SLICES} are needed"
+        )
+    ordered = sorted(members, key=lambda i: float(_array(i.position_mm) @ normal))
+    positions = np.array([_array(instance.position_mm) for instance in ordered])
+    along = positions @ normal
+    tilt_deg = _tilt_deg(positions, normal)
+    if tilt_deg > MAX_TILT_DEG:
+        raise SeriesRefused(
+            "series.gantry_tilt",
+            f"the gantry was tilted by {tilt_deg:.1f} degrees; at most {MAX_TILT_DEG:g}",
+        )
+    if angle > MAX_OBLIQUITY_DEG:
+        raise SeriesRefused(
+            "series.not_axial",
+            f"slices are {angle:.0f} degrees away from axial; at most {MAX_OBLIQUITY_DEG:g}",
+        )
+    step_mm = _regular_step(ordered, along)
+    _check_straight(positions, along)
+    return SliceStack(tuple(ordered), step_mm, tilt_deg)
+
+
+def _normal(members: Sequence[Instance]) -> npt.NDArray[np.float64]:
+    """The unit normal that points to the head."""
+    orientation = _array(members[0].orientation)
+    for instance in members:
+        if np.abs(_array(instance.orientation) - orientation).max() > 1e-3:
+            raise SeriesRefused(
+                "series.mixed_geometry", "the images' orientations differ within the series"
+            )
+    normal = np.cross(orientation[0], orientation[1])
+    length = float(np.linalg.norm(normal))
+    if abs(length - 1.0) > 1e-2:
+        raise SeriesRefused("series.mixed_geometry", "Image Orientation is not a pair of unit axes")
+    normal /= length
+    return np.asarray(-normal if normal[2] < 0 else normal, dtype=np.float64)
+
+
+def _tilt_deg(positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64]) -> float:
+    """Angle between the line from the lowest to the highest slice and the normal, degrees."""
+    line = positions[-1] - positions[0]
+    along = float(line @ normal)
+    return float(np.degrees(np.arctan2(np.linalg.norm(line - normal * along), along)))
+
+
+def _check_straight(positions: npt.NDArray[np.float64], along: npt.NDArray[np.float64]) -> None:
+    share = (along - along[0]) / (along[-1] - along[0])
+    line = positions[-1] - positions[0]
+    off = np.linalg.norm(positions - positions[0] - share[:, None] * line, axis=1)
+    if off.max() > MAX_DRIFT_MM:
+        raise SeriesRefused(
+            "series.mixed_geometry",
+            f"the slices are shifted against each other by up to {off.max():.1f} mm, off any "
+            "straight line",
+        )
+
+
+def _regular_step(ordered: list[Instance], along: npt.NDArray[np.float64]) -> float:
+    steps = np.diff(along)
+    doubled = int((steps < POSITION_TOLERANCE_MM).sum())
+    if doubled:
+        acquisitions = sorted({i.acquisition_number for i in ordered if i.acquisition_number})
+        raise SeriesRefused(
+            "series.duplicate_positions",
+            f"{doubled} slice positions are taken twice"
+            + (f" (acquisitions {acquisitions})" if len(acquisitions) > 1 else "")
+            + "; send each acquisition as a series of its own",
+        )
+    step_mm = float(np.median(steps))
+    gaps = [
+        (float(along[k]), float(steps[k]))
+        for k in range(len(steps))
+        if steps[k] > 1.5 * step_mm and abs(steps[k] / step_mm - round(steps[k] / step_mm)) < 0.1
+    ]
+    irregular = np.abs(steps - step_mm) > SPACING_TOLERANCE * step_mm + 0.01
+    if gaps and len(gaps) == int(irregular.sum()):
+        lost = sum(round(step / step_mm) - 1 for _, step in gaps)
+        at_mm, _ = gaps[0]
+        raise SeriesRefused(
+            "series.missing_slices",
+            f"{lost} slices are missing, the first behind position {at_mm:.1f} mm; "
+            "send the series again",
+        )
+    if irregular.any():
+        counts = Counter(round(float(step), 2) for step in steps).most_common(3)
+        found = ", ".join(f"{count} x {step:g} mm" for step, count in counts)
+        raise SeriesRefused("series.irregular_spacing", f"slices are not evenly spaced: {found}")
+    return float(along[-1] - along[0]) / len(steps)
+
+
+def _array(value: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+    if value is None:
+        raise SeriesRefused("series.no_position", "an image has no position or orientation")
+    return value

@@ -1,0 +1,6 @@
+"""The node's settings: one TOML file, with the sections of its doors and of its work.
+
+- `edge`: settings of the node's doors: listener, TLS, status pages, audit trail.
+- `node`: the node's settings: one TOML file, unknown keys refused, environment overrides.
+- `work`: settings of the worker's side: destinations, PACS query, retention.
+"""

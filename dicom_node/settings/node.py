@@ -1,0 +1,237 @@
+"""The node's settings: one TOML file, unknown keys refused, environment overrides."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy import make_url
+
+from dicom_node.errors import SettingsInvalid
+from dicom_node.settings.edge import Audit, Listener, Section, Web
+from dicom_node.settings.work import Destination, Query, Retention
+
+__all__ = [
+    "DEFAULT_SEGMENTERS",
+    "Acquisition",
+    "AcquisitionRules",
+    "Destination",
+    "Limits",
+    "Listener",
+    "Mode",
+    "NodeSettings",
+    "Query",
+    "Retention",
+    "SegmenterName",
+    "TotalSegmentator",
+    "load_settings",
+]
+
+Mode = Literal["strict", "warn"]
+
+SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
+
+DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
+"""A segmentation that came with the study is preferred to the node's own."""
+
+
+class AcquisitionRules(Section):
+    """What becomes of a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
+
+    Tube voltage, largest slice thickness and largest gantry tilt are no choice: always strict.
+    """
+
+    coverage: Mode = "strict"
+    kernel_unknown: Mode = "warn"
+    kernel_sharp: Mode = "warn"
+    kernel_lung_bone: Mode = "strict"
+    contrast: Mode = "warn"
+    contrast_seen: Mode = "warn"
+    gantry_tilt: Mode = "warn"
+    gantry_tilt_unclear: Mode = "strict"
+    thick_slices: Mode = "warn"
+    thickness_unknown: Mode = "warn"
+    patient_position_missing: Mode = "warn"
+    noise: Mode = "warn"
+    pixel_spacing_doubtful: Mode = "strict"
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "AcquisitionRules":
+        """The defaults with some rules set, each as ``name=mode``.
+
+        Raises
+        ------
+        SettingsInvalid
+            No such rule or mode; the message lists those that exist.
+        """
+        pairs = [text.partition("=") for text in texts]
+        try:
+            return cls.model_validate({name.strip(): mode.strip() for name, _, mode in pairs})
+        except ValidationError as error:
+            raise SettingsInvalid(
+                f"no acquisition rules: {', '.join(texts)}; give name=strict or name=warn of "
+                f"{', '.join(cls.model_fields)}"
+            ) from error
+
+
+class Acquisition(Section):
+    """What a series must be to be assessed."""
+
+    kvp: tuple[float, ...] = (120.0,)
+    kvp_tolerance: float = Field(default=0.5, ge=0, le=5)
+    max_slice_thickness_mm: float = Field(default=5.0, gt=0, le=5.0)
+    min_slices: int = Field(default=20, ge=3)
+    min_coverage_mm: float = Field(default=100.0, gt=0)
+    rules: AcquisitionRules = AcquisitionRules()
+
+
+class TotalSegmentator(Section):
+    """How TotalSegmentator is run, if it is one of the segmenters."""
+
+    weights: Path
+    manifest: Path | None = None
+    vertebrae_body: bool = True
+    abdominal_muscles_licence: str = ""
+    licence_number: SecretStr = SecretStr("")
+    device: str = Field(default="cpu", pattern=r"^(cpu|mps|gpu(:[0-9]+)?)$")
+    seconds: float = Field(default=540.0, gt=0)
+    memory_mb: int = Field(default=12288, ge=512)
+
+
+class Limits(Section):
+    """What one assessment may use."""
+
+    seconds: float = Field(default=600.0, gt=0)
+    memory_mb: int = Field(default=6144, ge=1024)
+    processes: int = Field(default=1, ge=1, le=64)
+    attempts: int = Field(default=3, ge=1, le=20)
+
+
+class NodeSettings(BaseSettings):
+    """All settings of a node; ``OSTEONODE_LISTENER__PORT=104`` overrides ``listener.port``."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="OSTEONODE_",
+        env_nested_delimiter="__",
+    )
+
+    data_dir: Path
+    database_url: str | None = None
+    bundle: Path | None = None
+    quiet_seconds: float = Field(default=30.0, gt=0)
+    max_wait_seconds: float = Field(default=900.0, gt=0)
+    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    segmenters: tuple[SegmenterName, ...] = Field(default=DEFAULT_SEGMENTERS, min_length=1)
+    listener: Listener = Listener()
+    web: Web | None = None
+    audit: Audit = Audit()
+    destinations: tuple[Destination, ...] = ()
+    query: Query | None = None
+    retention: Retention = Retention()
+    acquisition: Acquisition = Acquisition()
+    limits: Limits = Limits()
+    totalsegmentator: TotalSegmentator | None = None
+
+    @field_validator("destinations")
+    @classmethod
+    def _names_are_unique(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in value]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"destination names must differ, found twice: {sorted(doubled)}")
+        return value
+
+    @field_validator("segmenters")
+    @classmethod
+    def _segmenters_are_unique(cls, value: tuple[SegmenterName, ...]) -> tuple[SegmenterName, ...]:
+        doubled = {name for name in value if value.count(name) > 1}
+        if doubled:
+            raise ValueError(f"a segmenter is tried once, found twice: {sorted(doubled)}")
+        return value
+
+    @model_validator(mode="after")
+    def _totalsegmentator_fits(self) -> "NodeSettings":
+        if "totalsegmentator" not in self.segmenters:
+            return self
+        if self.totalsegmentator is None:
+            raise ValueError(
+                "segmenters names totalsegmentator: the section [totalsegmentator]"
+                " with its weights is needed"
+            )
+        if self.totalsegmentator.seconds >= self.limits.seconds:
+            raise ValueError(
+                "totalsegmentator.seconds must be less than limits.seconds, or no time"
+                " is left for the segmenter after it"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the workflow database."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
+
+    @property
+    def counters_dir(self) -> Path:
+        """Where the processes keep their counters."""
+        return self.data_dir / "counters"
+
+    def without_password(self) -> "NodeSettings":
+        """The same, with the database's password masked, for printing."""
+        if self.database_url is None:
+            return self
+        masked = make_url(self.database_url).render_as_string(hide_password=True)
+        return self.model_copy(update={"database_url": masked})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file given to `load_settings`."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path) -> NodeSettings:
+    """Read and check a settings file.
+
+    Raises
+    ------
+    SettingsInvalid
+        The file is missing, is not TOML, or holds unknown keys or values out of range; the
+        message lists each of them.
+    """
+    if not path.is_file():
+        raise SettingsInvalid(
+            f"no settings file at {path}; write one (docs/settings.md) and pass it with --config"
+        )
+    try:
+        content = TomlConfigSettingsSource(NodeSettings, toml_file=path)()
+        return NodeSettings(**content)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise SettingsInvalid(f"{path}: {problems}") from error

@@ -1,0 +1,56 @@
+"""Settings of the worker's side: destinations, PACS query, retention."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dicom_node.settings.edge import AeTitle, ClientTls, Section
+
+__all__ = ["Destination", "Query", "Retention"]
+
+
+class Destination(Section):
+    """A peer that receives the reports by C-STORE."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    ae_title: AeTitle
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    max_attempts: int = Field(default=300, ge=1, le=100000)
+    retry_seconds: float = Field(default=5.0, gt=0)
+    retry_backoff: float = Field(default=1.5, ge=1.0, le=10.0)
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    commitment: bool = False
+    commitment_seconds: float = Field(default=3600.0, gt=0)
+    tls: ClientTls | None = None
+
+
+class Query(Section):
+    """A PACS that is asked by C-FIND how many instances a series has, and whose study it is."""
+
+    ae_title: AeTitle
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    timeout_seconds: float = Field(default=10.0, gt=0)
+    unanswered: Literal["hold", "send"] = "hold"
+    tls: ClientTls | None = None
+
+    @property
+    def peer(self) -> Destination:
+        """The same as a peer to associate with."""
+        return Destination(
+            name="query",
+            ae_title=self.ae_title,
+            host=self.host,
+            port=self.port,
+            timeout_seconds=self.timeout_seconds,
+            tls=self.tls,
+        )
+
+
+class Retention(Section):
+    """How long received instances and reports are kept after a study's work is done."""
+
+    instance_days: float | None = Field(default=None, ge=0)
+    report_days: float | None = Field(default=None, ge=0)
+    overwrite: bool = False

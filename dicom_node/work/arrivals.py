@@ -1,0 +1,145 @@
+"""Which studies in the spool are complete: quiet, without gaps, and as many as the PACS says."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dbos import error as dbos_error
+
+from dicom_node.errors import AssessmentFailed, QueryFailed
+from dicom_node.logs import log
+from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.series.survey import SeriesSurvey
+from dicom_node.settings.node import NodeSettings
+from dicom_node.spool.spool import ArrivedStudy, Spool, SpooledStudy
+from dicom_node.work.assessment_pool import AssessmentPool
+from roi_extraction.anatomy import Finding
+
+__all__ = ["Arrivals", "missing"]
+
+LOOK_AGAIN_SECONDS = 5.0
+"""Pause between two looks at a study that waits for instances."""
+
+
+@dataclass
+class _Waiting:
+    """A study that was looked at: what it lacked, and when it is looked at again."""
+
+    changed: float
+    findings: tuple[Finding, ...] = ()
+    ready: bool = False
+    again: float = 0.0
+
+
+class Arrivals:
+    """Hands over each study once it is complete, or once it has waited long enough.
+
+    The spool remembers which studies are not settled; one that was handed over and then not
+    settled, because the process died, is handed over again and recognised by its identity.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        spool: Spool,
+        pool: AssessmentPool,
+        query: PacsQuery | None,
+        hand_over: Callable[[SpooledStudy, Sequence[Finding], float], None],
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._pool = pool
+        self._query = query
+        self._hand_over = hand_over
+        self._waiting: dict[str, _Waiting] = {}
+
+    def look(self) -> None:
+        """Look once at all studies that are not settled, the longest quiet first."""
+        seen = set()
+        for study in sorted(self._spool.unsettled(), key=lambda study: study.changed):
+            seen.add(study.key)
+            if time.time() - study.changed < self._settings.quiet_seconds:
+                continue
+            self._consider(study)
+        for gone in self._waiting.keys() - seen:
+            del self._waiting[gone]
+
+    def _consider(self, study: ArrivedStudy) -> None:
+        waiting = self._waiting.get(study.key)
+        if waiting is None or waiting.changed != study.changed:
+            waiting = self._waiting[study.key] = _Waiting(study.changed)
+        if time.monotonic() < waiting.again:
+            return
+        content = self._spool.load(study)
+        if not waiting.ready and content.series:
+            lacks = self._lacks(content)
+            waited = time.time() - study.changed
+            if lacks and waited < self._settings.max_wait_seconds:
+                if lacks != waiting.findings:
+                    log().info("waiting", study=study.key, reason=_words(lacks))
+                waiting.findings = lacks
+                waiting.again = time.monotonic() + LOOK_AGAIN_SECONDS
+                return
+            if lacks:
+                log().warning("assessed as it is", study=study.key, reason=_words(lacks))
+            waiting.findings, waiting.ready = lacks, True
+        if content.series:
+            try:
+                self._hand_over(content, waiting.findings, study.changed)
+            except dbos_error.DBOSQueueDeduplicatedError:  # still busy with what it was before
+                waiting.again = time.monotonic() + self._settings.poll_seconds
+                return
+        del self._waiting[study.key]
+        self._spool.settle(study)
+
+    def _lacks(self, study: SpooledStudy) -> tuple[Finding, ...]:
+        paths = [
+            path for series in study.series for path in self._spool.paths(series.key, series.names)
+        ]
+        try:
+            surveyed = self._pool.survey(paths)
+        except AssessmentFailed as error:
+            log().warning("survey failed", study=study.key, reason=str(error))
+            text = "the headers could not be looked through for missing slices"
+            return (Finding("input.not_surveyed", text),)
+        counts: dict[str, int] = {}
+        unchecked: list[Finding] = []
+        if self._query is not None:
+            for study_uid in sorted({series.study_uid for series in surveyed}):
+                try:
+                    counts |= self._query.instance_counts(study_uid)
+                except QueryFailed as error:
+                    log().warning("count not checked", study=study.key, reason=str(error))
+                    text = "the PACS did not answer how many instances the series have"
+                    unchecked = [Finding("input.count_unchecked", text)]
+        return (*missing(surveyed, counts), *unchecked)
+
+
+def missing(surveyed: Sequence[SeriesSurvey], counts: dict[str, int]) -> list[Finding]:
+    """What the series of a study lack, by their slices and by the PACS's counts.
+
+    Parameters
+    ----------
+    surveyed
+        The series as they lie in the spool.
+    counts
+        Number of instances by series UID, as the PACS says; a series that it does not name is
+        not compared.
+    """
+    found = []
+    for series in surveyed:
+        expected = counts.get(series.series_uid)
+        if expected is not None and series.instances < expected:
+            found.append(
+                Finding(
+                    "input.incomplete",
+                    f"{series.instances} of {expected} instances of the series were received",
+                )
+            )
+        elif series.gap:
+            found.append(Finding("input.gap", series.gap))
+    return found
+
+
+def _words(findings: Sequence[Finding]) -> str:
+    return "; ".join(f"{finding.message} [{finding.code}]" for finding in findings)

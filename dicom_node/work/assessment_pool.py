@@ -1,0 +1,191 @@
+"""Assessments in child processes with limits on time and memory."""
+
+import errno
+import multiprocessing
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures import TimeoutError as FutureTimeout
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from dicom_node.assessment.segmenters import SegmenterPlan
+from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
+from dicom_node.logs import configure_logs
+from dicom_node.series.survey import SeriesSurvey, survey
+from dicom_node.settings.node import Acquisition, NodeSettings
+from dicom_node.work.analysis import Outcome, analyse
+from modeling import Stager, load_bundle
+from network import InteractionNetwork
+from roi_extraction.anatomy import Finding
+
+__all__ = ["AssessmentPool", "assess_in_child", "load_models"]
+
+T = TypeVar("T")
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What the operating system says of a disk that does not take a file."""
+
+STOP_POLL_SECONDS = 0.5
+"""How often a waiting assessment looks whether the pool was stopped."""
+
+PARENT_POLL_SECONDS = 1.0
+"""How often a child looks whether its parent still lives."""
+
+ASSESSMENTS_PER_CHILD = 50
+"""A child is replaced after this many, so that no library's leak can grow for ever."""
+
+
+@lru_cache(maxsize=2)
+def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]:
+    """The stager and the cohort's network of a bundle, loaded once a process."""
+    loaded = load_bundle(bundle)
+    network = None if loaded.network is None else InteractionNetwork.from_json(loaded.network)
+    return Stager(loaded), network
+
+
+def assess_in_child(
+    paths: list[Path],
+    out: Path,
+    rules: Acquisition,
+    bundle: Path | None,
+    plan: SegmenterPlan,
+    history: Path,
+    findings: tuple[Finding, ...],
+) -> Outcome:
+    """Load the models, once a process, and analyse."""
+    stager, network = load_models(bundle)
+    return analyse(paths, out, rules, stager, network, plan, history, findings)
+
+
+class AssessmentPool:
+    """Runs assessments in spawned processes; a hostile file can end only its own child."""
+
+    analysis: Callable[..., Outcome] = staticmethod(assess_in_child)
+    """What runs in the child."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._ended = False
+        self._pool = self._new()
+
+    def __enter__(self) -> "AssessmentPool":
+        """Start empty; the first assessment starts a child."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the children at once; what they did is repeated after the next start."""
+        with self._lock:
+            self._ended = True
+            self._pool.stop()
+        self._pool.join()
+
+    def assess(
+        self, paths: list[Path], out: Path, history: Path, findings: Sequence[Finding] = ()
+    ) -> Outcome:
+        """Assess one series in a child.
+
+        Raises
+        ------
+        AssessmentFailed
+            The child died, ran out of time or memory, or failed in an unforeseen way.
+        DiskFault
+            The disk did not take the report.
+        ReportInvalid
+            The report must not be sent.
+        """
+        settings = self._settings
+        return self._run(
+            self.analysis,
+            settings.limits.seconds,
+            paths,
+            out,
+            settings.acquisition,
+            settings.bundle,
+            SegmenterPlan.of(settings),
+            history,
+            tuple(findings),
+        )
+
+    def survey(self, paths: list[Path]) -> list[SeriesSurvey]:
+        """Look at the headers of some files in a child.
+
+        Raises
+        ------
+        AssessmentFailed
+            As for `assess`.
+        """
+        return self._run(survey, self._settings.limits.seconds, paths)
+
+    def _new(self) -> ProcessPool:
+        """A pool; one whose child was killed from outside while it waited is broken for good."""
+        return ProcessPool(
+            max_workers=self._settings.limits.processes,
+            max_tasks=ASSESSMENTS_PER_CHILD,
+            initializer=_enter_child,
+            initargs=(os.getpid(), self._settings.limits.memory_mb),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
+        try:
+            with self._lock:
+                if not self._pool.active and not self._ended:
+                    self._pool = self._new()
+                future = self._pool.schedule(function, args=arguments, timeout=seconds)
+            self._await(future)
+            result: T = future.result()
+        except AssessmentFailed:
+            raise
+        except FutureTimeout as error:
+            raise AssessmentFailed(f"no result within {seconds:g} s") from error
+        except ProcessExpired as error:
+            raise AssessmentFailed(f"the child ended with code {error.exitcode}") from error
+        except MemoryError as error:
+            raise AssessmentFailed(
+                f"over {self._settings.limits.memory_mb} MB of memory"
+            ) from error
+        except ReportInvalid:
+            raise
+        except OSError as error:
+            if error.errno in DISK_FAULTS:
+                raise DiskFault(os.strerror(error.errno)) from error
+            raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
+        except Exception as error:  # a fault in foreign code; its text may hold patient data
+            raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
+        return result
+
+    def _await(self, future: "Future[Any]") -> None:
+        """Wait for a child; a stopped pool may never tell what became of it."""
+        while not wait([future], timeout=STOP_POLL_SECONDS).done:
+            if self._ended:
+                raise AssessmentFailed("stopped in the middle")
+
+
+def _enter_child(parent: int, memory_mb: int) -> None:
+    configure_logs("assessment")
+    limit = memory_mb * 1024 * 1024
+    # the soft limit alone: a segmenter's own process has its own limit, which may be higher
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)

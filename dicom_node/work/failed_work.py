@@ -1,0 +1,123 @@
+"""Work that ended for good: listed with its reason, and taken up again on request."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+
+from dicom_node.errors import WorkFailed
+from dicom_node.settings.node import NodeSettings
+from dicom_node.work.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, delivery_queue
+
+__all__ = ["FailedWork", "failed_work", "retry"]
+
+FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
+"""States of a workflow that nobody works on any more and that did not end well."""
+
+
+@dataclass(frozen=True)
+class FailedWork:
+    """One assessment or delivery that failed for good; ``destination`` is None for the former."""
+
+    id: str
+    kind: str
+    study: str
+    destination: str | None
+    code: str
+    reason: str
+    when: datetime
+
+
+def failed_work(settings: NodeSettings) -> list[FailedWork]:
+    """All failed work, the oldest first."""
+    with _client(settings) as client:
+        found = client.list_workflows(status=list(FAILED), load_output=True)
+    work = [_describe(status) for status in found if _kind(status)]
+    return sorted(work, key=lambda item: item.when)
+
+
+def retry(settings: NodeSettings, identity: str) -> None:
+    """Take up work again: failed work, or the assessment of a study that was refused or reported.
+
+    An assessment runs again from its beginning, a delivery goes on with its next attempt. What
+    was reported by the same model stays as it is; another model gives a new report that
+    supersedes it.
+
+    Raises
+    ------
+    WorkFailed
+        There is no such work, or it is still going on.
+    """
+    with _client(settings) as client:
+        found = client.list_workflows(workflow_ids=[identity])
+        if not found or not _kind(found[0]):
+            raise WorkFailed("node.unknown_work", f"there is no work {identity}")
+        status = found[0]
+        if status.status not in (*FAILED, "SUCCESS"):
+            raise WorkFailed("node.work_goes_on", f"{identity} is not finished")
+        kind = _kind(status)
+        if kind == "assessment":
+            client.rewind_workflow(
+                identity, queue_name=ASSESS_QUEUE, application_version=WORKFLOW_VERSION
+            )
+            return
+        if status.status == "SUCCESS":
+            raise WorkFailed("node.work_goes_on", f"{identity} did not fail")
+        report, name, attempt = _arguments(status)[:3]
+        options: EnqueueOptions = {
+            "workflow_name": "Worker.deliver",
+            "class_name": "Worker",
+            "instance_name": "worker",
+            "queue_name": delivery_queue(name),
+            "workflow_id": f"{report['identity']}:{name}:{attempt + 1}",
+            "app_version": WORKFLOW_VERSION,
+        }
+        client.enqueue(options, report, name, attempt + 1)
+        # listed until the next attempt is queued: a crash in between loses nothing
+        client.delete_workflow(identity)
+
+
+@contextmanager
+def _client(settings: NodeSettings) -> Iterator[DBOSClient]:
+    client = DBOSClient(
+        system_database_url=settings.database, serializer=DBOSPortableJSONSerializer()
+    )
+    try:
+        yield client
+    finally:
+        client.destroy()
+
+
+def _kind(status: WorkflowStatus) -> str:
+    name = status.name.rpartition(".")[2]
+    return {
+        "assess_series": "assessment",
+        "deliver": "delivery",
+        "confirm": "commitment",
+    }.get(name, "")
+
+
+def _arguments(status: WorkflowStatus) -> list[Any]:
+    return list(status.input["args"]) if status.input else []
+
+
+def _describe(status: WorkflowStatus) -> FailedWork:
+    arguments = _arguments(status)
+    destination = None
+    study = str(arguments[1]) if len(arguments) > 1 else ""
+    if _kind(status) != "assessment" and arguments:
+        study, destination = str(arguments[0]["study"]), str(arguments[1])
+    code = getattr(status.error, "code", None) or f"node.{status.status.lower()}"
+    ended = status.completed_at or status.updated_at or 0
+    return FailedWork(
+        id=status.workflow_id,
+        kind=_kind(status),
+        study=study,
+        destination=destination,
+        code=str(code),
+        reason=str(status.error or "interrupted too often"),
+        when=datetime.fromtimestamp(ended / 1000, UTC),
+    )

@@ -1,0 +1,84 @@
+"""Remove received instances and reports after the time that the settings give them."""
+
+import time
+from pathlib import Path
+
+from dbos import DBOS
+
+from dicom_node.logs import log
+from dicom_node.settings.node import NodeSettings
+from dicom_node.spool.spool import Spool, remove_tree
+
+__all__ = ["Retainer", "open_studies"]
+
+DAY_SECONDS = 86400.0
+
+LOOK_SECONDS = 600.0
+"""How often the spool is looked through."""
+
+UNFINISHED = ("ENQUEUED", "PENDING", "DELAYED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+class Retainer:
+    """Applies ``[retention]``: only studies of which all work is done, failed work being none.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    spool, reports
+        What is removed from.
+    """
+
+    def __init__(self, settings: NodeSettings, spool: Spool, reports: Path) -> None:
+        self._settings = settings.retention
+        self._spool = spool
+        self._reports = reports
+        self._looked: float | None = None
+
+    def look(self) -> None:
+        """Remove what is due, at most every `LOOK_SECONDS`."""
+        rules = self._settings
+        if self._looked is None:
+            self._spool.finish_removals(overwrite=rules.overwrite)
+        if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if rules.instance_days is None and rules.report_days is None:
+            return
+        unfinished = open_studies()
+        if rules.instance_days is not None:
+            for study in list(self._spool.arrivals()):
+                due = study.changed + rules.instance_days * DAY_SECONDS
+                if study.key in unfinished or not self._done(study.key, study.changed):
+                    continue
+                if time.time() >= due:
+                    self._spool.remove(study, overwrite=rules.overwrite)
+                    log().info("instances removed", study=study.key)
+        if rules.report_days is not None:
+            held = {study.key for study in self._spool.arrivals()}
+            for folder in list(self._reports.iterdir()):
+                if not folder.is_dir() or folder.name in unfinished | held:
+                    continue
+                newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
+                if time.time() >= newest + rules.report_days * DAY_SECONDS:
+                    remove_tree(folder, overwrite=rules.overwrite)
+                    log().info("reports removed", study=folder.name)
+
+    def _done(self, key: str, changed: float) -> bool:
+        """Whether the study was assessed after its last instance arrived."""
+        written = [path.stat().st_mtime for path in (self._reports / key).glob("*/report.json")]
+        return bool(written) and max(written) >= changed
+
+
+def open_studies() -> set[str]:
+    """Studies of which something is queued, runs, or failed and may be retried."""
+    found = set()
+    for status in DBOS.list_workflows(status=list(UNFINISHED), load_output=False):
+        arguments = status.input["args"] if status.input else ()
+        for argument in arguments:
+            if isinstance(argument, dict) and "study" in argument:
+                found.add(str(argument["study"]))
+        if status.name.endswith("assess_series") and len(arguments) > 1:
+            found.update(str(argument) for argument in arguments[:3] if isinstance(argument, str))
+    return found

@@ -1,0 +1,298 @@
+"""A trained model as files with a manifest: packed, written, read back and verified."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesClassifier
+
+from modeling.bundle.forest_file import forest_bytes, read_forest
+from modeling.bundle.limits import Limits
+from modeling.bundle.model_card import model_card
+from modeling.bundle.novelty import Novelty
+from modeling.calibration import PAIRS, Sigmoid, pair_name
+from modeling.cohort import SITE_NAMES, Stage
+from modeling.design import CLIP_HU, DESIGN
+from modeling.errors import (
+    BundleIncompatible,
+    BundleNotFound,
+    BundleTampered,
+)
+from roi_extraction.features import FEATURE_SCHEMA_VERSION
+
+__all__ = [
+    "BUNDLE_FORMAT",
+    "Bundle",
+    "Recipe",
+    "load_bundle",
+    "pack",
+    "save_bundle",
+]
+
+BUNDLE_FORMAT = "osteonode.bundle/2"
+"""Raised whenever the files' meaning changes."""
+
+LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
+"""Libraries whose versions the manifest states."""
+
+MANIFEST = "manifest.json"
+FOREST = "forest.skops"
+RECIPE = "recipe.json"
+NETWORK = "network.json"
+CARD = "model_card.md"
+FILES = (FOREST, RECIPE, NETWORK, CARD)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """Everything that is fitted besides the forest.
+
+    Parameters
+    ----------
+    medians
+        float64, shape (69,): replaces a missing input of `modeling.design.DESIGN`.
+    sigmoids
+        By pair name: the calibrated probability of the later stage.
+    thresholds
+        By stage: the lowest probability that keeps it in the prediction set.
+    limits
+        When to abstain.
+    novelty
+        How far a patient lies from the cohort.
+    """
+
+    medians: npt.NDArray[np.float64]
+    sigmoids: Mapping[str, Sigmoid]
+    thresholds: Mapping[Stage, float]
+    limits: Limits
+    novelty: Novelty
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as a JSON object; inputs are stated by name, to be checked on reading."""
+        return {
+            "sites": list(SITE_NAMES),
+            "clip_hu": list(CLIP_HU),
+            "medians": {f.name: float(m) for f, m in zip(DESIGN, self.medians, strict=True)},
+            "sigmoids": {
+                name: {"slope": s.slope, "intercept": s.intercept}
+                for name, s in self.sigmoids.items()
+            },
+            "thresholds": {stage.value: low for stage, low in self.thresholds.items()},
+            "limits": self.limits.to_json(),
+            "novelty": self.novelty.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Recipe":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        BundleIncompatible
+            Other inputs, another order, or parts missing.
+        """
+        try:
+            if list(found["sites"]) != list(SITE_NAMES) or list(found["clip_hu"]) != list(CLIP_HU):
+                raise BundleIncompatible("the bundle was trained on other sites or another order")
+            if list(found["medians"]) != [feature.name for feature in DESIGN]:
+                raise BundleIncompatible("the bundle was trained on other derived features")
+            medians = np.array(list(found["medians"].values()), dtype=np.float64)
+            medians.setflags(write=False)
+            names = [pair_name(pair) for pair in PAIRS]
+            return cls(
+                medians,
+                {name: Sigmoid(**found["sigmoids"][name]) for name in names},
+                {stage: float(found["thresholds"][stage.value]) for stage in Stage},
+                Limits.from_json(found["limits"]),
+                Novelty.from_json(found["novelty"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleIncompatible(
+                f"{RECIPE} lacks a part or has a wrong one: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model ready to use, and the files that it is.
+
+    Parameters
+    ----------
+    forest
+        The fitted forest over imputed designs, classes A to D.
+    recipe
+        Everything else that is fitted.
+    network
+        The cohort's interaction network in node-link form, or None.
+    manifest
+        What the bundle states about itself.
+    contents
+        The files by name, without the manifest.
+    """
+
+    forest: ExtraTreesClassifier
+    recipe: Recipe
+    network: dict[str, Any] | None
+    manifest: Mapping[str, Any]
+    contents: Mapping[str, bytes]
+
+    @property
+    def model_id(self) -> str:
+        """Identifies the predictions: derived from the forest, the recipe and their schema."""
+        return str(self.manifest["model_id"])
+
+    @property
+    def card(self) -> str:
+        """The model card, Markdown."""
+        return self.contents[CARD].decode()
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Out-of-fold scores of the recipe on the cohort that it was trained on."""
+        return dict(self.manifest["scores"])
+
+
+def pack(
+    forest: ExtraTreesClassifier,
+    recipe: Recipe,
+    provenance: Mapping[str, Any],
+    network: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Make a bundle of what was trained; the same parts give the same bytes.
+
+    Parameters
+    ----------
+    provenance
+        JSON-ready: ``cohort``, ``seed`` and ``scores``.
+    """
+    contents = {FOREST: forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
+    return _stated(Bundle(forest, recipe, None, provenance, contents), network)
+
+
+def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
+    """State a bundle's files in a new manifest; forest and recipe keep their bytes."""
+    contents = {name: bundle.contents[name] for name in (FOREST, RECIPE)}
+    if network is not None:
+        contents[NETWORK] = _json_bytes(network)
+    stated = {name: bundle.manifest[name] for name in ("cohort", "seed", "scores")}
+    libraries = bundle.manifest.get("libraries") or {name: version(name) for name in LIBRARIES}
+    model_id = _model_id(_digests(contents), FEATURE_SCHEMA_VERSION)
+    contents[CARD] = model_card(model_id, stated, libraries).encode()
+    manifest = {
+        "format": BUNDLE_FORMAT,
+        "model_id": model_id,
+        "feature_schema_version": FEATURE_SCHEMA_VERSION,
+        "stages": {stage.value: stage.label for stage in Stage},
+        **stated,
+        "libraries": libraries,
+        "files": _digests(contents),
+    }
+    held = None if network is None else dict(network)
+    return Bundle(bundle.forest, bundle.recipe, held, manifest, contents)
+
+
+def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None = None) -> Bundle:
+    """Write a bundle; what was in ``folder`` under its files' names is replaced.
+
+    Parameters
+    ----------
+    network
+        In place of the bundle's own: node-link form, JSON-ready.
+
+    Returns
+    -------
+    Bundle
+        What was written.
+    """
+    if network is not None:
+        bundle = _stated(bundle, network)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if name not in bundle.contents:
+            (folder / name).unlink(missing_ok=True)
+    for name, data in bundle.contents.items():
+        (folder / name).write_bytes(data)
+    (folder / MANIFEST).write_bytes(_json_bytes(bundle.manifest))
+    return bundle
+
+
+def load_bundle(folder: Path | None = None) -> Bundle:
+    """Read and verify a bundle; None means the one that comes with the software.
+
+    Raises
+    ------
+    BundleNotFound
+        No manifest, or a listed file is absent.
+    BundleTampered
+        A file's digest, or the model's identifier, is not what the manifest states.
+    BundleIncompatible
+        Another format, feature schema, site order or library generation.
+    BundleUntrusted
+        The forest's file asks for types outside `TRUSTED_TYPES`.
+    """
+    root = files("modeling") / "default_bundle" if folder is None else folder
+
+    def read(name: str) -> bytes:
+        try:
+            return root.joinpath(name).read_bytes()
+        except OSError as error:
+            raise BundleNotFound(f"the bundle has no readable {name}") from error
+
+    manifest = _parsed(read(MANIFEST), MANIFEST)
+    if manifest.get("format") != BUNDLE_FORMAT:
+        raise BundleIncompatible(
+            f"expected a bundle of format {BUNDLE_FORMAT}, found {manifest.get('format')!r}"
+        )
+    schema = manifest.get("feature_schema_version")
+    if schema != FEATURE_SCHEMA_VERSION:
+        raise BundleIncompatible(
+            f"the bundle takes features of schema {schema}, this software measures schema "
+            f"{FEATURE_SCHEMA_VERSION}: train it again"
+        )
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or not {FOREST, RECIPE, CARD} <= set(listed) <= set(FILES):
+        raise BundleIncompatible("the manifest lists other files than a bundle has")
+    contents = {name: read(name) for name in listed}
+    for name, data in contents.items():
+        if hashlib.sha256(data).hexdigest() != listed[name]:
+            raise BundleTampered(f"{name} does not have the SHA-256 that the manifest states")
+    if manifest.get("model_id") != _model_id(listed, schema):
+        raise BundleTampered("the model's identifier does not follow from its files")
+    absent = [name for name in ("cohort", "seed", "scores") if name not in manifest]
+    if absent:
+        raise BundleIncompatible(f"the manifest does not state {', '.join(absent)}")
+    recipe = Recipe.from_json(_parsed(contents[RECIPE], RECIPE))
+    network = _parsed(contents[NETWORK], NETWORK) if NETWORK in contents else None
+    return Bundle(read_forest(contents[FOREST], FOREST), recipe, network, manifest, contents)
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+
+
+def _model_id(digests: Mapping[str, str], schema: int) -> str:
+    said = _json_bytes(
+        {"feature_schema_version": schema, "forest": digests[FOREST], "recipe": digests[RECIPE]}
+    )
+    return f"extratrees-{hashlib.sha256(said).hexdigest()[:16]}"
+
+
+def _json_bytes(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _parsed(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise BundleTampered(f"{name} is not JSON") from error
+    if not isinstance(found, dict):
+        raise BundleTampered(f"{name} is not a JSON object")
+    return found

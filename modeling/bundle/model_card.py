@@ -1,0 +1,164 @@
+"""The model card: what a bundle was made from, what it reaches, and where its limits are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modeling.cohort import Stage
+
+__all__ = ["model_card"]
+
+CARD = """# Model card: {model_id}
+
+Research use. Not a medical device; it makes no diagnosis and replaces no DXA.
+
+## What it is for
+
+It names the stage among four whose patients a lumbar CT at 120 kVp resembles most, from the mean
+HU of 32 trabecular and muscle sites, age and sex: A normal (T-score -1.0 or higher), B osteopenia,
+C osteoporosis (T-score -2.5 or lower), D osteoporosis with a fragility fracture. **Stage D means
+that the values look like those of patients with an osteoporotic fracture; it does not say that a
+fracture was seen.** It is meant for research on opportunistic screening. It is not meant for
+treatment decisions, other tube voltages, enhanced scans without a look at the warnings, patients
+under 50, or follow-up of one patient.
+
+## Data
+
+The published cohort of Wang et al. 2025 (medRxiv 2025.02.12.25321163): one hospital, one scanner
+model (GE Revolution), 120 kVp, 3 mm slices, patients aged 50 and over. There is no external cohort.
+After rows that repeat another are left out: {patients}. Content SHA-256
+`{digest}`. Findings in the table:
+
+{findings}
+
+## Method
+
+Extremely randomised trees (300 trees) over the sites, features derived from them patient by
+patient, age and sex; cohort medians stand in for what is missing; one sigmoid a pair; prediction
+sets by class-conditional conformal prediction at {intended:.0%}. Seed {seed}. Libraries:
+{libraries}.
+
+## Results
+
+{repeats} times {folds}-fold cross-validation; everything that is fitted, calibration and sets
+included, is fitted inside the training folds. Intervals: patients drawn again {bootstraps} times.
+They do not cover the choice of the recipe, which was made on these patients. *Apparent* is what
+the same patients give when they are scored by the model that was fitted to them: it says nothing
+about other patients.
+
+{pairs}
+
+| Measure | Nested | 95 % interval |
+|---|---|---|
+{overall}
+
+With the stages shuffled, the recipe on the same folds gives a mean pair AUROC of {permuted:.3f}
+over {permutations} shuffles (.5 is right; calibration and sets are left out here).
+
+## Prediction sets
+
+Nested coverage by stage: {coverage}. A set holds {set_size:.2f} stages on average: honest, and
+wide.
+
+## Subgroups
+
+| Group | Patients A/B/C/D | Mean pair AUROC | 95 % interval | Coverage | |
+|---|---|---|---|---|---|
+{subgroups}
+
+## Limits
+
+- One hospital, one scanner model, one protocol: expect less elsewhere.
+- The truth is DXA, with its own errors; C and D differ by fractures that the publication does not
+  describe one by one.
+- A dense fractured or cemented vertebra raises HU; such bodies are flagged, not corrected.
+- The model abstains with fewer than 4 vertebrae or 6 muscle sites, and far outside the cohort.
+- Men with osteoporosis are few: their figures are wide.
+"""
+
+_MEASURES = {
+    "macro_auroc": "macro AUROC (one stage against the others)",
+    "balanced_accuracy": "balanced accuracy (.25 is chance)",
+    "qwk": "quadratic-weighted kappa",
+    "brier": "Brier score (0 to 2, lower is better)",
+    "ece": "expected calibration error",
+    "coverage": "coverage of the prediction sets",
+    "set_size": "stages in a prediction set",
+}
+
+
+def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str, str]) -> str:
+    """Write a bundle's card.
+
+    Parameters
+    ----------
+    model_id
+        Of the bundle.
+    stated
+        ``cohort``, ``seed`` and ``scores`` as the manifest states them; the scores as
+        `modeling.evaluation.recipe_evaluation.evaluate` gives them.
+    libraries
+        Versions by name.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    scores, cohort = stated["scores"], stated["cohort"]
+    protocol = scores["protocol"]
+    return CARD.format(
+        model_id=model_id,
+        patients=", ".join(f"{n} {Stage(s).label}" for s, n in cohort["patients"].items()),
+        digest=cohort["content_sha256"],
+        findings="\n".join(f"- {finding}" for finding in cohort["findings"]) or "- none",
+        intended=scores["coverage_intended"],
+        seed=stated["seed"],
+        libraries=", ".join(f"{name} {number}" for name, number in libraries.items()),
+        repeats=protocol["repeats"],
+        folds=protocol["folds"],
+        bootstraps=protocol["bootstraps"],
+        permutations=protocol["permutations"],
+        pairs=_pairs(scores),
+        overall="\n".join(
+            f"| {words} | {scores[name]:.3f} | {_interval(scores['intervals'][name])} |"
+            for name, words in _MEASURES.items()
+        ),
+        permuted=scores["permuted"]["mean_pair_auroc"],
+        coverage=", ".join(f"{s} {v:.3f}" for s, v in scores["coverage_by_stage"].items()),
+        set_size=scores["set_size"],
+        subgroups="\n".join(map(_subgroup, scores["subgroups"])),
+    )
+
+
+def _pairs(scores: Mapping[str, Any]) -> str:
+    lines = [
+        "| Pair | Nested AUROC | 95 % interval | Apparent | AUPRC (share of the later stage) "
+        "| Calibration slope, intercept |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {p['auroc']:.3f} | {_interval(p['ci'])} | {p['apparent']:.3f} "
+        f"| {p['auprc']:.3f} ({p['prevalence']:.2f}) "
+        f"| {p['calibration_slope']:.2f}, {p['calibration_intercept']:+.2f} |"
+        for name, p in scores["pairs"].items()
+    ]
+    lines.append(
+        f"| mean | {scores['mean_pair_auroc']:.3f} | {_interval(scores['mean_pair_auroc_ci'])} "
+        f"| {scores['mean_pair_auroc_apparent']:.3f} | | |"
+    )
+    return "\n".join(lines)
+
+
+def _subgroup(group: Mapping[str, Any]) -> str:
+    counts = " / ".join(str(n) for n in group["patients"].values())
+    reason = group.get("reason", "")
+    if "mean_pair_auroc" not in group:
+        return f"| {group['group']} | {counts} | - | - | - | {reason} |"
+    return (
+        f"| {group['group']} | {counts} | {group['mean_pair_auroc']:.3f} "
+        f"| {_interval(group['ci'])} | {group['coverage']:.3f} | {reason} |"
+    )
+
+
+def _interval(bounds: list[float]) -> str:
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f}"

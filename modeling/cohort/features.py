@@ -1,0 +1,29 @@
+"""A cohort's table parted into the features that a recipe takes and the stages that it learns."""
+
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+
+from modeling.cohort.reading import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, STAGE_COLUMN, Stage
+from modeling.errors import InvalidFeatures
+
+__all__ = ["FEATURE_COLUMNS", "features_of"]
+
+FEATURE_COLUMNS: tuple[str, ...] = (*SITE_NAMES, AGE_COLUMN, SEX_COLUMN)
+"""The columns that a recipe takes, in order."""
+
+
+def features_of(cohort: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
+    """Split a cohort into `FEATURE_COLUMNS` and stages (str, shape (n,)).
+
+    Raises
+    ------
+    InvalidFeatures
+        A stage without patients.
+    """
+    stages = cohort[STAGE_COLUMN].to_numpy(dtype=str)
+    absent = [stage.value for stage in Stage if stage not in set(stages)]
+    if absent:
+        raise InvalidFeatures(f"the cohort has no patient of stage {', '.join(absent)}")
+    return cohort[list(FEATURE_COLUMNS)], stages

@@ -1,0 +1,264 @@
+"""Everything that is to be said of a recipe's scores on a cohort, as one JSON-ready object."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from modeling.calibration import COVERAGE, PAIRS, pair_name
+from modeling.cohort import (
+    Stage,
+    cohort_sha256,
+    features_of,
+    without_duplicates,
+)
+from modeling.errors import UnknownRecipe
+from modeling.evaluation.figures import (
+    OVERALL,
+    chosen_counts,
+    coverage,
+    decision_curves,
+    figures,
+    intervals,
+    pair_figures,
+    rounded,
+    subgroups,
+)
+from modeling.evaluation.nested import (
+    FOLDS,
+    PERMUTATIONS,
+    REPEATS,
+    NestedPredictions,
+    Progress,
+    nested_predictions,
+    out_of_fold,
+    permuted_control,
+)
+from modeling.metrics import pair_aurocs
+from modeling.recipes.registry import RECIPES, SELECTABLE, NamedRecipe, scores_of
+from modeling.recipes.selected import SelectedRecipe
+
+__all__ = [
+    "SELECTED",
+    "STANDARD",
+    "Evaluation",
+    "Protocol",
+    "evaluate",
+    "known_recipes",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+SELECTED = "selected"
+"""Name of the recipe that chooses among `modeling.recipes.registry.SELECTABLE` inside each fold."""
+
+BOOTSTRAPS = 1000
+"""Patients are drawn again this many times for the intervals."""
+
+LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How much is computed.
+
+    Parameters
+    ----------
+    repeats
+        Of the outer cross-validation.
+    permutations
+        Times that the stages are shuffled for the control.
+    bootstraps
+        Times that patients are drawn again for the intervals.
+    """
+
+    repeats: int = REPEATS
+    permutations: int = PERMUTATIONS
+    bootstraps: int = BOOTSTRAPS
+
+
+STANDARD = Protocol()
+"""What a bundle's scores and the study use."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A recipe's scores, and the predictions that they come from.
+
+    Parameters
+    ----------
+    scores
+        JSON-ready; see `evaluate`.
+    predictions
+        One a repeat.
+    stages
+        str, shape (n,).
+    """
+
+    scores: dict[str, Any]
+    predictions: tuple[NestedPredictions, ...]
+    stages: npt.NDArray[Any]
+
+    def summary(self) -> str:
+        """The main scores as plain text."""
+        s = self.scores
+        lines = [
+            f"{s['recipe']}: {s['description']}",
+            "",
+            "pair    nested  95 % interval  apparent",
+        ]
+        rows = [(name, p["auroc"], p["ci"], p["apparent"]) for name, p in s["pairs"].items()]
+        rows.append(
+            ("mean", s["mean_pair_auroc"], s["mean_pair_auroc_ci"], s["mean_pair_auroc_apparent"])
+        )
+        lines += [
+            f"{name:7} {nested:.3f}   {low:.3f} to {high:.3f}  {apparent:.3f}"
+            for name, nested, (low, high), apparent in rows
+        ]
+        lines += ["", *(f"{name:18} {s[name]:.3f}" for name in OVERALL)]
+        if s["permuted"]["each"]:
+            lines.append(f"{'stages shuffled':18} {s['permuted']['mean_pair_auroc']:.3f}")
+        if s["chosen"]:
+            chosen = ", ".join(f"{name} {count}" for name, count in s["chosen"].items())
+            lines.append(f"chosen in the folds: {chosen}")
+        return "\n".join(lines)
+
+
+def known_recipes() -> tuple[str, ...]:
+    """Name all that can be evaluated."""
+    return (*RECIPES, SELECTED)
+
+
+def evaluate(
+    cohort: pd.DataFrame,
+    recipe: str = "default",
+    *,
+    seed: int = 42,
+    protocol: Protocol = STANDARD,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a recipe by repeated nested cross-validation.
+
+    Everything that the recipe fits or chooses, its calibration and its prediction sets are fitted
+    inside the training folds. Pairs are scored by calibrated probabilities, so that folds whose
+    models differ in scale can be pooled. A figure is the mean over the repeats; intervals are
+    percentiles over patients drawn again within their stages, and do not cover the choice of the
+    recipe itself unless it is ``selected``.
+
+    Parameters
+    ----------
+    cohort
+        As `read_cohort` gives it; rows that repeat an earlier one are left out.
+    recipe
+        One of `known_recipes`.
+
+    Returns
+    -------
+    Evaluation
+        Its ``scores`` hold ``recipe``, ``protocol``, ``cohort``, ``pairs`` (by name: ``auroc``,
+        ``ci``, ``apparent``, ``auprc``, ``prevalence``, ``calibration_slope``,
+        ``calibration_intercept``, ``brier``), ``mean_pair_auroc`` with ``mean_pair_auroc_ci`` and
+        ``mean_pair_auroc_apparent``, ``macro_auroc``, ``balanced_accuracy``, ``qwk``, ``brier``
+        (0 to 2), ``ece``, ``coverage``, ``coverage_by_stage``, ``set_size``, ``intervals``,
+        ``subgroups``, ``permuted``, ``decision_curves``, ``chosen`` and ``versions``.
+
+    Raises
+    ------
+    UnknownRecipe, TooFewPatients, InvalidFeatures
+        What cannot be evaluated.
+    """
+    named = _recipe(recipe)
+    digest = cohort_sha256(cohort)
+    cohort = without_duplicates(cohort)
+    features, stages = features_of(cohort)
+    all_parts = protocol.repeats * FOLDS + protocol.permutations
+
+    def after(parts: int) -> Progress | None:
+        return None if progress is None else lambda done, _: progress(parts + done, all_parts)
+
+    predictions = nested_predictions(
+        named, features, stages, seed, protocol.repeats, jobs, after(0)
+    )
+    apparent = pair_aurocs(scores_of(named.make(seed).fit(features, stages), features)[1], stages)
+    everyone = np.arange(len(stages))
+    found = figures(predictions, stages, everyone)
+    ranges = intervals(predictions, stages, everyone, seed, protocol.bootstraps)
+    permuted = permuted_control(
+        named,
+        features,
+        stages,
+        seed,
+        protocol.permutations,
+        jobs,
+        after(protocol.repeats * FOLDS),
+    )
+    pairs = {
+        name: {
+            "auroc": rounded(found[name]),
+            "ci": ranges[name],
+            "apparent": rounded(apparent[name]),
+            **pair_figures(predictions, stages, pair),
+        }
+        for pair in PAIRS
+        for name in (pair_name(pair),)
+    }
+    scores = {
+        "recipe": recipe,
+        "description": named.description,
+        "protocol": {
+            "folds": FOLDS,
+            "inner_folds": FOLDS,
+            "repeats": protocol.repeats,
+            "seed": seed,
+            "bootstraps": protocol.bootstraps,
+            "permutations": protocol.permutations,
+            "apparent": "fitted to and scored on the same patients",
+        },
+        "cohort": {
+            "content_sha256": digest,
+            "patients": {s.value: int((stages == s).sum()) for s in Stage},
+        },
+        "pairs": pairs,
+        "mean_pair_auroc": rounded(found["mean_pair_auroc"]),
+        "mean_pair_auroc_ci": ranges["mean_pair_auroc"],
+        "mean_pair_auroc_apparent": rounded(np.mean(list(apparent.values()))),
+        **{name: rounded(found[name]) for name in OVERALL},
+        "coverage_by_stage": {
+            s.value: rounded(coverage(predictions, stages, np.flatnonzero(stages == s)))
+            for s in Stage
+        },
+        "coverage_intended": COVERAGE,
+        "intervals": {name: ranges[name] for name in OVERALL},
+        "subgroups": subgroups(predictions, cohort, stages, seed, protocol.bootstraps),
+        "permuted": {
+            "mean_pair_auroc": rounded(np.mean(permuted)) if permuted else None,
+            "each": [rounded(value) for value in permuted],
+        },
+        "decision_curves": decision_curves(predictions, stages),
+        "chosen": chosen_counts(predictions),
+        "versions": {name: version(name) for name in LIBRARIES},
+    }
+    return Evaluation(scores, predictions, stages)
+
+
+def _recipe(name: str) -> NamedRecipe:
+    if name not in known_recipes():
+        raise UnknownRecipe(name, known_recipes())
+    if name != SELECTED:
+        return RECIPES[name]
+    candidates = {known: RECIPES[known].make for known in SELECTABLE}
+    return NamedRecipe(
+        SELECTED,
+        f"the best of {', '.join(SELECTABLE)} by cross-validation inside each training part",
+        partial(_selected, candidates=candidates),
+    )
+
+
+def _selected(seed: int, candidates: Mapping[str, Callable[[int], Any]]) -> SelectedRecipe:
+    return SelectedRecipe(seed, candidates, out_of_fold)

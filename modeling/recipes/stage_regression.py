@@ -1,0 +1,71 @@
+"""Linear stage models over the same inputs as the forest, to hold it against."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from modeling.design import design_of, impute
+
+__all__ = ["StageRegression"]
+
+
+class StageRegression(ClassifierMixin, BaseEstimator):
+    """Multinomial ridge regression, or shrunken discriminants, over `modeling.design.DESIGN`.
+
+    Parameters
+    ----------
+    random_state
+        The seed; the solvers draw nothing, it is taken for the contract's sake.
+    C
+        Inverse strength of the ridge penalty on standardised inputs.
+    discriminant
+        Linear discriminant analysis in place of the regression.
+    shrinkage
+        Of its covariance, 0 to 1.
+
+    Attributes
+    ----------
+    medians_
+        float64, shape (69,): what a missing input is replaced by.
+    classes_
+        The stages seen, sorted.
+    """
+
+    def __init__(
+        self,
+        random_state: int | None = None,
+        C: float = 0.01,
+        discriminant: bool = False,
+        shrinkage: float = 0.6,
+    ) -> None:
+        self.random_state = random_state
+        self.C = C
+        self.discriminant = discriminant
+        self.shrinkage = shrinkage
+
+    def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
+        """Fit on `modeling.cohort.FEATURE_COLUMNS` and stages."""
+        matrix = design_of(X)
+        self.medians_ = np.nanmedian(matrix, axis=0)
+        self.scaler_ = StandardScaler().fit(impute(matrix, self.medians_))
+        model: Any = (
+            LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)
+            if self.discriminant
+            else LogisticRegression(C=self.C, max_iter=2000)
+        )
+        self.model_ = model.fit(self._inputs(matrix), np.asarray(y, dtype=str))
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Give stage probabilities, float64, shape (n, stages), columns `classes_`."""
+        return np.asarray(self.model_.predict_proba(self._inputs(design_of(X))), dtype=np.float64)
+
+    def _inputs(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(self.scaler_.transform(impute(matrix, self.medians_)))
