@@ -98,16 +98,18 @@ def start_storage(
     folder.mkdir(parents=True, exist_ok=True)
 
     def store(event: Event) -> int:
-        path = folder / f"{event.request.AffectedSOPInstanceUID}.dcm"
+        path = folder / f"{event.dataset.SOPInstanceUID}.dcm"
         path.write_bytes(event.encoded_dataset())
         received.set()
         return 0x0000
 
     ae = AE(ae_title=ae_title)
     ae.add_supported_context(ComprehensiveSRStorage)
-    return ae.start_server(
+    server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
     )
+    assert server is not None  # it is None only where `block` is true
+    return server
 
 
 def free_port() -> int:

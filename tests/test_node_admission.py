@@ -60,7 +60,7 @@ def listen(tmp_path):
         spool = Spool(tmp_path / "node")
         server = start_listener(Listener(port=0, **settings), spool, counters)
         servers.append(server)
-        port = server.socket.getsockname()[1]
+        port = server.port
         return SimpleNamespace(server=server, port=port, counters=counters, spool=spool)
 
     yield start

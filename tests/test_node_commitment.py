@@ -116,7 +116,7 @@ def test_answer_on_the_same_association_is_kept(document, tmp_path):
 def test_answer_on_an_association_of_the_peer_reaches_the_listener(document, tmp_path, keeps):
     server = start_listener(Listener(port=0, min_free_mb=0), Spool(tmp_path))
     commitments = Commitments(tmp_path)
-    with Committing(server.socket.getsockname()[1], keeps=keeps) as pacs:
+    with Committing(server.port, keeps=keeps) as pacs:
         request_commitment(document, "1.2.3", peer(pacs.port), "OSTEONODE", commitments)
         answer = wait_for(lambda: commitments.answer("1.2.3"))
         assert answer.committed is keeps

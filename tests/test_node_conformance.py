@@ -34,9 +34,7 @@ def test_stated_contexts_are_those_that_a_listener_accepts(tmp_path):
         else:
             ae.add_requested_context(uid)
     try:
-        association = ae.associate(
-            "127.0.0.1", server.socket.getsockname()[1], ae_title="OSTEONODE"
-        )
+        association = ae.associate("127.0.0.1", server.port, ae_title="OSTEONODE")
         assert {cx.abstract_syntax for cx in association.accepted_contexts} == set(rows)
         association.release()
     finally:

@@ -16,7 +16,7 @@ from tests.dicom_builders import plain_series
 def node(tmp_path):
     spool = Spool(tmp_path / "node")
     server = start_listener(Listener(port=0), spool)
-    yield spool, server.socket.getsockname()[1]
+    yield spool, server.port
     server.shutdown()
 
 

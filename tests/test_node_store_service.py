@@ -32,7 +32,7 @@ UIDS = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.56")
 def node(tmp_path):
     spool = Spool(tmp_path / "node")
     server = start_listener(Listener(port=0), spool)
-    yield spool, server.socket.getsockname()[1]
+    yield spool, server.port
     server.shutdown()
 
 

@@ -87,13 +87,14 @@ def start_listener(
         counters=counters,
         tidy=receiver.tidy,
     )
+    assert isinstance(server, GuardedServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for warning in settings.warnings:
         log().warning("listener is open", reason=warning)
     log().info(
         "listening",
         host=settings.host,
-        port=server.socket.getsockname()[1],
+        port=server.port,
         ae_title=settings.ae_title,
     )
     return server

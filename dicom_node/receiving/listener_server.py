@@ -73,6 +73,13 @@ class GuardedServer(ThreadedAssociationServer):
         super().__init__(*args, **kwargs)
 
     @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        if self.socket is None:
+            raise OSError("the listener is closed")
+        return int(self.socket.getsockname()[1])
+
+    @property
     def connections(self) -> int:
         """Connections that are open."""
         return self._open
@@ -84,7 +91,7 @@ class GuardedServer(ThreadedAssociationServer):
 
     def server_bind(self) -> None:
         """Bind; several processes may share the port."""
-        if self._settings.processes > 1:
+        if self._settings.processes > 1 and self.socket is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         super().server_bind()
 

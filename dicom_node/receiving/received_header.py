@@ -40,6 +40,9 @@ WANTED = {
 }
 LAST_WANTED = max(WANTED)
 
+REFERENCED_SERIES = 0x00081115
+"""Referenced Series Sequence, the one sequence that is read, of a SEG."""
+
 PREAMBLE = b"\0" * 128 + b"DICM"
 
 
@@ -93,7 +96,7 @@ def read_received(
     dataset = pydicom.dcmread(
         BytesIO(PREAMBLE + _meta_element(0x10, b"UI", _plain(transfer_syntax)) + head),
         stop_before_pixels=True,
-        specific_tags=[*WANTED, "ReferencedSeriesSequence"],
+        specific_tags=[*WANTED, REFERENCED_SERIES],
     )
     found: dict[str, bytes] = {}
     for tag, name in WANTED.items():

@@ -176,9 +176,7 @@ class Receiver:
     def rejected(self, event: Event) -> None:
         """Log, count and audit an association that was not accepted."""
         association = event.assoc
-        request = association.requestor.primitive
-        called = request.called_ae_title.strip()
-        calling = request.calling_ae_title.strip()
+        called, calling = _ae_titles(association)
         allowed = [title.strip() for title in self._settings.allowed_ae_titles]
         if called != self._settings.ae_title.strip():
             reason = "called_ae_title"
@@ -254,9 +252,17 @@ class Receiver:
         return REFUSALS[code]
 
 
+def _ae_titles(association: Association) -> tuple[str, str]:
+    """Called and calling AE title of a request, empty where none was read."""
+    request = association.requestor.primitive
+    if request is None:
+        return "", ""
+    return str(request.called_ae_title or "").strip(), str(request.calling_ae_title or "").strip()
+
+
 def _names(association: Association) -> dict[str, str]:
     return {
-        "calling_ae": str(association.requestor.primitive.calling_ae_title).strip(),
+        "calling_ae": _ae_titles(association)[1],
         "peer": str(association.requestor.address),
     }
 

@@ -164,12 +164,15 @@ class StoreService(DIMSEServiceProvider):
             status = PROCESSING_FAILURE
         if status is None:
             return
+        connection = self.dul.socket
+        if connection is None:  # it has ended meanwhile
+            return
         for pdu in answer_pdus(elements, status, command.context_id, self.maximum_pdu_size):
-            self.dul.socket.send(pdu)
+            connection.send(pdu)
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
         other = P_DATA()
-        other.presentation_data_value_list = [[context_id, value]]
+        other.presentation_data_value_list = [(context_id, value)]
         super().receive_primitive(other)
 
 

@@ -114,8 +114,13 @@ def associate(
     if not association.is_established:
         reason = "rejected the association" if association.is_rejected else "cannot be reached"
         if association.rejected_contexts:
-            reason = f"does not offer {association.rejected_contexts[0].abstract_syntax.name}"
+            reason = f"does not offer {_name(association.rejected_contexts[0])}"
         elif tls is not None and not association.is_rejected:
             reason += ", or TLS failed: the peer refused our certificate or we refused its own"
         raise DeliveryFailed(f"{destination.name} {reason}")
     return association
+
+
+def _name(context: PresentationContext) -> str:
+    """The SOP class of a presentation context, in words."""
+    return "" if context.abstract_syntax is None else context.abstract_syntax.name

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels import apply_rescale
+from pydicom.pixels.processing import apply_modality_lut
 
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.instances import Instance
@@ -92,7 +92,7 @@ def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
         raise SeriesRefused(
             "series.not_hu", f"pixel values are {dataset.RescaleType}, not Hounsfield units"
         )
-    hu = np.asarray(apply_rescale(stored, dataset), dtype=np.float64)
+    hu = np.asarray(apply_modality_lut(stored, dataset), dtype=np.float64)
     padding = dataset.get("PixelPaddingValue")
     if padding is not None:
         limit = dataset.get("PixelPaddingRangeLimit", padding)

@@ -1,7 +1,7 @@
 """Label maps from files, brought to a scan's grid."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,33 @@ from scipy import ndimage
 from roi_extraction.errors import InvalidSegmentation, InvalidVolume
 from roi_extraction.volume import CtVolume
 
-__all__ = ["load_label_map", "resample_labels", "save_nifti"]
+__all__ = ["load_label_map", "nifti_image", "resample_labels", "save_nifti"]
+
+if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
 
 LabelArray = npt.NDArray[np.integer[Any]]
 
 LEAST_OVERLAP = 0.5
 """Share of the labels' own volume that must fall into the scan."""
+
+
+def nifti_image(path: Path) -> "SpatialImage":
+    """Open a NIfTI file without reading its voxels.
+
+    Raises
+    ------
+    nibabel.filebasedimages.ImageFileError, OSError
+        It cannot be read, or holds no image in space.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import SpatialImage
+
+    image = nibabel.load(path)
+    if not isinstance(image, SpatialImage):
+        raise ImageFileError(f"{path.name} holds no image in space")
+    return image
 
 
 def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
@@ -38,11 +59,10 @@ def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
     InvalidSegmentation
         The file is no label map, or lies elsewhere than the scan.
     """
-    import nibabel
     from nibabel.filebasedimages import ImageFileError
 
     try:
-        image = nibabel.load(path)
+        image = nifti_image(path)
         array = np.asanyarray(image.dataobj)
     except (ImageFileError, OSError, EOFError, ValueError) as error:
         raise InvalidSegmentation(f"{path.name} is not a readable NIfTI file: {error}") from error

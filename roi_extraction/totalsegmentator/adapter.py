@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from roi_extraction.anatomy import Anatomy, SegmenterIdentity
 from roi_extraction.errors import InvalidSegmentation, SegmenterUnavailable
-from roi_extraction.labels.files import load_label_map, save_nifti
+from roi_extraction.labels.files import load_label_map, nifti_image, save_nifti
 from roi_extraction.labels.label_map import LabelMapSegmenter
 from roi_extraction.totalsegmentator.weights import check_weights
 from roi_extraction.volume import CtVolume
@@ -220,10 +220,8 @@ def _last_line(folder: Path) -> str:
 
 
 def _read(path: Path, volume: CtVolume) -> LabelArray:
-    import nibabel
-
     try:
-        shape = nibabel.load(path).shape
+        shape = nifti_image(path).shape
     except Exception as error:
         raise _unavailable("bad_output", f"{path.name} cannot be read") from error
     if tuple(shape) != volume.shape[::-1]:
