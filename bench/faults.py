@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -44,7 +45,7 @@ DISK_MB_PER_STUDY = 1
 
 
 @contextmanager
-def small_disk(folder: Path, studies: int):
+def small_disk(folder: Path, studies: int) -> Iterator[bool]:
     """A file system of its own that can be filled; yields False where none can be mounted."""
     folder.mkdir(parents=True)
     size = 16 + DISK_MB_PER_STUDY * studies
@@ -69,7 +70,14 @@ def fill(folder: Path) -> Path:
     return path
 
 
-def faults(node: FaultNode, peers, disk: Path | None, chance: random.Random, stop, counts) -> None:
+def faults(
+    node: FaultNode,
+    peers: Sequence[MoodyPacs],
+    disk: Path | None,
+    chance: random.Random,
+    stop: threading.Event,
+    counts: Counter[str],
+) -> None:
     """Every few seconds another fault that passes."""
     while not stop.wait(chance.uniform(5, 15)):
         seconds = chance.uniform(*FAULT_SECONDS)

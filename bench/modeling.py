@@ -56,7 +56,7 @@ def main(
     """Run the tasks on both sides, compare results, and write JSON and the table."""
     python = _toolkit()
     table = without_duplicates(read_cohort(cohort))
-    spec = {
+    spec: dict[str, Any] = {
         "cohort": str(cohort.resolve()),
         "pair": pair,
         "sites": list(PUBLISHED_FEATURES[pair]),
@@ -67,7 +67,7 @@ def main(
     path = OUT / "modeling.json"
     found: dict[str, Any] = {}
     ours: dict[str, Callable[[], dict[str, Any]]] = {
-        "elimination": lambda: _elimination(table, pair, int(spec["core_rounds"])),
+        "elimination": lambda: _elimination(table, pair, spec["core_rounds"]),
         "stacking": lambda: _stacking(table, pair, scale),
         "prediction": lambda: _prediction(table, kept),
     }

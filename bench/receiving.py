@@ -204,9 +204,8 @@ def main(rounds: int) -> None:
                 single[command].append(rate(command, work, [work / "one"], one))
                 multiple[command].append(rate(command, work, folders, many))
             label = "osteonode, synced to the disk"
-            synced = {"durability": "fsync"}
-            single[label].append(rate("osteonode", work, [work / "one"], one, **synced))
-            multiple[label].append(rate("osteonode", work, folders, many, **synced))
+            single[label].append(rate("osteonode", work, [work / "one"], one, durability="fsync"))
+            multiple[label].append(rate("osteonode", work, folders, many, durability="fsync"))
             label = "osteonode, 2 processes"
             multiple[label].append(rate("osteonode", work, folders, many, 2))
             with assessing(work / "assessing"):

@@ -199,10 +199,7 @@ def blend(*parts: Candidate) -> Candidate:
 
     def score(*given: Array) -> Scores:
         found = [part(*given) for part in parts]
-        return {
-            name: sum(one[name] / np.std(one[name]) for one in found)  # type: ignore[misc]
-            for name in found[0]
-        }
+        return {name: sum(one[name] / np.std(one[name]) for one in found) for name in found[0]}
 
     return score
 

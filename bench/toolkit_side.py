@@ -7,12 +7,13 @@ last line on stdout is a JSON of seconds and results.
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 
-def main(spec: dict) -> dict:
+def main(spec: dict[str, Any]) -> dict[str, Any]:
     table = pd.read_csv(spec["cohort"], sep="\t").drop_duplicates(ignore_index=True)
     table = table.drop(columns=["Gender", "Age"])
     first, second = spec["pair"].split("/")
@@ -45,7 +46,7 @@ def main(spec: dict) -> dict:
     return clock.read() | {"stage": stage}
 
 
-def _base_models(scale: float) -> list:
+def _base_models(scale: float) -> list[tuple[str, Any]]:
     """The search's own base models with their rounds scaled."""
     from catboost import CatBoostClassifier
     from lightgbm import LGBMClassifier
@@ -84,7 +85,7 @@ class Clock:
     def __init__(self) -> None:
         self.cpu, self.wall = time.process_time(), time.perf_counter()
 
-    def read(self) -> dict:
+    def read(self) -> dict[str, float]:
         return {
             "cpu_s": time.process_time() - self.cpu,
             "wall_s": time.perf_counter() - self.wall,

@@ -173,10 +173,15 @@ def real_cases() -> Iterator[Case]:
     for number, level in enumerate((Level.L2, Level.L3, Level.L4, Level.L5) * 3):
         rotation = _angles(800 + number, 10.0) if number > 3 else (0.0, 0.0, 0.0)
         noise_hu = (0.0, 15.0, 30.0)[number // 4]
-        common = {"rotation_deg": rotation, "noise_hu": noise_hu}
         group = "four or six lumbar vertebrae"
-        yield Case(f"cut {number}", group, "totalseg", number, cut_out=level, **common)
-        yield Case(f"doubled {number}", group, "totalseg", number, doubled=level, **common)
+        yield Case(
+            f"cut {number}", group, "totalseg", number, rotation, noise_hu=noise_hu,
+            cut_out=level,
+        )  # fmt: skip
+        yield Case(
+            f"doubled {number}", group, "totalseg", number, rotation, noise_hu=noise_hu,
+            doubled=level,
+        )  # fmt: skip
     for dicom in DICOM:
         yield Case(dicom, "as DICOM", "totalseg", dicom=dicom)
     for number in range(REPEATS):
@@ -224,7 +229,7 @@ def build(case: Case) -> MovedScan:
         volume = noisy(volume, case.noise_hu, case.seed)
     if case.dicom:
         volume = _through_dicom(volume, case.dicom)
-    scan = MovedScan(volume, source, np.linalg.inv(moved))
+    scan = MovedScan(volume, source, np.asarray(np.linalg.inv(moved), np.float64))
     return scan if case.crop is None else CROPS[case.crop](scan, case.seed)
 
 

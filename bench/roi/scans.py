@@ -1,7 +1,7 @@
 """Labelled real scans, brought to one numbering, and moved copies of them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -115,7 +115,7 @@ def _totalseg() -> LabelledScan:
         bone=(labels >= 25) & (labels <= 33),
         vessel=(labels == AORTA) | (labels == VEIN),
         bodies_divided=True,
-        centres_mm=_centres(volume, {**body, **disc}),
+        centres_mm=_centres(volume, [*body.items(), *disc.items()]),
     )
 
 
@@ -171,13 +171,15 @@ def _bones(
 ) -> LabelledScan:
     nothing = np.zeros(volume.shape, bool)
     return LabelledScan(
-        name, volume, vertebra, body, {}, bone, nothing, divided, _centres(volume, {**body})
+        name, volume, vertebra, body, {}, bone, nothing, divided, _centres(volume, body.items())
     )
 
 
-def _centres(volume: CtVolume, masks: Mapping[Level | DiscLevel, Mask]) -> dict[str, Points]:
+def _centres(
+    volume: CtVolume, masks: Iterable[tuple[Level | DiscLevel, Mask]]
+) -> dict[str, Points]:
     return {
         str(name): volume.to_lps(np.argwhere(mask)).mean(axis=0)
-        for name, mask in masks.items()
+        for name, mask in masks
         if mask.any()
     }

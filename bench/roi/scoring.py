@@ -110,10 +110,10 @@ def score(
         message = f"{result.code}: {result}"
         return Score(outcome="refused", message=message, seconds=seconds, **case)
     centres = {name: scan.from_source(p) for name, p in scan.source.centres_mm.items()}
-    found = {**result.spine.bodies, **result.spine.discs}
+    found = [*result.spine.bodies.items(), *result.spine.discs.items()]
     away = {
         str(name): float(np.linalg.norm(landmark.centre_lps_mm - centres[str(name)]))
-        for name, landmark in found.items()
+        for name, landmark in found
         if str(name) in centres
     }
     along = {

@@ -56,6 +56,18 @@ def of_muscle(muscle: Muscle | None) -> Callable[[Scored], bool]:
     return lambda site: SITES_BY_NAME[site["name"]].muscle is muscle
 
 
+def of_muscle_at(muscle: Muscle, disc: DiscLevel) -> Callable[[Scored], bool]:
+    """Chooses a muscle's sites of one level."""
+    return lambda site: (
+        SITES_BY_NAME[site["name"]].muscle is muscle and SITES_BY_NAME[site["name"]].disc is disc
+    )
+
+
+def of_name(name: str) -> Callable[[Scored], bool]:
+    """Chooses one site."""
+    return lambda site: site["name"] == name
+
+
 def spread(case_group: Iterable[Scored]) -> dict[str, tuple[float, int, bool]]:
     """SD over cases, count, and whether it was ever flagged, by site."""
     values: dict[str, list[float]] = defaultdict(list)
@@ -139,14 +151,14 @@ def _targets(real: Sequence[Scored], phantoms: Sequence[Scored]) -> str:
             f"mean {np.mean(away):+.1f}, {near:.0%} of {len(away)} within 5 HU",
         ))  # fmt: skip
     repeats = spread(s for s in real if s["group"].startswith(REPEAT))
-    for muscle, wanted in (
+    for muscle, limit in (
         (None, 3), (Muscle.PSOAS_MAJOR, 3), (Muscle.LONGISSIMUS, 3),
         (Muscle.TRANSVERSOSPINALIS, 4),
     ):  # fmt: skip
         sds = [sd for name, (sd, _, _) in repeats.items() if SITES_BY_NAME[name].muscle is muscle]
         name = "bodies" if muscle is None else str(muscle)
         rows.append((
-            f"{name}: SD when repeated, median over sites", f"{wanted} HU",
+            f"{name}: SD when repeated, median over sites", f"{limit} HU",
             f"{np.median(sds):.1f} HU",
         ))  # fmt: skip
     unflagged = {n: sd for n, (sd, _, flagged) in repeats.items() if not flagged}
@@ -229,9 +241,9 @@ def _bodies(scores: Sequence[Scored]) -> str:
     rows = []
     whole = [s for s in _complete(scores) if not s["group"].startswith("bone")]
     for level in Level:
-        pairs = sites_of(scores, lambda site, name=str(level): site["name"] == name)
+        pairs = sites_of(scores, of_name(str(level)))
         mean, share, count = _inside(pairs, 0.95)
-        near = sites_of(whole, lambda site, name=str(level): site["name"] == name)
+        near = sites_of(whole, of_name(str(level)))
         cells = []
         for key in ("eroded_hu", "label_placed_hu"):
             away = [s["mean_hu"] - s[key] for _, s in near if s[key] is not None]
@@ -252,10 +264,7 @@ def _muscles(scores: Sequence[Scored]) -> str:
         for disc in DiscLevel:
             pairs = sites_of(
                 scores,
-                lambda site, m=muscle, d=disc: (
-                    SITES_BY_NAME[site["name"]].muscle is m
-                    and SITES_BY_NAME[site["name"]].disc is d
-                ),
+                of_muscle_at(muscle, disc),
             )
             mean, share, count = _inside(pairs, least)
             if not count:
