@@ -29,7 +29,7 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def _canonical(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """The array as (slice, row, column) to head, posterior, left, and its affine to LPS mm."""
-    image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[attr-defined]
+    image: Any = nib.as_closest_canonical(nib.load(path))
     array = np.asarray(image.dataobj).transpose(2, 1, 0)[:, ::-1, ::-1]
     to_lps = RAS_TO_LPS @ image.affine
     flip = np.zeros((4, 4))
@@ -174,7 +174,7 @@ def with_screw(
     radius_mm: float = 3.0,
 ) -> CtVolume:
     """The volume with a metal rod (3000 HU) between two points, and streaks across it."""
-    index = np.stack(np.indices(volume.shape), axis=-1)
+    index = np.stack(list(np.indices(volume.shape)), axis=-1)
     points = volume.to_lps(index)
     along = end_lps_mm - start_lps_mm
     length = float(np.linalg.norm(along))

@@ -40,6 +40,7 @@ class Pacs:
         return self
 
     def __exit__(self, *_details: object) -> None:
+        assert self._server is not None
         self._server.shutdown()
 
     @property

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -209,7 +210,7 @@ def test_a_python_without_pip_says_what_to_do(
     fake = tmp_path / "python"
     fake.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n')
     fake.chmod(0o755)
-    monkeypatch.setattr(cohort_fetch.sys, "executable", str(fake))
+    monkeypatch.setattr(sys, "executable", str(fake))
     (tmp_path / "work").mkdir()
     with pytest.raises(PipMissing, match=r"ensurepip.*--archive"):
         download_archive(tmp_path / "work")

@@ -90,4 +90,4 @@ def test_ways_are_counted_by_true_stage() -> None:
     found = route_counts((route(high), route(high), route(low)), (Stage.D, Stage.B, Stage.A))
     assert found["way"].tolist() == ["A/D:A, A/C:A, A/B:A", "A/D:D, B/D:D, C/D:D"]
     assert found["patients"].tolist() == [1, 2]
-    assert found.loc[1, ["of stage B", "of stage D"]].tolist() == [1, 1]
+    assert found[["of stage B", "of stage D"]].iloc[1].tolist() == [1, 1]

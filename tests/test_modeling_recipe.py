@@ -1,5 +1,7 @@
 """Derived features, calibration and prediction sets against values known by arithmetic."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tests.test_modeling_cohort import synthetic_cohort
 NAMES = [feature.name for feature in DESIGN]
 
 
-def design(hu: dict[str, float]) -> dict[str, float]:
+def design(hu: Mapping[str, float]) -> dict[str, float]:
     row = np.array([[hu.get(name, np.nan) for name in SITE_NAMES]])
     found = design_matrix(row, np.array([70.0]), np.array([1.0]))
     return dict(zip(NAMES, found[0].tolist(), strict=True))

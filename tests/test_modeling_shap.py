@@ -1,8 +1,10 @@
 """SHAP values out of fold, and their figures."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
@@ -20,14 +22,20 @@ from modeling.interpretation import (
     stage_shares,
 )
 from modeling.interpretation.shap_step import SHAP_STEP
-from modeling.interpretation.shares import mean_interactions, mean_shares, typical_patient
+from modeling.interpretation.shares import (
+    PairShares,
+    StageShares,
+    mean_interactions,
+    mean_shares,
+    typical_patient,
+)
 from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.study.step import StudyInput
 from tests.test_modeling_cohort import synthetic_cohort
 
 
 @cache
-def given():
+def given() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     cohort = synthetic_cohort(35)
     rng = np.random.default_rng(1)
     cohort[list(USED_SITES)] = rng.normal(90, 25, (len(cohort), len(USED_SITES)))
@@ -37,13 +45,13 @@ def given():
 
 
 @cache
-def pairs():
+def pairs() -> dict[str, PairShares]:
     _, features, stages = given()
     return pair_shares(features, stages, 0)
 
 
 @cache
-def by_stage():
+def by_stage() -> StageShares:
     _, features, stages = given()
     return stage_shares(features, stages, 0)
 
@@ -51,6 +59,7 @@ def by_stage():
 def test_stage_shares_add_up_to_the_out_of_fold_probabilities() -> None:
     _, features, stages = given()
     found = out_of_fold(RECIPES[DEFAULT_RECIPE].make, features, stages, 0)
+    assert found.probabilities is not None
     np.testing.assert_allclose(by_stage().probabilities, found.probabilities, atol=1e-9)
 
 
@@ -145,7 +154,7 @@ def test_a_beeswarm_shows_the_foremost_features_first() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "c"]
 
 
-def test_the_step_draws_all_its_figures(tmp_path) -> None:
+def test_the_step_draws_all_its_figures(tmp_path: Path) -> None:
     cohort, _, _ = given()
     found = SHAP_STEP.run(StudyInput(cohort, 0, 1))
     assert "out of fold" in found.method

@@ -111,7 +111,9 @@ def test_four_vertebrae_and_the_fewest_muscles_suffice(stager: Stager) -> None:
 
 
 @pytest.mark.parametrize("values", [[1.0] * 35, [[1.0] * 36], ["x"] * 36], ids=["35", "2d", "text"])
-def test_features_of_another_shape_are_refused(stager: Stager, values: list[object]) -> None:
+def test_features_of_another_shape_are_refused(
+    stager: Stager, values: list[float] | list[list[float]] | list[str]
+) -> None:
     with pytest.raises(InvalidFeatures):
         stager.stage(values, 70, Sex.MALE)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -137,17 +138,22 @@ def planted() -> pd.DataFrame:
     return cohort
 
 
+def with_numbers(line: str, hu: Mapping[str, object]) -> str:
+    """The line with HU in place of the sites in brackets."""
+    return re.sub(r"\[(\S+?)\]", lambda found: f"({hu[found[1]]!r})", line)
+
+
 def test_a_formulas_text_gives_its_score_on_a_calculator(planted: pd.DataFrame) -> None:
     formula = fit_formula(planted, PAIR, LASSO, seed=0, bootstraps=20)
     line = formula.text().splitlines()[0].removeprefix("score = ")
     medians = dict(re.findall(r"(L\S+|S1) ([\d.]+)", formula.text().splitlines()[-1]))
     for row in (0, 3, 130):
         hu = {
-            site: float(medians[site]) if np.isnan(planted.loc[row, site]) else value
+            str(site): float(medians[str(site)]) if np.isnan(value) else value
             for site, value in planted.loc[row, list(SITE_NAMES)].items()
             if site in medians
         }
-        typed = re.sub(r"\[(\S+?)\]", lambda found, hu=hu: f"({hu[found[1]]!r})", line)
+        typed = with_numbers(line, hu)
         expected = formula.score(planted.loc[[row], list(SITE_NAMES)])[0]
         assert eval(typed) == pytest.approx(expected, abs=0.02)
     assert "probability of D rather than A" in formula.text()

@@ -3,6 +3,7 @@
 import json
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
+from modeling.study import StepResult
 from modeling.study.step import StudyInput
 from network import InvalidGraph, TooFewPatients, clustering, cytoscape_json
 from network.export import flat_graph
@@ -174,7 +176,7 @@ def test_seed_networks_are_built_by_each_protocol() -> None:
     assert {n.name: n.strength for n in nodes}.items() <= strengths.items()
 
 
-def check_cytoscape(found: dict) -> None:
+def check_cytoscape(found: dict[str, Any]) -> None:
     """The parts of Cytoscape.js JSON that Cytoscape's reader asks for."""
     assert found["format_version"] == "1.0"
     assert isinstance(found["data"]["name"], str)
@@ -206,7 +208,7 @@ def test_cytoscape_json_keeps_its_form_and_networkx_reads_it_back() -> None:
 
 
 @pytest.fixture(scope="module")
-def result():
+def result() -> StepResult:
     cohort = synthetic_cohort(45)
     rng = np.random.default_rng(0)
     cohort[list(USED_SITES)] = rng.normal(80, 25, (len(cohort), len(USED_SITES)))
@@ -214,7 +216,7 @@ def result():
     return step.run(StudyInput(cohort, 0, 1))
 
 
-def test_all_files_of_the_step_read_back(result, tmp_path: Path) -> None:
+def test_all_files_of_the_step_read_back(result: StepResult, tmp_path: Path) -> None:
     edges = next(table.frame for table in result.tables if table.name == "edges")
     assert set(edges["network"]) <= {"combined", *(f"{a}/{b}" for a, b in PAIRS)}
     for name, content in result.files.items():
@@ -233,7 +235,7 @@ def test_all_files_of_the_step_read_back(result, tmp_path: Path) -> None:
         assert all("clustering" in d for _, d in graph.nodes(data=True))
 
 
-def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result) -> None:
+def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result: StepResult) -> None:
     assert result.findings[0].startswith("1 replicates of permuted labels: too few")
     assert not any("both nulls" in sentence for sentence in result.findings)
     edge = dict.fromkeys(COLUMNS[7:], True)
@@ -246,7 +248,7 @@ def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result) ->
     )
 
 
-def test_the_figures_are_drawn(result, tmp_path: Path) -> None:
+def test_the_figures_are_drawn(result: StepResult, tmp_path: Path) -> None:
     for figure in result.figures:
         drawn = figure.draw()
         drawn.savefig(tmp_path / "x.png", dpi=40)

@@ -33,7 +33,7 @@ def test_a_planted_interaction_is_the_strongest() -> None:
     hu = rng.normal(0, 1, (300, 5))
     hu[::11, 4] = np.nan
     sums = interaction_sums(hu, hu[:, 1] * hu[:, 3] > 0, 0)
-    assert np.unravel_index(sums.argmax(), sums.shape) == (1, 3)
+    assert tuple(map(int, np.unravel_index(sums.argmax(), sums.shape))) == (1, 3)
     np.testing.assert_allclose(sums, sums.T)
     assert not np.diag(sums).any()
     np.fill_diagonal(sums, 0)

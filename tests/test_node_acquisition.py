@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,9 @@ def rules(name: str, mode: str) -> Acquisition:
 
 
 @pytest.mark.parametrize(("name", "case"), RULES.items(), ids=RULES)
-def test_strict_rule_refuses(name, case):
+def test_strict_rule_refuses(
+    name: str, case: tuple[Callable[[], list[Instance]], str, str]
+) -> None:
     members, refusal_code, _ = case
     with pytest.raises(SeriesRefused) as refusal:
         check_series(members(), rules(name, "strict"))
@@ -72,14 +75,16 @@ def test_strict_rule_refuses(name, case):
 
 
 @pytest.mark.parametrize(("name", "case"), RULES.items(), ids=RULES)
-def test_warning_rule_reports_and_says_so(name, case):
+def test_warning_rule_reports_and_says_so(
+    name: str, case: tuple[Callable[[], list[Instance]], str, str]
+) -> None:
     members, _, finding_code = case
     series = check_series(members(), rules(name, "warn"))
     assert [finding.code for finding in series.findings] == [finding_code]
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])
-def test_plain_series_breaks_no_rule_in_either_mode(mode):
+def test_plain_series_breaks_no_rule_in_either_mode(mode: str) -> None:
     every = dict.fromkeys(AcquisitionRules.model_fields, mode)
     series = check_series(instances(), Acquisition(rules=AcquisitionRules.model_validate(every)))
     assert series.findings == ()
@@ -88,7 +93,7 @@ def test_plain_series_breaks_no_rule_in_either_mode(mode):
 @pytest.mark.parametrize(
     "wrong", [{"kernels": "warn"}, {"contrast": "off"}, {"kvp": "warn"}, {"thickness": "warn"}]
 )
-def test_unknown_rules_and_modes_are_refused(wrong):
+def test_unknown_rules_and_modes_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Acquisition.model_validate({"rules": wrong})
 
@@ -103,7 +108,9 @@ def test_unknown_rules_and_modes_are_refused(wrong):
     ],
     ids=["kVp", "step", "thickness", "large tilt"],
 )
-def test_no_setting_softens_what_is_always_strict(members, code):
+def test_no_setting_softens_what_is_always_strict(
+    members: Callable[[], list[Instance]], code: str
+) -> None:
     every = dict.fromkeys(AcquisitionRules.model_fields, "warn")
     lenient = Acquisition(rules=AcquisitionRules.model_validate(every))
     with pytest.raises(SeriesRefused) as refusal:
@@ -111,14 +118,14 @@ def test_no_setting_softens_what_is_always_strict(members, code):
     assert refusal.value.code == code
 
 
-def test_kernel_that_changes_within_the_series_is_refused():
+def test_kernel_that_changes_within_the_series_is_refused() -> None:
     members = instances()
     members[5] = replace(members[5], kernel="SOFT")
     with pytest.raises(SeriesRefused, match="STANDARD"):
         check_series(members, Acquisition())
 
 
-def test_series_with_a_body_kernel_comes_before_a_sharp_one():
+def test_series_with_a_body_kernel_comes_before_a_sharp_one() -> None:
     def named(uid: str, count: int = 150, step: float = 2.0, **changes: Any) -> list[Instance]:
         return [
             replace(i, series_uid=uid, sop_instance_uid=f"{uid}.{k}")
@@ -136,13 +143,13 @@ def test_series_with_a_body_kernel_comes_before_a_sharp_one():
 
 
 @pytest.mark.parametrize("degrees", [-9.0, -4.0, 0.0, 4.0, 9.0])
-def test_tilt_is_read_from_the_geometry_either_way(degrees):
+def test_tilt_is_read_from_the_geometry_either_way(degrees: float) -> None:
     series = check_series(tilted(degrees, gantry_tilt_deg=-degrees), Acquisition())
     assert series.gantry_tilt_deg == pytest.approx(abs(degrees), abs=0.01)
     assert series.step_mm == pytest.approx(3.0 * np.cos(np.deg2rad(degrees)))
 
 
-def test_stated_tilt_is_read_from_the_header(tmp_path):
+def test_stated_tilt_is_read_from_the_header(tmp_path: Path) -> None:
     for path in plain_series(tmp_path):
         edit(path, GantryDetectorTilt="8.5")
     found, _ = scan_folder(tmp_path.iterdir())
@@ -152,7 +159,7 @@ def test_stated_tilt_is_read_from_the_header(tmp_path):
 
 
 @pytest.mark.shared
-def test_geometry_of_a_tilted_head_ct_shows_the_stated_tilt(shared_data):
+def test_geometry_of_a_tilted_head_ct_shows_the_stated_tilt(shared_data: Path) -> None:
     found, _ = scan_folder((shared_data / "ct" / "dcm_qa_ct_ge_tilt").glob("*.dcm"))
     assert {instance.gantry_tilt_deg for instance in found} == {18.5}
     with pytest.raises(SeriesRefused, match=r"tilted by 18\.5 degrees") as refusal:
@@ -160,7 +167,7 @@ def test_geometry_of_a_tilted_head_ct_shows_the_stated_tilt(shared_data):
     assert refusal.value.code == "series.gantry_tilt"
 
 
-def test_slices_off_a_straight_line_are_refused():
+def test_slices_off_a_straight_line_are_refused() -> None:
     members = instances()
     members[30] = replace(members[30], position_mm=members[30].position_mm + np.array([0, 4.0, 0]))
     with pytest.raises(SeriesRefused, match="straight line"):

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -11,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from dicom_node.cli import app
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from roi_extraction.phantom import PhantomParameters, make_phantom
+from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.sites import SITES
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import gantry_tilted
@@ -19,24 +21,26 @@ from tests.dicom_builders import edit, plain_series
 
 
 @pytest.fixture(scope="module")
-def phantom():
+def phantom() -> Phantom:
     return make_phantom(PhantomParameters.random(7), 7)
 
 
 @pytest.fixture(scope="module")
-def phantom_folder(phantom, tmp_path_factory) -> Path:
+def phantom_folder(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom")
     write_ct_series(phantom.volume, folder, InventedHeader(seed="analyze"))
     return folder
 
 
-def analyze(source: Path, out: Path, *options: str) -> tuple[Result, dict]:
+def analyze(source: Path, out: Path, *options: str) -> tuple[Result, dict[str, Any]]:
     result = CliRunner().invoke(app, ["analyze", str(source), "-o", str(out), *options])
     path = out / "report.json"
     return result, json.loads(path.read_text()) if path.exists() else {}
 
 
-def test_phantom_is_measured_and_staged(phantom, phantom_folder, tmp_path):
+def test_phantom_is_measured_and_staged(
+    phantom: Phantom, phantom_folder: Path, tmp_path: Path
+) -> None:
     result, report = analyze(phantom_folder, tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert report["schema"] == "osteonode.report/1"
@@ -58,7 +62,9 @@ def test_phantom_is_measured_and_staged(phantom, phantom_folder, tmp_path):
     assert "Not a medical device" in result.output
 
 
-def test_the_same_series_gives_the_same_report_whatever_the_file_names(phantom_folder, tmp_path):
+def test_the_same_series_gives_the_same_report_whatever_the_file_names(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
     shuffled = tmp_path / "shuffled"
     shuffled.mkdir()
     for number, path in enumerate(sorted(phantom_folder.iterdir(), reverse=True)):
@@ -153,7 +159,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("build", "code"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_with_its_reason(tmp_path, build, code):
+def test_bad_input_is_refused_with_its_reason(
+    tmp_path: Path, build: Callable[[Path], Path], code: str
+) -> None:
     result, report = analyze(build(tmp_path / "in"), tmp_path / "out")
     assert result.exit_code == 1, result.output
     assert report["refused"]["code"].startswith(code)
@@ -163,7 +171,9 @@ def test_bad_input_is_refused_with_its_reason(tmp_path, build, code):
     assert not (tmp_path / "out" / "report.sr.dcm").exists()
 
 
-def test_file_that_is_no_dicom_among_slices_is_warned_of(phantom_folder, tmp_path):
+def test_file_that_is_no_dicom_among_slices_is_warned_of(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "in"
     shutil.copytree(phantom_folder, source)
     (source / "thumbs.db").write_bytes(b"junk")
@@ -172,7 +182,9 @@ def test_file_that_is_no_dicom_among_slices_is_warned_of(phantom_folder, tmp_pat
     assert "input.unreadable_files" in {warning["code"] for warning in report["warnings"]}
 
 
-def test_scan_that_ends_at_l4_is_refused_or_names_what_is_missing(phantom, tmp_path):
+def test_scan_that_ends_at_l4_is_refused_or_names_what_is_missing(
+    phantom: Phantom, tmp_path: Path
+) -> None:
     cut = round(float(phantom.volume.to_index(phantom.truth.body_centres_lps_mm["L4"])[0]))
     volume = phantom.volume
     affine = volume.affine.copy()
@@ -184,7 +196,9 @@ def test_scan_that_ends_at_l4_is_refused_or_names_what_is_missing(phantom, tmp_p
     assert report["refused"]["code"].startswith("roi.")
 
 
-def test_allowed_other_tube_voltage_is_measured_but_never_staged(phantom, tmp_path):
+def test_allowed_other_tube_voltage_is_measured_but_never_staged(
+    phantom: Phantom, tmp_path: Path
+) -> None:
     write_ct_series(phantom.volume, tmp_path / "in", InventedHeader(seed="140", kvp=140.0))
     result, report = analyze(tmp_path / "in", tmp_path / "out", "--allow-kvp", "140")
     assert result.exit_code == 0
@@ -206,7 +220,12 @@ def test_allowed_other_tube_voltage_is_measured_but_never_staged(phantom, tmp_pa
     ],
     ids=["no input", "no segmentation", "bodies alone", "no bundle", "no settings"],
 )
-def test_wrong_usage_exits_with_two(arguments, tmp_path, monkeypatch, capsys):
+def test_wrong_usage_exits_with_two(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     import sys
 
     from dicom_node.cli import main
@@ -227,13 +246,17 @@ def test_wrong_usage_exits_with_two(arguments, tmp_path, monkeypatch, capsys):
         ("dcm_qa_ct_ge_tilt", "series.gantry_tilt"),
     ],
 )
-def test_awkward_real_ct_is_refused(shared_data, tmp_path, folder, code):
+def test_awkward_real_ct_is_refused(
+    shared_data: Path, tmp_path: Path, folder: str, code: str
+) -> None:
     result, report = analyze(shared_data / "ct" / folder, tmp_path)
     assert result.exit_code == 1
     assert report["refused"]["code"] == code
 
 
-def test_tilted_gantry_is_measured_and_its_regions_lie_in_the_sent_slices(phantom, tmp_path):
+def test_tilted_gantry_is_measured_and_its_regions_lie_in_the_sent_slices(
+    phantom: Phantom, tmp_path: Path
+) -> None:
     tilted, _ = gantry_tilted(phantom.volume, None, 7.0)
     write_ct_series(tilted, tmp_path / "series", InventedHeader(seed="tilted"))
     result, report = analyze(tmp_path / "series", tmp_path / "out")
@@ -254,7 +277,7 @@ def test_tilted_gantry_is_measured_and_its_regions_lie_in_the_sent_slices(phanto
         assert np.abs(offset @ normal).max() < 0.01
 
 
-def test_strict_rule_refuses_the_whole_analysis(phantom_folder, tmp_path):
+def test_strict_rule_refuses_the_whole_analysis(phantom_folder: Path, tmp_path: Path) -> None:
     copied = tmp_path / "bone"
     shutil.copytree(phantom_folder, copied)
     for path in copied.iterdir():
@@ -270,7 +293,9 @@ def test_strict_rule_refuses_the_whole_analysis(phantom_folder, tmp_path):
 
 
 @pytest.mark.parametrize("rule", ["kernel=warn", "contrast", "contrast=off", "kvp=warn"])
-def test_unknown_rule_on_the_command_line_is_a_usage_error(phantom_folder, tmp_path, rule):
+def test_unknown_rule_on_the_command_line_is_a_usage_error(
+    phantom_folder: Path, tmp_path: Path, rule: str
+) -> None:
     result, _ = analyze(phantom_folder, tmp_path, "--rule", rule)
     assert result.exit_code == 2
     assert "kernel_lung_bone" in result.output

@@ -4,8 +4,10 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import cast
 
 import pytest
+from pebble import ProcessPool
 
 from dicom_node.errors import AssessmentFailed
 from dicom_node.settings.node import NodeSettings
@@ -29,7 +31,7 @@ class SilentPool:
 
 def test_waiting_ends_when_the_pool_is_stopped(tmp_path: Path) -> None:
     pool = AssessmentPool(NodeSettings(data_dir=tmp_path))
-    pool._pool = SilentPool()
+    pool._pool = cast(ProcessPool, SilentPool())
     failures: list[BaseException] = []
 
     def wait_for_survey() -> None:

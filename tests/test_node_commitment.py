@@ -2,11 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage, StorageCommitmentPushModel
 
 from dicom_node.demo import free_port
@@ -18,6 +22,8 @@ from dicom_node.settings.node import Destination, Listener
 from dicom_node.spool.spool import Spool
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
+
+T = TypeVar("T")
 
 INSTANCE = "1.2.840.10008.1.20.1.1"
 
@@ -41,9 +47,10 @@ class Committing:
         return self
 
     def __exit__(self, *_details: object) -> None:
+        assert self._server is not None
         self._server.shutdown()
 
-    def _asked(self, event):
+    def _asked(self, event: evt.Event) -> tuple[int, None]:
         asked = event.action_information
         answer = Dataset()
         answer.TransactionUID = asked.TransactionUID
@@ -57,7 +64,7 @@ class Committing:
         threading.Thread(target=self._answer, args=(event.assoc, answer)).start()
         return 0x0000, None
 
-    def _answer(self, association, answer) -> None:
+    def _answer(self, association: Association, answer: Dataset) -> None:
         kind = 1 if self._keeps else 2
         if self._answer_port is not None:
             ae = AE(ae_title="PACS")
@@ -77,7 +84,7 @@ class Committing:
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory):
+def document(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("committed")
     plain_series(folder / "series")
     path = folder / "report.dcm"
@@ -93,16 +100,16 @@ def peer(port: int) -> Destination:
     )
 
 
-def wait_for(condition):
+def wait_for(condition: Callable[[], T | None]) -> T:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if condition():
-            return condition()
+        if found := condition():
+            return found
         time.sleep(0.05)
     raise AssertionError("waited in vain")
 
 
-def test_answer_on_the_same_association_is_kept(document, tmp_path):
+def test_answer_on_the_same_association_is_kept(document: Dataset, tmp_path: Path) -> None:
     commitments = Commitments(tmp_path)
     with Committing() as pacs:
         request_commitment(document, "1.2.3", peer(pacs.port), "OSTEONODE", commitments)
@@ -113,7 +120,9 @@ def test_answer_on_the_same_association_is_kept(document, tmp_path):
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not kept"])
-def test_answer_on_an_association_of_the_peer_reaches_the_listener(document, tmp_path, keeps):
+def test_answer_on_an_association_of_the_peer_reaches_the_listener(
+    document: Dataset, tmp_path: Path, keeps: bool
+) -> None:
     server = start_listener(Listener(port=0, min_free_mb=0), Spool(tmp_path))
     commitments = Commitments(tmp_path)
     with Committing(server.port, keeps=keeps) as pacs:
@@ -125,7 +134,7 @@ def test_answer_on_an_association_of_the_peer_reaches_the_listener(document, tmp
     server.shutdown()
 
 
-def test_answer_that_nobody_asked_for_is_refused(tmp_path):
+def test_answer_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
     commitments = Commitments(tmp_path)
     forged = Dataset()
     forged.TransactionUID = "1.2.3"
@@ -133,7 +142,7 @@ def test_answer_that_nobody_asked_for_is_refused(tmp_path):
     assert commitments.answer("1.2.3") is None
 
 
-def test_answer_that_does_not_name_the_report_is_no_commitment(tmp_path):
+def test_answer_that_does_not_name_the_report_is_no_commitment(tmp_path: Path) -> None:
     commitments = Commitments(tmp_path)
     commitments.expect("1.2.3", "1.2.4")
     other = Dataset()
@@ -142,14 +151,19 @@ def test_answer_that_does_not_name_the_report_is_no_commitment(tmp_path):
     answer.TransactionUID = "1.2.3"
     answer.ReferencedSOPSequence = [other]
     assert commitments.receive(answer) == 0x0000
-    assert not commitments.answer("1.2.3").committed
+    kept = commitments.answer("1.2.3")
+    assert kept is not None
+    assert not kept.committed
 
 
-def test_peer_without_commitment_is_a_failure_that_says_so(document, tmp_path):
+def test_peer_without_commitment_is_a_failure_that_says_so(
+    document: Dataset, tmp_path: Path
+) -> None:
     ae = AE(ae_title="PACS")
     ae.add_supported_context(ComprehensiveSRStorage)
     port = free_port()
     server = ae.start_server(("127.0.0.1", port), block=False)
+    assert server is not None
     with pytest.raises(DeliveryFailed, match="does not offer Storage Commitment"):
         request_commitment(document, "1.2.3", peer(port), "OSTEONODE", Commitments(tmp_path))
     server.shutdown()

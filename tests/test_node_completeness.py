@@ -3,6 +3,7 @@
 import random
 import shutil
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,16 +18,21 @@ from dicom_node.errors import QueryFailed
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.series.survey import SeriesSurvey, survey
 from dicom_node.settings.node import NodeSettings, Query
-from dicom_node.spool.spool import Spool, spool_name
+from dicom_node.spool.spool import Spool, SpooledStudy, spool_name
 from dicom_node.work.arrivals import Arrivals, missing
+from dicom_node.work.assessment_pool import AssessmentPool
+from roi_extraction.anatomy import Finding
 from tests.dicom_builders import plain_series
+
+Answers = Callable[[Dataset], Iterable[Dataset]]
+"""What a PACS answers to an identifier."""
 
 
 @contextmanager
-def answering_pacs(answers):
+def answering_pacs(answers: Answers) -> Iterator[Query]:
     """A PACS that answers C-FIND by ``answers(identifier)``."""
 
-    def find(event):
+    def find(event: evt.Event) -> Iterator[tuple[int, Dataset]]:
         for answer in answers(event.identifier):
             yield 0xFF00, answer
 
@@ -36,19 +42,20 @@ def answering_pacs(answers):
     server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_FIND, find)]
     )
+    assert server is not None
     yield Query(ae_title="PACS", host="127.0.0.1", port=port)
     server.shutdown()
 
 
-def answer(**values) -> Dataset:
+def answer(**values: str) -> Dataset:
     dataset = Dataset()
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     return dataset
 
 
-def test_count_comes_from_the_series_level():
-    def answers(asked):
+def test_count_comes_from_the_series_level() -> None:
+    def answers(asked: Dataset) -> Iterator[Dataset]:
         assert asked.QueryRetrieveLevel == "SERIES"
         assert asked.StudyInstanceUID == "1.2"
         yield answer(
@@ -60,8 +67,8 @@ def test_count_comes_from_the_series_level():
         assert PacsQuery(query, "NODE").instance_counts("1.2") == {"1.2.3": 40}
 
 
-def test_where_the_pacs_does_not_count_its_images_are_counted():
-    def answers(asked):
+def test_where_the_pacs_does_not_count_its_images_are_counted() -> None:
+    def answers(asked: Dataset) -> Iterator[Dataset]:
         if asked.QueryRetrieveLevel == "SERIES":
             yield answer(QueryRetrieveLevel="SERIES", SeriesInstanceUID="1.2.3")
             return
@@ -73,7 +80,7 @@ def test_where_the_pacs_does_not_count_its_images_are_counted():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_pacs_that_does_not_answer_is_left_alone_for_a_while():
+def test_pacs_that_does_not_answer_is_left_alone_for_a_while() -> None:
     query = PacsQuery(Query(ae_title="PACS", host="127.0.0.1", port=free_port()), "NODE")
     with pytest.raises(QueryFailed, match="cannot be reached"):
         query.instance_counts("1.2")
@@ -81,8 +88,8 @@ def test_pacs_that_does_not_answer_is_left_alone_for_a_while():
         query.identity("1.2")
 
 
-def test_identity_differs_only_where_both_sides_say_something():
-    def answers(asked):
+def test_identity_differs_only_where_both_sides_say_something() -> None:
+    def answers(asked: Dataset) -> Iterator[Dataset]:
         yield answer(
             QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2", PatientID="P1",
             PatientName="DOE^JANE^", AccessionNumber="",
@@ -91,13 +98,14 @@ def test_identity_differs_only_where_both_sides_say_something():
     document = answer(PatientID="P1", PatientName="Doe^Jane", AccessionNumber="A1")
     with answering_pacs(answers) as query:
         identity = PacsQuery(query, "NODE").identity("1.2")
+        assert identity is not None
         assert identity.differs(document) == ()
         document.PatientID = "P2"
         assert identity.differs(document) == ("PatientID",)
         assert PacsQuery(query, "NODE").identity("1.3") is None
 
 
-def test_gap_is_seen_in_the_headers(tmp_path):
+def test_gap_is_seen_in_the_headers(tmp_path: Path) -> None:
     paths = plain_series(tmp_path)
     [whole] = survey(paths)
     assert (whole.instances, whole.gap) == (40, "")
@@ -105,25 +113,28 @@ def test_gap_is_seen_in_the_headers(tmp_path):
     assert "2 slices are missing" in holed.gap
 
 
-def test_count_goes_before_the_gap_and_unknown_series_are_not_compared():
+def test_count_goes_before_the_gap_and_unknown_series_are_not_compared() -> None:
     found = [SeriesSurvey("1", "1.1", 38, "2 slices are missing"), SeriesSurvey("1", "1.2", 5)]
     assert [f.code for f in missing(found, {"1.1": 40})] == ["input.incomplete"]
     assert [f.code for f in missing(found, {})] == ["input.gap"]
     assert missing([SeriesSurvey("1", "1.1", 41)], {"1.1": 40}) == []
 
 
-class Pool:
+class Pool(AssessmentPool):
     """Looks at headers in this process."""
 
-    def survey(self, paths):
+    def __init__(self) -> None:
+        """Start no child."""
+
+    def survey(self, paths: Sequence[Path]) -> list[SeriesSurvey]:
         return survey(paths)
 
 
 class Handed:
     def __init__(self) -> None:
-        self.studies = []
+        self.studies: list[tuple[SpooledStudy, list[str]]] = []
 
-    def __call__(self, study, findings, _changed) -> None:
+    def __call__(self, study: SpooledStudy, findings: Sequence[Finding], _changed: float) -> None:
         self.studies.append((study, [finding.code for finding in findings]))
 
 
@@ -143,13 +154,13 @@ def store(spool: Spool, paths: list[Path]) -> None:
         )  # fmt: skip
 
 
-def settings(tmp_path, **changes) -> NodeSettings:
+def settings(tmp_path: Path, max_wait_seconds: float = 60) -> NodeSettings:
     return NodeSettings(
-        data_dir=tmp_path / "data", **{"quiet_seconds": 0.01, "max_wait_seconds": 60, **changes}
+        data_dir=tmp_path / "data", quiet_seconds=0.01, max_wait_seconds=max_wait_seconds
     )
 
 
-def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path):
+def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, [*paths[:20], *paths[21:]])
     handed = Handed()
@@ -167,7 +178,7 @@ def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path):
     assert len(handed.studies) == 1
 
 
-def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path):
+def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     time.sleep(0.05)
     Arrivals(settings(tmp_path), spool, Pool(), None, Handed()).look()
@@ -185,7 +196,7 @@ def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path):
     assert len(later.studies) == 1
 
 
-def test_what_arrives_while_a_study_is_settled_is_not_forgotten(tmp_path):
+def test_what_arrives_while_a_study_is_settled_is_not_forgotten(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, paths[:39])
     [before] = spool.unsettled()
@@ -199,7 +210,7 @@ def test_what_arrives_while_a_study_is_settled_is_not_forgotten(tmp_path):
     assert not list(spool.record.settling.iterdir())
 
 
-def test_a_study_that_was_being_settled_at_a_crash_is_looked_at_again(tmp_path):
+def test_a_study_that_was_being_settled_at_a_crash_is_looked_at_again(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     [study] = spool.unsettled()
     (spool.record.arriving / study.key).rename(spool.record.settling / study.key)
@@ -209,7 +220,7 @@ def test_a_study_that_was_being_settled_at_a_crash_is_looked_at_again(tmp_path):
     assert not list(spool.record.settling.iterdir())
 
 
-def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path):
+def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     [study] = spool.arrivals()
     shutil.rmtree(spool.record.arriving)
@@ -217,7 +228,7 @@ def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path):
     assert spool.unsettled() == [study]
 
 
-def test_a_segmentation_calls_for_the_study_of_its_series(tmp_path):
+def test_a_segmentation_calls_for_the_study_of_its_series(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     header = pydicom.dcmread(tmp_path / "ct" / "0001.dcm", stop_before_pixels=True)
     [study] = spool.unsettled()
@@ -231,28 +242,34 @@ def test_a_segmentation_calls_for_the_study_of_its_series(tmp_path):
     assert early.series_keys == ()
 
 
-def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path):
+def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, paths[:30])
     handed = Handed()
     waits = settings(tmp_path, max_wait_seconds=0.01)
 
-    class Query:
-        def instance_counts(self, _uid):
+    class Counting(PacsQuery):
+        def __init__(self) -> None:
+            """Know no PACS."""
+
+        def instance_counts(self, _uid: str) -> dict[str, int]:
             return {pydicom.dcmread(paths[0]).SeriesInstanceUID: 40}
 
     time.sleep(0.05)
-    Arrivals(waits, spool, Pool(), Query(), handed).look()
+    Arrivals(waits, spool, Pool(), Counting(), handed).look()
     [(_, codes)] = handed.studies
     assert codes == ["input.incomplete"]
 
 
-def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path):
+def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     handed = Handed()
 
-    class Silent:
-        def instance_counts(self, _uid):
+    class Silent(PacsQuery):
+        def __init__(self) -> None:
+            """Know no PACS."""
+
+        def instance_counts(self, _uid: str) -> dict[str, int]:
             raise QueryFailed("no answer")
 
     time.sleep(0.05)
@@ -263,7 +280,7 @@ def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path):
     assert [codes for _, codes in handed.studies] == [["input.count_unchecked"]]
 
 
-def test_order_and_doubles_do_not_change_the_identity(tmp_path):
+def test_order_and_doubles_do_not_change_the_identity(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     first = spooled(tmp_path / "1", paths)
     disorder = [*paths, *paths[:9]]
@@ -275,7 +292,7 @@ def test_order_and_doubles_do_not_change_the_identity(tmp_path):
     assert len(identities) == 1
 
 
-def test_two_series_of_a_study_are_one_piece_of_work(tmp_path):
+def test_two_series_of_a_study_are_one_piece_of_work(tmp_path: Path) -> None:
     one = plain_series(tmp_path / "a")
     two = plain_series(tmp_path / "b")
     for path in two:
@@ -289,7 +306,7 @@ def test_two_series_of_a_study_are_one_piece_of_work(tmp_path):
     assert [len(series.names) for series in spool.load(study).series] == [40, 40]
 
 
-def test_series_of_unknown_study_is_a_study_of_its_own(tmp_path):
+def test_series_of_unknown_study_is_a_study_of_its_own(tmp_path: Path) -> None:
     spool = Spool(tmp_path, durable=False)
     spool.prepare()
     spool.store(b"", "1.2.3", "1.2.3.4")
@@ -297,7 +314,9 @@ def test_series_of_unknown_study_is_a_study_of_its_own(tmp_path):
     assert study.key == spool_name("1.2.3")
 
 
-def test_removed_study_is_gone_and_one_that_got_an_instance_meanwhile_is_kept(tmp_path):
+def test_removed_study_is_gone_and_one_that_got_an_instance_meanwhile_is_kept(
+    tmp_path: Path,
+) -> None:
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, paths[:39])
     [study] = spool.arrivals()
@@ -311,7 +330,7 @@ def test_removed_study_is_gone_and_one_that_got_an_instance_meanwhile_is_kept(tm
     assert not [path for path in spool.root.rglob("*") if path.is_file()]
 
 
-def test_removal_that_a_crash_interrupted_is_finished_or_undone(tmp_path):
+def test_removal_that_a_crash_interrupted_is_finished_or_undone(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     [study] = spool.arrivals()
     [key] = study.series_keys

@@ -15,13 +15,13 @@ from dicom_node.spool.spool import Spool
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_tables_of_the_conformance_statement_are_those_of_the_code():
+def test_tables_of_the_conformance_statement_are_those_of_the_code() -> None:
     text = (DOCS / "conformance.md").read_text()
     assert set(re.findall(r"<!-- table (\w+) -->", text)) == set(tables())
     assert text == fill(text), "run python -m dicom_node.conformance docs/conformance.md"
 
 
-def test_stated_contexts_are_those_that_a_listener_accepts(tmp_path):
+def test_stated_contexts_are_those_that_a_listener_accepts(tmp_path: Path) -> None:
     server = listening.start_listener(Listener(port=0), Spool(tmp_path))
     ae = AE(ae_title="TEST")
     rows = re.findall(r"^\| [^|]+ \| ([0-9.]+) \| SCP \|$", tables()["scp"], re.M)
@@ -42,7 +42,7 @@ def test_stated_contexts_are_those_that_a_listener_accepts(tmp_path):
 
 
 @pytest.mark.parametrize("page", ["installation.md"])
-def test_settings_of_the_pages_are_valid(tmp_path, page):
+def test_settings_of_the_pages_are_valid(tmp_path: Path, page: str) -> None:
     text = (DOCS / page).read_text()
     examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert examples
@@ -54,7 +54,7 @@ def test_settings_of_the_pages_are_valid(tmp_path, page):
         assert settings.web is not None
 
 
-def test_pages_link_to_pages_that_exist():
+def test_pages_link_to_pages_that_exist() -> None:
     for page in sorted(DOCS.glob("*.md")):
         for target in re.findall(r"\]\(([\w./-]+\.md)\)", page.read_text()):
             assert (page.parent / target).is_file(), f"{page.name} links to {target}"

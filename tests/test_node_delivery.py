@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +13,13 @@ from tests.dicom_builders import plain_series
 from tests.node_process import Pacs
 
 
-def destination(port: int, **changes) -> Destination:
+def destination(port: int, **changes: Any) -> Destination:
     values = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
     return Destination(**{**values, "timeout_seconds": 5, **changes})
 
 
 @pytest.fixture
-def report(tmp_path) -> Path:
+def report(tmp_path: Path) -> Path:
     plain_series(tmp_path / "series")
     path = tmp_path / "report.dcm"
     build_structured_report(assessment(tmp_path / "series"), "id").save_as(
@@ -27,19 +28,19 @@ def report(tmp_path) -> Path:
     return path
 
 
-def test_report_arrives_and_its_status_is_returned(report):
+def test_report_arrives_and_its_status_is_returned(report: Path) -> None:
     with Pacs() as pacs:
         assert send(report, destination(pacs.port), "OSTEONODE") == 0x0000
         assert len(pacs.stored) == 1
 
 
 @pytest.mark.parametrize("status", [0xB000, 0x0111], ids=["warning", "already there"])
-def test_warning_and_duplicate_count_as_taken(report, status):
+def test_warning_and_duplicate_count_as_taken(report: Path, status: int) -> None:
     with Pacs(lambda _count: status) as pacs:
         assert send(report, destination(pacs.port), "OSTEONODE") == status
 
 
-def test_refusal_is_a_failure_with_its_status(report):
+def test_refusal_is_a_failure_with_its_status(report: Path) -> None:
     with (
         Pacs(lambda _count: 0xA700) as pacs,
         pytest.raises(DeliveryFailed, match="0xA700"),
@@ -53,7 +54,9 @@ def test_refusal_is_a_failure_with_its_status(report):
     [{}, {"host": "no-such-host.invalid"}],
     ids=["nobody listens", "name does not resolve"],
 )
-def test_peer_that_is_not_there_is_a_failure_that_may_be_retried(report, changes):
+def test_peer_that_is_not_there_is_a_failure_that_may_be_retried(
+    report: Path, changes: dict[str, str]
+) -> None:
     peer = destination(free_port(), **changes)
     with pytest.raises(DeliveryFailed, match="cannot be reached"):
         send(report, peer, "OSTEONODE")
@@ -61,12 +64,14 @@ def test_peer_that_is_not_there_is_a_failure_that_may_be_retried(report, changes
         echo(peer, "OSTEONODE")
 
 
-def test_report_that_is_gone_is_a_failure_and_not_a_crash(tmp_path):
+def test_report_that_is_gone_is_a_failure_and_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(DeliveryFailed, match="cannot be read"):
         send(tmp_path / "none.dcm", destination(free_port()), "OSTEONODE")
 
 
-def test_the_same_document_built_again_does_not_name_itself_as_predecessor(report, tmp_path):
+def test_the_same_document_built_again_does_not_name_itself_as_predecessor(
+    report: Path, tmp_path: Path
+) -> None:
     again = build_structured_report(assessment(tmp_path / "series"), "id", [report])
     assert "PredecessorDocumentsSequence" not in again
     later = build_structured_report(assessment(tmp_path / "series"), "other", [report])

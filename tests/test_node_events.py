@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydicom.uid import ComprehensiveSRStorage, CTImageStorage
 
@@ -16,7 +18,7 @@ from dicom_node.records.audit import AuditTrail, Peer
 ROOT = Path(__file__).parents[1]
 
 
-def logged():
+def logged() -> Iterator[tuple[str, str, set[str]]]:
     """Each ``log().level("event", field=...)`` of the code: event, level, fields."""
     for path in sorted((ROOT / "dicom_node").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -38,22 +40,22 @@ def logged():
                     yield text, node.func.attr, fields
 
 
-def documented():
+def documented() -> dict[str, str]:
     rows = re.findall(r"^\| `([^`]+)` \| (\w+) \|", (ROOT / "docs/events.md").read_text(), re.M)
     return dict(rows)
 
 
-def test_every_event_of_the_code_is_documented_and_no_other():
+def test_every_event_of_the_code_is_documented_and_no_other() -> None:
     events = {event for event, _, _ in logged()}
     assert len(events) > 15
     assert events == set(documented())
 
 
-def test_every_field_of_the_code_is_on_the_allow_list():
+def test_every_field_of_the_code_is_on_the_allow_list() -> None:
     assert set().union(*(fields for _, _, fields in logged())) <= ALLOWED_FIELDS
 
 
-def test_every_reason_of_a_refusal_is_documented():
+def test_every_reason_of_a_refusal_is_documented() -> None:
     text = (ROOT / "docs/events.md").read_text()
     code = "".join(
         (ROOT / "dicom_node" / name).read_text()
@@ -83,7 +85,7 @@ fail()
 """
 
 
-def test_texts_of_libraries_faults_and_unknown_fields_are_not_written():
+def test_texts_of_libraries_faults_and_unknown_fields_are_not_written() -> None:
     result = subprocess.run(
         [sys.executable, "-c", LEAK], capture_output=True, text=True, timeout=60
     )
@@ -94,7 +96,7 @@ def test_texts_of_libraries_faults_and_unknown_fields_are_not_written():
     assert [line["dropped_fields"] for line in lines if line["event"] == "working"] == [2]
 
 
-def records(folder):
+def records(folder: Path) -> list[dict[str, Any]]:
     return [
         json.loads(line)
         for path in sorted(folder.glob("audit-*.jsonl"))
@@ -102,7 +104,7 @@ def records(folder):
     ]
 
 
-def test_audit_records_say_who_sent_what_what_was_done_and_where_it_went(tmp_path):
+def test_audit_records_say_who_sent_what_what_was_done_and_where_it_went(tmp_path: Path) -> None:
     audit = AuditTrail(tmp_path / "audit", "NODE")
     ct, pacs = Peer("CT1", "10.0.0.7", ("ct1.hospital",)), Peer("PACS", "10.0.0.2:104")
     audit.started("listener")
@@ -131,7 +133,7 @@ def test_audit_records_say_who_sent_what_what_was_done_and_where_it_went(tmp_pat
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_audit_files_are_one_a_day_and_old_ones_go_only_when_asked(tmp_path):
+def test_audit_files_are_one_a_day_and_old_ones_go_only_when_asked(tmp_path: Path) -> None:
     old = tmp_path / "audit-2020-01-01.jsonl"
     old.write_text("{}\n")
     os.utime(old, (0, 0))
@@ -145,7 +147,7 @@ def test_audit_files_are_one_a_day_and_old_ones_go_only_when_asked(tmp_path):
     assert not old.exists()
 
 
-def test_full_disk_does_not_stop_the_node_for_its_audit_trail(tmp_path):
+def test_full_disk_does_not_stop_the_node_for_its_audit_trail(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     AuditTrail(blocked / "audit").started("listener")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -21,18 +23,20 @@ pytestmark = [
 
 
 @pytest.fixture
-def pacs():
+def pacs() -> Iterator[list[MoodyPacs]]:
     peers = [MoodyPacs(1).start(), MoodyPacs(2).start()]
     yield peers
     for peer in peers:
         peer.stop()
 
 
-def everywhere(peers, expected) -> bool:
+def everywhere(peers: Sequence[MoodyPacs], expected: set[str]) -> bool:
     return all(set(expected) <= set(peer.stored) for peer in peers)
 
 
-def test_random_kills_outages_and_disorder_end_with_the_same_reports(tmp_path, pacs):
+def test_random_kills_outages_and_disorder_end_with_the_same_reports(
+    tmp_path: Path, pacs: list[MoodyPacs]
+) -> None:
     chance = random.Random(20)
     studies = [quick_study(tmp_path / str(k), f"fault-{k}") for k in range(3)]
     expected = {uid for _, uid in studies}
@@ -64,7 +68,9 @@ def test_random_kills_outages_and_disorder_end_with_the_same_reports(tmp_path, p
         assert peer.superseded == set()
 
 
-def test_locked_database_and_dead_destination_delay_nobody_for_good(tmp_path, pacs):
+def test_locked_database_and_dead_destination_delay_nobody_for_good(
+    tmp_path: Path, pacs: list[MoodyPacs]
+) -> None:
     paths, uid = quick_study(tmp_path / "s", "locked")
     pacs[1].stop()
     with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:
@@ -82,7 +88,9 @@ def test_locked_database_and_dead_destination_delay_nobody_for_good(tmp_path, pa
 
 
 @pytest.mark.parametrize("command", ["work", "serve"])
-def test_bundle_that_cannot_be_used_ends_the_node_with_status_2(tmp_path, command):
+def test_bundle_that_cannot_be_used_ends_the_node_with_status_2(
+    tmp_path: Path, command: str
+) -> None:
     (tmp_path / "bundle").mkdir()
     config = tmp_path / "node.toml"
     config.write_text(
@@ -101,8 +109,8 @@ def test_bundle_that_cannot_be_used_ends_the_node_with_status_2(tmp_path, comman
 
 
 def test_worker_that_is_stopped_while_assessing_leaves_the_work_to_its_next_start(
-    tmp_path, pacs, monkeypatch
-):
+    tmp_path: Path, pacs: list[MoodyPacs], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QUICK_SECONDS", "3")
     paths, uid = quick_study(tmp_path / "s", "stopped")
     with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:

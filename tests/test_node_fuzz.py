@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pebble import ProcessExpired, ProcessPool
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE
 
 from dicom_node.demo import free_port
@@ -51,7 +51,7 @@ CASES = settings(
 
 
 @pytest.fixture(scope="module")
-def instances(tmp_path_factory):
+def instances(tmp_path_factory: pytest.TempPathFactory) -> dict[UID, bytes]:
     return fuzzing.instances(tmp_path_factory.mktemp("instances"))
 
 
@@ -60,9 +60,9 @@ def rss_mb() -> float:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_reader_of_received_headers_gives_a_header_or_an_error(instances):
+def test_reader_of_received_headers_gives_a_header_or_an_error(instances: dict[UID, bytes]) -> None:
     syntaxes = list(instances)
-    seen = Counter()
+    seen: Counter[str] = Counter()
     before = rss_mb()
 
     @CASES
@@ -87,7 +87,7 @@ def test_reader_of_received_headers_gives_a_header_or_an_error(instances):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_reader_of_bytes_from_nowhere_gives_a_header_or_an_error():
+def test_reader_of_bytes_from_nowhere_gives_a_header_or_an_error() -> None:
     @CASES
     @given(content=st.binary(max_size=400), index=st.integers(0, 3), references=...)
     def read(content: bytes, index: int, references: bool) -> None:
@@ -104,10 +104,12 @@ def test_reader_of_bytes_from_nowhere_gives_a_header_or_an_error():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_reader_of_files_reports_what_it_cannot_read(instances, tmp_path):
+def test_reader_of_files_reports_what_it_cannot_read(
+    instances: dict[UID, bytes], tmp_path: Path
+) -> None:
     contents = list(instances.values())
     path = tmp_path / "slice.dcm"
-    seen = Counter()
+    seen: Counter[str] = Counter()
     before = rss_mb()
 
     @CASES
@@ -137,10 +139,12 @@ def decode(path: Path) -> str:
     return f"{plane.ndim}-dimensional"
 
 
-def test_decoding_of_broken_pixels_ends_within_the_childs_limits(instances, tmp_path):
+def test_decoding_of_broken_pixels_ends_within_the_childs_limits(
+    instances: dict[UID, bytes], tmp_path: Path
+) -> None:
     chance = random.Random(20)
     contents = list(instances.values())
-    seen = Counter()
+    seen: Counter[str] = Counter()
     with ProcessPool(
         max_workers=1,
         max_tasks=500,
@@ -254,7 +258,7 @@ def broken_pdus(said: list[bytes], chance: random.Random) -> list[bytes]:
     return pieces
 
 
-def test_broken_pdus_end_their_own_connection_only(tmp_path):
+def test_broken_pdus_end_their_own_connection_only(tmp_path: Path) -> None:
     slices = [pydicom.dcmread(path) for path in plain_series(tmp_path / "ct", 20)]
     done = threading.Event()
     statuses: list[object] = []
@@ -330,11 +334,13 @@ def test_broken_pdus_end_their_own_connection_only(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_decoder_that_panics_is_a_refusal_like_any_other(instances, tmp_path, monkeypatch):
+def test_decoder_that_panics_is_a_refusal_like_any_other(
+    instances: dict[UID, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Panic(BaseException):
         """As a decoder written in Rust raises it: no Exception."""
 
-    def panic(_self):
+    def panic(_self: object) -> None:
         raise Panic("DOE^JANE")
 
     path = tmp_path / "slice.dcm"
@@ -345,7 +351,7 @@ def test_decoder_that_panics_is_a_refusal_like_any_other(instances, tmp_path, mo
     assert "DOE" not in str(refused.value)
 
 
-def test_deflated_bomb_is_looked_at_only_in_front():
+def test_deflated_bomb_is_looked_at_only_in_front() -> None:
     before = rss_mb()
     content = fuzzing.bomb()
     assert len(content) < 2**20
@@ -354,7 +360,7 @@ def test_deflated_bomb_is_looked_at_only_in_front():
     assert rss_mb() - before < 100
 
 
-def test_sequences_nested_without_end_are_refused():
+def test_sequences_nested_without_end_are_refused() -> None:
     nested = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + b"".join(
         struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
         + struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
@@ -365,7 +371,9 @@ def test_sequences_nested_without_end_are_refused():
 
 
 @pytest.mark.parametrize("references", [False, True])
-def test_header_is_read_alike_by_the_quick_and_the_tolerant_reader(instances, references):
+def test_header_is_read_alike_by_the_quick_and_the_tolerant_reader(
+    instances: dict[UID, bytes], references: bool
+) -> None:
     for syntax, content in instances.items():
         dataset = pydicom.dcmread(BytesIO(content))
         header = read_received(fuzzing.body(content), syntax, references=references)
@@ -376,7 +384,7 @@ def test_header_is_read_alike_by_the_quick_and_the_tolerant_reader(instances, re
         assert header.frames == 1
 
 
-def test_written_file_header_is_what_a_reader_expects(instances):
+def test_written_file_header_is_what_a_reader_expects(instances: dict[UID, bytes]) -> None:
     for syntax, content in instances.items():
         whole = file_header("1.2.840.10008.5.1.4.1.1.2", "1.2.3", syntax, "CT1") + fuzzing.body(
             content

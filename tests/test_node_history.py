@@ -2,19 +2,26 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
+from dicom_node.assessment.assessment import Assessment
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReportInvalid, SeriesRefused
 from dicom_node.reporting.report_history import REPORT_FILE, kept_reports, standing_reports
+from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import Acquisition, NodeSettings
+from dicom_node.settings.work import Retention
 from dicom_node.spool.spool import Spool
 from dicom_node.work import analysis
-from dicom_node.work.analysis import analyse
+from dicom_node.work.analysis import Outcome, analyse
 from dicom_node.work.retention import Retainer
+from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of
 from tests.dicom_builders import plain_series
 from tests.quick_worker import QuickStager, quick_assessment
@@ -23,16 +30,16 @@ RULES = Acquisition(min_coverage_mm=90)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
     monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
 
 
-def run(paths, out: Path):
+def run(paths: Sequence[Path], out: Path) -> Outcome:
     return analyse(paths, out, RULES, QuickStager(), None, SegmenterPlan(), out.parent)
 
 
-def second_series(folder: Path, **header) -> list[Path]:
+def second_series(folder: Path, **header: Any) -> list[Path]:
     """Another series of the study of `plain_series`."""
     paths = plain_series(folder, **header)
     for path in paths:
@@ -46,7 +53,7 @@ def second_series(folder: Path, **header) -> list[Path]:
 def tracking(path: Path) -> list[str]:
     found = []
 
-    def walk(item) -> None:
+    def walk(item: Dataset) -> None:
         if item.get("ValueType") == "UIDREF":
             found.append(str(item.UID))
         for child in item.get("ContentSequence", ()):
@@ -65,7 +72,7 @@ def predecessors(path: Path) -> list[str]:
     ]
 
 
-def test_late_slice_gives_a_report_that_supersedes_with_the_same_tracking(tmp_path):
+def test_late_slice_gives_a_report_that_supersedes_with_the_same_tracking(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     first = run(paths[:-1], tmp_path / "study" / "a")
     second = run(paths, tmp_path / "study" / "b")
@@ -78,7 +85,7 @@ def test_late_slice_gives_a_report_that_supersedes_with_the_same_tracking(tmp_pa
     assert standing.folder == "b"
 
 
-def test_chain_is_told_by_the_documents_and_not_by_the_clock(tmp_path):
+def test_chain_is_told_by_the_documents_and_not_by_the_clock(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     for name, count in zip("abc", (38, 39, 40), strict=True):
         run(paths[:count], tmp_path / "study" / name)
@@ -88,7 +95,7 @@ def test_chain_is_told_by_the_documents_and_not_by_the_clock(tmp_path):
     assert standing.folder == "c"
 
 
-def test_same_series_in_a_larger_study_keeps_its_report(tmp_path):
+def test_same_series_in_a_larger_study_keeps_its_report(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     first = run(paths, tmp_path / "study" / "a")
     sharp = second_series(tmp_path / "sharp", kernel="EDGE")
@@ -99,7 +106,7 @@ def test_same_series_in_a_larger_study_keeps_its_report(tmp_path):
     assert not (tmp_path / "study" / "b" / REPORT_FILE).exists()
 
 
-def test_repeated_assessment_resends_the_very_document(tmp_path):
+def test_repeated_assessment_resends_the_very_document(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     out = tmp_path / "study" / "a"
     first = run(paths, out)
@@ -109,12 +116,14 @@ def test_repeated_assessment_resends_the_very_document(tmp_path):
     assert (out / REPORT_FILE).read_bytes() == content
 
 
-def test_next_series_is_taken_when_the_best_is_refused_on_its_image(tmp_path, monkeypatch):
+def test_next_series_is_taken_when_the_best_is_refused_on_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     best = plain_series(tmp_path / "ct")
     other = second_series(tmp_path / "other")
     best_uid = str(pydicom.dcmread(best[0]).SeriesInstanceUID)
 
-    def refuse_the_best(series, *rest):
+    def refuse_the_best(series: EligibleSeries, *rest: Any) -> Assessment:
         if series.series_uid == best_uid:
             raise SeriesRefused("image.noise", "too noisy")
         return quick_assessment(series, *rest)
@@ -127,14 +136,16 @@ def test_next_series_is_taken_when_the_best_is_refused_on_its_image(tmp_path, mo
     assert outcome.others == (best_uid,)
 
 
-def test_others_are_named_and_all_refused_is_a_refusal(tmp_path, monkeypatch):
+def test_others_are_named_and_all_refused_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = [*plain_series(tmp_path / "ct"), *second_series(tmp_path / "other")]
     outcome = run(paths, tmp_path / "study" / "a")
     assert "input.other_eligible_series" in outcome.warnings
     text = (tmp_path / "study" / "a" / "report.json").read_text()
     assert outcome.others[0] in text
 
-    def refuse(_series, *_rest):
+    def refuse(_series: EligibleSeries, *_rest: object) -> None:
         raise SeriesRefused("image.noise", "too noisy")
 
     monkeypatch.setattr(analysis, "assess", refuse)
@@ -143,8 +154,18 @@ def test_others_are_named_and_all_refused_is_a_refusal(tmp_path, monkeypatch):
     assert not (tmp_path / "other-study" / "a" / REPORT_FILE).exists()
 
 
-def test_report_that_fails_its_check_is_kept_aside_and_never_under_its_name(tmp_path, monkeypatch):
-    def left_is_right(series, _volume, _segmenter, _stager, _network, findings, _rules):
+def test_report_that_fails_its_check_is_kept_aside_and_never_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left_is_right(
+        series: EligibleSeries,
+        _volume: object,
+        _segmenter: object,
+        _stager: object,
+        _network: object,
+        findings: Sequence[Finding],
+        _rules: object,
+    ) -> Assessment:
         return assessment_of(series, findings, mean_hu=9999.0)
 
     monkeypatch.setattr(analysis, "assess", left_is_right)
@@ -167,7 +188,9 @@ def spool_of(tmp_path: Path) -> Spool:
 
 
 @pytest.mark.parametrize("failed", [False, True], ids=["all done", "work failed"])
-def test_instances_then_reports_are_removed_when_all_work_is_done(tmp_path, monkeypatch, failed):
+def test_instances_then_reports_are_removed_when_all_work_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
     spool = spool_of(tmp_path)
     [study] = spool.arrivals()
     reports = tmp_path / "data" / "reports"
@@ -175,7 +198,7 @@ def test_instances_then_reports_are_removed_when_all_work_is_done(tmp_path, monk
     folder.mkdir(parents=True)
     settings = NodeSettings(
         data_dir=tmp_path / "data",
-        retention={"instance_days": 0, "report_days": 0, "overwrite": True},
+        retention=Retention(instance_days=0, report_days=0, overwrite=True),
     )
     monkeypatch.setattr(
         "dicom_node.work.retention.open_studies", lambda: {study.key} if failed else set()
@@ -188,7 +211,7 @@ def test_instances_then_reports_are_removed_when_all_work_is_done(tmp_path, monk
     assert folder.exists() is failed
 
 
-def test_nothing_is_removed_without_a_policy(tmp_path):
+def test_nothing_is_removed_without_a_policy(tmp_path: Path) -> None:
     spool = spool_of(tmp_path)
     Retainer(NodeSettings(data_dir=tmp_path / "data"), spool, tmp_path / "data").look()
     assert list(spool.arrivals())

@@ -1,6 +1,8 @@
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +71,9 @@ def rules(name: str, mode: str) -> AcquisitionRules:
 
 
 @pytest.mark.parametrize(("name", "case"), BROKEN.items(), ids=BROKEN)
-def test_strict_rule_refuses_the_image(plain, name, case):
+def test_strict_rule_refuses_the_image(
+    plain: Segmented, name: str, case: tuple[Callable[[Segmented], CtVolume], str]
+) -> None:
     change, code = case
     with pytest.raises(SeriesRefused) as refusal:
         check_image(change(plain), plain.anatomy, rules(name, "strict"))
@@ -77,13 +81,15 @@ def test_strict_rule_refuses_the_image(plain, name, case):
 
 
 @pytest.mark.parametrize(("name", "case"), BROKEN.items(), ids=BROKEN)
-def test_warning_rule_reports_the_image(plain, name, case):
+def test_warning_rule_reports_the_image(
+    plain: Segmented, name: str, case: tuple[Callable[[Segmented], CtVolume], str]
+) -> None:
     change, code = case
     _, findings = check_image(change(plain), plain.anatomy, rules(name, "warn"))
     assert code in [finding.code for finding in findings]
 
 
-def test_ordinary_image_breaks_no_rule_and_its_facts_are_told(plain):
+def test_ordinary_image_breaks_no_rule_and_its_facts_are_told(plain: Segmented) -> None:
     every = AcquisitionRules.model_validate(dict.fromkeys(AcquisitionRules.model_fields, "strict"))
     facts, findings = check_image(plain.volume, plain.anatomy, every)
     assert findings == []
@@ -93,7 +99,7 @@ def test_ordinary_image_breaks_no_rule_and_its_facts_are_told(plain):
     assert facts.aorta_missing is None
 
 
-def assess(folder: Path, out: Path, acquisition: Acquisition) -> tuple[Outcome, dict]:
+def assess(folder: Path, out: Path, acquisition: Acquisition) -> tuple[Outcome, dict[str, Any]]:
     stager, network = load_models(None)
     outcome = analyse(
         list(folder.iterdir()), out, acquisition, stager, network, SegmenterPlan(("builtin",))
@@ -101,7 +107,9 @@ def assess(folder: Path, out: Path, acquisition: Acquisition) -> tuple[Outcome, 
     return outcome, json.loads((out / "report.json").read_text())
 
 
-def test_contrast_that_no_tag_states_reaches_report_or_refusal(plain, tmp_path):
+def test_contrast_that_no_tag_states_reaches_report_or_refusal(
+    plain: Segmented, tmp_path: Path
+) -> None:
     write_ct_series(bright_vessels(plain), tmp_path / "series", InventedHeader(seed="iodine"))
     outcome, report = assess(tmp_path / "series", tmp_path / "warn", Acquisition())
     assert outcome.reported

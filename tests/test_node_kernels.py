@@ -68,7 +68,9 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("manufacturer", "kernel", "expected"), KNOWN)
-def test_kernels_are_told_by_their_vendor(manufacturer, kernel, expected):
+def test_kernels_are_told_by_their_vendor(
+    manufacturer: str, kernel: str, expected: KernelClass
+) -> None:
     assert kernel_class(manufacturer, kernel) is expected
 
 
@@ -82,11 +84,13 @@ def test_kernels_are_told_by_their_vendor(manufacturer, kernel, expected):
         ("X9", UNKNOWN),
     ],
 )
-def test_without_a_vendor_a_name_counts_when_no_table_contradicts(kernel, expected):
+def test_without_a_vendor_a_name_counts_when_no_table_contradicts(
+    kernel: str, expected: KernelClass
+) -> None:
     assert kernel_class("", kernel) is expected
     assert kernel_class("Some Workstation", kernel) is expected
 
 
-def test_a_vendor_is_known_by_its_first_word():
+def test_a_vendor_is_known_by_its_first_word() -> None:
     assert kernel_class("GENERIC PACS", "B30f") is SOFT
     assert kernel_class("GE MEDICAL SYSTEMS", "B30f") is UNKNOWN

@@ -1,9 +1,13 @@
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from dicom_node.receiving.listener import start_listener
@@ -13,30 +17,34 @@ from tests.dicom_builders import plain_series
 
 
 @pytest.fixture
-def node(tmp_path):
+def node(tmp_path: Path) -> Iterator[tuple[Spool, int]]:
     spool = Spool(tmp_path / "node")
     server = start_listener(Listener(port=0), spool)
     yield spool, server.port
     server.shutdown()
 
 
-def associate(port: int, ae_title: str = "OSTEONODE", contexts=None):
+def associate(
+    port: int, ae_title: str = "OSTEONODE", contexts: list[PresentationContext] | None = None
+) -> Association:
     ae = AE(ae_title="TEST")
     contexts = contexts or [build_context(Verification), build_context(CTImageStorage)]
     return ae.associate("127.0.0.1", port, contexts=contexts, ae_title=ae_title)
 
 
-def test_echo_is_answered(node):
+def test_echo_is_answered(node: tuple[Spool, int]) -> None:
     association = associate(node[1])
     assert association.send_c_echo().Status == 0x0000
     association.release()
 
 
-def test_wrong_called_title_is_rejected(node):
+def test_wrong_called_title_is_rejected(node: tuple[Spool, int]) -> None:
     assert associate(node[1], "SOMEONE").is_rejected
 
 
-def test_stored_instances_lie_whole_in_the_spool_under_digests(node, tmp_path):
+def test_stored_instances_lie_whole_in_the_spool_under_digests(
+    node: tuple[Spool, int], tmp_path: Path
+) -> None:
     spool, port = node
     paths = plain_series(tmp_path / "series", 5)
     association = associate(port)
@@ -56,7 +64,9 @@ def test_stored_instances_lie_whole_in_the_spool_under_digests(node, tmp_path):
     assert (os.stat(spool.root).st_mode & 0o777) == 0o700
 
 
-def test_instance_without_series_uid_is_refused_and_the_association_goes_on(node, tmp_path):
+def test_instance_without_series_uid_is_refused_and_the_association_goes_on(
+    node: tuple[Spool, int], tmp_path: Path
+) -> None:
     spool, port = node
     good, bad = (pydicom.dcmread(p) for p in plain_series(tmp_path / "series", 2))
     bad.SeriesInstanceUID = ""
@@ -68,7 +78,9 @@ def test_instance_without_series_uid_is_refused_and_the_association_goes_on(node
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-def test_uid_that_looks_like_a_path_stays_inside_the_spool(node, tmp_path):
+def test_uid_that_looks_like_a_path_stays_inside_the_spool(
+    node: tuple[Spool, int], tmp_path: Path
+) -> None:
     spool, port = node
     dataset = pydicom.dcmread(plain_series(tmp_path / "series", 1)[0])
     dataset.SeriesInstanceUID = "../../etc"
@@ -79,8 +91,10 @@ def test_uid_that_looks_like_a_path_stays_inside_the_spool(node, tmp_path):
     assert all(path.is_relative_to(spool.root) for path in outside)
 
 
-def test_full_disk_is_answered_with_out_of_resources(node, tmp_path, monkeypatch):
-    def full(*_args):
+def test_full_disk_is_answered_with_out_of_resources(
+    node: tuple[Spool, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
     spool, port = node
@@ -93,7 +107,9 @@ def test_full_disk_is_answered_with_out_of_resources(node, tmp_path, monkeypatch
 
 
 @pytest.mark.shared
-def test_every_transfer_syntax_of_the_real_samples_is_accepted(node, shared_data):
+def test_every_transfer_syntax_of_the_real_samples_is_accepted(
+    node: tuple[Spool, int], shared_data: Path
+) -> None:
     _, port = node
     files = sorted((shared_data / "ct" / "syntaxes_cornerstone_ct").glob("*.dcm"))
     files += [p for p in (shared_data / "ct" / "syntaxes_wg04_ct").iterdir() if p.suffix != ".md"]
@@ -106,7 +122,7 @@ def test_every_transfer_syntax_of_the_real_samples_is_accepted(node, shared_data
         association.release()
 
 
-def test_a_half_written_file_of_a_crash_is_removed_at_the_start(tmp_path):
+def test_a_half_written_file_of_a_crash_is_removed_at_the_start(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.prepare()
     old, new = spool.incoming / "old", spool.incoming / "new"

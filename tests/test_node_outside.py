@@ -22,7 +22,7 @@ from dicom_node.monitoring.status_text import status_text
 from dicom_node.records.counters import Counters, read_counters
 from dicom_node.records.heartbeat import beat
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from dicom_node.settings.node import load_settings
+from dicom_node.settings.node import NodeSettings, load_settings
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.dicom_builders import edit, plain_series
 from tests.node_process import Node, Pacs
@@ -98,7 +98,7 @@ def plant(paths: list[Path]) -> list[Path]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path):
+def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path: Path) -> None:
     phantom = make_phantom(PhantomParameters.random(7), 7)
     series = plant(write_ct_series(phantom.volume, tmp_path / "ct", InventedHeader(seed="outside")))
     refused = plant(plain_series(tmp_path / "other", 40, kvp=140.0))
@@ -165,13 +165,13 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
     assert {"110100", "110103", "110104"} <= set(audited)
 
 
-def settings(tmp_path, text=""):
+def settings(tmp_path: Path, text: str = "") -> NodeSettings:
     path = tmp_path / "node.toml"
     path.write_text(f'data_dir = "{tmp_path / "data"}"\n[listener]\nmin_free_mb = 0\n{text}')
     return load_settings(path)
 
 
-def test_node_is_ready_only_with_signs_of_life_a_database_and_a_disk(tmp_path):
+def test_node_is_ready_only_with_signs_of_life_a_database_and_a_disk(tmp_path: Path) -> None:
     chosen = settings(tmp_path, "processes = 2\n")
     reader = StatusReader(chosen)
     problems = reader.read().problems
@@ -196,7 +196,7 @@ def test_node_is_ready_only_with_signs_of_life_a_database_and_a_disk(tmp_path):
     full.close()
 
 
-def test_counters_survive_a_restart_and_are_summed_over_processes(tmp_path):
+def test_counters_survive_a_restart_and_are_summed_over_processes(tmp_path: Path) -> None:
     first = Counters(tmp_path / "listener-0.json")
     first.add("instances_received", "ct", 3)
     first.flush()
@@ -209,7 +209,7 @@ def test_counters_survive_a_restart_and_are_summed_over_processes(tmp_path):
     assert read_counters(tmp_path.glob("*.json")) == {("instances_received", "ct"): 14}
 
 
-def test_damaged_counters_begin_again(tmp_path):
+def test_damaged_counters_begin_again(tmp_path: Path) -> None:
     path = tmp_path / "listener-0.json"
     for damage in ('{"a|', "[]", '{"a|": "x"}', ""):
         path.write_text(damage)

@@ -67,7 +67,9 @@ def query(port: int, ae_title: str) -> str:
     return f'[query]\nae_title = "{ae_title}"\nhost = "127.0.0.1"\nport = {port}\n'
 
 
-def test_series_is_read_only_when_it_has_as_many_instances_as_dcmqrscp_counts(tmp_path):
+def test_series_is_read_only_when_it_has_as_many_instances_as_dcmqrscp_counts(
+    tmp_path: Path,
+) -> None:
     paths, uid = quick_study(tmp_path / "ct", "counted")
     with Dcmqrscp(tmp_path / "pacs") as pacs:
         dcmtk_storescu(pacs.port, "QRPACS", tmp_path / "ct")
@@ -84,7 +86,7 @@ def test_series_is_read_only_when_it_has_as_many_instances_as_dcmqrscp_counts(tm
             assert len(node.events("assessing")) == 1
 
 
-def test_orthanc_commits_the_report_on_an_association_of_its_own(tmp_path):
+def test_orthanc_commits_the_report_on_an_association_of_its_own(tmp_path: Path) -> None:
     paths, _ = quick_study(tmp_path / "ct", "committed")
     node = FaultNode(tmp_path / "node", [0], ae_title="ORTHANC", destination="commitment = true")
     with Orthanc(tmp_path / "orthanc", node.port) as orthanc:
@@ -98,7 +100,9 @@ def test_orthanc_commits_the_report_on_an_association_of_its_own(tmp_path):
             assert not list((node.data / "commitments").iterdir())
 
 
-def test_report_of_another_patient_than_in_the_pacs_is_held_until_it_is_retried(tmp_path):
+def test_report_of_another_patient_than_in_the_pacs_is_held_until_it_is_retried(
+    tmp_path: Path,
+) -> None:
     paths, uid = quick_study(tmp_path / "ct", "held")
     other = tmp_path / "other"
     other.mkdir()

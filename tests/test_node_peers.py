@@ -93,7 +93,7 @@ def dcmtk_storescu(port: int, ae_title: str, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_report_of_a_series_sent_by_dcmtk_lands_in_its_study_in_orthanc(tmp_path):
+def test_report_of_a_series_sent_by_dcmtk_lands_in_its_study_in_orthanc(tmp_path: Path) -> None:
     phantom = make_phantom(PhantomParameters.random(7), 7)
     series = tmp_path / "series"
     write_ct_series(phantom.volume, series, InventedHeader(seed="peers"))

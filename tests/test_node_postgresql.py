@@ -72,7 +72,9 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_work_survives_kills_and_an_outage_of_the_database(tmp_path, cluster):
+def test_work_survives_kills_and_an_outage_of_the_database(
+    tmp_path: Path, cluster: Cluster
+) -> None:
     paths, uid = quick_study(tmp_path / "first", "postgresql-1")
     later, later_uid = quick_study(tmp_path / "second", "postgresql-2")
     pacs = MoodyPacs(1).start()

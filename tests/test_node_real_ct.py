@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from dicom_node.cli import app
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from roi_extraction.volume import CtVolume
 from tests.ct_builders import load_nifti_labels, load_nifti_volume
 
 pytestmark = pytest.mark.shared
@@ -29,7 +30,7 @@ ADMITTED = [
 
 
 @pytest.fixture(scope="module")
-def scan(shared_data):
+def scan(shared_data: Path) -> tuple[CtVolume, np.ndarray, np.ndarray]:
     folder = shared_data / FOLDER
     volume = load_nifti_volume(folder / "ct.nii.gz")
     labels = load_nifti_labels(folder / "seg_merged_v2_numbering.nii.gz", volume)
@@ -38,7 +39,9 @@ def scan(shared_data):
 
 
 @pytest.fixture(scope="module")
-def series(scan, tmp_path_factory) -> Path:
+def series(
+    scan: tuple[CtVolume, np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("real")
     write_ct_series(
         scan[0], folder, InventedHeader(seed="totalseg", patient_id="REAL", age_years=None, sex="")
@@ -53,12 +56,14 @@ def analyze(series: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def builtin(series, tmp_path_factory):
+def builtin(series: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return analyze(series, tmp_path_factory.mktemp("builtin"))
 
 
 @pytest.fixture(scope="module")
-def by_labels(series, shared_data, tmp_path_factory):
+def by_labels(
+    series: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     folder = shared_data / FOLDER
     return analyze(
         series,
@@ -70,7 +75,7 @@ def by_labels(series, shared_data, tmp_path_factory):
     )
 
 
-def share_inside(roi: dict[str, Any], volume, label: np.ndarray) -> float:
+def share_inside(roi: dict[str, Any], volume: CtVolume, label: np.ndarray) -> float:
     """The share of a ROI's area, sampled every 0.5 mm, that lies inside a label."""
     contour = np.array(roi["contour_lps_mm"])
     polygon = Polygon(contour[:, :2])
@@ -84,7 +89,9 @@ def share_inside(roi: dict[str, Any], volume, label: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("level", VERTEBRAE)
-def test_vertebral_rois_lie_inside_the_right_body(scan, builtin, level):
+def test_vertebral_rois_lie_inside_the_right_body(
+    scan: tuple[CtVolume, np.ndarray, np.ndarray], builtin: dict[str, Any], level: str
+) -> None:
     volume, labels, bodies = scan
     site = builtin[level]
     assert site["status"] == "measured", site
@@ -94,17 +101,19 @@ def test_vertebral_rois_lie_inside_the_right_body(scan, builtin, level):
 
 
 @pytest.mark.parametrize("level", VERTEBRAE)
-def test_vertebral_mean_agrees_with_the_label_driven_one(builtin, by_labels, level):
+def test_vertebral_mean_agrees_with_the_label_driven_one(
+    builtin: dict[str, Any], by_labels: dict[str, Any], level: str
+) -> None:
     assert builtin[level]["mean_hu"] == pytest.approx(by_labels[level]["mean_hu"], abs=10)
 
 
-def test_muscles_are_measured_where_the_labels_admit_them(builtin):
+def test_muscles_are_measured_where_the_labels_admit_them(builtin: dict[str, Any]) -> None:
     measured = [name for name in ADMITTED if builtin[name]["status"] == "measured"]
     assert len(ADMITTED) == 24
     assert len(measured) >= 22, sorted(set(ADMITTED) - set(measured))
 
 
-def test_psoas_at_l1_l2_is_missing_as_too_small(builtin):
+def test_psoas_at_l1_l2_is_missing_as_too_small(builtin: dict[str, Any]) -> None:
     for name in ("L1-L2_3", "L1-L2_6"):
         assert (builtin[name]["status"], builtin[name]["reason"]) == ("missing", "too_small")
 
@@ -114,7 +123,13 @@ def test_psoas_at_l1_l2_is_missing_as_too_small(builtin):
     [((1, 4), AUTOCHTHON, 0.85), ((2, 5), AUTOCHTHON, 0.85), ((3, 6), ILIOPSOAS, 0.85)],
     ids=["transversospinalis", "longissimus", "psoas major"],
 )
-def test_muscle_rois_lie_inside_their_muscle(scan, builtin, numbers, label, least):
+def test_muscle_rois_lie_inside_their_muscle(
+    scan: tuple[CtVolume, np.ndarray, np.ndarray],
+    builtin: dict[str, Any],
+    numbers: tuple[int, int],
+    label: dict[str, int],
+    least: float,
+) -> None:
     volume, labels, _ = scan
     shares = {
         name: np.mean(
@@ -127,7 +142,9 @@ def test_muscle_rois_lie_inside_their_muscle(scan, builtin, numbers, label, leas
     assert min(shares.values()) >= 0.6, shares
 
 
-def test_muscle_means_agree_with_the_label_driven_ones(builtin, by_labels):
+def test_muscle_means_agree_with_the_label_driven_ones(
+    builtin: dict[str, Any], by_labels: dict[str, Any]
+) -> None:
     both = [
         name
         for name in builtin

@@ -1,11 +1,15 @@
 """The check before sending: each broken report that validators let pass is stopped."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.reporting.report_check import check_report, find_faults, read_sources
+from dicom_node.reporting.report_check import Source, check_report, find_faults, read_sources
 from dicom_node.reporting.structured_report import build_structured_report
 from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, plain_series
@@ -14,18 +18,18 @@ CIRCLE = [5.0, 5.0, 6.0, 6.0, 7.0, 7.0]
 
 
 @pytest.fixture(scope="module")
-def series(tmp_path_factory):
+def series(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("checked") / "series"
     return plain_series(folder, patient_id="P1")
 
 
 @pytest.fixture(scope="module")
-def sources(series):
+def sources(series: list[Path]) -> dict[str, Source]:
     return read_sources(series)
 
 
 @pytest.fixture(scope="module")
-def written(series):
+def written(series: list[Path]) -> Path:
     path = series[0].parent.parent / "report.dcm"
     build_structured_report(assessment(series[0].parent), "id").save_as(
         path, enforce_file_format=True
@@ -34,7 +38,7 @@ def written(series):
 
 
 @pytest.fixture
-def report(written) -> Dataset:
+def report(written: Path) -> Dataset:
     return pydicom.dcmread(written)
 
 
@@ -55,74 +59,74 @@ def site(report: Dataset, name: str) -> Dataset:
     raise AssertionError(name)
 
 
-def circle_of_three_points(report):
+def circle_of_three_points(report: Dataset) -> None:
     region = items(report, "111030")[0][1]
     region.GraphicType = "CIRCLE"
     region.GraphicData = CIRCLE
 
 
-def polygon_of_two_points(report):
+def polygon_of_two_points(report: Dataset) -> None:
     items(report, "111030")[0][1].GraphicData = [5.0, 5.0, 6.0, 6.0, 5.0, 5.0]
 
 
-def no_completion_flag(report):
+def no_completion_flag(report: Dataset) -> None:
     del report.CompletionFlag
 
 
-def no_evidence(report):
+def no_evidence(report: Dataset) -> None:
     del report.CurrentRequestedProcedureEvidenceSequence
 
 
-def reference_outside_the_evidence(report):
+def reference_outside_the_evidence(report: Dataset) -> None:
     [study] = report.CurrentRequestedProcedureEvidenceSequence
     del study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
 
 
-def wrong_relationship(report):
+def wrong_relationship(report: Dataset) -> None:
     items(report, "112031")[0][1].RelationshipType = "HAS PROPERTIES"
 
 
-def millimetres(report):
+def millimetres(report: Dataset) -> None:
     unit = items(report, "112031")[0][1].MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0]
     unit.CodeValue, unit.CodeMeaning = "mm", "millimeter"
 
 
-def hounsfield_with_the_unit_of_a_probability(report):
+def hounsfield_with_the_unit_of_a_probability(report: Dataset) -> None:
     unit = items(report, "112031")[0][1].MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0]
     unit.CodeValue, unit.CodeMeaning = "1", "no units"
 
 
-def l1_with_the_meaning_of_l2(report):
+def l1_with_the_meaning_of_l2(report: Dataset) -> None:
     place = items(site(report, "L1"), "363698007")[0][1]
     place.ConceptCodeSequence[0].CodeMeaning = "L2 vertebra"
 
 
-def l1_placed_at_l2(report):
+def l1_placed_at_l2(report: Dataset) -> None:
     place = items(site(report, "L1"), "363698007")[0][1].ConceptCodeSequence[0]
     place.CodeValue, place.CodeMeaning = "14293000", "L2 vertebra"
 
 
-def no_tracking_uid(report):
+def no_tracking_uid(report: Dataset) -> None:
     group, tracking = items(report, "112040")[3]
     group.ContentSequence.remove(tracking)
 
 
-def tracking_uid_taken_twice(report):
+def tracking_uid_taken_twice(report: Dataset) -> None:
     first, second = items(report, "112040")[1:3]
     second[1].UID = first[1].UID
 
 
-def left_called_right(report):
+def left_called_right(report: Dataset) -> None:
     side = items(site(report, "L1-L2_4"), "272741003")[0][1].ConceptCodeSequence[0]
     side.CodeValue, side.CodeMeaning = "24028007", "Right"
 
 
-def side_left_out(report):
+def side_left_out(report: Dataset) -> None:
     place = items(site(report, "L1-L2_4"), "363698007")[0][1]
     del place.ContentSequence
 
 
-def sides_exchanged_on_the_image(report):
+def sides_exchanged_on_the_image(report: Dataset) -> None:
     for name, columns in (("L3-L4_1", 8.0), ("L3-L4_4", -10.0)):
         for _, region in items(site(report, name), "111030"):
             data = list(region.GraphicData)
@@ -130,78 +134,78 @@ def sides_exchanged_on_the_image(report):
             region.GraphicData = data
 
 
-def hu_that_cannot_be(report):
+def hu_that_cannot_be(report: Dataset) -> None:
     measured = items(site(report, "L3"), "112031")[0][1].MeasuredValueSequence[0]
     measured.NumericValue = "9999"
 
 
-def muscle_as_dense_as_bone(report):
+def muscle_as_dense_as_bone(report: Dataset) -> None:
     measured = items(site(report, "L3-L4_3"), "112031")[0][1].MeasuredValueSequence[0]
     measured.NumericValue = "900"
 
 
-def negative_deviation(report):
+def negative_deviation(report: Dataset) -> None:
     measured = items(site(report, "L3"), "112031")[1][1].MeasuredValueSequence[0]
     measured.NumericValue = "-1"
 
 
-def no_number(report):
+def no_number(report: Dataset) -> None:
     items(site(report, "L3"), "112031")[0][1].MeasuredValueSequence[0].NumericValue = ""
 
 
-def probabilities_over_one(report):
+def probabilities_over_one(report: Dataset) -> None:
     items(report, "PROB-A")[0][1].MeasuredValueSequence[0].NumericValue = "0.9"
 
 
-def stage_without_probabilities(report):
+def stage_without_probabilities(report: Dataset) -> None:
     for letter in "ABCD":
         [(group, item)] = items(report, f"PROB-{letter}")
         group.ContentSequence.remove(item)
 
 
-def region_beyond_the_image(report):
+def region_beyond_the_image(report: Dataset) -> None:
     region = items(report, "111030")[0][1]
     region.GraphicData = [value + 25.0 for value in region.GraphicData]
 
 
-def open_region(report):
+def open_region(report: Dataset) -> None:
     region = items(report, "111030")[0][1]
     region.GraphicData = region.GraphicData[:-2]
 
 
-def other_patient(report):
+def other_patient(report: Dataset) -> None:
     report.PatientID = "P2"
 
 
-def other_name(report):
+def other_name(report: Dataset) -> None:
     report.PatientName = "Someone^Else"
 
 
-def other_study(report):
+def other_study(report: Dataset) -> None:
     report.StudyInstanceUID = "1.2.3"
 
 
-def other_accession(report):
+def other_accession(report: Dataset) -> None:
     report.AccessionNumber = "A2"
 
 
-def verified(report):
+def verified(report: Dataset) -> None:
     report.VerificationFlag = "VERIFIED"
 
 
-def statement_removed(report):
+def statement_removed(report: Dataset) -> None:
     for group, comment in items(report, "121106"):
         if comment.TextValue.startswith("Research use"):
             group.ContentSequence.remove(comment)
 
 
-def foreign_item(report):
+def foreign_item(report: Dataset) -> None:
     comment = items(report, "121106")[0][1]
     comment.ConceptNameCodeSequence[0].CodeValue = "121111"
     comment.ConceptNameCodeSequence[0].CodeMeaning = "Summary"
 
 
-def claims_a_predecessor(report):
+def claims_a_predecessor(report: Dataset) -> None:
     reference = Dataset()
     reference.ReferencedSOPInstanceUID = "1.2.3"
     series = Dataset()
@@ -250,18 +254,22 @@ MORE = {
 }
 
 
-def test_report_as_it_was_built_passes(report, sources):
+def test_report_as_it_was_built_passes(report: Dataset, sources: dict[str, Source]) -> None:
     check_report(report, sources)
 
 
-def test_report_that_was_not_staged_passes(series, sources, tmp_path):
+def test_report_that_was_not_staged_passes(
+    series: list[Path], sources: dict[str, Source], tmp_path: Path
+) -> None:
     document = build_structured_report(assessment(series[0].parent, abstained="no reason"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
     check_report(pydicom.dcmread(tmp_path / "r.dcm"), sources)
 
 
 @pytest.mark.parametrize(("damage", "code"), [*EIGHT.values(), *MORE.values()], ids=[*EIGHT, *MORE])
-def test_broken_report_is_stopped_with_its_code(report, sources, damage, code):
+def test_broken_report_is_stopped_with_its_code(
+    report: Dataset, sources: dict[str, Source], damage: Callable[[Dataset], None], code: str
+) -> None:
     damage(report)
     assert code in {fault.code for fault in find_faults(report, sources)}
     with pytest.raises(ReportInvalid, match="must not be sent"):
@@ -269,7 +277,9 @@ def test_broken_report_is_stopped_with_its_code(report, sources, damage, code):
 
 
 @pytest.mark.parametrize("damage", [other_patient, other_name], ids=["id", "name"])
-def test_messages_hold_no_patient_data(report, sources, damage):
+def test_messages_hold_no_patient_data(
+    report: Dataset, sources: dict[str, Source], damage: Callable[[Dataset], None]
+) -> None:
     damage(report)
     with pytest.raises(ReportInvalid) as caught:
         check_report(report, sources)
@@ -277,8 +287,8 @@ def test_messages_hold_no_patient_data(report, sources, damage):
 
 
 def test_superseding_report_must_name_the_report_that_it_supersedes(
-    written, series, sources, tmp_path
-):
+    written: Path, series: list[Path], sources: dict[str, Source], tmp_path: Path
+) -> None:
     second = tmp_path / "second.dcm"
     build_structured_report(assessment(series[0].parent), "later", [written]).save_as(
         second, enforce_file_format=True
@@ -289,7 +299,7 @@ def test_superseding_report_must_name_the_report_that_it_supersedes(
         check_report(pydicom.dcmread(written), sources, ["1.2.3"])
 
 
-def test_images_of_two_patients_never_make_a_report(tmp_path):
+def test_images_of_two_patients_never_make_a_report(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "series")
     edit(paths[20], PatientID="SOMEONE")
     document = build_structured_report(assessment(tmp_path / "series"), "id")
@@ -310,7 +320,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("values", HEADERS.values(), ids=HEADERS)
-def test_report_of_what_archives_hold_passes(tmp_path, values):
+def test_report_of_what_archives_hold_passes(tmp_path: Path, values: dict[str, Any]) -> None:
     paths = plain_series(tmp_path / "series")
     for path in paths:
         edit(path, **values)
@@ -319,7 +329,7 @@ def test_report_of_what_archives_hold_passes(tmp_path, values):
     check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
 
 
-def test_birth_date_that_is_no_date_does_not_stop_the_report(tmp_path):
+def test_birth_date_that_is_no_date_does_not_stop_the_report(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "series")
     for path in paths:
         dataset = pydicom.dcmread(path)

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.peers
 INSTALLATION = Path(__file__).parents[1] / "docs" / "installation.md"
 
 
-def test_series_stored_in_orthanc_is_routed_assessed_and_its_report_not_sent_back(tmp_path):
+def test_series_stored_in_orthanc_is_routed_assessed_and_its_report_not_sent_back(
+    tmp_path: Path,
+) -> None:
     [script] = re.findall(r"```lua\n(.*?)```", INSTALLATION.read_text(), re.DOTALL)
     lua = tmp_path / "osteonode.lua"
     lua.write_text(script)

@@ -1,6 +1,7 @@
 """DICOM SEG as the segmenter: by itself, in ``analyze``, and through the node's folders."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from typer.testing import CliRunner
 
@@ -27,6 +29,9 @@ from tests.ct_builders import load_nifti_labels, load_nifti_volume
 from tests.node_process import Node, Pacs
 from tests.segmentation_builders import Part, parts_of, write_seg
 
+Spoilt = tuple[list[Part], dict[str, Any]]
+"""Segments, and what else `write_seg` is given."""
+
 WRITTEN = (25, 26, 27, 28, 29, 30, 31, 32, 33, 86, 87, 88, 89)
 
 
@@ -36,18 +41,18 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def files(phantom, tmp_path_factory) -> list[Path]:
+def files(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("phantom")
     return write_ct_series(phantom.volume, folder, InventedHeader(seed="seg"))
 
 
 @pytest.fixture(scope="module")
-def series(files) -> EligibleSeries:
+def series(files: list[Path]) -> EligibleSeries:
     return check_series(scan_folder(files)[0], Acquisition())
 
 
 @pytest.fixture(scope="module")
-def seg(phantom, files, tmp_path_factory) -> Path:
+def seg(phantom: Phantom, files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("seg") / "seg.dcm"
     return write_seg(path, files, phantom.volume, parts_of(phantom.labels))
 
@@ -65,13 +70,17 @@ def means(report: dict[str, Any]) -> list[float]:
     return [np.nan if s["mean_hu"] is None else s["mean_hu"] for s in report["sites"]]
 
 
-def test_segments_return_as_the_labels_that_they_were(phantom, series, seg):
+def test_segments_return_as_the_labels_that_they_were(
+    phantom: Phantom, series: EligibleSeries, seg: Path
+) -> None:
     found = read_segments(seg, series, phantom.volume)
     assert np.array_equal(found.labels, labels_of(phantom))
     assert not found.muscles.any()
 
 
-def test_slices_in_reverse_order_land_in_their_place(phantom, files, series, tmp_path):
+def test_slices_in_reverse_order_land_in_their_place(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
     volume = phantom.volume
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, 0] * (volume.shape[0] - 1)
@@ -81,7 +90,9 @@ def test_slices_in_reverse_order_land_in_their_place(phantom, files, series, tmp
     assert np.array_equal(read_segments(path, series, volume).labels, labels_of(phantom))
 
 
-def test_part_of_the_slices_lands_in_its_place(phantom, files, series, tmp_path):
+def test_part_of_the_slices_lands_in_its_place(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
     volume = phantom.volume
     low = round(float(volume.to_index(phantom.truth.body_centres_lps_mm["L4"])[0]))
     high = round(float(volume.to_index(phantom.truth.body_centres_lps_mm["L1"])[0]))
@@ -102,7 +113,9 @@ def coarse(phantom: Phantom) -> tuple[list[Part], np.ndarray]:
     return [replace(p, mask=p.mask[:, ::2, ::2]) for p in parts_of(phantom.labels)], affine
 
 
-def test_half_the_resolution_moves_the_features_little(phantom, files, seg, tmp_path):
+def test_half_the_resolution_moves_the_features_little(
+    phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
+) -> None:
     parts, affine = coarse(phantom)
     path = write_seg(tmp_path / "half.dcm", files, phantom.volume, parts, affine=affine)
     folder = files[0].parent
@@ -115,7 +128,9 @@ def test_half_the_resolution_moves_the_features_little(phantom, files, seg, tmp_
     assert np.nanmax(difference) < 12.0
 
 
-def test_seg_beside_its_series_serves_in_place_of_the_built_in(phantom, files, seg, tmp_path):
+def test_seg_beside_its_series_serves_in_place_of_the_built_in(
+    phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for path in (*files, seg):
@@ -128,7 +143,9 @@ def test_seg_beside_its_series_serves_in_place_of_the_built_in(phantom, files, s
     assert "segmenter.passed_over" not in {w["code"] for w in report["warnings"]}
 
 
-def test_report_is_another_one_for_another_segmentation(phantom, files, seg, tmp_path):
+def test_report_is_another_one_for_another_segmentation(
+    phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
+) -> None:
     other = write_seg(tmp_path / "o.dcm", files, phantom.volume, parts_of(phantom.labels))
     plan = SegmenterPlan()
     variants = {plan.variant([]), plan.variant([seg]), plan.variant([other])}
@@ -141,48 +158,48 @@ def test_report_is_another_one_for_another_segmentation(phantom, files, seg, tmp
     assert object_digest(tmp_path / "again.dcm") == object_digest(seg)
 
 
-def change(**values: str):
+def change(**values: str) -> Callable[[list[Part]], Spoilt]:
     return lambda parts: (parts, {"values": values})
 
 
-def without_bone(parts):
+def without_bone(parts: list[Part]) -> Spoilt:
     return [p for p in parts if p.side], {}
 
 
-def all_empty(parts):
+def all_empty(parts: list[Part]) -> Spoilt:
     return [replace(p, mask=np.zeros_like(p.mask)) for p in parts], {}
 
 
-def unknown(parts):
+def unknown(parts: list[Part]) -> Spoilt:
     liver = ("10200004", "SCT", "Liver")
     return [replace(p, label="liver", code=liver, side=None) for p in parts[:1]], {}
 
 
-def fractional(parts):
+def fractional(parts: list[Part]) -> Spoilt:
     return parts, {"kind": "FRACTIONAL"}
 
 
-def overlapping(parts):
+def overlapping(parts: list[Part]) -> Spoilt:
     return [*parts[:-1], replace(parts[-1], mask=parts[-1].mask | parts[0].mask)], {}
 
 
-def two_names(parts):
+def two_names(parts: list[Part]) -> Spoilt:
     return [replace(parts[0], label="L2 vertebra"), *parts[1:]], {}
 
 
-def two_l1(parts):
+def two_l1(parts: list[Part]) -> Spoilt:
     first = replace(parts[1], label=parts[0].label, code=parts[0].code)
     return [parts[0], first, *parts[2:]], {}
 
 
-def upside_down(parts):
+def upside_down(parts: list[Part]) -> Spoilt:
     lumbar = [p for p in parts if p.label[0] == "L"]
     turned = zip(lumbar, lumbar[::-1], strict=True)
     turned_parts = [replace(p, label=q.label, code=q.code) for p, q in turned]
     return [*turned_parts, *(p for p in parts if p.label[0] != "L")], {}
 
 
-def swapped(parts):
+def swapped(parts: list[Part]) -> Spoilt:
     other = {"left": "right", "right": "left", None: None}
     return [replace(p, side=other[p.side]) for p in parts], {}
 
@@ -204,7 +221,14 @@ BAD = {
 
 
 @pytest.mark.parametrize(("spoil", "code"), BAD.values(), ids=BAD)
-def test_seg_that_cannot_be_used_says_why(phantom, files, series, tmp_path, spoil, code):
+def test_seg_that_cannot_be_used_says_why(
+    phantom: Phantom,
+    files: list[Path],
+    series: EligibleSeries,
+    tmp_path: Path,
+    spoil: Callable[[list[Part]], Spoilt],
+    code: str,
+) -> None:
     parts, options = spoil(parts_of(phantom.labels))
     values = options.pop("values", {})
     path = write_seg(tmp_path / "seg.dcm", files, phantom.volume, parts, **options, **values)
@@ -217,7 +241,9 @@ def of_other_series(dataset: pydicom.Dataset) -> None:
     dataset.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3.4"
 
 
-def test_given_seg_of_another_series_is_refused(phantom, files, tmp_path):
+def test_given_seg_of_another_series_is_refused(
+    phantom: Phantom, files: list[Path], tmp_path: Path
+) -> None:
     parts = parts_of(phantom.labels)
     path = write_seg(tmp_path / "s.dcm", files, phantom.volume, parts, edit=of_other_series)
     code, report = analyze(files[0].parent, tmp_path / "out", "--segmentation", str(path))
@@ -226,7 +252,7 @@ def test_given_seg_of_another_series_is_refused(phantom, files, tmp_path):
     assert "1.2.3.4" in report["refused"]["message"]
 
 
-def test_damaged_seg_is_refused(files, seg, tmp_path):
+def test_damaged_seg_is_refused(files: list[Path], seg: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(seg.read_bytes()[:3000])
     code, report = analyze(files[0].parent, tmp_path / "out", "--segmentation", str(broken))
@@ -234,7 +260,9 @@ def test_damaged_seg_is_refused(files, seg, tmp_path):
     assert report["refused"]["code"] == "segmentation.unreadable"
 
 
-def test_built_in_serves_where_the_seg_cannot_and_the_report_says_so(phantom, files, tmp_path):
+def test_built_in_serves_where_the_seg_cannot_and_the_report_says_so(
+    phantom: Phantom, files: list[Path], tmp_path: Path
+) -> None:
     parts, _ = overlapping(parts_of(phantom.labels))
     folder = tmp_path / "in"
     write_seg(folder / "seg.dcm", files, phantom.volume, parts)
@@ -260,7 +288,9 @@ def single_muscles(phantom: Phantom, names: dict[int, str]) -> list[Part]:
     return [*bones, *muscles]
 
 
-def test_labels_of_single_muscles_are_used_without_a_split(phantom, files, series, tmp_path):
+def test_labels_of_single_muscles_are_used_without_a_split(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
     names = {1: "transversospinalis", 2: "erector_spinae", 3: "psoas_major"}
     parts = single_muscles(phantom, names)
     path = write_seg(tmp_path / "seg.dcm", files, phantom.volume, parts)
@@ -274,7 +304,9 @@ def test_labels_of_single_muscles_are_used_without_a_split(phantom, files, serie
     assert max(errors) < 6.0
 
 
-def test_erector_spinae_alone_is_the_compartment_to_split(phantom, files, series, tmp_path):
+def test_erector_spinae_alone_is_the_compartment_to_split(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
     parts = parts_of(phantom.labels)
     path = write_seg(tmp_path / "seg.dcm", files, phantom.volume, parts)
     found = read_segments(path, series, phantom.volume)
@@ -284,7 +316,9 @@ def test_erector_spinae_alone_is_the_compartment_to_split(phantom, files, series
         assert features.by_name[name].mean_hu == pytest.approx(phantom.truth.hu[name], abs=4.0)
 
 
-def test_muscle_segment_of_both_sides_is_parted_at_the_canal(phantom, files, series, tmp_path):
+def test_muscle_segment_of_both_sides_is_parted_at_the_canal(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
     parts = [p for p in parts_of(phantom.labels) if not p.side]
     both = phantom.labels >= 88
     parts.append(Part(both, "Iliopsoas", ("68455001", "SCT", "Iliopsoas muscle")))
@@ -294,7 +328,9 @@ def test_muscle_segment_of_both_sides_is_parted_at_the_canal(phantom, files, ser
     assert np.array_equal(found.labels == 89, phantom.labels == 89)
 
 
-def test_node_uses_a_seg_that_comes_late_and_reports_anew(phantom, files, seg, tmp_path):
+def test_node_uses_a_seg_that_comes_late_and_reports_anew(
+    phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         node.send(files)
         node.wait_for(lambda: node.events("delivered"))
@@ -315,7 +351,9 @@ def test_node_uses_a_seg_that_comes_late_and_reports_anew(phantom, files, seg, t
     assert alone.SOPInstanceUID == second.SOPInstanceUID
 
 
-def test_node_uses_a_seg_that_came_before_its_series(files, seg, tmp_path):
+def test_node_uses_a_seg_that_came_before_its_series(
+    files: list[Path], seg: Path, tmp_path: Path
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         node.send([seg])
         node.send(files)
@@ -324,7 +362,7 @@ def test_node_uses_a_seg_that_came_before_its_series(files, seg, tmp_path):
         assert report["segmenter"]["name"] == "dicom-seg"
 
 
-def description(label: str, *code: str, category: tuple[str, str, str] | None = None):
+def description(label: str, *code: str, category: tuple[str, str, str] | None = None) -> Dataset:
     item = pydicom.Dataset()
     item.SegmentNumber = 1
     item.SegmentLabel = label
@@ -359,7 +397,9 @@ def description(label: str, *code: str, category: tuple[str, str, str] | None = 
     ids=["SRT", "SNM3", "label", "letter", "psoas", "no side", "lymph node", "tumour", "lesion",
          "autochthon"],
 )  # fmt: skip
-def test_segment_is_known_by_code_then_by_name(item, expected):
+def test_segment_is_known_by_code_then_by_name(
+    item: Dataset, expected: tuple[Structure, str | None] | None
+) -> None:
     found = describe_segment(item)
     if expected is None:
         assert found is None
@@ -369,7 +409,7 @@ def test_segment_is_known_by_code_then_by_name(item, expected):
     assert (found.structure, side) == expected
 
 
-def test_segment_called_left_and_right_is_refused():
+def test_segment_called_left_and_right_is_refused() -> None:
     item = description("psoas left", "68455001", "SCT", "Iliopsoas muscle")
     right = [CodedConcept("24028007", "SCT", "Right")]
     item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = right
@@ -378,7 +418,7 @@ def test_segment_called_left_and_right_is_refused():
 
 
 @pytest.mark.shared
-def test_seg_of_real_labels_gives_what_the_labels_give(shared_data, tmp_path):
+def test_seg_of_real_labels_gives_what_the_labels_give(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "ct/totalseg_example_ct"
     volume: CtVolume = load_nifti_volume(folder / "ct.nii.gz")
     name = "seg_merged_v2_numbering.nii.gz"

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dicom_node.errors import SeriesRefused
-from dicom_node.series.instances import scan_folder
+from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.selection import check_series, select_series
 from dicom_node.settings.node import Acquisition
 from tests.dicom_builders import instances
@@ -12,7 +14,7 @@ from tests.dicom_builders import instances
 RULES = Acquisition()
 
 
-def test_plain_axial_series_is_eligible_and_sorted_from_feet_to_head():
+def test_plain_axial_series_is_eligible_and_sorted_from_feet_to_head() -> None:
     members = instances()
     series = check_series(members[::-1], RULES)
     assert [i.sop_instance_uid for i in series.slices] == [i.sop_instance_uid for i in members]
@@ -20,12 +22,12 @@ def test_plain_axial_series_is_eligible_and_sorted_from_feet_to_head():
     assert series.findings == ()
 
 
-def with_gap(count: int) -> list:
+def with_gap(count: int) -> list[Instance]:
     members = instances()
     return members[:30] + members[30 + count :]
 
 
-def interleaved() -> list:
+def interleaved() -> list[Instance]:
     second = [
         replace(i, sop_instance_uid=i.sop_instance_uid + ".2", acquisition_number=2)
         for i in instances()
@@ -33,16 +35,17 @@ def interleaved() -> list:
     return [i for pair in zip(instances(), second, strict=True) for i in pair]
 
 
-def irregular() -> list:
+def irregular() -> list[Instance]:
     members = instances()
     members[40] = replace(members[40], position_mm=members[40].position_mm + np.array([0, 0, 1.0]))
     return members
 
 
-def tilted() -> list:
+def tilted() -> list[Instance]:
     return [
-        replace(i, position_mm=i.position_mm + np.array([0, 0.2 * i.position_mm[2], 0]))
+        replace(i, position_mm=position + np.array([0, 0.2 * position[2], 0]))
         for i in instances()
+        if (position := i.position_mm) is not None
     ]
 
 
@@ -86,13 +89,15 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("members", "code", "message"), REFUSED.values(), ids=REFUSED)
-def test_unsuitable_series_is_refused_with_its_reason(members, code, message):
+def test_unsuitable_series_is_refused_with_its_reason(
+    members: list[Instance], code: str, message: str
+) -> None:
     with pytest.raises(SeriesRefused, match=message) as refusal:
         check_series(members, RULES)
     assert refusal.value.code == code
 
 
-def test_tube_voltage_that_changes_within_the_series_is_refused():
+def test_tube_voltage_that_changes_within_the_series_is_refused() -> None:
     members = instances()
     members[3] = replace(members[3], kvp=100.0)
     with pytest.raises(SeriesRefused, match="differs") as refusal:
@@ -100,12 +105,12 @@ def test_tube_voltage_that_changes_within_the_series_is_refused():
     assert refusal.value.code == "series.mixed_acquisition"
 
 
-def test_duplicates_of_an_instance_count_once():
+def test_duplicates_of_an_instance_count_once() -> None:
     members = instances()
     assert len(check_series(members + members[:10], RULES).slices) == len(members)
 
 
-def test_contrast_and_thick_slices_are_warned_of():
+def test_contrast_and_thick_slices_are_warned_of() -> None:
     series = check_series(
         instances(60, 5.0, slice_thickness_mm=5.0, contrast_agent="IOMERON"), RULES
     )
@@ -114,8 +119,8 @@ def test_contrast_and_thick_slices_are_warned_of():
     }  # fmt: skip
 
 
-def test_series_nearest_to_three_millimetres_without_contrast_comes_first():
-    def named(uid: str, **changes):
+def test_series_nearest_to_three_millimetres_without_contrast_comes_first() -> None:
+    def named(uid: str, **changes: Any) -> list[Instance]:
         return [
             replace(i, series_uid=uid, sop_instance_uid=f"{uid}.{k}")
             for k, i in enumerate(instances(150, 2.0, **changes))
@@ -139,7 +144,7 @@ def test_series_nearest_to_three_millimetres_without_contrast_comes_first():
         ("ts_example_ct_dicom_j2k", {"series.invalid_uid"}),
     ],
 )
-def test_awkward_real_series_are_refused(shared_data, folder, codes):
+def test_awkward_real_series_are_refused(shared_data: Path, folder: str, codes: set[str]) -> None:
     found, unreadable = scan_folder((shared_data / "ct" / folder).glob("*.dcm"))
     selection = select_series(found, RULES)
     assert not unreadable

@@ -1,4 +1,5 @@
 import time
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -10,14 +11,14 @@ from tests.node_process import Node, Pacs
 
 
 @pytest.fixture(scope="module")
-def phantom_series(tmp_path_factory):
+def phantom_series(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     phantom = make_phantom(PhantomParameters.random(7), 7)
     folder = tmp_path_factory.mktemp("phantom")
     return write_ct_series(phantom.volume, folder, InventedHeader(seed="serve"))
 
 
 @pytest.fixture(scope="module")
-def expected_uid(phantom_series, tmp_path_factory):
+def expected_uid(phantom_series: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The UID of the report, as ``analyze`` gives it."""
     from typer.testing import CliRunner
 
@@ -30,8 +31,8 @@ def expected_uid(phantom_series, tmp_path_factory):
 
 
 def test_series_sent_comes_back_as_one_report_and_again_as_none(
-    tmp_path, phantom_series, expected_uid
-):
+    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         node.send(phantom_series)
         node.wait_for(lambda: node.events("delivered"))
@@ -44,7 +45,9 @@ def test_series_sent_comes_back_as_one_report_and_again_as_none(
         assert report["stage"]["predicted"] in "ABCD"
 
 
-def test_killed_while_assessing_exactly_one_report_arrives(tmp_path, phantom_series, expected_uid):
+def test_killed_while_assessing_exactly_one_report_arrives(
+    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+) -> None:
     with Pacs() as pacs:
         node = Node(tmp_path, pacs.port).start()
         node.send(phantom_series)
@@ -58,7 +61,9 @@ def test_killed_while_assessing_exactly_one_report_arrives(tmp_path, phantom_ser
             assert pacs.uids == {expected_uid}
 
 
-def test_killed_while_delivering_exactly_one_report_arrives(tmp_path, phantom_series, expected_uid):
+def test_killed_while_delivering_exactly_one_report_arrives(
+    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+) -> None:
     def slow_at_first(count: int) -> int:
         if count == 1:
             time.sleep(3.0)
@@ -79,7 +84,9 @@ def test_killed_while_delivering_exactly_one_report_arrives(tmp_path, phantom_se
             assert len(node.reports()) == 1
 
 
-def test_destination_that_is_down_is_tried_again(tmp_path, phantom_series, expected_uid):
+def test_destination_that_is_down_is_tried_again(
+    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+) -> None:
     with (
         Pacs(lambda count: 0xA700 if count < 3 else 0x0000) as pacs,
         Node(tmp_path, pacs.port) as node,
@@ -90,7 +97,9 @@ def test_destination_that_is_down_is_tried_again(tmp_path, phantom_series, expec
         assert pacs.uids == {expected_uid}
 
 
-def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(tmp_path, phantom_series):
+def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(
+    tmp_path: Path, phantom_series: list[Path]
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         node.send(plain_series(tmp_path / "other", 40, kvp=140.0))
         [event] = node.wait_for(lambda: node.events("refused"))
@@ -102,7 +111,9 @@ def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(tmp_pat
         assert len(pacs.stored) == 1
 
 
-def test_late_slice_gives_a_second_report_that_names_the_first(tmp_path, phantom_series):
+def test_late_slice_gives_a_second_report_that_names_the_first(
+    tmp_path: Path, phantom_series: list[Path]
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         node.send(phantom_series[:-1])
         node.wait_for(lambda: node.events("delivered"))
@@ -116,7 +127,9 @@ def test_late_slice_gives_a_second_report_that_names_the_first(tmp_path, phantom
         assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
-def test_child_that_cannot_finish_is_reported_as_failed(tmp_path, phantom_series):
+def test_child_that_cannot_finish_is_reported_as_failed(
+    tmp_path: Path, phantom_series: list[Path]
+) -> None:
     with Pacs() as pacs:
         node = Node(tmp_path, pacs.port)
         node.config.write_text(node.config.read_text() + "[limits]\nseconds = 0.2\nattempts = 2\n")
@@ -129,8 +142,8 @@ def test_child_that_cannot_finish_is_reported_as_failed(tmp_path, phantom_series
 
 
 def test_refused_series_that_is_sent_again_whole_is_assessed(
-    tmp_path, phantom_series, expected_uid
-):
+    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+) -> None:
     with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
         broken = tmp_path / "broken.dcm"
         dataset = pydicom.dcmread(phantom_series[40])

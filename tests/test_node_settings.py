@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from dicom_node.assessment.segmenters import SegmenterPlan
@@ -7,13 +9,13 @@ from dicom_node.settings.node import load_settings
 DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "h"\nport = 104\n'
 
 
-def write(tmp_path, text: str):
+def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "node.toml"
     path.write_text(text)
     return path
 
 
-def test_settings_have_safe_defaults(tmp_path):
+def test_settings_have_safe_defaults(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, f'data_dir = "/var/x"\n{DESTINATION}'))
     assert settings.listener.host == "127.0.0.1"
     assert settings.listener.durability == "fsync"
@@ -21,7 +23,7 @@ def test_settings_have_safe_defaults(tmp_path):
     assert settings.destinations[0].port == 104
 
 
-def test_environment_overrides_the_file(tmp_path, monkeypatch):
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTEONODE_LISTENER__PORT", "4242")
     path = write(tmp_path, 'data_dir = "/var/x"\n[listener]\nport = 1\nae_title = "X"\n')
     settings = load_settings(path)
@@ -63,17 +65,19 @@ def test_environment_overrides_the_file(tmp_path, monkeypatch):
         "no time left",
     ],
 )
-def test_wrong_settings_are_refused_by_name(tmp_path, text, message):
+def test_wrong_settings_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsInvalid, match=message):
         load_settings(write(tmp_path, text))
 
 
-def test_missing_file_is_an_error(tmp_path):
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="no settings file"):
         load_settings(tmp_path / "none.toml")
 
 
-def test_totalsegmentator_is_planned_with_its_section_and_its_number_is_not_printed(tmp_path):
+def test_totalsegmentator_is_planned_with_its_section_and_its_number_is_not_printed(
+    tmp_path: Path,
+) -> None:
     settings = load_settings(
         write(
             tmp_path,

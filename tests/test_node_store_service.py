@@ -2,12 +2,15 @@
 
 import socket
 import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
-from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
+from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP, DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import (
@@ -29,7 +32,7 @@ UIDS = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.56")
 
 
 @pytest.fixture
-def node(tmp_path):
+def node(tmp_path: Path) -> Iterator[tuple[Spool, int]]:
     spool = Spool(tmp_path / "node")
     server = start_listener(Listener(port=0), spool)
     yield spool, server.port
@@ -48,14 +51,14 @@ def store_primitive(sop_class: str, sop_instance: str, *, status: int | None = N
     return primitive
 
 
-def command_of(message, primitive: C_STORE) -> bytes:
+def command_of(message: DIMSEMessage, primitive: C_STORE) -> bytes:
     message.primitive_to_message(primitive)
     [data] = message.encode_msg(CONTEXT, 0)
     return data.presentation_data_value_list[0][1][1:]
 
 
 @pytest.mark.parametrize("status", [0x0000, 0xA700, 0x0122])
-def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status):
+def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status: int) -> None:
     request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
     expected = command_of(C_STORE_RSP(), store_primitive(*UIDS, status=status))
     [pdu] = answer_pdus(request, status, CONTEXT, 16_384)
@@ -66,7 +69,7 @@ def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status):
     assert value[1:] == expected
 
 
-def test_an_answer_is_cut_to_what_the_peer_takes():
+def test_an_answer_is_cut_to_what_the_peer_takes() -> None:
     request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
     [whole] = answer_pdus(request, 0, CONTEXT, 0)
     pieces = answer_pdus(request, 0, CONTEXT, 64)
@@ -80,7 +83,7 @@ def test_an_answer_is_cut_to_what_the_peer_takes():
     "command",
     [b"\0" * 7, struct.pack("<HHL", 0, 0x0100, 10) + b"ab", struct.pack("<HHLH", 8, 0x16, 2, 1)],
 )
-def test_what_is_no_command_set_is_refused(command):
+def test_what_is_no_command_set_is_refused(command: bytes) -> None:
     with pytest.raises((ValueError, struct.error)):
         read_command(command)
 
@@ -141,7 +144,7 @@ class Peer:
             self.send(bytes([2 * last]) + content[start : start + piece])
 
 
-def encoded(path) -> tuple[bytes, str]:
+def encoded(path: Path) -> tuple[bytes, str]:
     dataset = pydicom.dcmread(path)
     buffer = pydicom.filebase.DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
@@ -156,7 +159,9 @@ def store_command(sop_class: str, sop_instance: str) -> bytes:
     return command.replace(kind + b"\x01\x01", kind + b"\x01\x00")
 
 
-def test_a_request_in_fragments_is_kept_byte_for_byte_and_answered(node, tmp_path):
+def test_a_request_in_fragments_is_kept_byte_for_byte_and_answered(
+    node: tuple[Spool, int], tmp_path: Path
+) -> None:
     spool, port = node
     content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
     with Peer(port) as peer:
@@ -169,7 +174,9 @@ def test_a_request_in_fragments_is_kept_byte_for_byte_and_answered(node, tmp_pat
     assert path.read_bytes().endswith(content)
 
 
-def test_a_class_that_is_none_of_storage_is_refused_and_the_association_goes_on(node, tmp_path):
+def test_a_class_that_is_none_of_storage_is_refused_and_the_association_goes_on(
+    node: tuple[Spool, int], tmp_path: Path
+) -> None:
     spool, port = node
     content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
     with Peer(port) as peer:
@@ -179,13 +186,15 @@ def test_a_class_that_is_none_of_storage_is_refused_and_the_association_goes_on(
     assert len(list(spool.arrivals())) == 1
 
 
-def test_a_request_without_data_ends_the_association(node):
+def test_a_request_without_data_ends_the_association(node: tuple[Spool, int]) -> None:
     with Peer(node[1]) as peer:
         peer.send(b"\x03" + command_of(C_STORE_RQ(), store_primitive(*UIDS)))
         assert peer.receive()[0] == 0x07
 
 
-def test_a_command_in_the_middle_of_a_data_set_ends_the_association(node):
+def test_a_command_in_the_middle_of_a_data_set_ends_the_association(
+    node: tuple[Spool, int],
+) -> None:
     spool, port = node
     command = store_command(CTImageStorage, "1.2.3")
     with Peer(port) as peer:
@@ -194,7 +203,7 @@ def test_a_command_in_the_middle_of_a_data_set_ends_the_association(node):
     assert list(spool.arrivals()) == []
 
 
-def test_echo_and_store_share_an_association(node, tmp_path):
+def test_echo_and_store_share_an_association(node: tuple[Spool, int], tmp_path: Path) -> None:
     ae = AE(ae_title="TEST")
     association = ae.associate(
         "127.0.0.1", node[1], [build_context(Verification), build_context(CTImageStorage)],
@@ -207,12 +216,14 @@ def test_echo_and_store_share_an_association(node, tmp_path):
     assert association.is_released
 
 
-def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(node, tmp_path, monkeypatch):
+def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(
+    node: tuple[Spool, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, port = node
     store = Spool.store
     calls = []
 
-    def broken(self, *arguments):
+    def broken(self: Spool, *arguments: Any) -> Path:
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError("a fault of ours")

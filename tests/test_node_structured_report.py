@@ -1,10 +1,12 @@
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
 from roi_extraction.sites import SITES
@@ -13,7 +15,7 @@ from tests.dicom_builders import edit, plain_series
 
 
 @pytest.fixture
-def written(tmp_path) -> Path:
+def written(tmp_path: Path) -> Path:
     plain_series(tmp_path / "series")
     document = build_structured_report(assessment(tmp_path / "series"), "id-1")
     path = tmp_path / "report.sr.dcm"
@@ -21,14 +23,23 @@ def written(tmp_path) -> Path:
     return path
 
 
-def groups(path: Path):
-    return hd.sr.srread(path).content.get_volumetric_roi_measurement_groups()
+def groups(path: Path) -> list[hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations]:
+    content = hd.sr.srread(path).content
+    assert isinstance(content, hd.sr.MeasurementReport)
+    return content.get_volumetric_roi_measurement_groups()
+
+
+def regions(
+    group: hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations,
+) -> list[hd.sr.ImageRegion]:
+    assert isinstance(group.roi, list)
+    return group.roi
 
 
 def texts(path: Path) -> list[str]:
     found = []
 
-    def walk(item) -> None:
+    def walk(item: Dataset) -> None:
         if "TextValue" in item:
             found.append(item.TextValue)
         for child in item.get("ContentSequence", ()):
@@ -38,8 +49,8 @@ def texts(path: Path) -> list[str]:
     return found
 
 
-def test_every_measured_site_is_a_group_with_mean_sd_and_three_regions(written):
-    found = {group.tracking_identifier.split()[0]: group for group in groups(written)}
+def test_every_measured_site_is_a_group_with_mean_sd_and_three_regions(written: Path) -> None:
+    found = {str(group.tracking_identifier).split()[0]: group for group in groups(written)}
     assert set(found) == {site.name for site in SITES} - set(MISSING)
     for index, site in enumerate(SITES):
         if site.name in MISSING:
@@ -47,24 +58,26 @@ def test_every_measured_site_is_a_group_with_mean_sd_and_three_regions(written):
         group = found[site.name]
         values = [m.value for m in group.get_measurements()]
         assert values == [100.0 + index, 20.0]
-        assert len(group.roi) == 3
+        assert len(regions(group)) == 3
         location = group.finding_sites[0]
         if site.side is not None:
+            assert location.laterality is not None
             assert location.laterality.meaning.lower() == site.side
         else:
             assert location.laterality is None
             assert location.topographical_modifier is None
 
 
-def test_regions_lie_where_the_rois_were_measured(written, tmp_path):
+def test_regions_lie_where_the_rois_were_measured(written: Path, tmp_path: Path) -> None:
     series = assessment(tmp_path / "series").series
-    region = groups(written)[0].roi[0]
+    region = regions(groups(written)[0])[0]
     image = next(
         i
         for i in series.slices
         if i.sop_instance_uid
         == region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     )
+    assert image.position_mm is not None
     assert image.position_mm[2] == pytest.approx(100.0)
     points = np.reshape(region.GraphicData, (-1, 2))
     assert (points[0] == points[-1]).all()
@@ -73,7 +86,7 @@ def test_regions_lie_where_the_rois_were_measured(written, tmp_path):
     assert -30.0 + 0.7 * row == pytest.approx(-20.0, abs=1e-3)
 
 
-def test_references_lie_inside_the_evidence(written):
+def test_references_lie_inside_the_evidence(written: Path) -> None:
     dataset = pydicom.dcmread(written)
     evidence = {
         instance.ReferencedSOPInstanceUID
@@ -84,13 +97,13 @@ def test_references_lie_inside_the_evidence(written):
     referenced = {
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
         for group in groups(written)
-        for region in group.roi
+        for region in regions(group)
         for item in region.ContentSequence
     }
     assert referenced == evidence
 
 
-def test_the_same_assessment_gives_the_same_uids(tmp_path):
+def test_the_same_assessment_gives_the_same_uids(tmp_path: Path) -> None:
     plain_series(tmp_path / "series")
     first, second, other = (
         build_structured_report(assessment(tmp_path / "series"), name) for name in "aab"
@@ -104,7 +117,9 @@ def test_the_same_assessment_gives_the_same_uids(tmp_path):
     assert len(set(trackings[0])) == len(trackings[0]) == 34
 
 
-def test_report_belongs_to_the_patient_and_study_of_the_images(written, tmp_path):
+def test_report_belongs_to_the_patient_and_study_of_the_images(
+    written: Path, tmp_path: Path
+) -> None:
     report = pydicom.dcmread(written)
     image = pydicom.dcmread(next((tmp_path / "series").iterdir()))
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "AccessionNumber"):
@@ -112,7 +127,7 @@ def test_report_belongs_to_the_patient_and_study_of_the_images(written, tmp_path
     assert report.SeriesInstanceUID != image.SeriesInstanceUID
 
 
-def test_research_use_warnings_and_missing_sites_stand_in_words(written):
+def test_research_use_warnings_and_missing_sites_stand_in_words(written: Path) -> None:
     joined = "\n".join(texts(written))
     assert "Not a medical device" in joined
     assert "acquisition.contrast" in joined
@@ -120,7 +135,7 @@ def test_research_use_warnings_and_missing_sites_stand_in_words(written):
     assert "L5 = 104.0" in joined
 
 
-def test_abstention_is_said_and_no_probability_is_given(tmp_path):
+def test_abstention_is_said_and_no_probability_is_given(tmp_path: Path) -> None:
     plain_series(tmp_path / "series")
     document = build_structured_report(
         assessment(tmp_path / "series", abstained="too few vertebrae"), "id"
@@ -131,14 +146,14 @@ def test_abstention_is_said_and_no_probability_is_given(tmp_path):
 
 
 @pytest.mark.peers
-def test_dciodvfy_reports_no_error(written):
+def test_dciodvfy_reports_no_error(written: Path) -> None:
     result = subprocess.run(["dciodvfy", "-new", written], capture_output=True, text=True)
     errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
     assert not errors
 
 
 @pytest.mark.peers
-def test_pixelmed_recognises_tid_1500_without_error(written):
+def test_pixelmed_recognises_tid_1500_without_error(written: Path) -> None:
     result = subprocess.run(
         [
             "java", "-Djdk.xml.xpathTotalOpLimit=0", "-Djdk.xml.xpathExprOpLimit=0",
@@ -164,7 +179,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("values", HEADERS.values(), ids=HEADERS)
-def test_report_is_built_from_what_archives_hold(tmp_path, values):
+def test_report_is_built_from_what_archives_hold(tmp_path: Path, values: dict[str, Any]) -> None:
     for path in plain_series(tmp_path / "series"):
         edit(path, **values)
     document = build_structured_report(assessment(tmp_path / "series"), "id")
@@ -172,7 +187,7 @@ def test_report_is_built_from_what_archives_hold(tmp_path, values):
     assert pydicom.dcmread(tmp_path / "r.dcm").PatientName == "Phantom^Osteonode"
 
 
-def test_birth_date_that_is_no_date_is_left_out(tmp_path):
+def test_birth_date_that_is_no_date_is_left_out(tmp_path: Path) -> None:
     for path in plain_series(tmp_path / "series"):
         dataset = pydicom.dcmread(path)
         dataset["PatientBirthDate"]._value = "12.03.1950"

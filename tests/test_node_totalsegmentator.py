@@ -8,20 +8,22 @@ import pytest
 
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.labels.files import save_nifti
-from roi_extraction.phantom import PhantomParameters, make_phantom
+from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from tests.fake_totalsegmentator import place_library, place_weights
 from tests.node_process import Node, Pacs
 
 
 @pytest.fixture(scope="module")
-def phantom():
+def phantom() -> Phantom:
     return make_phantom(PhantomParameters.random(7), 7)
 
 
 @pytest.mark.parametrize(
     ("behaviour", "name"), [("", "totalsegmentator"), ("exit", "builtin")], ids=["runs", "exits"]
 )
-def test_node_measures_by_it_or_by_the_next_one(phantom, tmp_path, monkeypatch, behaviour, name):
+def test_node_measures_by_it_or_by_the_next_one(
+    phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, name: str
+) -> None:
     maps = {}
     for task, labels in (("total", phantom.labels), ("vertebrae_body", phantom.body_labels)):
         maps[task] = tmp_path / f"{task}.nii.gz"

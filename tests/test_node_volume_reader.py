@@ -9,15 +9,16 @@ from dicom_node.series.instances import read_instance, scan_folder
 from dicom_node.series.selection import check_series
 from dicom_node.series.volume_reader import _read_plane, read_volume
 from dicom_node.settings.node import Acquisition
+from roi_extraction.volume import CtVolume
 from tests.dicom_builders import edit, flip, plain_series, plain_volume
 
 
-def read(folder: Path):
+def read(folder: Path) -> CtVolume:
     found, _ = scan_folder(folder.iterdir())
     return read_volume(check_series(found, Acquisition()))
 
 
-def test_written_series_reads_back_exactly(tmp_path):
+def test_written_series_reads_back_exactly(tmp_path: Path) -> None:
     plain_series(tmp_path)
     volume, expected = read(tmp_path), plain_volume()
     np.testing.assert_array_equal(volume.hu, expected.hu)
@@ -29,7 +30,9 @@ def test_written_series_reads_back_exactly(tmp_path):
     [(True, True), (True, False), (False, True)],
     ids=["prone", "rows", "columns"],
 )
-def test_flipped_images_give_the_same_volume(tmp_path, flip_rows, flip_columns):
+def test_flipped_images_give_the_same_volume(
+    tmp_path: Path, flip_rows: bool, flip_columns: bool
+) -> None:
     expected = plain_volume()
     for path in plain_series(tmp_path):
         flip(path, rows=flip_rows, columns=flip_columns)
@@ -38,7 +41,7 @@ def test_flipped_images_give_the_same_volume(tmp_path, flip_rows, flip_columns):
     np.testing.assert_allclose(volume.affine, expected.affine, atol=1e-6)
 
 
-def test_padding_becomes_air(tmp_path):
+def test_padding_becomes_air(tmp_path: Path) -> None:
     for path in plain_series(tmp_path):
         dataset = pydicom.dcmread(path)
         dataset.add_new("PixelPaddingValue", "US", 1024 + 100)
@@ -48,7 +51,7 @@ def test_padding_becomes_air(tmp_path):
     np.testing.assert_array_equal(hu[expected != 100], expected[expected != 100])
 
 
-def test_truncated_pixels_are_refused(tmp_path):
+def test_truncated_pixels_are_refused(tmp_path: Path) -> None:
     path = plain_series(tmp_path)[7]
     path.write_bytes(path.read_bytes()[:-900])
     with pytest.raises(SeriesRefused, match="slice 8") as refusal:
@@ -56,7 +59,7 @@ def test_truncated_pixels_are_refused(tmp_path):
     assert refusal.value.code == "series.unreadable_pixels"
 
 
-def test_pixels_in_another_unit_are_refused(tmp_path):
+def test_pixels_in_another_unit_are_refused(tmp_path: Path) -> None:
     for path in plain_series(tmp_path):
         edit(path, RescaleType="OD")
     with pytest.raises(SeriesRefused, match="OD"):
@@ -64,7 +67,7 @@ def test_pixels_in_another_unit_are_refused(tmp_path):
 
 
 @pytest.mark.shared
-def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data):
+def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data: Path) -> None:
     folder = shared_data / "ct" / "syntaxes_cornerstone_ct"
     lossy = ("4.50", "4.51", "4.53", "4.55", "4.81", "4.91")
     planes = {
@@ -80,7 +83,7 @@ def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data):
 
 @pytest.mark.shared
 @pytest.mark.parametrize("case", ["CT1", "CT2"])
-def test_wg04_lossless_samples_decode_alike(shared_data, case):
+def test_wg04_lossless_samples_decode_alike(shared_data: Path, case: str) -> None:
     folder = shared_data / "ct" / "syntaxes_wg04_ct"
     planes = [
         _read_plane(read_instance(folder / f"{case}_{kind}"), 0)

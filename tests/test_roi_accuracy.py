@@ -1,5 +1,8 @@
 """A few of the accuracy bench's frozen cases; all of them are run by `make bench-roi`."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,17 +21,17 @@ INCOMPLETE = ("L1 outside 1", "S1 outside 1", "L5 and S1 outside 2", "verse014",
 
 
 @pytest.fixture(scope="module")
-def scores(shared_data):
+def scores(shared_data: Path) -> dict[str, dict[str, Any]]:
     return {}
 
 
-def scored(scores, name):
+def scored(scores: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
     if name not in scores:
         scores[name] = run(CASES[name])
     return scores[name]
 
 
-def inside(score, muscle):
+def inside(score: dict[str, Any], muscle: Muscle | None) -> list[float]:
     return [
         share
         for site in score["sites"]
@@ -38,7 +41,9 @@ def inside(score, muscle):
 
 
 @pytest.mark.parametrize("name", COMPLETE)
-def test_complete_scan_is_named_right_and_rois_lie_in_their_tissue(scores, name):
+def test_complete_scan_is_named_right_and_rois_lie_in_their_tissue(
+    scores: dict[str, dict[str, Any]], name: str
+) -> None:
     score = scored(scores, name)
     assert score["outcome"] == "right", score["message"]
     assert max(score["disc_along_mm"].values()) <= 4.0
@@ -52,21 +57,23 @@ def test_complete_scan_is_named_right_and_rois_lie_in_their_tissue(scores, name)
 
 
 @pytest.mark.parametrize("name", INCOMPLETE)
-def test_incomplete_scan_is_named_right_or_refused(scores, name):
+def test_incomplete_scan_is_named_right_or_refused(
+    scores: dict[str, dict[str, Any]], name: str
+) -> None:
     score = scored(scores, name)
     assert score["outcome"] in ("right", "refused"), score["message"]
     if score["outcome"] == "right":
         assert min(inside(score, None)) >= 0.95
 
 
-def test_fatty_muscle_is_measured_where_it_is_or_missing(scores):
+def test_fatty_muscle_is_measured_where_it_is_or_missing(scores: dict[str, dict[str, Any]]) -> None:
     score = scored(scores, "fat 2")
     assert score["outcome"] == "right"
     assert inside(score, Muscle.TRANSVERSOSPINALIS)
     assert min(share for muscle in Muscle for share in inside(score, muscle)) >= 0.5
 
 
-def test_sites_beside_a_screw_are_missing(scores):
+def test_sites_beside_a_screw_are_missing(scores: dict[str, dict[str, Any]]) -> None:
     score = scored(scores, "screw L4")
     assert score["outcome"] == "right"
     reasons = {site["name"]: site["reason"] for site in score["sites"]}

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -60,7 +63,7 @@ def measured(volume: CtVolume, landmarks: SpineLandmarks | None = None) -> Aorta
 
 
 @pytest.mark.parametrize("blood_hu", [30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 350.0])
-def test_blood_is_measured_and_contrast_told_from_it(blood_hu):
+def test_blood_is_measured_and_contrast_told_from_it(blood_hu: float) -> None:
     found = measured(scan(blood_hu))
     assert found.mean_hu == pytest.approx(blood_hu, abs=3)
     assert found.enhanced == (blood_hu > 80)
@@ -81,27 +84,29 @@ def test_blood_is_measured_and_contrast_told_from_it(blood_hu):
     ],
     ids=str,
 )
-def test_place_size_plaque_and_bowel_do_not_mislead(blood_hu, change):
+def test_place_size_plaque_and_bowel_do_not_mislead(
+    blood_hu: float, change: dict[str, Any]
+) -> None:
     assert measured(scan(blood_hu, **change)).mean_hu == pytest.approx(blood_hu, abs=6)
 
 
 @pytest.mark.parametrize("blood_hu", [45.0, 110.0])
-def test_noise_does_not_mislead(blood_hu):
+def test_noise_does_not_mislead(blood_hu: float) -> None:
     volume = scan(blood_hu)
     noise = np.random.default_rng(3).normal(0, 35, volume.shape).astype(np.float32)
     loud = CtVolume(volume.hu + noise, volume.affine, 3.0)
     assert measured(loud).mean_hu == pytest.approx(blood_hu, abs=5)
 
 
-def test_without_an_aorta_nothing_is_measured():
+def test_without_an_aorta_nothing_is_measured() -> None:
     assert isinstance(find_aorta(scan(None), spine()), AortaNotFound)
 
 
-def test_contrast_in_crossing_bowel_alone_is_not_taken_for_blood():
+def test_contrast_in_crossing_bowel_alone_is_not_taken_for_blood() -> None:
     assert isinstance(find_aorta(scan(None, bowel_hu=300.0), spine()), AortaNotFound)
 
 
-def test_aorta_outside_the_field_is_not_found():
+def test_aorta_outside_the_field_is_not_found() -> None:
     whole = scan(150.0)
     narrow = CtVolume(
         np.ascontiguousarray(whole.hu[:, 70:]),
@@ -111,14 +116,14 @@ def test_aorta_outside_the_field_is_not_found():
     assert isinstance(find_aorta(narrow, spine()), AortaNotFound)
 
 
-def test_one_body_alone_is_not_enough_to_follow_it():
+def test_one_body_alone_is_not_enough_to_follow_it() -> None:
     found = find_aorta(scan(45.0), spine("2"))
     assert isinstance(found, AortaNotFound)
     assert "L1 to L4" in found.reason
 
 
 @pytest.fixture(scope="module")
-def real(shared_data):
+def real(shared_data: Path) -> tuple[CtVolume, np.ndarray]:
     folder = shared_data / "ct" / "totalseg_example_ct"
     volume = load_nifti_volume(folder / "ct.nii.gz")
     return volume, load_nifti_labels(folder / "seg_merged_v2_numbering.nii.gz", volume)
@@ -137,7 +142,7 @@ def with_blood(
 
 
 @pytest.mark.shared
-def test_unenhanced_aorta_agrees_with_its_label(real):
+def test_unenhanced_aorta_agrees_with_its_label(real: tuple[CtVolume, np.ndarray]) -> None:
     volume, labels = real
     inside = ndimage.binary_erosion(labels == AORTA)
     found = measured(volume, find_spine(volume))
@@ -152,7 +157,9 @@ def test_unenhanced_aorta_agrees_with_its_label(real):
     ids=["none", "delayed", "late venous", "portal venous", "arterial"],
 )
 @pytest.mark.parametrize("change", ["as it is", "pitched", "rolled", "tilted gantry", "noisy"])
-def test_phases_of_contrast_are_told_on_a_real_scan(real, aorta_hu, vein_hu, change):
+def test_phases_of_contrast_are_told_on_a_real_scan(
+    real: tuple[CtVolume, np.ndarray], aorta_hu: float, vein_hu: float, change: str
+) -> None:
     volume = with_blood(*real, aorta_hu, vein_hu)
     if change == "pitched":
         volume, _ = resampled(volume, rotation_deg=(12, 0, 0))
@@ -170,7 +177,9 @@ def test_phases_of_contrast_are_told_on_a_real_scan(real, aorta_hu, vein_hu, cha
 @pytest.mark.shared
 @pytest.mark.parametrize("share", [0.2, 0.5])
 @pytest.mark.parametrize("aorta_hu", [43, 150])
-def test_calcified_wall_does_not_pass_for_contrast(real, share, aorta_hu):
+def test_calcified_wall_does_not_pass_for_contrast(
+    real: tuple[CtVolume, np.ndarray], share: float, aorta_hu: float
+) -> None:
     volume, labels = real
     inside = labels == AORTA
     rng = np.random.default_rng(0)

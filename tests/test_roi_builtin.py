@@ -50,13 +50,13 @@ def _body(vertebrae: np.ndarray, parts: np.ndarray, level: Level) -> np.ndarray:
     return own if level is Level.S1 else own & (parts == 1)
 
 
-def test_contents_page_is_sorted_and_complete():
+def test_contents_page_is_sorted_and_complete() -> None:
     names = roi_extraction.builtin.__all__
     assert names == sorted(names)
     assert all(hasattr(roi_extraction.builtin, name) for name in names)
 
 
-def test_central_slices_are_missing_at_the_end_of_the_scan(phantom):
+def test_central_slices_are_missing_at_the_end_of_the_scan(phantom: Phantom) -> None:
     volume = phantom.volume
     assert central_slices(volume, volume.to_lps((10, 0, 0))) == (9, 10, 11)
     outside = central_slices(volume, volume.to_lps((0, 0, 0)))
@@ -64,7 +64,7 @@ def test_central_slices_are_missing_at_the_end_of_the_scan(phantom):
     assert outside.reason is MissingReason.OUTSIDE_SCAN
 
 
-def test_contour_follows_a_bright_ellipse():
+def test_contour_follows_a_bright_ellipse() -> None:
     rows, columns = np.ogrid[:100, :100]
     inside = ((rows - 50) / 17) ** 2 + ((columns - 50) / 24) ** 2 < 1
     image = np.where(inside, 150.0, 40.0).astype(np.float32)
@@ -74,7 +74,7 @@ def test_contour_follows_a_bright_ellipse():
     assert step.min() > 80
 
 
-def test_phantom_levels_are_found_where_they_are(phantom):
+def test_phantom_levels_are_found_where_they_are(phantom: Phantom) -> None:
     spine = find_spine(phantom.volume)
     truth = phantom.truth
     assert set(spine.bodies) == set(Level)
@@ -88,7 +88,7 @@ def test_phantom_levels_are_found_where_they_are(phantom):
     assert not spine.findings
 
 
-def test_phantom_bodies_are_outlined_without_disc_and_canal(phantom):
+def test_phantom_bodies_are_outlined_without_disc_and_canal(phantom: Phantom) -> None:
     spine = find_spine(phantom.volume)
     for level in Level:
         region = body_region(phantom.volume, spine, level)
@@ -100,7 +100,7 @@ def test_phantom_bodies_are_outlined_without_disc_and_canal(phantom):
             assert (part.mask & own).sum() / part.mask.sum() > 0.8, level
 
 
-def test_segmenter_answers_for_all_sites_and_always_alike(phantom):
+def test_segmenter_answers_for_all_sites_and_always_alike(phantom: Phantom) -> None:
     first, second = (BuiltinSegmenter().segment(phantom.volume) for _ in range(2))
     assert set(first.regions) == {site.name for site in SITES}
     for level in Level:
@@ -111,14 +111,14 @@ def test_segmenter_answers_for_all_sites_and_always_alike(phantom):
             assert np.array_equal(a.mask, b.mask)
 
 
-def test_scan_that_starts_at_l5_is_refused(phantom):
+def test_scan_that_starts_at_l5_is_refused(phantom: Phantom) -> None:
     volume = phantom.volume
     first = round(float(volume.to_index(phantom.truth.disc_centres_lps_mm["L5-S1"])[0])) + 2
     with pytest.raises(RoiError):
         find_spine(cropped(volume, slices=slice(first, None)))
 
 
-def test_scan_that_ends_at_l2_leaves_out_l1_and_keeps_names(phantom):
+def test_scan_that_ends_at_l2_leaves_out_l1_and_keeps_names(phantom: Phantom) -> None:
     volume = phantom.volume
     last = round(float(volume.to_index(phantom.truth.body_centres_lps_mm["L1"])[0]))
     spine = find_spine(cropped(volume, slices=slice(0, last)))
@@ -130,7 +130,7 @@ def test_scan_that_ends_at_l2_leaves_out_l1_and_keeps_names(phantom):
     assert isinstance(region, Missing)
 
 
-def test_coarse_slices_are_refused(phantom):
+def test_coarse_slices_are_refused(phantom: Phantom) -> None:
     volume = phantom.volume
     affine = volume.affine.copy()
     affine[:3, 0] *= 2
@@ -138,7 +138,7 @@ def test_coarse_slices_are_refused(phantom):
         find_spine(CtVolume(volume.hu[::2], affine, 6.0))
 
 
-def test_air_and_noise_are_no_spine():
+def test_air_and_noise_are_no_spine() -> None:
     noise = np.random.default_rng(0).normal(0, 40, (60, 64, 64)).astype(np.float32)
     affine = np.array([[0, 0, 3.0, 0], [0, 3.0, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1.0]])
     for hu in (noise, np.full_like(noise, -1000.0), noise[:3, :8, :8]):
@@ -147,7 +147,9 @@ def test_air_and_noise_are_no_spine():
 
 
 @pytest.mark.shared
-def test_real_scan_is_named_and_outlined_right(real):
+def test_real_scan_is_named_and_outlined_right(
+    real: tuple[CtVolume, np.ndarray, np.ndarray],
+) -> None:
     volume, vertebrae, parts = real
     spine = find_spine(volume)
     assert set(spine.bodies) == set(Level)
@@ -173,7 +175,13 @@ def test_real_scan_is_named_and_outlined_right(real):
     ],
     ids=["turned", "thick slices", "osteoporotic", "osteoporotic, turned, noisy"],
 )
-def test_real_scan_is_never_named_wrong(real, rotation_deg, slice_mm, noise_hu, lowered_hu):
+def test_real_scan_is_never_named_wrong(
+    real: tuple[CtVolume, np.ndarray, np.ndarray],
+    rotation_deg: tuple[float, float, float],
+    slice_mm: float | None,
+    noise_hu: float,
+    lowered_hu: float,
+) -> None:
     volume, vertebrae, parts = real
     bone = (vertebrae >= 25) & (vertebrae <= 33)
     changed = noisy(lowered_bone(volume, bone, lowered_hu), noise_hu, seed=1)
@@ -181,6 +189,7 @@ def test_real_scan_is_never_named_wrong(real, rotation_deg, slice_mm, noise_hu, 
     for number, level in enumerate(Level, start=1):
         bodies[_body(vertebrae, parts, level)] = number
     turned, labels = resampled(changed, bodies, rotation_deg=rotation_deg, slice_mm=slice_mm)
+    assert labels is not None
     spine = find_spine(turned)
     for number, level in enumerate(Level, start=1):
         if level in spine.bodies:
@@ -189,7 +198,7 @@ def test_real_scan_is_never_named_wrong(real, rotation_deg, slice_mm, noise_hu, 
 
 
 @pytest.mark.shared
-def test_narrow_or_short_fields_are_refused(shared_data):
+def test_narrow_or_short_fields_are_refused(shared_data: Path) -> None:
     for name in (
         "verse014_L1-L5/sub-verse014_ct.nii.gz",
         "tptbox_L2-L4_crop/sub-ct_label-22_ct.nii.gz",

@@ -1,6 +1,7 @@
 """A tilted gantry shears the volume: levels, bodies and muscles must stay what they are."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ class Scan:
 
 
 @pytest.fixture(scope="module")
-def real(shared_data) -> Scan:
+def real(shared_data: Path) -> Scan:
     folder = shared_data / "ct" / "totalseg_example_ct"
     volume = load_nifti_volume(folder / "ct.nii.gz")
     labels = load_nifti_labels(folder / "seg_merged_v2_numbering.nii.gz", volume)
@@ -34,7 +35,7 @@ def real(shared_data) -> Scan:
     return Scan(volume, labels, bodies, extract(volume, BuiltinSegmenter()))
 
 
-def test_builder_keeps_the_patient_in_place():
+def test_builder_keeps_the_patient_in_place() -> None:
     flat = flat_volume(size=80, slices=40)
     rows = flat.to_lps(np.moveaxis(np.indices(flat.shape), 0, -1))
     ramp = CtVolume(
@@ -52,7 +53,7 @@ def test_builder_keeps_the_patient_in_place():
 
 @pytest.mark.shared
 @pytest.mark.parametrize("degrees", TILTS)
-def test_tilted_real_scan_gives_the_same_levels_and_hu(real, degrees):
+def test_tilted_real_scan_gives_the_same_levels_and_hu(real: Scan, degrees: float) -> None:
     volume, labels = gantry_tilted(real.volume, real.labels, degrees)
     _, bodies = gantry_tilted(real.volume, real.bodies, degrees)
     assert labels is not None
@@ -78,7 +79,7 @@ def test_tilted_real_scan_gives_the_same_levels_and_hu(real, degrees):
 
 @pytest.mark.shared
 @pytest.mark.parametrize("degrees", [-10.0, 10.0])
-def test_tilted_label_maps_give_the_same_hu(real, degrees):
+def test_tilted_label_maps_give_the_same_hu(real: Scan, degrees: float) -> None:
     volume, labels = gantry_tilted(real.volume, real.labels, degrees)
     _, bodies = gantry_tilted(real.volume, real.bodies, degrees)
     assert labels is not None
@@ -90,7 +91,7 @@ def test_tilted_label_maps_give_the_same_hu(real, degrees):
 
 
 @pytest.mark.parametrize("degrees", [-8.0, 8.0])
-def test_tilted_phantom_measures_its_truth(degrees):
+def test_tilted_phantom_measures_its_truth(degrees: float) -> None:
     phantom = make_phantom(PhantomParameters.random(7), 7)
     volume, _ = gantry_tilted(phantom.volume, None, degrees)
     found = extract(volume, BuiltinSegmenter())

@@ -30,7 +30,7 @@ CASE = "ct/totalseg_example_ct"
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
-    hu = {s.name: MUSCLE_HU[s.muscle] if s.muscle else 120.0 for s in SITES}
+    hu = tuple(MUSCLE_HU[s.muscle] if s.muscle else 120.0 for s in SITES)
     return make_phantom(PhantomParameters(hu, noise_sd_hu=8.0), seed=3)
 
 
@@ -62,15 +62,15 @@ def write_nifti(
     swap = np.zeros((4, 4))
     swap[0, 2] = swap[1, 1] = swap[2, 0] = swap[3, 3] = 1.0
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps @ swap
-    nib.save(nib.Nifti1Image(labels.transpose(2, 1, 0), affine), path)  # type: ignore[attr-defined,no-untyped-call]
+    nib.save(nib.Nifti1Image(labels.transpose(2, 1, 0), affine), path)
     return path
 
 
 def test_label_map_in_any_orientation_lands_on_the_scan(phantom: Phantom, tmp_path: Path) -> None:
     path = write_nifti(tmp_path / "a.nii.gz", phantom.labels, phantom.volume.affine)
     assert np.array_equal(load_label_map(path, phantom.volume), phantom.labels)
-    canonical = nib.as_closest_canonical(nib.load(path))  # type: ignore[attr-defined,no-untyped-call]
-    nib.save(canonical, tmp_path / "b.nii.gz")  # type: ignore[attr-defined,no-untyped-call]
+    canonical = nib.as_closest_canonical(nib.load(path))
+    nib.save(canonical, tmp_path / "b.nii.gz")
     assert np.array_equal(load_label_map(tmp_path / "b.nii.gz", phantom.volume), phantom.labels)
 
 

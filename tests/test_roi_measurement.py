@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from roi_extraction.anatomy import Missing, MissingReason
+from roi_extraction.features import SiteMeasurement
 from roi_extraction.measurement import measure, measure_roi
 from roi_extraction.placement import EllipseRoi, place
 from roi_extraction.volume import CtVolume
@@ -44,7 +45,7 @@ def test_mean_of_a_ramp_is_its_value_at_the_centre() -> None:
     assert measure_roi(volume, shape).mean_hu == pytest.approx(5.0 * shape.column, abs=0.3)
 
 
-def measured(volume: CtVolume, name: str, radius_mm: float = 16.0):  # type: ignore[no-untyped-def]
+def measured(volume: CtVolume, name: str, radius_mm: float = 16.0) -> SiteMeasurement:
     region = region_of(disk_mask(volume, 0.0, 0.0, (radius_mm, radius_mm)))
     anatomy = anatomy_of({name: region})
     return measure(volume, anatomy, place(volume, anatomy)).by_name[name]

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from roi_extraction.anatomy import Anatomy, Missing, MissingReason, SpineLandmarks
+from roi_extraction.anatomy import Anatomy, Landmark, Missing, MissingReason, SpineLandmarks
 from roi_extraction.back_muscles.posterior import posterior_regions
 from roi_extraction.builtin.psoas import psoas_regions
 from roi_extraction.labels.label_map import LabelMapSegmenter
@@ -47,7 +47,9 @@ def inside(volume: CtVolume, rois: tuple[EllipseRoi, ...], mask: npt.NDArray[np.
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom:
-    return make_phantom(PhantomParameters([50.0 if s.muscle else 120.0 for s in SITES]), seed=5)
+    return make_phantom(
+        PhantomParameters(tuple(50.0 if s.muscle else 120.0 for s in SITES)), seed=5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,9 @@ def test_psoas_outside_a_narrow_field_is_not_sought_elsewhere(
 def test_disc_that_was_not_found_has_no_muscles(
     phantom: Phantom, phantom_spine: SpineLandmarks
 ) -> None:
-    discs = {k: v for k, v in phantom_spine.discs.items() if k is not DiscLevel.L1_L2}
+    discs: dict[DiscLevel, Landmark] = {
+        k: v for k, v in phantom_spine.discs.items() if k is not DiscLevel.L1_L2
+    }
     spine = SpineLandmarks(phantom_spine.canal_lps_mm, phantom_spine.bodies, discs, 1.0)
     regions = posterior_regions(phantom.volume, spine, DiscLevel.L1_L2, Side.LEFT)
     assert all(isinstance(region, Missing) for region in regions.values())

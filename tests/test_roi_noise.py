@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,9 @@ def spine_of(canal_lps_mm: np.ndarray) -> SpineLandmarks:
 @pytest.mark.parametrize(
     ("thickness_mm", "slabs"), [(3.0, 1), (1.0, 3), (5.0, 1)], ids=["3 mm", "1 mm", "5 mm"]
 )
-def test_noise_of_a_phantom_is_what_it_was_made_with(sd_hu, thickness_mm, slabs):
+def test_noise_of_a_phantom_is_what_it_was_made_with(
+    sd_hu: float, thickness_mm: float, slabs: int
+) -> None:
     phantom = make_phantom(
         PhantomParameters.random(
             2, noise_sd_hu=sd_hu, slice_thickness_mm=thickness_mm, slice_step_mm=thickness_mm
@@ -28,14 +32,14 @@ def test_noise_of_a_phantom_is_what_it_was_made_with(sd_hu, thickness_mm, slabs)
     assert found == pytest.approx(sd_hu / np.sqrt(slabs), rel=0.1, abs=0.4)
 
 
-def test_too_little_even_tissue_gives_no_number():
+def test_too_little_even_tissue_gives_no_number() -> None:
     bone = flat_volume(600.0)
     canal = np.array([[0.0, 0.0, 3.0], [0.0, 0.0, 20.0]])
     assert np.isnan(estimate_noise_hu(bone, spine_of(canal)))
 
 
 @pytest.mark.parametrize("pixel_mm", [0.7, 3.0])
-def test_standard_error_is_that_of_repeated_regions(pixel_mm):
+def test_standard_error_is_that_of_repeated_regions(pixel_mm: float) -> None:
     """White noise in large pixels; grains of 0.65 mm in small ones, as in the phantom."""
     rng = np.random.default_rng(1)
     size = round(13.0 / pixel_mm)
@@ -57,7 +61,7 @@ def test_standard_error_is_that_of_repeated_regions(pixel_mm):
 
 
 @pytest.mark.shared
-def test_noise_added_to_a_real_scan_adds_in_squares(shared_data):
+def test_noise_added_to_a_real_scan_adds_in_squares(shared_data: Path) -> None:
     volume = load_nifti_volume(shared_data / "ct" / "totalseg_example_ct" / "ct.nii.gz")
     spine = find_spine(volume)
     own = estimate_noise_hu(volume, spine)

@@ -157,7 +157,7 @@ def test_vertebral_roi_keeps_clear_of_a_tilted_endplate(tilt_deg: float) -> None
 def test_vertebral_roi_is_as_dense_as_the_whole_body() -> None:
     volume = flat_volume(120)
     hu = np.array(volume.hu)
-    x = volume.to_lps(np.stack(np.indices(volume.shape), axis=-1))[..., 0]
+    x = volume.to_lps(np.stack(list(np.indices(volume.shape)), axis=-1))[..., 0]
     hu[x > 6.0] = 80.0
     body = disk_mask(volume, 0.0, 0.0, (26.0, 20.0))
     deep = disk_mask(volume, 0.0, 0.0, (20.5, 14.5))

@@ -20,7 +20,7 @@ def sharpened(volume: CtVolume, strength: float) -> CtVolume:
 
 
 @pytest.mark.parametrize("seed", [3, 7])
-def test_moderate_sharpening_doubles_noise_and_leaves_the_means(seed):
+def test_moderate_sharpening_doubles_noise_and_leaves_the_means(seed: int) -> None:
     plain = make_phantom(PhantomParameters.random(seed, rows=512, columns=512), seed).volume
     sharp = sharpened(plain, 2.0)
     before, after = (extract(volume, BuiltinSegmenter()) for volume in (plain, sharp))

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def phantom() -> Phantom:
 
 
 @pytest.fixture(scope="module")
-def maps(phantom, tmp_path_factory) -> dict[str, Path]:
+def maps(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("maps")
     muscles = np.zeros_like(phantom.muscle_labels)
     for ours, theirs in ABDOMINAL.items():
@@ -51,7 +53,7 @@ def maps(phantom, tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def config(tmp_path) -> TotalSegmentatorConfig:
+def config(tmp_path: Path) -> TotalSegmentatorConfig:
     return TotalSegmentatorConfig(place_weights(tmp_path / "weights"), seconds=120.0)
 
 
@@ -62,10 +64,12 @@ def prepend_path(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path, maps, monkeypatch):
+def place(
+    tmp_path: Path, maps: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
     """Put the stand-in where the child finds it; returns the record of its calls."""
 
-    def put(behaviour: str = "", **options) -> Path:
+    def put(behaviour: str = "", **options: Any) -> Path:
         folder = tmp_path / "site"
         path = os.environ.get("PYTHONPATH", "")
         monkeypatch.setenv(
@@ -82,11 +86,13 @@ def failure(config: TotalSegmentatorConfig, phantom: Phantom) -> SegmenterUnavai
     return caught.value
 
 
-def calls(seen: Path) -> list[dict]:
+def calls(seen: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in seen.read_text().splitlines()]
 
 
-def test_its_labels_are_measured_as_given_label_maps_are(place, config, phantom):
+def test_its_labels_are_measured_as_given_label_maps_are(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     seen = place()
     features = extract(phantom.volume, TotalSegmentatorSegmenter(config))
     given = extract(phantom.volume, LabelMapSegmenter(phantom.labels, phantom.body_labels))
@@ -100,7 +106,9 @@ def test_its_labels_are_measured_as_given_label_maps_are(place, config, phantom)
     assert first["device"] == "cpu"
 
 
-def test_usage_statistics_are_off_and_the_weights_are_links(place, config, phantom):
+def test_usage_statistics_are_off_and_the_weights_are_links(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     seen = place()
     TotalSegmentatorSegmenter(config).segment(phantom.volume)
     first = calls(seen)[0]
@@ -110,7 +118,9 @@ def test_usage_statistics_are_off_and_the_weights_are_links(place, config, phant
     assert "Dataset292_TotalSegmentator_part2_vertebrae_1532subj" in first["weights"]
 
 
-def test_abdominal_muscles_run_only_under_a_named_licence(place, config, phantom):
+def test_abdominal_muscles_run_only_under_a_named_licence(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     seen = place()
     licensed = replace(config, abdominal_muscles_licence="Apache-2.0")
     features = extract(phantom.volume, TotalSegmentatorSegmenter(licensed))
@@ -135,15 +145,22 @@ def test_abdominal_muscles_run_only_under_a_named_licence(place, config, phantom
     ids=["SystemExit", "exception", "death", "network", "wrong shape", "empty"],
 )
 def test_what_goes_wrong_in_the_library_becomes_our_error(
-    place, config, phantom, behaviour, code, message
-):
+    place: Callable[..., Path],
+    config: TotalSegmentatorConfig,
+    phantom: Phantom,
+    behaviour: str,
+    code: str,
+    message: str,
+) -> None:
     place(behaviour)
     error = failure(config, phantom)
     assert error.code == f"totalsegmentator.{code}"
     assert message in str(error)
 
 
-def test_time_limit_ends_it_and_what_it_started(place, config, phantom):
+def test_time_limit_ends_it_and_what_it_started(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     seen = place("hang")
     error = failure(replace(config, seconds=20.0), phantom)
     assert error.code == "totalsegmentator.time_limit"
@@ -162,8 +179,12 @@ def alive(pid: int) -> bool:
 
 
 def test_it_ends_with_the_process_that_started_it_and_leaves_nothing(
-    place, config, phantom, tmp_path, monkeypatch
-):
+    place: Callable[..., Path],
+    config: TotalSegmentatorConfig,
+    phantom: Phantom,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = place("hang")
     save_nifti(tmp_path / "ct.nii.gz", phantom.volume.hu, phantom.volume)
     scratch = tmp_path / "tmp"
@@ -192,13 +213,17 @@ def test_it_ends_with_the_process_that_started_it_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("behaviour", ["hungry", "hungry family"])
-def test_memory_limit_ends_it(place, config, phantom, behaviour):
+def test_memory_limit_ends_it(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom, behaviour: str
+) -> None:
     place(behaviour)
     error = failure(replace(config, memory_mb=512), phantom)
     assert error.code == "totalsegmentator.memory_limit"
 
 
-def test_missing_weights_are_told_before_the_library_is_called(place, config, phantom):
+def test_missing_weights_are_told_before_the_library_is_called(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     seen = place()
     gone = config.weights / "Dataset305_vertebrae_discs_1559subj"
     gone.rename(config.weights / "Dataset305_vertebrae_discs_9subj")
@@ -209,7 +234,7 @@ def test_missing_weights_are_told_before_the_library_is_called(place, config, ph
     extract(phantom.volume, TotalSegmentatorSegmenter(replace(config, vertebrae_body=False)))
 
 
-def test_incomplete_weights_are_told(config, phantom):
+def test_incomplete_weights_are_told(config: TotalSegmentatorConfig, phantom: Phantom) -> None:
     for path in config.weights.glob("Dataset292*/*/fold_0/checkpoint_final.pth"):
         path.write_bytes(b"")
     error = failure(config, phantom)
@@ -227,7 +252,9 @@ def manifest(config: TotalSegmentatorConfig, path: Path) -> Path:
     return path
 
 
-def test_manifest_admits_the_weights_that_it_names_only(place, config, phantom, tmp_path):
+def test_manifest_admits_the_weights_that_it_names_only(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom, tmp_path: Path
+) -> None:
     place()
     checked = replace(config, manifest=manifest(config, tmp_path / "SHA256SUMS"))
     TotalSegmentatorSegmenter(checked).segment(phantom.volume)
@@ -247,19 +274,29 @@ def test_manifest_admits_the_weights_that_it_names_only(place, config, phantom, 
     ],
     ids=["version 1", "other numbering", "licence needed"],
 )
-def test_library_that_differs_is_not_called(place, config, phantom, options, code):
+def test_library_that_differs_is_not_called(
+    place: Callable[..., Path],
+    config: TotalSegmentatorConfig,
+    phantom: Phantom,
+    options: dict[str, Any],
+    code: str,
+) -> None:
     seen = place(**options)
     assert failure(config, phantom).code == f"totalsegmentator.{code}"
     assert not seen.exists()
 
 
-def test_without_the_extra_it_says_what_to_install(config, phantom):
+def test_without_the_extra_it_says_what_to_install(
+    config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     error = failure(config, phantom)
     assert error.code == "totalsegmentator.not_installed"
     assert "osteonode[totalsegmentator]" in str(error)
 
 
-def test_the_next_segmenter_serves_where_it_fails(place, config, phantom):
+def test_the_next_segmenter_serves_where_it_fails(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, phantom: Phantom
+) -> None:
     place("raise")
     chain = SegmenterChain(
         [
@@ -273,7 +310,12 @@ def test_the_next_segmenter_serves_where_it_fails(place, config, phantom):
 
 
 @pytest.mark.shared
-def test_recorded_labels_in_its_numbering_are_measured(shared_data, tmp_path, monkeypatch, config):
+def test_recorded_labels_in_its_numbering_are_measured(
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: TotalSegmentatorConfig,
+) -> None:
     folder = shared_data / "ct/totalseg_example_ct"
     volume = load_nifti_volume(folder / "ct.nii.gz")
     recorded = {
@@ -283,7 +325,7 @@ def test_recorded_labels_in_its_numbering_are_measured(shared_data, tmp_path, mo
     prepend_path(monkeypatch, tmp_path / "site")
     place_library(tmp_path / "site", recorded)
     features = extract(volume, TotalSegmentatorSegmenter(config))
-    arrays = [load_nifti_labels(file, volume) for file in recorded.values()]
-    given = extract(volume, LabelMapSegmenter(*arrays))
+    labels, bodies = (load_nifti_labels(file, volume) for file in recorded.values())
+    given = extract(volume, LabelMapSegmenter(labels, bodies))
     assert np.array_equal(features.mean_hu, given.mean_hu, equal_nan=True)
     assert np.isfinite(features.mean_hu).sum() >= 28
