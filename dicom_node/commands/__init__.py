@@ -1,1 +1,10 @@
-"""The commands of ``osteonode``, a module a group."""
+"""The commands of ``osteonode``, a module a group.
+
+- `assessing`: assess a CT by hand, or see the whole node at work on a phantom.
+- `cohort`: the cohort's table: obtain it, check it.
+- `ending`: how a command ends.
+- `node`: run the node and check its settings.
+- `research`: from a cohort to models and networks.
+- `study`: the whole published analysis of a cohort in one command.
+- `watching`: see from outside what the node is doing.
+"""
