@@ -19,6 +19,7 @@ from modeling.errors import (
     DownloadFailed,
     PipMissing,
 )
+from modeling.files import write_whole
 
 __all__ = [
     "ARCHIVE_SHA256",
@@ -142,12 +143,7 @@ def download_archive(
     DownloadFailed
         Anything else that pip could not do, with its last error.
     """
-    hook = folder / "hook"
-    for name in ("setuptools", "wheel"):
-        (hook / name).mkdir(parents=True)
-        (hook / name / "__init__.py").touch()
-    text = METADATA_HOOK.format(package=PACKAGE, version=VERSION)
-    (hook / "setuptools" / "build_meta.py").write_text(text)
+    hook = _metadata_hook(folder)
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{sha256}\n")
     download = folder / "download"
@@ -214,14 +210,30 @@ def extract_table(archive: Path) -> bytes:
 def place_table(
     table: bytes, out: Path, *, force: bool = False, sha256: str = COHORT_FILE_SHA256
 ) -> bool:
-    """Make its line ends Unix ones, check its SHA-256, write it whole or not at all.
+    """Give the table Unix line ends, check its SHA-256 and write it, whole or not at all.
+
+    Parameters
+    ----------
+    table
+        The table's bytes, as `extract_table` gives them.
+    out
+        The file to write; its folder is made if absent.
+    force
+        Whether another file of that name is replaced.
+    sha256
+        What the table must have, as hexadecimal digits.
+
+    Returns
+    -------
+    bool
+        Always True: the table was written.
 
     Raises
     ------
     CohortMismatch
-        Another table.
+        The archive's table is not the expected one.
     CohortExists
-        Something of that name has come to be there.
+        A file of that name has appeared meanwhile, and ``force`` is not set.
     """
     table = table.replace(b"\r\n", b"\n")
     if _sha256(table) != sha256:
@@ -229,19 +241,22 @@ def place_table(
             f"the archive's table has SHA-256 {_sha256(table)} instead of {sha256}: nothing written"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(table)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        if out.exists() and not force:
-            raise CohortExists(f"{out} is another file: --force replaces it")
-        os.replace(name, out)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        write_whole(out, table, replace=force)
+    except FileExistsError as error:
+        raise CohortExists(f"{out} is another file: --force replaces it") from error
     return True
+
+
+def _metadata_hook(folder: Path) -> Path:
+    """Lay out the packages that stand in for the archive's build backend."""
+    hook = folder / "hook"
+    for name in ("setuptools", "wheel"):
+        (hook / name).mkdir(parents=True)
+        (hook / name / "__init__.py").touch()
+    text = METADATA_HOOK.format(package=PACKAGE, version=VERSION)
+    (hook / "setuptools" / "build_meta.py").write_text(text)
+    return hook
 
 
 def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
@@ -24,7 +23,6 @@ __all__ = [
     "read_step",
     "read_values",
     "sha256_of",
-    "write_atomically",
     "write_step",
 ]
 
@@ -99,19 +97,6 @@ def clear_unfinished(out: Path) -> None:
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def json_ready(value: Any) -> Any:
