@@ -111,27 +111,27 @@ class Stager:
             Another shape, or not numbers.
         """
         values = _checked(mean_hu)
-        recipe = self.bundle.recipe
-        refusals = recipe.limits.refusals(values, age)
+        fitted = self.bundle.fitted
+        refusals = fitted.limits.refusals(values, age)
         if refusals:
             said = "; ".join(finding.message for finding in refusals)
             return StagePrediction(None, {}, {}, (), self.bundle.model_id, said, refusals)
-        row = impute(_design_row(values, age, sex), recipe.medians)
+        row = impute(_design_row(values, age, sex), fitted.medians)
         found = np.asarray(self.bundle.forest.predict_proba(row), dtype=np.float64)
         probabilities = dict(zip(Stage, map(float, found[0]), strict=True))
-        within = prediction_set(probabilities, recipe.thresholds)
-        novelty = recipe.novelty.percentile(values)
+        within = prediction_set(probabilities, fitted.thresholds)
+        novelty = fitted.novelty.percentile(values)
         return StagePrediction(
             predicted=max(Stage, key=lambda stage: probabilities[stage]),
             probabilities=probabilities,
             pairwise={
-                name: recipe.sigmoids[name](float(scores[0]))
+                name: fitted.sigmoids[name](float(scores[0]))
                 for name, scores in pair_scores(found).items()
             },
             prediction_set=within,
             model_id=self.bundle.model_id,
             findings=(
-                *recipe.limits.cautions(values, age),
+                *fitted.limits.cautions(values, age),
                 *_unknowns(age, sex),
                 *_doubts(within, novelty),
             ),
@@ -167,10 +167,10 @@ class Stager:
         trees. Nat Mach Intell 2020, doi 10.1038/s42256-019-0138-9.
         """
         values = _checked(mean_hu)
-        if self.bundle.recipe.limits.refusals(values, age):
+        if self.bundle.fitted.limits.refusals(values, age):
             return ()
         raw = _design_row(values, age, sex)
-        row = impute(raw, self.bundle.recipe.medians)
+        row = impute(raw, self.bundle.fitted.medians)
         if stage is None:
             stage = list(Stage)[int(self.bundle.forest.predict_proba(row)[0].argmax())]
         shares = self._explainer.shap_values(row)[0, :, list(Stage).index(stage)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.bundle.bundle import Bundle, Recipe, pack, save_bundle
+from modeling.bundle.bundle import Bundle, FittedParameters, pack, save_bundle
 from modeling.bundle.limits import fit_limits
 from modeling.bundle.novelty import fit_novelty
 from modeling.calibration import fit_conformal, fit_sigmoids
@@ -65,7 +65,7 @@ def train(
     assert found.probabilities is not None
     model = StageForest(random_state=seed).fit(features, stages)
     mean_hu = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
-    recipe = Recipe(
+    fitted = FittedParameters(
         model.medians_,
         fit_sigmoids(found.scores, stages),
         fit_conformal(found.probabilities, stages),
@@ -82,7 +82,7 @@ def train(
         "seed": seed,
         "scores": evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs).scores,
     }
-    return pack(model.forest_, recipe, provenance)
+    return pack(model.forest_, fitted, provenance)
 
 
 def train_bundle(

@@ -13,7 +13,7 @@ from modeling.design import CLIP_HU, USED_SITES
 from roi_extraction.anatomy import Finding
 from roi_extraction.sites import SITES_BY_NAME, Level
 
-__all__ = ["MIN_VERTEBRAE", "Bounds", "Limits", "fit_limits", "tissue"]
+__all__ = ["MIN_VERTEBRAE", "Bounds", "StagingLimits", "fit_limits", "tissue"]
 
 MIN_VERTEBRAE = 4
 """Vertebrae of six that must be measured: on the published cohort with sites masked at random, the
@@ -61,7 +61,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Limits:
+class StagingLimits:
     """What a patient must have to be staged.
 
     Parameters
@@ -169,7 +169,7 @@ class Limits:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Limits":
+    def from_json(cls, found: Mapping[str, Any]) -> "StagingLimits":
         """Read what `to_json` wrote; KeyError, TypeError or ValueError if it is something else."""
         names = dict.fromkeys(map(tissue, USED_SITES))
         return cls(
@@ -192,7 +192,7 @@ def tissue(site_name: str) -> str:
     return "S1" if site.level is Level.S1 else "L1-L5"
 
 
-def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -> Limits:
+def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -> StagingLimits:
     """Derive the limits from a cohort.
 
     The least number of muscle sites is the least that any patient of the cohort has: the model
@@ -210,7 +210,7 @@ def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -
     for name in USED_SITES:
         groups.setdefault(tissue(name), []).append(SITE_NAMES.index(name))
     muscles = [SITE_NAMES.index(n) for n in USED_SITES if not SITES_BY_NAME[n].is_vertebra]
-    return Limits(
+    return StagingLimits(
         MIN_VERTEBRAE,
         int((~np.isnan(mean_hu[:, muscles])).sum(axis=1).min()),
         {name: Bounds.of(clipped[:, columns].ravel()) for name, columns in groups.items()},

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from modeling.cohort import Sex, Stage
 from modeling.design import AGE, SEX
 from modeling.staging import Contribution
+from modeling.study.palette import BLUE, VERMILION
 
 __all__ = [
     "plot_beeswarm",
@@ -20,11 +21,11 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-RAISES, LOWERS = "#d55e00", "#0072b2"
-"""Of shares that raise and lower what is explained (Okabe M, Ito K, 2008)."""
+RAISES, LOWERS = VERMILION, BLUE
+"""Colours of shares that raise and lower what is explained."""
 
 MISSING = "0.7"
-"""Of patients without the value."""
+"""Colour of patients without the value."""
 
 BINS = 50
 """Bins along the axis in which a beeswarm's points are spread sideways."""

@@ -14,7 +14,7 @@ from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.design import DESIGN, USED_SITES, design_matrix, impute
 from modeling.errors import InvalidFeatures
-from modeling.evaluation.nested import FOLDS
+from modeling.evaluation.nested import NESTED_FOLDS
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
 from modeling.recipes.stage_forest import StageForest
@@ -109,8 +109,10 @@ def pair_shares(
     trees. Nat Mach Intell 2020, doi 10.1038/s42256-019-0138-9.
     """
     fewest = min(int((stages == stage).sum()) for stage in Stage)
-    if fewest < FOLDS:
-        raise InvalidFeatures(f"{FOLDS} folds need {FOLDS} patients of each stage, found {fewest}")
+    if fewest < NESTED_FOLDS:
+        raise InvalidFeatures(
+            f"{NESTED_FOLDS} folds need {NESTED_FOLDS} patients of each stage, found {fewest}"
+        )
     return {pair_name(pair): _pair(features, stages, pair, seed) for pair in PAIRS}
 
 
@@ -130,7 +132,7 @@ def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) ->
     design = design_matrix(values[:, :sites], values[:, sites], values[:, sites + 1])
     found = np.zeros((*design.shape, len(Stage)))
     base = np.zeros((len(design), len(Stage)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         model = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
         explainer = tree_explainer(model.forest_)
@@ -205,7 +207,7 @@ def _pair(
     target = (stages[rows] == pair[1]).astype(int)
     values, base = np.zeros(hu.shape), np.zeros(len(rows))
     interactions = np.zeros((*hu.shape, hu.shape[1]))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(hu, target):
         model = lightgbm.train(
             {**PAIR_TREES, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), PAIR_ROUNDS

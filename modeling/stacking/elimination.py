@@ -14,14 +14,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.errors import InvalidFeatures
 from modeling.stacking.boosting import BaseModel, ModelSpec, build_model
+from modeling.stacking.published import PUBLISHED_FOLDS
 
 __all__ = ["Elimination", "Rule", "eliminate", "eliminate_apparent", "elimination_path"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-FOLDS = 5
-"""Folds of the curve, as published (`bminet` 0.1.4)."""
 
 
 class Rule(StrEnum):
@@ -131,7 +129,7 @@ def eliminate(
     core: ModelSpec,
     seed: int,
     *,
-    folds: int = FOLDS,
+    folds: int = PUBLISHED_FOLDS,
     jobs: int = 1,
 ) -> Elimination:
     """Draw the honest curve: one path inside each fold, scored on that fold's own patients.
@@ -186,7 +184,7 @@ def eliminate_apparent(
     core: ModelSpec,
     seed: int,
     *,
-    folds: int = FOLDS,
+    folds: int = PUBLISHED_FOLDS,
     jobs: int = 1,
 ) -> Elimination:
     """Draw the published curve: a path over all patients, its sets then cross-validated on them.

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, STAGE_COLUMN, Sex, Stage
-from modeling.statistics.delong import CONFIDENCE
+from modeling.metrics import CONFIDENCE
 from modeling.statistics.site_values import TISSUES, tissue_means
 from modeling.statistics.two_groups import TwoGroups, compare_groups, false_discovery
 
@@ -36,7 +36,7 @@ EVERYONE = "all"
 AGE_STEP_YEARS = 0.1
 """Steps at which age densities are computed."""
 
-BOOTSTRAPS = 1000
+PEAK_BOOTSTRAPS = 1000
 """Resamples of a group's patients for the interval of its age peak."""
 
 MIN_PATIENTS_FOR_SLOPE = 10
@@ -147,7 +147,9 @@ class AgeDensities:
     peaks: tuple[AgePeak, ...]
 
 
-def age_densities(cohort: pd.DataFrame, seed: int, bootstraps: int = BOOTSTRAPS) -> AgeDensities:
+def age_densities(
+    cohort: pd.DataFrame, seed: int, bootstraps: int = PEAK_BOOTSTRAPS
+) -> AgeDensities:
     """Estimate each stage's age density with its peak.
 
     A Gaussian kernel whose bandwidth is the standard deviation times n**(-1/5); each resample has

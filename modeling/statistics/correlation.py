@@ -31,7 +31,7 @@ MIN_SHARED = 30
 MAX_CLUSTERS = 10
 """The cut is sought among 2 to this many clusters."""
 
-BOOTSTRAPS = 100
+CLUSTER_BOOTSTRAPS = 100
 """Resamples of the patients for the clusters' stability."""
 
 STABLE = 0.75
@@ -165,7 +165,7 @@ def cluster_sites(
     found: Correlations,
     seed: int,
     clusters: int | None = None,
-    bootstraps: int = BOOTSTRAPS,
+    bootstraps: int = CLUSTER_BOOTSTRAPS,
 ) -> SiteClusters:
     """Cluster the sites by complete linkage on the distance 1 - rho.
 

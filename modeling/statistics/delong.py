@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-__all__ = ["CONFIDENCE", "Auroc", "auroc_of_folds", "delong_auroc"]
+from modeling.metrics import CONFIDENCE
+
+__all__ = ["Auroc", "auroc_of_folds", "delong_auroc"]
 
 FloatArray = npt.NDArray[np.float64]
-
-CONFIDENCE = 0.95
-"""Of all intervals here."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from modeling.statistics.delong import Auroc, auroc_of_folds
 
 __all__ = [
-    "FOLDS",
+    "FORMULA_FOLDS",
     "FULL_SCORE",
     "KINDS",
     "FormulaKind",
@@ -27,7 +27,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FOLDS = 5
+FORMULA_FOLDS = 5
 """Of the inner and of the outer cross-validation."""
 
 L1_SHARE = 0.5
@@ -177,7 +177,7 @@ def nested_auroc(kind: FormulaKind, x: FloatArray, y: BoolArray, seed: int) -> A
 
 
 def _folds(y: BoolArray, seed: int) -> list[tuple[Any, Any]]:
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FORMULA_FOLDS, shuffle=True, random_state=seed)
     return list(folds.split(np.zeros((len(y), 1)), y))
 
 

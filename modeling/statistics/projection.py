@@ -15,7 +15,7 @@ from sklearn.impute import KNNImputer
 from sklearn.model_selection import StratifiedKFold
 
 from modeling.cohort import Stage
-from modeling.statistics.site_values import site_values, stages_of
+from modeling.statistics.site_values import MAX_MISSING_SHARE, site_values, stages_of
 
 __all__ = [
     "Imputation",
@@ -32,16 +32,13 @@ FloatArray = npt.NDArray[np.float64]
 NEIGHBOURS = 5
 """Patients whose mean stands in for a missing value (the published toolkit's number)."""
 
-MAX_MISSING_SHARE = 0.5
-"""Sites that more patients lack are left out before KNN imputation (the toolkit's number)."""
-
 COMPONENTS = 2
 """Of PLS-DA: as many as are drawn."""
 
-FOLDS = 7
+Q2_FOLDS = 7
 """Of the cross-validation of Q2: the custom of the method's programs (Eriksson 2013)."""
 
-PERMUTATIONS = 300
+PLS_PERMUTATIONS = 300
 """Of the stages, for the null distribution of Q2 and R2Y."""
 
 VIP_BOUND = 1.0
@@ -187,7 +184,7 @@ def pls_da(
     imputation: Imputation,
     seed: int,
     components: int = COMPONENTS,
-    permutations: int = PERMUTATIONS,
+    permutations: int = PLS_PERMUTATIONS,
 ) -> PlsDa:
     """Fit PLS on the one-hot stages, cross-validate it and permute the stages.
 
@@ -201,7 +198,7 @@ def pls_da(
     doi 10.2202/1544-6115.1585 (p-values of permutations).
     """
     sites, values, stages = _used(cohort, imputation)
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(values, stages))
+    folds = list(StratifiedKFold(Q2_FOLDS, shuffle=True, random_state=seed).split(values, stages))
     if imputation is Imputation.KNN:
         whole = knn_imputed(values)[0]
         parts = [knn_imputed(values[seen], values[unseen]) for seen, unseen in folds]

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.statistics.delong import Auroc, delong_auroc
-from modeling.statistics.site_values import pair_label, pair_rows, site_values, stages_of
+from modeling.statistics.site_values import pair_rows, site_values, stages_of
 from modeling.statistics.two_groups import MIN_VALUES
 
 __all__ = [
@@ -34,7 +34,7 @@ MIN_PATIENTS_FOR_BEST = 30
 """Patients of the pair with the site that it needs to be among the best (the published toolkit's
 number): among the handful that have some sites, chance areas are the largest."""
 
-FOLDS, REPEATS = 5, 10
+CHOICE_FOLDS, CHOICE_REPEATS = 5, 10
 """Of the cross-validation that chooses a site without the patients that score it."""
 
 
@@ -85,7 +85,7 @@ def single_site_rocs(cohort: pd.DataFrame) -> tuple[SiteRoc, ...]:
         for site in SITE_NAMES:
             earlier, later = (_known(values.loc[stages == s.value, site]) for s in pair)
             missing = int(pair_rows(stages, pair).sum()) - len(earlier) - len(later)
-            found.append(_site_roc(pair_label(pair), site, earlier, later, missing))
+            found.append(_site_roc(pair_name(pair), site, earlier, later, missing))
     return tuple(found)
 
 
@@ -140,7 +140,7 @@ class BestSite:
 
 
 def best_sites(
-    cohort: pd.DataFrame, rocs: Sequence[SiteRoc], seed: int, repeats: int = REPEATS
+    cohort: pd.DataFrame, rocs: Sequence[SiteRoc], seed: int, repeats: int = CHOICE_REPEATS
 ) -> tuple[BestSite, ...]:
     """Pick each pair's best site, and score the picking by repeated 5-fold cross-validation.
 
@@ -153,9 +153,9 @@ def best_sites(
         rows = pair_rows(stages, pair)
         x = values.loc[rows, [r.site for r in known]].to_numpy()
         y = stages[rows] == pair[1].value
-        if not known or min(y.sum(), (~y).sum()) < FOLDS:
+        if not known or min(y.sum(), (~y).sum()) < CHOICE_FOLDS:
             continue
-        folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=seed)
+        folds = RepeatedStratifiedKFold(n_splits=CHOICE_FOLDS, n_repeats=repeats, random_state=seed)
         scores, names = [], []
         for seen, unseen in folds.split(x, y):
             counts = (~np.isnan(x[seen])).sum(axis=0)
@@ -174,7 +174,7 @@ def best_sites(
         shares = {name: names.count(name) / len(names) for name in dict.fromkeys(names)}
         found.append(
             BestSite(
-                pair_label(pair),
+                pair_name(pair),
                 known[0],
                 float(np.nanmean(scores)) if np.isfinite(scores).any() else math.nan,
                 tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
@@ -188,7 +188,7 @@ def ranked(rocs: Sequence[SiteRoc], pair: tuple[Stage, Stage]) -> list[SiteRoc]:
     known = [
         roc
         for roc in rocs
-        if roc.pair == pair_label(pair)
+        if roc.pair == pair_name(pair)
         and not roc.reason
         and roc.n_earlier + roc.n_later >= MIN_PATIENTS_FOR_BEST
     ]

@@ -13,9 +13,10 @@ from modeling.cohort import SITE_NAMES, STAGE_COLUMN, Stage
 from modeling.design import CLIP_HU
 
 __all__ = [
+    "MAX_MISSING_SHARE",
     "TISSUES",
     "clipped_count",
-    "pair_label",
+    "comparison_table",
     "pair_rows",
     "site_values",
     "stages_of",
@@ -27,6 +28,10 @@ FloatArray = npt.NDArray[np.float64]
 
 ALL_MUSCLES = "all muscles"
 """The mean of every muscle site that was measured."""
+
+MAX_MISSING_SHARE = 0.5
+"""A site that a larger share of the patients lacks is left out of formulas and of KNN imputation
+(the published toolkit's number)."""
 
 TISSUES: tuple[str, ...] = (*dict.fromkeys(map(tissue, SITE_NAMES)), ALL_MUSCLES)
 """What HU are averaged over: L1-L5, S1, each muscle, all muscles."""
@@ -67,15 +72,6 @@ def pair_rows(stages: npt.NDArray[Any], pair: tuple[Stage, Stage]) -> npt.NDArra
     return np.isin(stages, [stage.value for stage in pair])
 
 
-def pair_label(pair: tuple[Stage, Stage]) -> str:
-    """The pair's name, the earlier stage first.
-
-    >>> pair_label(PAIRS[0])
-    'A/B'
-    """
-    return f"{pair[0]}/{pair[1]}"
-
-
 def table_of(rows: Sequence[Any], drop: Sequence[str] = ()) -> pd.DataFrame:
     """Frozen rows as a table; fields become columns, nested rows are spread out."""
     found = []
@@ -85,3 +81,14 @@ def table_of(rows: Sequence[Any], drop: Sequence[str] = ()) -> pd.DataFrame:
             flat.update(value if isinstance(value, dict) else {key: value})
         found.append({key: value for key, value in flat.items() if key not in drop})
     return pd.DataFrame(found)
+
+
+def comparison_table(rows: Sequence[Any]) -> pd.DataFrame:
+    """Lay out rows that hold a `TwoGroups`: the result before the numbers that it rests on."""
+    found = table_of(rows)
+    moments = ("mean_", "sd_", "median_")
+    names = [f"{name}_hu" if str(name).startswith(moments) else str(name) for name in found]
+    found.columns = pd.Index(names)
+    effects = [name for name in names if name.startswith(("hedges_g", "cliffs_delta"))]
+    leading = [*names[:2], "test", "p", "q", *effects]
+    return found[[*leading, *(name for name in names if name not in leading)]]

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from modeling.statistics.delong import CONFIDENCE, delong_auroc
+from modeling.metrics import CONFIDENCE
+from modeling.statistics.delong import delong_auroc
 
 __all__ = [
     "MIN_VALUES",

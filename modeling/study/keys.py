@@ -12,7 +12,7 @@ from modeling.study.step import StudyStep
 
 __all__ = ["code_digest", "step_keys", "versions"]
 
-LIBRARIES = (
+STUDY_LIBRARIES = (
     "catboost",
     "lightgbm",
     "matplotlib",
@@ -30,7 +30,7 @@ LIBRARIES = (
 def versions() -> dict[str, str]:
     """Versions of this software, Python and the libraries that compute."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("osteonode", *LIBRARIES):
+    for name in ("osteonode", *STUDY_LIBRARIES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
