@@ -2,10 +2,10 @@
 
 GraphError
 ├── InvalidGraph           a node-link object that is no interaction network
-└── TooFewPatients         a pair of stages too small to hold patients out for early stopping
+└── StageTooSmall         a pair of stages too small to hold patients out for early stopping
 """
 
-__all__ = ["GraphError", "InvalidGraph", "TooFewPatients"]
+__all__ = ["GraphError", "InvalidGraph", "StageTooSmall"]
 
 
 class GraphError(Exception):
@@ -20,7 +20,7 @@ class InvalidGraph(GraphError):
     code = "graph.invalid"
 
 
-class TooFewPatients(GraphError):
+class StageTooSmall(GraphError):
     """A pair of stages has too few patients to build on."""
 
     code = "graph.too_few_patients"

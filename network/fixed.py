@@ -11,7 +11,7 @@ from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
-from network.errors import TooFewPatients
+from network.errors import StageTooSmall
 from network.interactions import HELD_OUT, MIN_PATIENTS
 
 __all__ = ["ROUNDS", "SITE_PAIRS", "SPLITS", "fixed_interactions", "rounds_curve"]
@@ -64,7 +64,7 @@ def fixed_interactions(
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         A stage has fewer than `MIN_PATIENTS`.
     """
     found = np.zeros((len(PAIRS), len(SITE_PAIRS)))
@@ -73,7 +73,7 @@ def fixed_interactions(
         hu, target = mean_hu[rows], (stages[rows] == pair[1]).astype(int)
         fewest = int(min(target.sum(), len(target) - target.sum()))
         if fewest < MIN_PATIENTS:
-            raise TooFewPatients(
+            raise StageTooSmall(
                 f"at least {MIN_PATIENTS} patients of each stage needed, found {fewest}"
             )
         for split in range(splits):

@@ -11,8 +11,8 @@ from network.errors import InvalidGraph
 __all__ = [
     "Edge",
     "InteractionNetwork",
-    "Node",
     "NodePlace",
+    "SiteNode",
     "clustering",
     "compose",
     "locate",
@@ -43,7 +43,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Node:
+class SiteNode:
     """A site in the network.
 
     Parameters
@@ -99,7 +99,7 @@ class InteractionNetwork:
         between networks of the even and the odd repeats; None with a single repeat.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[SiteNode, ...]
     edges: tuple[Edge, ...]
     seed: int
     cutoff: float
@@ -161,7 +161,7 @@ class InteractionNetwork:
             if about.pop("format", None) != FORMAT:
                 raise InvalidGraph(f"not a network of format {FORMAT}")
             nodes = tuple(
-                Node(name=node["id"], **{k: v for k, v in node.items() if k != "id"})
+                SiteNode(name=node["id"], **{k: v for k, v in node.items() if k != "id"})
                 for node in found["nodes"]
             )
             edges = tuple(Edge(**edge) for edge in found["edges"])
@@ -177,7 +177,7 @@ class InteractionNetwork:
 
 def compose(
     interactions: Mapping[str, Mapping[tuple[str, str], float]], cutoff: float, seed: int
-) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
+) -> tuple[tuple[SiteNode, ...], tuple[Edge, ...]]:
     """Compose the pairs' graphs into one and measure it.
 
     Parameters
@@ -214,7 +214,7 @@ def compose(
     betweenness = nx.betweenness_centrality(graph)
     closeness = nx.closeness_centrality(graph)
     nodes = [
-        Node(
+        SiteNode(
             name,
             int(graph.degree(name)),
             _rounded(strength[name]),

@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_TREES
-from network.errors import TooFewPatients
+from network.errors import StageTooSmall
 
 __all__ = ["HELD_OUT", "MIN_PATIENTS", "interaction_sums"]
 
@@ -50,12 +50,12 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         Fewer than `MIN_PATIENTS` of a stage.
     """
     counts = (int((~is_later).sum()), int(is_later.sum()))
     if min(counts) < MIN_PATIENTS:
-        raise TooFewPatients(
+        raise StageTooSmall(
             f"at least {MIN_PATIENTS} patients of each stage needed, found {counts[0]} and "
             f"{counts[1]}"
         )

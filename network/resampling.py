@@ -117,7 +117,7 @@ def resample(
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         A stage is too small.
     InvalidGraph
         A negative number.

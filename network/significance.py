@@ -146,10 +146,10 @@ def evidence_table(found: tuple[Evidence, ...], cutoff: float) -> pd.DataFrame:
                     "survives both": bool(kept[place]),
                 }
             )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(EVIDENCE_COLUMNS))
 
 
-COLUMNS = (
+EVIDENCE_COLUMNS = (
     "network",
     "source",
     "target",
