@@ -33,7 +33,7 @@ PROBABILITY_FLOOR = 1e-4
 resolve no less."""
 
 FITTED_DIGITS = 10
-"""Fitted numbers are kept to this, so that a bundle does not depend on the last bits of a CPU."""
+"""Significant digits of fitted numbers, so that a bundle does not depend on a CPU's last bits."""
 
 PAIRS: tuple[tuple[Stage, Stage], ...] = tuple(combinations(Stage, 2))
 """The six pairs, earlier stage first."""

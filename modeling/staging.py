@@ -1,4 +1,4 @@
-"""A patient's stage and what it rests on, by a trained bundle; nothing is fitted here."""
+"""A patient's stage by a trained bundle, and its explanation; nothing is fitted here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class StagePrediction:
     predicted
         The most probable stage; None if the model abstains.
     probabilities
-        Of the four stages, summing to 1; empty if it abstains.
+        By stage, summing to 1; empty if it abstains.
     pairwise
         By pair such as ``A/B``: the calibrated probability of the later stage, given that the
         patient is of one of the two and that they are as frequent as in the cohort; empty if it
@@ -39,11 +39,11 @@ class StagePrediction:
     prediction_set
         Stages that cannot be ruled out: nine patients of ten, of each stage, have theirs in it.
     model_id
-        Of the bundle.
+        The bundle's identifier.
     abstained
         Why there is no stage, in words; None if there is one.
     findings
-        What the reader should know: reasons to abstain, or cautions.
+        Reasons to abstain, or cautions for the reader.
     novelty_percentile
         Share of the cohort's patients, in %, whose values lie nearer to the cohort's middle; None
         if it abstains.
@@ -82,7 +82,7 @@ class Contribution:
 
 
 class Stager:
-    """A bundle kept warm: stages and explains one patient after another.
+    """Stages and explains one patient after another by one bundle, whose explainer is made once.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class Stager:
         return tuple(sorted(found, key=lambda contribution: -abs(contribution.shap)))
 
     def base_probability(self, stage: Stage) -> float:
-        """Give the probability before anything is known of a patient."""
+        """Give the probability of a stage before anything is known about the patient."""
         return float(self._explainer.expected_value[list(Stage).index(stage)])
 
     @cached_property

@@ -44,18 +44,18 @@ def train(
     cohort
         As `read_cohort` gives it; rows that repeat an earlier one are left out.
     seed
-        Of the forest, the folds and the intervals.
+        Seed of the forest, the folds and the intervals.
     file_sha256
-        Of the file that it was read from, for the manifest.
+        SHA-256 of the cohort's file, for the manifest; None if there is no file.
     protocol
-        How much is computed for the scores.
+        How many repeats, permutations and bootstraps the scores rest on.
     jobs
-        Processes for them.
+        Processes for computing them.
 
     Raises
     ------
     InvalidFeatures
-        A stage without patients, or a column that nobody has.
+        A stage without patients, or a column without any value.
     """
     findings = cohort_findings(cohort)
     digest = cohort_sha256(cohort)
@@ -102,13 +102,13 @@ def train_bundle(
     out
         The bundle's folder; made if absent.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     network
         The cohort's network in node-link form, to travel in the bundle; None for none.
     protocol
-        How much is computed for the scores.
+        How many repeats, permutations and bootstraps the scores rest on.
     jobs
-        Processes for them.
+        Processes for computing them.
 
     Raises
     ------

@@ -181,8 +181,14 @@ def pack(
 
     Parameters
     ----------
+    forest
+        The fitted forest over imputed designs, classes A to D.
+    fitted
+        Everything else that training fitted.
     provenance
         JSON-ready: ``cohort``, ``seed`` and ``scores``.
+    network
+        The cohort's interaction network in node-link form, JSON-ready; None for none.
     """
     contents = {FOREST_FILE: forest_bytes(forest), FITTED_FILE: _json_bytes(fitted.to_json())}
     return _stated(Bundle(forest, fitted, None, provenance, contents), network)
@@ -217,8 +223,12 @@ def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None 
 
     Parameters
     ----------
+    bundle
+        What to write.
+    folder
+        Where to; made if absent.
     network
-        In place of the bundle's own: node-link form, JSON-ready.
+        A network to write in place of the bundle's own: node-link form, JSON-ready.
 
     Returns
     -------

@@ -31,7 +31,15 @@ bony or all-fat muscle ROI (docs/modeling.md)."""
 
 @dataclass(frozen=True)
 class Bounds:
-    """The cohort's range, and where far outside of it begins."""
+    """The cohort's range, and where far outside of it begins.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the range, in the values' unit.
+    far_low, far_high
+        Beyond these a value is far outside.
+    """
 
     low: float
     high: float
@@ -69,9 +77,9 @@ class StagingLimits:
     min_vertebrae, min_muscles
         Measured sites, of the 6 vertebrae and the 26 muscle sites that the model uses.
     tissues
-        By `tissue`, HU.
+        The bounds of each `tissue`, in HU.
     age_years
-        Of the cohort's ages.
+        The bounds of the cohort's ages, in years.
     """
 
     min_vertebrae: int
@@ -130,7 +138,13 @@ class StagingLimits:
         return tuple(found)
 
     def cautions(self, mean_hu: npt.NDArray[np.float64], age: float | None) -> tuple[Finding, ...]:
-        """Say what the reader should know of a patient who can be staged."""
+        """Say what the reader should know about a patient who can be staged.
+
+        Parameters
+        ----------
+        mean_hu, age
+            As for `refusals`.
+        """
         by_name = dict(zip(SITE_NAMES, map(float, mean_hu), strict=True))
         found = []
         absent = [n for n in USED_SITES[:6] if math.isnan(by_name[n])]
@@ -170,7 +184,7 @@ class StagingLimits:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "StagingLimits":
-        """Read what `to_json` wrote; KeyError, TypeError or ValueError if it is something else."""
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError for anything else."""
         names = dict.fromkeys(map(tissue, USED_SITES))
         return cls(
             int(found["min_vertebrae"]),

@@ -1,4 +1,4 @@
-"""The model card: what a bundle was made from, what it reaches, and where its limits are."""
+"""The model card: what a bundle was made from, how well it scores, and where its limits are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -92,7 +92,7 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
     Parameters
     ----------
     model_id
-        Of the bundle.
+        The bundle's identifier.
     stated
         ``cohort``, ``seed`` and ``scores`` as the manifest states them; the scores as
         `modeling.evaluation.recipe_evaluation.evaluate` gives them.

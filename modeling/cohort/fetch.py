@@ -35,13 +35,13 @@ PACKAGE, VERSION = "bminet", "0.1.4"
 """The distribution whose source archive holds the table (Wang 2025)."""
 
 ARCHIVE_SHA256 = "b8856a9ae0b46ee78c9b8cc436c699eff2e70e3a3abae3fd178c55c1c0d92c5f"
-"""Of ``bminet-0.1.4.tar.gz`` on PyPI; pip checks it before it unpacks the archive."""
+"""SHA-256 of ``bminet-0.1.4.tar.gz`` on PyPI; pip checks it before it unpacks the archive."""
 
 TABLE_MEMBER = "bminet-0.1.4/BMINet/Model/data_for_ml_ct.txt"
 """The table's place in the archive."""
 
 COHORT_FILE_SHA256 = "3786c80d010c8aaea758c50bd5ddbdc7e74ab8bfd118c81acc436998467f9c13"
-"""Of the table with Unix line ends; the archive has it with Windows ones."""
+"""SHA-256 of the table with Unix line ends; the archive has it with Windows ones."""
 
 MAX_ARCHIVE_BYTES = 10_000_000
 """The archive unpacks to 250,000 bytes; one that grows much larger is another."""
@@ -50,7 +50,7 @@ MAX_TABLE_BYTES = 1_000_000
 """The table has 90,899 bytes."""
 
 DOWNLOAD_SECONDS = 180.0
-"""How long pip may take."""
+"""Limit of pip's run, in seconds."""
 
 METADATA_HOOK = """\
 '''Answers pip's question for a name and version; runs nothing of the package.'''
@@ -83,13 +83,13 @@ def fetch_cohort(
     Parameters
     ----------
     out
-        Where it goes; written whole or not at all.
+        The file to write; written whole or not at all.
     force
         Replace another file of that name.
     archive
         A ``bminet-0.1.4.tar.gz`` that is already here; None asks the package index by pip.
     seconds
-        How long the download may take.
+        Limit of the download, in seconds.
 
     Returns
     -------
@@ -130,9 +130,9 @@ def download_archive(
     folder
         An empty folder to work in.
     sha256
-        What the archive must have.
+        SHA-256 that the archive must have, as hexadecimal digits.
     seconds
-        How long pip may take.
+        Limit of pip's run, in seconds.
     environment
         Further variables for pip.
 
@@ -141,7 +141,7 @@ def download_archive(
     PipMissing
         This Python has no pip.
     DownloadFailed
-        Anything else that pip could not do, with its last error.
+        pip failed in another way; the message ends with its last error.
     """
     hook = _metadata_hook(folder)
     requirements = folder / "requirements.txt"

@@ -47,7 +47,7 @@ CONTROL_PERMUTATIONS = 20
 """Times that the stages are shuffled for the control: one time scatters by about .04 around .50."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of parts that are done and of all."""
+"""Called with the number of parts that are done and the number of all parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def out_of_fold(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of the folds and of the models.
+        Seed of the folds and of the models.
     scored
         What to predict from in place of ``features``, such as the same patients with sites
         masked; models are still fitted to ``features``.
@@ -158,6 +158,21 @@ def nested_predictions(
 
     Calibration and prediction sets are fitted on an inner cross-validation of each training part.
 
+    Parameters
+    ----------
+    recipe
+        What is fitted in each fold.
+    features, stages
+        As `modeling.cohort.features_of` gives them.
+    seed
+        Seed of the first repeat's folds and models; each repeat adds one.
+    repeats
+        Times that the outer cross-validation is done.
+    jobs
+        Processes at work at once.
+    progress
+        Called after each outer fold.
+
     Raises
     ------
     TooFewPatients
@@ -195,7 +210,7 @@ def permuted_control(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> tuple[float, ...]:
-    """Mean pair AUROC of the recipe out of fold after shuffling the stages; ideally .50.
+    """Score the recipe out of fold after shuffling the stages; the mean pair AUROC should be .50.
 
     All that the recipe chooses and fits is chosen and fitted anew inside the folds, by the
     shuffled stages; its pair scores are taken uncalibrated.

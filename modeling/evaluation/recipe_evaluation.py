@@ -1,4 +1,4 @@
-"""Everything that is to be said of a recipe's scores on a cohort, as one JSON-ready object."""
+"""All scores of a recipe on a cohort, as one JSON-ready object."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Protocol:
     Parameters
     ----------
     repeats
-        Of the outer cross-validation.
+        Times that the outer cross-validation is done, each with folds of its own.
     permutations
         Times that the stages are shuffled for the control.
     bootstraps
@@ -86,16 +86,16 @@ STANDARD = Protocol()
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A recipe's scores, and the predictions that they come from.
+    """A recipe's scores, and the predictions from which they are computed.
 
     Parameters
     ----------
     scores
         JSON-ready; see `evaluate`.
     predictions
-        One a repeat.
+        One outer cross-validation for each repeat.
     stages
-        str, shape (n,).
+        str, shape (n,): the patients' stages, A to D.
     """
 
     scores: dict[str, Any]
@@ -128,7 +128,7 @@ class Evaluation:
 
 
 def known_recipes() -> tuple[str, ...]:
-    """Name all that can be evaluated."""
+    """List the names of all recipes that can be evaluated."""
     return (*RECIPES, SELECTED_RECIPE)
 
 
@@ -155,6 +155,14 @@ def evaluate(
         As `read_cohort` gives it; rows that repeat an earlier one are left out.
     recipe
         One of `known_recipes`.
+    seed
+        Seed of the folds, the models, the intervals and the control.
+    protocol
+        How many repeats, permutations and bootstraps are computed.
+    jobs
+        Processes at work at once.
+    progress
+        Called after each fold and each permutation; None to call nothing.
 
     Returns
     -------
@@ -168,8 +176,12 @@ def evaluate(
 
     Raises
     ------
-    UnknownRecipe, TooFewPatients, InvalidFeatures
-        What cannot be evaluated.
+    UnknownRecipe
+        No recipe of that name.
+    TooFewPatients
+        A stage has fewer patients than nested folds need.
+    InvalidFeatures
+        A stage without patients, or a column of the design without any value.
     """
     named = _recipe(recipe)
     digest = cohort_sha256(cohort)

@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 DECISION_MEASURES = ("accuracy", "balanced accuracy", "quadratic kappa")
-"""What `measures` gives, in order."""
+"""Names of the measures that `measures` gives, in order."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def four_class_out_of_fold(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of folds and models.
+        Seed of folds and models.
     published_rounds
         Whether the published stacks have all their 800 to 3000 rounds, which takes ten times as
         long, in place of `LIGHT_MODELS`.

@@ -38,7 +38,7 @@ class Question:
     pair
         Its name, such as ``A/D``.
     probability
-        Of the later stage.
+        Probability of the later stage.
     winner
         The stage that it was decided for.
     """

@@ -1,4 +1,4 @@
-"""The step that shows what pair models and the four-class model rest on."""
+"""The step that explains the pair models and the four-class model by SHAP values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

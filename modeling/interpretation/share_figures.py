@@ -47,11 +47,11 @@ def plot_beeswarm(
     Parameters
     ----------
     values, inputs
-        float64, shape (n, features): SHAP values, and what they belong to.
+        float64, shape (n, features): SHAP values, and the inputs that they explain.
     names
-        Of the features.
+        Names of the features.
     unit
-        Of the SHAP values.
+        Unit of the SHAP values.
     count
         Features to show.
     """
@@ -134,7 +134,7 @@ def plot_dependence(
     later
         bool, shape (n,): told apart by colour; None for one colour.
     labels
-        Of the patients who are not ``later`` and those who are.
+        Labels of the patients who are not ``later`` and of those who are.
     """
     ax = _axes(ax, (4, 3.2))
     known = np.isfinite(inputs)
@@ -184,9 +184,9 @@ def plot_interactions(
     Parameters
     ----------
     means
-        float64, shape (features, features).
+        float64, shape (features, features): mean absolute interactions.
     names
-        Of the features.
+        Names of the features.
     count
         Features to show: those with the largest sums, in the order given.
 
@@ -222,7 +222,7 @@ def plot_waterfall(
     base
         As `Stager.base_probability` gives it for the stage.
     stage
-        Whose probability.
+        The stage whose probability is drawn.
     count
         Inputs to show one by one; the others are taken together.
     """

@@ -36,7 +36,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairShares:
-    """What moved the log-odds of a pair's later stage, patient by patient, out of fold.
+    """SHAP values of the log-odds of a pair's later stage, patient by patient, out of fold.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class PairShares:
 
 @dataclass(frozen=True)
 class StageShares:
-    """What moved the four-class model's probabilities, patient by patient, out of fold.
+    """SHAP values of the four-class model's probabilities, patient by patient, out of fold.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class StageShares:
 def pair_shares(
     features: pd.DataFrame, stages: npt.NDArray[Any], seed: int
 ) -> dict[str, PairShares]:
-    """Share out each pair's log-odds among the sites, out of fold, by the network's boosted trees.
+    """Attribute each pair's log-odds to the sites, out of fold, by the network's boosted trees.
 
     LightGBM's own contributions are exact tree SHAP values; interactions come from path-dependent
     tree SHAP.
@@ -96,7 +96,7 @@ def pair_shares(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of folds and models.
+        Seed of folds and models.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def pair_shares(
 
 
 def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) -> StageShares:
-    """Share out the four-class model's probabilities among its inputs, out of fold.
+    """Attribute the four-class model's probabilities to its inputs, out of fold.
 
     The folds are those of `modeling.evaluation.nested.out_of_fold`: the shares add up to the
     probabilities that are scored.
@@ -156,9 +156,9 @@ def contributions(shares: StageShares, patient: int, stage: Stage) -> tuple[Cont
 
 
 def typical_patient(shares: StageShares, stages: npt.NDArray[Any], stage: Stage) -> int:
-    """Choose a stage's patient for show: of those decided rightly the one of median probability.
+    """Choose a stage's patient for show: the one of median probability among those decided rightly.
 
-    Where none is decided rightly, of all the stage's patients.
+    Where none is decided rightly, the choice is among all patients of the stage.
     """
     column = list(Stage).index(stage)
     own = np.flatnonzero(stages == stage)

@@ -1,4 +1,4 @@
-"""Recursive feature elimination on one path a fold, scored on patients that the path never saw."""
+"""Recursive feature elimination: one path in each fold, scored on the fold's held-out patients."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,10 +95,10 @@ def elimination_path(
     later
         bool, shape (n,): True for the later stage of the pair.
     core
-        Whose importances decide: splits for LightGBM, gain for XGBoost, change of prediction for
-        CatBoost (the libraries' defaults, as published).
+        Model whose importances decide: splits for LightGBM, gain for XGBoost, change of prediction
+        for CatBoost (the libraries' defaults, as published).
     seed, threads
-        Of the core.
+        Seed of the core, and threads that it may use.
 
     Returns
     -------
@@ -143,9 +143,9 @@ def eliminate(
     core
         As for `elimination_path`; each fitted core both ranks and scores.
     seed
-        Of folds and cores.
+        Seed of folds and cores.
     folds
-        Of the cross-validation.
+        Folds of the cross-validation.
     jobs
         Folds at work at once.
 

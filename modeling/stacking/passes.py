@@ -54,9 +54,9 @@ class BasePasses:
     stages
         str, shape (n,): the stages.
     seed
-        Of folds and models.
+        Seed of folds and models.
     folds
-        Of every pass.
+        Folds of every pass.
     jobs
         Models at work at once.
     """

@@ -31,7 +31,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 EVERYONE = "all"
-"""In place of a stage or a sex: every patient."""
+"""Stands in place of a stage or a sex for every patient."""
 
 AGE_STEP_YEARS = 0.1
 """Steps at which age densities are computed."""
@@ -110,7 +110,8 @@ class AgePeak:
     Parameters
     ----------
     bandwidth_years
-        Of the Gaussian kernel, by Scott's rule; NaN with fewer than 3 patients or one age only.
+        Bandwidth of the Gaussian kernel, by Scott's rule; NaN with fewer than 3 patients or with
+        one age only.
     peak_years, peak_low_years, peak_high_years
         The density's highest point and its 95 % interval over resampled patients.
     central_low_years, central_high_years
@@ -236,9 +237,10 @@ class Decline:
     Parameters
     ----------
     tissue, sex, stage
-        Which values of whom; ``all`` for everyone.
+        The tissue, and the patients' sex and stage; ``all`` for everyone.
     slope_hu_per_year, slope_low, slope_high
-        With its 95 % interval (Student's t); NaN with fewer than 10 patients or one age only.
+        The slope and its 95 % interval (Student's t); NaN with fewer than 10 patients or with one
+        age only.
     intercept_hu
         The line at age 0, for drawing it.
     r_squared

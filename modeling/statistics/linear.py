@@ -44,7 +44,7 @@ COEFFICIENT_BOOTSTRAPS = 200
 """Resamples of the patients for the coefficients' intervals."""
 
 FORMULA_DIGITS = 4
-"""Of the numbers in a formula's text: an error of a few hundredths of a percent of each term."""
+"""Significant digits in a formula's text: each term is off by at most .05 %."""
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,16 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FORMULA_FOLDS = 5
-"""Of the inner and of the outer cross-validation."""
+"""Folds of the inner and of the outer cross-validation of the formulas."""
 
 L1_SHARE = 0.5
-"""Of the elastic net's penalty (the published toolkit's number)."""
+"""Share of the L1 part in the elastic net's penalty (the published toolkit's number)."""
 
 FULL_SCORE = 100.0
 """Linear score of the later stage; that of the earlier is 0 (the published toolkit's numbers)."""
 
 MAX_ITERATIONS = 10_000
-"""Of the solvers; they stop long before."""
+"""Limit of the solvers' iterations; they stop long before."""
 
 TOLERANCE = 1e-3
 """Relative change of the coefficients at which the logistic solver with an L1 part stops."""
@@ -55,7 +55,7 @@ class Target(StrEnum):
 
 
 class Penalty(StrEnum):
-    """What holds the coefficients small."""
+    """The penalty that keeps the coefficients small."""
 
     LASSO = "lasso"
     ELASTIC_NET = "elastic net"

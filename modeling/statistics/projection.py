@@ -33,13 +33,13 @@ NEIGHBOURS = 5
 """Patients whose mean stands in for a missing value (the published toolkit's number)."""
 
 COMPONENTS = 2
-"""Of PLS-DA: as many as are drawn."""
+"""Components of PLS-DA: as many as are drawn."""
 
 Q2_FOLDS = 7
-"""Of the cross-validation of Q2: the custom of the method's programs (Eriksson 2013)."""
+"""Folds of the cross-validation of Q2: the custom of the method's programs (Eriksson 2013)."""
 
 PLS_PERMUTATIONS = 300
-"""Of the stages, for the null distribution of Q2 and R2Y."""
+"""Permutations of the stages for the null distribution of Q2 and R2Y."""
 
 VIP_BOUND = 1.0
 """Sites above it matter more than the average one: the mean of squared VIP scores is 1."""
@@ -126,7 +126,7 @@ class PrincipalComponents:
 
 
 def principal_components(cohort: pd.DataFrame, imputation: Imputation) -> PrincipalComponents:
-    """Project the patients on the components of largest variance; sites count alike."""
+    """Project the patients on the components of largest variance; every site weighs the same."""
     sites, values, stages = _used(cohort, imputation)
     filled = (
         group_mean_imputed(values, stages)

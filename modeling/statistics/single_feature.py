@@ -31,11 +31,12 @@ NO_AREA = Auroc(math.nan, math.nan, math.nan)
 """Where a group has too few values."""
 
 MIN_PATIENTS_FOR_BEST = 30
-"""Patients of the pair with the site that it needs to be among the best (the published toolkit's
-number): among the handful that have some sites, chance areas are the largest."""
+"""Patients of the pair who must have a site for it to be among the best (the published toolkit's
+number): where few patients have a site, large areas arise by chance."""
 
 CHOICE_FOLDS, CHOICE_REPEATS = 5, 10
-"""Of the cross-validation that chooses a site without the patients that score it."""
+"""Folds and repeats of the cross-validation that chooses a site on some patients and scores it on
+the others."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class SiteRoc:
         ``lower`` or ``higher``: which HU speak for the later stage in these patients. It is the
         side on which the area is .5 or more, so the area is apparent in that small respect.
     n_earlier, n_later, missing
-        Patients with a value, and of both stages without.
+        Patients of each stage with a value, and patients of both stages without one.
     area
-        With DeLong's 95 % interval.
+        Area under the ROC curve with DeLong's 95 % interval.
     threshold_hu
         HU at and beyond which (below for ``lower``, above for ``higher``) the later stage is
         called, where sensitivity + specificity is highest in these same patients: apparent.
@@ -120,7 +121,7 @@ def roc_points(
 
 @dataclass(frozen=True)
 class BestSite:
-    """The site of a pair with the largest area, and what choosing it is worth.
+    """The site of a pair with the largest area, and its area in patients who did not choose it.
 
     Parameters
     ----------

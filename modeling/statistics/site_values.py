@@ -34,26 +34,26 @@ MAX_MISSING_SHARE = 0.5
 (the published toolkit's number)."""
 
 TISSUES: tuple[str, ...] = (*dict.fromkeys(map(tissue, SITE_NAMES)), ALL_MUSCLES)
-"""What HU are averaged over: L1-L5, S1, each muscle, all muscles."""
+"""Groups of sites over which HU are averaged: L1-L5, S1, each muscle, all muscles."""
 
 
 def site_values(cohort: pd.DataFrame) -> pd.DataFrame:
     """The 36 sites' HU, clipped to `CLIP_HU`; the index is that of the cohort.
 
-    Beyond these bounds the published table holds cement and metal. Ranks hardly change by it;
-    means, variances and slopes would be those of a few such values.
+    Beyond these bounds the published table holds cement and metal. Clipping hardly changes ranks;
+    without it a few such values would decide means, variances and slopes.
     """
     return cohort[list(SITE_NAMES)].clip(*CLIP_HU)
 
 
 def clipped_count(cohort: pd.DataFrame) -> int:
-    """How many values `site_values` changes."""
+    """Count the values that `site_values` clips."""
     values = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
     return int(((values < CLIP_HU[0]) | (values > CLIP_HU[1])).sum())
 
 
 def stages_of(cohort: pd.DataFrame) -> npt.NDArray[Any]:
-    """The stages, str, shape (n,)."""
+    """Give the stages, str, shape (n,)."""
     return cohort[STAGE_COLUMN].to_numpy(dtype=str)
 
 
@@ -68,7 +68,7 @@ def tissue_means(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_rows(stages: npt.NDArray[Any], pair: tuple[Stage, Stage]) -> npt.NDArray[np.bool_]:
-    """Which patients are of one of the two stages."""
+    """Tell which patients are of one of the two stages, bool, shape (n,)."""
     return np.isin(stages, [stage.value for stage in pair])
 
 

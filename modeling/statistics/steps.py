@@ -1,4 +1,4 @@
-"""The descriptive and classical statistics as steps of a study."""
+"""The steps of the descriptive and classical statistics, in their order."""
 
 from modeling.statistics.characteristics_step import characteristics_step
 from modeling.statistics.descriptive_steps import comparison_step, roc_step

@@ -1,4 +1,4 @@
-"""What a step's results depend on, as one digest."""
+"""A digest of all that a step's results depend on."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
     cohort_digest
         As `modeling.cohort_sha256` gives it.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     """
     software = versions()
     sources: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Runs a study's steps in order, keeps each one whole, and takes up where it was left."""
+"""Runs a study's steps in order, writes each one whole, and goes on where a run was broken off."""
 
 import json
 import shutil
@@ -30,11 +30,13 @@ from roi_extraction.anatomy import Finding
 __all__ = ["run_study"]
 
 STUDY_FILE = "study.json"
-"""A study's folder is known by it."""
+"""The study's manifest; a folder that has it is a study's."""
 
 SCHEMA = "osteonode.study/1"
+"""Format of the manifest."""
 
 REPORT_FILE = "report.html"
+"""The report, which needs no other file."""
 
 
 def run_study(
@@ -60,7 +62,7 @@ def run_study(
     steps
         In order, each after those that it needs.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     jobs
         Processes or threads that a step may use.
     only
@@ -69,7 +71,7 @@ def run_study(
     source
         The cohort file's name, for the report.
     on_start, on_end
-        Told of each step before and after it.
+        Called before and after each step.
 
     Raises
     ------
