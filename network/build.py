@@ -22,7 +22,7 @@ __all__ = ["CUTOFF", "NETWORK_REPEATS", "build_network", "run"]
 FloatArray = npt.NDArray[np.float64]
 
 CUTOFF = 1.5
-"""Interactions above this are edges, in log-odds summed over patients (Wang 2025). It is no
+"""Interactions above this are edges, in log-odds summed over patients (Wang 2025). It is not a
 significance threshold: permuted labels give as many edges."""
 
 NETWORK_REPEATS = 20
@@ -45,11 +45,11 @@ def build_network(
     cohort
         As `modeling.read_cohort` gives it; rows that repeat an earlier one are left out.
     seed
-        Of the first repeat (the next ones follow it) and of the communities.
+        Seed of the first repeat and of the communities; each further repeat adds one.
     cutoff
-        In log-odds summed over patients.
+        Interactions above it are edges, in log-odds summed over patients.
     repeats
-        1 is the published procedure.
+        Models fitted for each pair; 1 is the published procedure.
 
     Raises
     ------

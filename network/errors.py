@@ -1,8 +1,8 @@
 """Domain errors of the interaction network.
 
 GraphError
-├── InvalidGraph           a node-link object that is no interaction network
-└── StageTooSmall         a pair of stages too small to hold patients out for early stopping
+├── InvalidGraph     a node-link object that is not an interaction network
+└── StageTooSmall    a stage with too few patients to hold some out for early stopping
 """
 
 __all__ = ["GraphError", "InvalidGraph", "StageTooSmall"]
@@ -21,6 +21,9 @@ class InvalidGraph(GraphError):
 
 
 class StageTooSmall(GraphError):
-    """A pair of stages has too few patients to build on."""
+    """A stage of a pair has too few patients for its models.
+
+    Not `modeling.errors.TooFewPatients`, which speaks of the folds of an evaluation.
+    """
 
     code = "graph.too_few_patients"

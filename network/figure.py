@@ -46,18 +46,18 @@ def plot(
     Parameters
     ----------
     ax
-        A matplotlib Axes; a new figure's if None.
+        A matplotlib Axes; that of a new figure if None.
     marked
         Edges to set apart, by source and target.
     marked_label
-        What they are, for the legend.
+        Their name in the legend.
     small
-        Whether it is one panel of many: without words that are said once.
+        Whether it is one panel of many: smaller, without labels and legend.
 
     Returns
     -------
     Axes
-        What was drawn on.
+        The Axes that was drawn on.
     """
     from matplotlib.figure import Figure
 
@@ -158,7 +158,7 @@ def _words(ax: Any) -> None:
 
 
 def place_of(name: str) -> tuple[float, float]:
-    """Where a site is drawn: right and up, in units of the drawing, L1 at the origin."""
+    """Give where a site is drawn: right and up, in units of the drawing, L1 at the origin."""
     site = SITES_BY_NAME[name]
     if site.level is not None:
         return 0.0, -float(list(Level).index(site.level))

@@ -53,9 +53,9 @@ def fixed_interactions(
     stages
         str, shape (n,).
     seed
-        Of the first split; the next ones follow it.
+        Seed of the first split; each further split adds one.
     splits, rounds
-        Models a pair and their rounds.
+        Models for each pair, and the boosting rounds of each.
 
     Returns
     -------
@@ -90,7 +90,24 @@ def fixed_interactions(
 def rounds_curve(
     mean_hu: FloatArray, stages: npt.NDArray[np.str_], seed: int, most: int = 150, repeats: int = 3
 ) -> FloatArray:
-    """Cross-validated log-loss by rounds, float64, shape (6, most); mean over repeats."""
+    """Compute the cross-validated log-loss after each round, the mean over repeats.
+
+    Parameters
+    ----------
+    mean_hu, stages
+        As for `fixed_interactions`.
+    seed
+        Seed of the models and of the first repeat's folds; each further repeat adds one.
+    most
+        Boosting rounds.
+    repeats
+        Times that the 5-fold cross-validation is done.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (6, most): by `PAIRS` and round.
+    """
     found = np.zeros((len(PAIRS), most))
     for place, pair in enumerate(PAIRS):
         rows = np.isin(stages, pair)

@@ -55,7 +55,7 @@ class SiteNode:
     strength
         Sum of its edges' weights.
     betweenness, closeness
-        Of the graph without weights, as published.
+        Centralities of the graph without weights, as published.
     community
         From 1, the strongest community first.
     """
@@ -74,8 +74,14 @@ class NodePlace:
 
     Parameters
     ----------
+    feature
+        The site's name.
+    community, strength, degree
+        As in `SiteNode`.
     strength_rank
         1 for the strongest of ``node_count`` sites.
+    node_count
+        Sites in the network.
     """
 
     feature: str
@@ -93,7 +99,7 @@ class InteractionNetwork:
     Parameters
     ----------
     seed, cutoff, repeats
-        What it was built with.
+        Seed, cutoff (log-odds summed over patients) and repeats that it was built with.
     edge_jaccard, community_agreement
         Its steadiness: the edges' Jaccard overlap, and the communities' adjusted Rand index,
         between networks of the even and the odd repeats; None with a single repeat.
@@ -183,12 +189,12 @@ def compose(
     Parameters
     ----------
     interactions
-        By stage pair, by two site names: the interaction. What does not exceed the cutoff is no
-        edge; sites without any edge are left out.
+        By stage pair, by two site names: the interaction. Only what exceeds the cutoff is an edge;
+        sites without an edge are left out.
     cutoff
         In the interactions' unit.
     seed
-        Of the Louvain method.
+        Seed of the Louvain method.
 
     References
     ----------

@@ -17,7 +17,7 @@ HELD_OUT = 0.2
 """Share of patients on which boosting is stopped early (Wang 2025)."""
 
 MIN_PATIENTS = 5
-"""Of each stage of a pair: with fewer, the held-out fifth lacks a stage."""
+"""Patients that each stage of a pair needs: with fewer, the held-out fifth lacks a stage."""
 
 MAX_TREES = 1000
 """Boosting rounds at most (Wang 2025)."""
@@ -39,7 +39,7 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
     is_later
         bool, shape (n,): whether a patient is of the pair's later stage.
     seed
-        Of the split and the model.
+        Seed of the split and the model.
 
     Returns
     -------

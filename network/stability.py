@@ -1,4 +1,4 @@
-"""How far networks agree that differ in their seed alone."""
+"""How well networks agree that differ in their seed alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class SeedNetworks:
     communities
         int, shape (networks, 32): 0 for a site without edges.
     edges
-        Of each network, the pairs of sites.
+        By network, the pairs of sites that are an edge.
     """
 
     protocol: str

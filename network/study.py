@@ -1,4 +1,4 @@
-"""The step of the network: as published, and what speaks for its edges and ranks."""
+"""The network as a step of a study: as published, with the evidence for its edges and ranks."""
 
 import io
 import json
@@ -45,7 +45,7 @@ __all__ = ["NETWORK_STEPS", "communities", "network_step", "run_full"]
 FloatArray = npt.NDArray[np.float64]
 
 STUDY_BOOTSTRAPS, STUDY_PERMUTATIONS, STUDY_SIMULATIONS, STUDY_SEEDS = 50, 99, 59, 20
-"""Defaults of a study: the smallest p are 1/100 and 1/60."""
+"""A study's numbers of resamples and seeds: the smallest p are 1/100 and 1/60."""
 
 NETWORK_METHOD = (
     "For each two stages LightGBM (published parameters: rate 0.05, 10 leaves, 512 bins) on the 32 "
@@ -280,7 +280,7 @@ def _files(
     panels: Mapping[str, InteractionNetwork],
     weighed: tuple[Evidence, ...],
 ) -> dict[str, bytes]:
-    """GraphML and Cytoscape JSON of every network, support and p on each edge."""
+    """Write every network as GraphML and Cytoscape JSON, with support and p of each edge."""
     by_name = {item.network: item for item in weighed}
     files: dict[str, bytes] = {}
     for name, network in ((COMBINED, whole), *panels.items()):
