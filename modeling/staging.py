@@ -37,7 +37,7 @@ class StagePrediction:
         patient is of one of the two and that they are as frequent as in the cohort; empty if it
         abstains.
     prediction_set
-        Stages that cannot be ruled out: nine patients of ten, of each stage, have theirs in it.
+        Stages that cannot be ruled out; of each stage's patients, nine of ten have it in their set.
     model_id
         The bundle's identifier.
     abstained

@@ -45,8 +45,8 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
     -------
     ndarray
         float64, shape (sites, sites): symmetric, zero diagonal, in log-odds summed over patients.
-        SHAP halves an interaction between its two entries; one entry is what stands here and what
-        the published cutoff is held against.
+        SHAP halves an interaction between its two entries; one entry stands here, and the
+        published cutoff refers to it.
 
     Raises
     ------

@@ -262,12 +262,12 @@ def _metadata_hook(folder: Path) -> Path:
 def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     safe = tarfile.data_filter(member, "/nowhere")
     if not safe.isfile() or safe.issparse():
-        raise ArchiveInvalid(f"{member.name} is no plain file in the archive")
+        raise ArchiveInvalid(f"{member.name} is not a plain file in the archive")
     if member.size > MAX_TABLE_BYTES:
         raise ArchiveInvalid(f"{member.name} is larger than {MAX_TABLE_BYTES} bytes")
     stream = opened.extractfile(member)
     if stream is None:
-        raise ArchiveInvalid(f"{member.name} is no plain file in the archive")
+        raise ArchiveInvalid(f"{member.name} is not a plain file in the archive")
     return stream.read(MAX_TABLE_BYTES)
 
 

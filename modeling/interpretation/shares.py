@@ -156,7 +156,7 @@ def contributions(shares: StageShares, patient: int, stage: Stage) -> tuple[Cont
 
 
 def typical_patient(shares: StageShares, stages: npt.NDArray[Any], stage: Stage) -> int:
-    """Choose a stage's patient for show: the one of median probability among those decided rightly.
+    """Choose a typical patient of a stage: of median probability among those decided rightly.
 
     Where none is decided rightly, the choice is among all patients of the stage.
     """

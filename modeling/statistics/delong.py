@@ -66,7 +66,7 @@ def auroc_of_folds(folds: Sequence[tuple[FloatArray, FloatArray]]) -> Auroc:
     """The mean of the areas of several folds, for scores of different models.
 
     Scores of two folds come from two models and need not be on one scale: pooled, a positive of
-    one fold would be held against a negative of another.
+    one fold would be compared with a negative of another.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ KINDS: tuple[FormulaKind, ...] = (
     *(FormulaKind(Target.LOGISTIC, p) for p in Penalty if p is not Penalty.NONE),
     *(FormulaKind(Target.LINEAR_SCORE, p) for p in Penalty),
 )
-"""All kinds. Logistic regression without a penalty is none of them: where 32 sites part the two
+"""All kinds. Logistic regression without a penalty is left out: where 32 sites part the two
 stages, as they can in small samples, its coefficients grow without bound."""
 
 

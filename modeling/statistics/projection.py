@@ -155,7 +155,7 @@ class PlsDa:
         Shares of the sites' and of the stages' variance that the fit explains, apparent.
     q2
         Share of the held-out patients' stage variance that is predicted. With group means the
-        held-out patients were filled by their own stage, so it is no honest figure.
+        held-out patients were filled by their own stage, so it is too high.
     vip
         float64, shape (p,): variable importance in projection.
     null_r2y, null_q2
@@ -188,8 +188,8 @@ def pls_da(
 ) -> PlsDa:
     """Fit PLS on the one-hot stages, cross-validate it and permute the stages.
 
-    KNN imputation and all scaling are fitted inside the folds. Group means cannot be: a held-out
-    patient has no stage to take the mean of. They are filled beforehand, as published.
+    KNN imputation and all scaling are fitted inside the folds. Group means cannot be fitted
+    there, for a held-out patient has no known stage; they are filled beforehand, as published.
 
     References
     ----------

@@ -138,7 +138,7 @@ def _write_files(
 
     def add(name: str, content: bytes) -> None:
         if not SAFE_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no safe file name")
+            raise ValueError(f"{name!r} is not a safe file name")
         if name in files or name == STEP_FILE:
             raise ValueError(f"two results are named {name!r}")
         files[name] = content

@@ -76,7 +76,7 @@ def run_study(
     Raises
     ------
     StudyFolderForeign
-        ``out`` holds something that is no study.
+        ``out`` holds something other than a study.
     StudyStepUnknown
         ``only`` names no step.
     ValueError
