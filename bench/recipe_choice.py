@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling import read_cohort, without_duplicates
 from modeling.cohort import features_of
-from modeling.evaluation.nested import FOLDS, REPEATS, out_of_fold
+from modeling.evaluation.nested import NESTED_FOLDS, NESTED_REPEATS, out_of_fold
 from modeling.metrics import pair_aurocs
 from modeling.recipes.registry import RECIPES, SELECTABLE, scores_of
 
@@ -23,11 +23,11 @@ INNER_SEEDS = (1, 2, 3)
 
 def main() -> None:
     features, stages = features_of(without_duplicates(read_cohort(Path(sys.argv[1]))))
-    inner = np.zeros((REPEATS * FOLDS, len(SELECTABLE), len(INNER_SEEDS)))
-    outer = np.zeros((REPEATS * FOLDS, len(SELECTABLE)))
+    inner = np.zeros((NESTED_REPEATS * NESTED_FOLDS, len(SELECTABLE), len(INNER_SEEDS)))
+    outer = np.zeros((NESTED_REPEATS * NESTED_FOLDS, len(SELECTABLE)))
     fold = 0
-    for repeat in range(REPEATS):
-        splits = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED + repeat)
+    for repeat in range(NESTED_REPEATS):
+        splits = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED + repeat)
         for seen, unseen in splits.split(features, stages):
             for place, name in enumerate(SELECTABLE):
                 make = RECIPES[name].make

@@ -1,6 +1,6 @@
 """From the published cohort to a model, and from a patient's features to a stage."""
 
-from modeling.bundle.bundle import Bundle, Recipe, load_bundle, save_bundle
+from modeling.bundle.bundle import Bundle, FittedParameters, load_bundle, save_bundle
 from modeling.cohort import (
     COHORT_COLUMNS,
     SITE_NAMES,
@@ -43,9 +43,9 @@ __all__ = [
     "CohortLayout",
     "CohortValue",
     "Contribution",
+    "FittedParameters",
     "InvalidFeatures",
     "ModelingError",
-    "Recipe",
     "Sex",
     "Stage",
     "StageForest",

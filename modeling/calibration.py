@@ -32,8 +32,8 @@ PROBABILITY_FLOOR = 1e-4
 """Probabilities are floored to this before logarithms: 300 trees whose leaves hold 3 patients
 resolve no less."""
 
-SIGNIFICANT_DIGITS = 10
-"""Fitted numbers are kept to this, so that a bundle does not depend on the last bits of a CPU."""
+FITTED_DIGITS = 10
+"""Significant digits of fitted numbers, so that a bundle does not depend on a CPU's last bits."""
 
 PAIRS: tuple[tuple[Stage, Stage], ...] = tuple(combinations(Stage, 2))
 """The six pairs, earlier stage first."""
@@ -148,5 +148,5 @@ def prediction_set(
 
 
 def rounded(value: float) -> float:
-    """Round to `SIGNIFICANT_DIGITS`."""
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    """Round to `FITTED_DIGITS`."""
+    return float(f"{value:.{FITTED_DIGITS}g}")

@@ -62,7 +62,7 @@ class DesignFeature:
     sites: tuple[str, ...]
 
 
-Formula = Callable[[FloatArray], FloatArray]
+Derivation = Callable[[FloatArray], FloatArray]
 
 
 def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> FloatArray:
@@ -146,7 +146,7 @@ def _range(hu: FloatArray) -> FloatArray:
     return _highest(hu) - _lowest(hu)
 
 
-def _excess(index: int) -> Formula:
+def _excess(index: int) -> Derivation:
     return lambda hu: hu[:, index] - _median(hu)
 
 
@@ -159,12 +159,12 @@ def _right_minus_left(hu: FloatArray) -> FloatArray:
     return _mean(hu[:, :half]) - _mean(hu[:, half:])
 
 
-def _formulas() -> list[tuple[DesignFeature, Formula]]:
-    found: list[tuple[DesignFeature, Formula]] = [
+def _formulas() -> list[tuple[DesignFeature, Derivation]]:
+    found: list[tuple[DesignFeature, Derivation]] = [
         (DesignFeature(name, (name,)), lambda hu: hu[:, 0]) for name in USED_SITES
     ]
 
-    def add(name: str, sites: tuple[str, ...], formula: Formula) -> None:
+    def add(name: str, sites: tuple[str, ...], formula: Derivation) -> None:
         found.append((DesignFeature(name, sites), formula))
 
     add("median of L1-L5", _LUMBAR, _median)

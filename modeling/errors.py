@@ -2,9 +2,9 @@
 
 ModelingError
 ├── CohortError
-│   ├── CohortFormat         a file that is no table of the known formats
-│   ├── CohortLayout         a table whose columns are not the published ones, in their order
-│   ├── CohortValue          a cell that cannot be what its column holds
+│   ├── CohortFormat         a file that is not a table of a known format
+│   ├── CohortLayout         a table whose columns are not the published ones in their order
+│   ├── CohortValue          a cell whose value its column cannot hold
 │   └── CohortFetchError
 │       ├── PipMissing       this Python has no pip
 │       ├── DownloadFailed   pip did not get the archive: no network, not on the index, too slow
@@ -12,7 +12,7 @@ ModelingError
 │       ├── CohortMismatch   the table does not have the published table's SHA-256
 │       └── CohortExists     another file lies where the table should go
 ├── StudyError
-│   ├── StudyFolderForeign   the folder holds something that is no study
+│   ├── StudyFolderForeign   the folder holds something other than a study
 │   └── StudyStepUnknown     a step that does not exist
 ├── EvaluationError
 │   ├── UnknownRecipe        no recipe of that name
@@ -88,7 +88,7 @@ class CohortLayout(CohortError):
 
 
 class CohortValue(CohortError):
-    """A cell holds what its column cannot; ``row`` counts data rows from 1."""
+    """A cell whose value its column cannot hold; ``row`` counts data rows from 1."""
 
     code = "model.cohort_value"
 
@@ -142,13 +142,13 @@ class StudyError(ModelingError):
 
 
 class StudyFolderForeign(StudyError):
-    """The study's folder holds something else."""
+    """The folder given for the study holds something other than a study."""
 
     code = "model.study_folder"
 
 
 class StudyStepUnknown(StudyError):
-    """A step's name that no step has; ``known`` are those there are."""
+    """A name that no step has; ``known`` are the names of all steps."""
 
     code = "model.study_step"
 

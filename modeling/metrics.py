@@ -15,6 +15,8 @@ from modeling.cohort import Stage
 
 __all__ = [
     "CALIBRATION_BINS",
+    "CONFIDENCE",
+    "SCORE_BOOTSTRAPS",
     "auroc",
     "calibration_error",
     "calibration_line",
@@ -32,6 +34,12 @@ StageArray = npt.NDArray[Any]
 
 CALIBRATION_BINS = 10
 """Equal-width bins of the expected calibration error."""
+
+CONFIDENCE = 0.95
+"""Confidence level of every interval."""
+
+SCORE_BOOTSTRAPS = 1000
+"""Times that patients are drawn again, within their stages, for the intervals of scores."""
 
 COUPLING_ROUNDS = 100
 """Rounds of pairwise coupling; it settles within some tens."""

@@ -1,4 +1,4 @@
-"""A patient's stage and what it rests on, by a trained bundle; nothing is fitted here."""
+"""A patient's stage by a trained bundle, and its explanation; nothing is fitted here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ class StagePrediction:
     predicted
         The most probable stage; None if the model abstains.
     probabilities
-        Of the four stages, summing to 1; empty if it abstains.
+        By stage, summing to 1; empty if it abstains.
     pairwise
         By pair such as ``A/B``: the calibrated probability of the later stage, given that the
         patient is of one of the two and that they are as frequent as in the cohort; empty if it
         abstains.
     prediction_set
-        Stages that cannot be ruled out: nine patients of ten, of each stage, have theirs in it.
+        Stages that cannot be ruled out; of each stage's patients, nine of ten have it in their set.
     model_id
-        Of the bundle.
+        The bundle's identifier.
     abstained
         Why there is no stage, in words; None if there is one.
     findings
-        What the reader should know: reasons to abstain, or cautions.
+        Reasons to abstain, or cautions for the reader.
     novelty_percentile
         Share of the cohort's patients, in %, whose values lie nearer to the cohort's middle; None
         if it abstains.
@@ -82,7 +82,7 @@ class Contribution:
 
 
 class Stager:
-    """A bundle kept warm: stages and explains one patient after another.
+    """Stages and explains one patient after another by one bundle, whose explainer is made once.
 
     Parameters
     ----------
@@ -111,27 +111,27 @@ class Stager:
             Another shape, or not numbers.
         """
         values = _checked(mean_hu)
-        recipe = self.bundle.recipe
-        refusals = recipe.limits.refusals(values, age)
+        fitted = self.bundle.fitted
+        refusals = fitted.limits.refusals(values, age)
         if refusals:
             said = "; ".join(finding.message for finding in refusals)
             return StagePrediction(None, {}, {}, (), self.bundle.model_id, said, refusals)
-        row = impute(_design_row(values, age, sex), recipe.medians)
+        row = impute(_design_row(values, age, sex), fitted.medians)
         found = np.asarray(self.bundle.forest.predict_proba(row), dtype=np.float64)
         probabilities = dict(zip(Stage, map(float, found[0]), strict=True))
-        within = prediction_set(probabilities, recipe.thresholds)
-        novelty = recipe.novelty.percentile(values)
+        within = prediction_set(probabilities, fitted.thresholds)
+        novelty = fitted.novelty.percentile(values)
         return StagePrediction(
             predicted=max(Stage, key=lambda stage: probabilities[stage]),
             probabilities=probabilities,
             pairwise={
-                name: recipe.sigmoids[name](float(scores[0]))
+                name: fitted.sigmoids[name](float(scores[0]))
                 for name, scores in pair_scores(found).items()
             },
             prediction_set=within,
             model_id=self.bundle.model_id,
             findings=(
-                *recipe.limits.cautions(values, age),
+                *fitted.limits.cautions(values, age),
                 *_unknowns(age, sex),
                 *_doubts(within, novelty),
             ),
@@ -167,10 +167,10 @@ class Stager:
         trees. Nat Mach Intell 2020, doi 10.1038/s42256-019-0138-9.
         """
         values = _checked(mean_hu)
-        if self.bundle.recipe.limits.refusals(values, age):
+        if self.bundle.fitted.limits.refusals(values, age):
             return ()
         raw = _design_row(values, age, sex)
-        row = impute(raw, self.bundle.recipe.medians)
+        row = impute(raw, self.bundle.fitted.medians)
         if stage is None:
             stage = list(Stage)[int(self.bundle.forest.predict_proba(row)[0].argmax())]
         shares = self._explainer.shap_values(row)[0, :, list(Stage).index(stage)]
@@ -187,7 +187,7 @@ class Stager:
         return tuple(sorted(found, key=lambda contribution: -abs(contribution.shap)))
 
     def base_probability(self, stage: Stage) -> float:
-        """Give the probability before anything is known of a patient."""
+        """Give the probability of a stage before anything is known about the patient."""
         return float(self._explainer.expected_value[list(Stage).index(stage)])
 
     @cached_property

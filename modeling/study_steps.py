@@ -1,4 +1,4 @@
-"""The steps that this package offers to a study, in their order."""
+"""All steps of a study that modeling offers, gathered from its rooms, in their order."""
 
 from modeling.evaluation.evaluation_step import EVALUATION_STEP
 from modeling.interpretation.steps import INTERPRETATION_STEPS

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.bundle.bundle import Bundle, Recipe, pack, save_bundle
+from modeling.bundle.bundle import Bundle, FittedParameters, pack, save_bundle
 from modeling.bundle.limits import fit_limits
 from modeling.bundle.novelty import fit_novelty
 from modeling.calibration import fit_conformal, fit_sigmoids
@@ -44,18 +44,18 @@ def train(
     cohort
         As `read_cohort` gives it; rows that repeat an earlier one are left out.
     seed
-        Of the forest, the folds and the intervals.
+        Seed of the forest, the folds and the intervals.
     file_sha256
-        Of the file that it was read from, for the manifest.
+        SHA-256 of the cohort's file, for the manifest; None if there is no file.
     protocol
-        How much is computed for the scores.
+        How many repeats, permutations and bootstraps the scores rest on.
     jobs
-        Processes for them.
+        Processes for computing them.
 
     Raises
     ------
     InvalidFeatures
-        A stage without patients, or a column that nobody has.
+        A stage without patients, or a column without any value.
     """
     findings = cohort_findings(cohort)
     digest = cohort_sha256(cohort)
@@ -65,7 +65,7 @@ def train(
     assert found.probabilities is not None
     model = StageForest(random_state=seed).fit(features, stages)
     mean_hu = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
-    recipe = Recipe(
+    fitted = FittedParameters(
         model.medians_,
         fit_sigmoids(found.scores, stages),
         fit_conformal(found.probabilities, stages),
@@ -82,7 +82,7 @@ def train(
         "seed": seed,
         "scores": evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs).scores,
     }
-    return pack(model.forest_, recipe, provenance)
+    return pack(model.forest_, fitted, provenance)
 
 
 def train_bundle(
@@ -102,13 +102,13 @@ def train_bundle(
     out
         The bundle's folder; made if absent.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     network
         The cohort's network in node-link form, to travel in the bundle; None for none.
     protocol
-        How much is computed for the scores.
+        How many repeats, permutations and bootstraps the scores rest on.
     jobs
-        Processes for them.
+        Processes for computing them.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """Which sites act together in the cohort, as a graph with its centres and communities."""
 
 from network.build import build_network, run
-from network.errors import GraphError, InvalidGraph, TooFewPatients
+from network.errors import GraphError, InvalidGraph, StageTooSmall
 from network.export import cytoscape_json, write_graphml, write_network, write_tables
 from network.figure import plot
-from network.graph import Edge, InteractionNetwork, Node, NodePlace, clustering, locate
+from network.graph import Edge, InteractionNetwork, NodePlace, SiteNode, clustering, locate
 from network.resampling import Resamples, resample
 from network.significance import Evidence, evidence
 from network.stability import SeedNetworks, agreement, seed_networks
@@ -17,11 +17,11 @@ __all__ = [
     "GraphError",
     "InteractionNetwork",
     "InvalidGraph",
-    "Node",
     "NodePlace",
     "Resamples",
     "SeedNetworks",
-    "TooFewPatients",
+    "SiteNode",
+    "StageTooSmall",
     "agreement",
     "build_network",
     "clustering",

@@ -17,21 +17,21 @@ from network.export import write_network
 from network.graph import InteractionNetwork, compose
 from network.interactions import interaction_sums
 
-__all__ = ["CUTOFF", "REPEATS", "build_network", "run"]
+__all__ = ["CUTOFF", "NETWORK_REPEATS", "build_network", "run"]
 
 FloatArray = npt.NDArray[np.float64]
 
 CUTOFF = 1.5
-"""Interactions above this are edges, in log-odds summed over patients (Wang 2025). It is no
+"""Interactions above this are edges, in log-odds summed over patients (Wang 2025). It is not a
 significance threshold: permuted labels give as many edges."""
 
-REPEATS = 20
+NETWORK_REPEATS = 20
 """Models fitted a pair, each with its own held-out fifth; their interactions are averaged. One,
 as published, gives edges that overlap by a Jaccard index of .39 between seeds; twenty, .76."""
 
 
 def build_network(
-    cohort: pd.DataFrame, seed: int, cutoff: float = CUTOFF, repeats: int = REPEATS
+    cohort: pd.DataFrame, seed: int, cutoff: float = CUTOFF, repeats: int = NETWORK_REPEATS
 ) -> InteractionNetwork:
     """Build the network of a cohort by the published procedure, averaged over repeats.
 
@@ -45,15 +45,15 @@ def build_network(
     cohort
         As `modeling.read_cohort` gives it; rows that repeat an earlier one are left out.
     seed
-        Of the first repeat (the next ones follow it) and of the communities.
+        Seed of the first repeat and of the communities; each further repeat adds one.
     cutoff
-        In log-odds summed over patients.
+        Interactions above it are edges, in log-odds summed over patients.
     repeats
-        1 is the published procedure.
+        Models fitted for each pair; 1 is the published procedure.
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         A stage is too small.
     InvalidGraph
         Fewer than one repeat, or a cutoff that is negative or not a number.
@@ -89,7 +89,7 @@ def build_network(
 
 
 def run(
-    cohort_path: Path, out: Path, seed: int, cutoff: float = CUTOFF, repeats: int = REPEATS
+    cohort_path: Path, out: Path, seed: int, cutoff: float = CUTOFF, repeats: int = NETWORK_REPEATS
 ) -> InteractionNetwork:
     """Build a cohort's network and write it, its tables and its picture.
 

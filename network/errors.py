@@ -1,11 +1,11 @@
 """Domain errors of the interaction network.
 
 GraphError
-├── InvalidGraph           a node-link object that is no interaction network
-└── TooFewPatients         a pair of stages too small to hold patients out for early stopping
+├── InvalidGraph     a node-link object that is not an interaction network
+└── StageTooSmall    a stage with too few patients to hold some out for early stopping
 """
 
-__all__ = ["GraphError", "InvalidGraph", "TooFewPatients"]
+__all__ = ["GraphError", "InvalidGraph", "StageTooSmall"]
 
 
 class GraphError(Exception):
@@ -20,7 +20,10 @@ class InvalidGraph(GraphError):
     code = "graph.invalid"
 
 
-class TooFewPatients(GraphError):
-    """A pair of stages has too few patients to build on."""
+class StageTooSmall(GraphError):
+    """A stage of a pair has too few patients for its models.
+
+    Not `modeling.errors.TooFewPatients`, which speaks of the folds of an evaluation.
+    """
 
     code = "graph.too_few_patients"

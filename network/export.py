@@ -15,14 +15,14 @@ from network.graph import InteractionNetwork, clustering
 __all__ = ["cytoscape_json", "flat_graph", "write_graphml", "write_network", "write_tables"]
 
 DPI = 150
-"""Of the picture."""
+"""Resolution of the picture, in dots per inch."""
 
 CYTOSCAPE_UNIT = 120.0
 """Pixels of Cytoscape's canvas for one unit of the picture."""
 
 
 def write_network(network: InteractionNetwork, folder: Path) -> None:
-    """Write everything into ``folder``, which is made if absent."""
+    """Write JSON, tables, GraphML and the picture into ``folder``, which is made if absent."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -70,6 +70,8 @@ def flat_graph(
 
     Parameters
     ----------
+    network
+        The network to convert.
     further
         More attributes of edges, by source and target.
     """

@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from typing import Any
 
+from modeling.study.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION, YELLOW
 from network.graph import InteractionNetwork
 from roi_extraction.sites import SITES_BY_NAME, DiscLevel, Level, Muscle, Side
 
-__all__ = ["COLOURS", "place_of", "plot"]
+__all__ = ["MARKED", "place_of", "plot"]
 
-COLUMNS = {Muscle.TRANSVERSOSPINALIS: 1.0, Muscle.LONGISSIMUS: 2.0, Muscle.PSOAS_MAJOR: 3.0}
+MUSCLE_COLUMNS = {Muscle.TRANSVERSOSPINALIS: 1.0, Muscle.LONGISSIMUS: 2.0, Muscle.PSOAS_MAJOR: 3.0}
 """Distance of each muscle's column from the midline, in units of the drawing."""
 
 BEND, COLUMN_BEND = 0.1, 0.35
@@ -17,14 +18,17 @@ BEND, COLUMN_BEND = 0.1, 0.35
 LABEL_DROP = 0.24
 """How far a muscle's name stands below its dot, in units of the drawing."""
 
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#bbbbbb")
-"""Of communities (Okabe M, Ito K. Color universal design, 2008); safe for the colour-blind."""
+COMMUNITY_COLOURS = (ORANGE, SKY_BLUE, GREEN, YELLOW, PURPLE, BLUE, "#bbbbbb")
+"""Colours of communities, the strongest first; a further one starts again."""
 
-MARKED = "#d55e00"
-"""Of edges that are set apart; the same scheme's vermilion, which no community has."""
+MARKED = VERMILION
+"""Colour of edges that are set apart; no community has it."""
 
 MAX_EDGE_POINTS = 6.0
-"""Width of the heaviest edge."""
+"""Width of the heaviest edge, in points."""
+
+SMALL_SCALE = 0.45
+"""Size of edges and dots in a panel of many, against those of a picture of its own."""
 
 
 def plot(
@@ -42,28 +46,47 @@ def plot(
     Parameters
     ----------
     ax
-        A matplotlib Axes; a new figure's if None.
+        A matplotlib Axes; that of a new figure if None.
     marked
         Edges to set apart, by source and target.
     marked_label
-        What they are, for the legend.
+        Their name in the legend.
     small
-        Whether it is one panel of many: without words that are said once.
+        Whether it is one panel of many: smaller, without labels and legend.
 
     Returns
     -------
     Axes
-        What was drawn on.
+        The Axes that was drawn on.
     """
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import FancyArrowPatch
 
     if ax is None:
         ax = Figure(figsize=(9, 8), layout="constrained").subplots()
-    palette, scale = COLOURS, 0.45 if small else 1.0
+    scale = SMALL_SCALE if small else 1.0
+    _draw_edges(ax, network, marked, scale)
+    _draw_nodes(ax, network, scale, 6 if small else 7)
+    if not small:
+        _words(ax)
+        _legend(ax, len(network.communities), marked_label if marked else None)
+    ax.set_title(
+        f"Bone-muscle interactions: {len(network.nodes)} sites, {len(network.edges)} edges "
+        f"above {network.cutoff:g}",
+        fontsize=9 if small else 10,
+    )
+    ax.set_xlim(-3.6, 3.6)
+    ax.set_ylim(-6.3, 1.3)
+    ax.set_axis_off()
+    return ax
+
+
+def _draw_edges(
+    ax: Any, network: InteractionNetwork, marked: Collection[tuple[str, str]], scale: float
+) -> None:
+    """Draw the edges, the heaviest last and so on top."""
+    from matplotlib.patches import FancyArrowPatch
+
     heaviest = max((edge.weight for edge in network.edges), default=1.0)
-    strongest = max((node.strength for node in network.nodes), default=1.0)
     for edge in reversed(network.edges):
         share = edge.weight / heaviest
         apart = (edge.source, edge.target) in marked or (edge.target, edge.source) in marked
@@ -79,46 +102,48 @@ def plot(
             zorder=1.5 if apart else 1,
         )
         ax.add_patch(line)
+
+
+def _draw_nodes(ax: Any, network: InteractionNetwork, scale: float, font_points: int) -> None:
+    strongest = max((node.strength for node in network.nodes), default=1.0)
     for node in network.nodes:
         x, y = place_of(node.name)
-        colour = palette[(node.community - 1) % len(palette)]
         area = (120 + 1500 * node.strength / strongest) * scale**2
-        ax.scatter([x], [y], s=area, color=[colour], edgecolors="white", zorder=2)
+        ax.scatter([x], [y], s=area, color=[_colour(node.community)], edgecolors="white", zorder=2)
         below = 0.0 if x == 0 else LABEL_DROP
         ax.annotate(
             node.name,
             (x, y - below),
             ha="center",
             va="center",
-            fontsize=6 if small else 7,
+            fontsize=font_points,
             zorder=3,
             color="black",
         )
-    if not small:
-        _words(ax)
+
+
+def _colour(community: int) -> str:
+    return COMMUNITY_COLOURS[(community - 1) % len(COMMUNITY_COLOURS)]
+
+
+def _legend(ax: Any, communities: int, marked_label: str | None) -> None:
+    """Name the communities' colours, and the marked edges where there are any."""
+    from matplotlib.lines import Line2D
+
+    numbers = range(1, communities + 1)
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=palette[i % len(palette)])
-        for i in range(len(network.communities))
+        Line2D([], [], marker="o", linestyle="", color=_colour(number)) for number in numbers
     ]
-    labels = [f"community {i + 1}" for i in range(len(handles))]
-    if marked and not small:
+    labels = [f"community {number}" for number in numbers]
+    if marked_label is not None:
         handles.append(Line2D([], [], color=MARKED, linewidth=3))
         labels.append(marked_label)
-    if handles and not small:
+    if handles:
         ax.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, fontsize=8)
-    ax.set_title(
-        f"Bone-muscle interactions: {len(network.nodes)} sites, {len(network.edges)} edges "
-        f"above {network.cutoff:g}",
-        fontsize=9 if small else 10,
-    )
-    ax.set_xlim(-3.6, 3.6)
-    ax.set_ylim(-6.3, 1.3)
-    ax.set_axis_off()
-    return ax
 
 
 def _words(ax: Any) -> None:
-    for muscle, column in COLUMNS.items():
+    for muscle, column in MUSCLE_COLUMNS.items():
         for sign in (-1, 1):
             ax.annotate(
                 muscle.replace("spinalis", "-\nspinalis"),
@@ -133,11 +158,11 @@ def _words(ax: Any) -> None:
 
 
 def place_of(name: str) -> tuple[float, float]:
-    """Where a site is drawn: right and up, in units of the drawing, L1 at the origin."""
+    """Give where a site is drawn: right and up, in units of the drawing, L1 at the origin."""
     site = SITES_BY_NAME[name]
     if site.level is not None:
         return 0.0, -float(list(Level).index(site.level))
     assert site.disc is not None
     assert site.muscle is not None
     sign = -1.0 if site.side is Side.RIGHT else 1.0
-    return sign * COLUMNS[site.muscle], -0.5 - list(DiscLevel).index(site.disc)
+    return sign * MUSCLE_COLUMNS[site.muscle], -0.5 - list(DiscLevel).index(site.disc)

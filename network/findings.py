@@ -1,4 +1,4 @@
-"""What the network's tests and seeds found, in sentences."""
+"""The findings of the network's tests and seeds, in sentences."""
 
 from typing import Any
 
@@ -16,7 +16,15 @@ __all__ = ["chance_sentences", "claims_sentences", "survival_sentences"]
 
 
 def survival_sentences(table: pd.DataFrame, permutations: int, simulations: int) -> tuple[str, ...]:
-    """Say which edges of `evidence_table` stand out from which null of how many replicates."""
+    """Say which edges exceed which null.
+
+    Parameters
+    ----------
+    table
+        As `evidence_table` gives it.
+    permutations, simulations
+        Replicates of the two nulls.
+    """
     found = []
     tests = (
         ("permuted labels", permutations, "survives permuted labels"),
@@ -57,7 +65,15 @@ def survival_sentences(table: pd.DataFrame, permutations: int, simulations: int)
 
 
 def chance_sentences(observed: Any, permutations: Any) -> tuple[str, ...]:
-    """Say how many edges permuted labels give."""
+    """Say how many edges permuted labels give.
+
+    Parameters
+    ----------
+    observed
+        float64, shape (6, 496): the cohort's interactions, by `PAIRS` and `SITE_PAIRS`.
+    permutations
+        float64, shape (p, 6, 496): those of permuted stages.
+    """
     if not len(permutations):
         return ()
     real = (observed > CUTOFF).sum(axis=-1)
@@ -74,7 +90,17 @@ def chance_sentences(observed: Any, permutations: Any) -> tuple[str, ...]:
 def claims_sentences(
     stability: pd.DataFrame, whole: InteractionNetwork, seed: int
 ) -> tuple[str, ...]:
-    """Hold the published claims against networks of many seeds."""
+    """Compare the published claims with networks of many seeds.
+
+    Parameters
+    ----------
+    stability
+        As `network.stability.agreement_table` gives it.
+    whole
+        The combined network.
+    seed
+        First of the ten seeds of the communities.
+    """
     values = stability.set_index("measure")
     published = values[values.columns[0]]
     labels = []

@@ -11,7 +11,7 @@ from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
-from network.errors import TooFewPatients
+from network.errors import StageTooSmall
 from network.interactions import HELD_OUT, MIN_PATIENTS
 
 __all__ = ["ROUNDS", "SITE_PAIRS", "SPLITS", "fixed_interactions", "rounds_curve"]
@@ -53,9 +53,9 @@ def fixed_interactions(
     stages
         str, shape (n,).
     seed
-        Of the first split; the next ones follow it.
+        Seed of the first split; each further split adds one.
     splits, rounds
-        Models a pair and their rounds.
+        Models for each pair, and the boosting rounds of each.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def fixed_interactions(
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         A stage has fewer than `MIN_PATIENTS`.
     """
     found = np.zeros((len(PAIRS), len(SITE_PAIRS)))
@@ -73,7 +73,7 @@ def fixed_interactions(
         hu, target = mean_hu[rows], (stages[rows] == pair[1]).astype(int)
         fewest = int(min(target.sum(), len(target) - target.sum()))
         if fewest < MIN_PATIENTS:
-            raise TooFewPatients(
+            raise StageTooSmall(
                 f"at least {MIN_PATIENTS} patients of each stage needed, found {fewest}"
             )
         for split in range(splits):
@@ -90,7 +90,24 @@ def fixed_interactions(
 def rounds_curve(
     mean_hu: FloatArray, stages: npt.NDArray[np.str_], seed: int, most: int = 150, repeats: int = 3
 ) -> FloatArray:
-    """Cross-validated log-loss by rounds, float64, shape (6, most); mean over repeats."""
+    """Compute the cross-validated log-loss after each round, the mean over repeats.
+
+    Parameters
+    ----------
+    mean_hu, stages
+        As for `fixed_interactions`.
+    seed
+        Seed of the models and of the first repeat's folds; each further repeat adds one.
+    most
+        Boosting rounds.
+    repeats
+        Times that the 5-fold cross-validation is done.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (6, most): by `PAIRS` and round.
+    """
     found = np.zeros((len(PAIRS), most))
     for place, pair in enumerate(PAIRS):
         rows = np.isin(stages, pair)

@@ -11,8 +11,8 @@ from network.errors import InvalidGraph
 __all__ = [
     "Edge",
     "InteractionNetwork",
-    "Node",
     "NodePlace",
+    "SiteNode",
     "clustering",
     "compose",
     "locate",
@@ -43,7 +43,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Node:
+class SiteNode:
     """A site in the network.
 
     Parameters
@@ -55,7 +55,7 @@ class Node:
     strength
         Sum of its edges' weights.
     betweenness, closeness
-        Of the graph without weights, as published.
+        Centralities of the graph without weights, as published.
     community
         From 1, the strongest community first.
     """
@@ -74,8 +74,14 @@ class NodePlace:
 
     Parameters
     ----------
+    feature
+        The site's name.
+    community, strength, degree
+        As in `SiteNode`.
     strength_rank
         1 for the strongest of ``node_count`` sites.
+    node_count
+        Sites in the network.
     """
 
     feature: str
@@ -93,13 +99,13 @@ class InteractionNetwork:
     Parameters
     ----------
     seed, cutoff, repeats
-        What it was built with.
+        Seed, cutoff (log-odds summed over patients) and repeats that it was built with.
     edge_jaccard, community_agreement
         Its steadiness: the edges' Jaccard overlap, and the communities' adjusted Rand index,
         between networks of the even and the odd repeats; None with a single repeat.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[SiteNode, ...]
     edges: tuple[Edge, ...]
     seed: int
     cutoff: float
@@ -161,7 +167,7 @@ class InteractionNetwork:
             if about.pop("format", None) != FORMAT:
                 raise InvalidGraph(f"not a network of format {FORMAT}")
             nodes = tuple(
-                Node(name=node["id"], **{k: v for k, v in node.items() if k != "id"})
+                SiteNode(name=node["id"], **{k: v for k, v in node.items() if k != "id"})
                 for node in found["nodes"]
             )
             edges = tuple(Edge(**edge) for edge in found["edges"])
@@ -177,18 +183,18 @@ class InteractionNetwork:
 
 def compose(
     interactions: Mapping[str, Mapping[tuple[str, str], float]], cutoff: float, seed: int
-) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
+) -> tuple[tuple[SiteNode, ...], tuple[Edge, ...]]:
     """Compose the pairs' graphs into one and measure it.
 
     Parameters
     ----------
     interactions
-        By stage pair, by two site names: the interaction. What does not exceed the cutoff is no
-        edge; sites without any edge are left out.
+        By stage pair, by two site names: the interaction. Only what exceeds the cutoff is an edge;
+        sites without an edge are left out.
     cutoff
         In the interactions' unit.
     seed
-        Of the Louvain method.
+        Seed of the Louvain method.
 
     References
     ----------
@@ -214,7 +220,7 @@ def compose(
     betweenness = nx.betweenness_centrality(graph)
     closeness = nx.closeness_centrality(graph)
     nodes = [
-        Node(
+        SiteNode(
             name,
             int(graph.degree(name)),
             _rounded(strength[name]),

@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_TREES
-from network.errors import TooFewPatients
+from network.errors import StageTooSmall
 
 __all__ = ["HELD_OUT", "MIN_PATIENTS", "interaction_sums"]
 
@@ -17,7 +17,7 @@ HELD_OUT = 0.2
 """Share of patients on which boosting is stopped early (Wang 2025)."""
 
 MIN_PATIENTS = 5
-"""Of each stage of a pair: with fewer, the held-out fifth lacks a stage."""
+"""Patients that each stage of a pair needs: with fewer, the held-out fifth lacks a stage."""
 
 MAX_TREES = 1000
 """Boosting rounds at most (Wang 2025)."""
@@ -39,23 +39,23 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
     is_later
         bool, shape (n,): whether a patient is of the pair's later stage.
     seed
-        Of the split and the model.
+        Seed of the split and the model.
 
     Returns
     -------
     ndarray
         float64, shape (sites, sites): symmetric, zero diagonal, in log-odds summed over patients.
-        SHAP halves an interaction between its two entries; one entry is what stands here and what
-        the published cutoff is held against.
+        SHAP halves an interaction between its two entries; one entry stands here, and the
+        published cutoff refers to it.
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         Fewer than `MIN_PATIENTS` of a stage.
     """
     counts = (int((~is_later).sum()), int(is_later.sum()))
     if min(counts) < MIN_PATIENTS:
-        raise TooFewPatients(
+        raise StageTooSmall(
             f"at least {MIN_PATIENTS} patients of each stage needed, found {counts[0]} and "
             f"{counts[1]}"
         )

@@ -1,4 +1,4 @@
-"""The network of patients drawn again, of permuted labels and of an additive world."""
+"""The network of patients drawn again, of permuted stages and of an additive model."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,12 +26,12 @@ ADDITIVE_ROUNDS = 110
 cohort."""
 
 BOOTSTRAP, PERMUTATION, ADDITIVE = 1, 2, 3
-"""Kinds of resample; part of their seeds."""
+"""Kinds of resample, each a part of its seeds."""
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Interactions of the cohort and of what stands against it.
+    """Interactions of the cohort and of its resamples.
 
     Parameters
     ----------
@@ -64,6 +64,10 @@ def additive_probabilities(
         float64, shape (n, sites), HU, NaN where missing.
     stages
         str, shape (n,).
+    seed
+        Seed of the model.
+    rounds
+        Boosting rounds.
 
     Returns
     -------
@@ -109,15 +113,17 @@ def resample(
     stages
         str, shape (n,).
     seed
-        Of everything drawn; each resample has its own stream, whatever the number of jobs.
+        Seed of everything drawn; each resample has its own stream, whatever the number of jobs.
     bootstraps, permutations, simulations
-        How many of each. The smallest p is 1 / (number + 1).
+        Number of resamples of each kind. The smallest p is 1 / (number + 1).
+    splits, rounds
+        As for `fixed_interactions`.
     jobs
         Processes.
 
     Raises
     ------
-    TooFewPatients
+    StageTooSmall
         A stage is too small.
     InvalidGraph
         A negative number.
@@ -180,7 +186,7 @@ def _replicate(
 
 
 def _drawn_stages(probabilities: FloatArray, generator: np.random.Generator) -> Labels:
-    """One stage a patient; drawn again where a stage is too small to be fitted."""
+    """Draw a stage for each patient; draw all again where a stage is too small to be fitted."""
     order = np.array([stage.value for stage in Stage])
     edges = probabilities.cumsum(axis=1)[:, :-1]
     while True:

@@ -1,4 +1,4 @@
-"""Which interactions stand out from a null, with family-wise error over all pairs of sites."""
+"""Which interactions exceed chance, with family-wise error over all pairs of sites."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ COMBINED = "combined"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for the edges of a network.
+    """How well the edges of a network are supported.
 
     Parameters
     ----------
@@ -89,7 +89,15 @@ def combined_weights(interactions: FloatArray, cutoff: float) -> FloatArray:
 
 
 def evidence(found: Resamples, cutoff: float) -> tuple[Evidence, ...]:
-    """Weigh the six networks and the combined one, the latter last."""
+    """Compute the evidence for the six networks and the combined one, the latter last.
+
+    Parameters
+    ----------
+    found
+        Interactions of the cohort and of its resamples.
+    cutoff
+        Interactions above it are edges, in log-odds summed over patients.
+    """
 
     def one(name: str, parts: tuple[FloatArray, ...], least: float) -> Evidence:
         observed, bootstraps, permutations, additive = parts
@@ -116,7 +124,14 @@ def evidence(found: Resamples, cutoff: float) -> tuple[Evidence, ...]:
 
 
 def evidence_table(found: tuple[Evidence, ...], cutoff: float) -> pd.DataFrame:
-    """List every edge with what speaks for it.
+    """List every edge with its support and its p-values.
+
+    Parameters
+    ----------
+    found
+        As `evidence` gives it.
+    cutoff
+        In log-odds summed over patients.
 
     Returns
     -------
@@ -146,10 +161,10 @@ def evidence_table(found: tuple[Evidence, ...], cutoff: float) -> pd.DataFrame:
                     "survives both": bool(kept[place]),
                 }
             )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(EVIDENCE_COLUMNS))
 
 
-COLUMNS = (
+EVIDENCE_COLUMNS = (
     "network",
     "source",
     "target",
@@ -161,7 +176,7 @@ COLUMNS = (
     "survives additive model",
     "survives both",
 )
-"""Of `evidence_table`."""
+"""Columns of `evidence_table`."""
 
 
 def survivors(found: Evidence) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""How far networks agree that differ in their seed alone."""
+"""How well networks agree that differ in their seed alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from modeling.calibration import PAIRS, pair_name
 from modeling.design import USED_SITES
 from network.errors import InvalidGraph
 from network.fixed import ROUNDS, SITE_PAIRS, fixed_interactions
-from network.graph import Edge, Node, compose
+from network.graph import Edge, SiteNode, compose
 from network.interactions import interaction_sums
 from network.resampling import mapper
 
@@ -25,7 +25,7 @@ __all__ = ["CENTRALITIES", "PROTOCOLS", "SeedNetworks", "agreement", "seed_netwo
 FloatArray = npt.NDArray[np.float64]
 
 CENTRALITIES = ("strength", "degree", "betweenness", "closeness")
-"""Node measures whose ranks are compared."""
+"""Measures of a node whose ranks are compared."""
 
 TOP = (3, 5)
 """Numbers of leading sites whose overlap is compared."""
@@ -56,7 +56,7 @@ class SeedNetworks:
     communities
         int, shape (networks, 32): 0 for a site without edges.
     edges
-        Of each network, the pairs of sites.
+        By network, the pairs of sites that are an edge.
     """
 
     protocol: str
@@ -194,7 +194,7 @@ def _networks(protocol: str, values: FloatArray, cutoff: float, seed: int) -> Se
     )
 
 
-def _by_site(nodes: tuple[Node, ...], measure: str) -> list[float]:
+def _by_site(nodes: tuple[SiteNode, ...], measure: str) -> list[float]:
     values = {node.name: float(getattr(node, measure)) for node in nodes}
     return [values.get(site, 0.0) for site in USED_SITES]
 

@@ -1,4 +1,4 @@
-"""The step of the network: as published, and what speaks for its edges and ranks."""
+"""The network as a step of a study: as published, with the evidence for its edges and ranks."""
 
 import io
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
@@ -21,7 +22,7 @@ from network.figure import plot
 from network.findings import chance_sentences, claims_sentences, survival_sentences
 from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, rounds_curve
 from network.graph import InteractionNetwork, clustering, compose
-from network.resampling import resample
+from network.resampling import Resamples, resample
 from network.significance import (
     ALPHA,
     COMBINED,
@@ -41,10 +42,12 @@ from network.study_figures import (
 
 __all__ = ["NETWORK_STEPS", "communities", "network_step", "run_full"]
 
-BOOTSTRAPS, PERMUTATIONS, SIMULATIONS, SEEDS = 50, 99, 59, 20
-"""Defaults of a study: the smallest p are 1/100 and 1/60."""
+FloatArray = npt.NDArray[np.float64]
 
-METHOD = (
+STUDY_BOOTSTRAPS, STUDY_PERMUTATIONS, STUDY_SIMULATIONS, STUDY_SEEDS = 50, 99, 59, 20
+"""A study's numbers of resamples and seeds: the smallest p are 1/100 and 1/60."""
+
+NETWORK_METHOD = (
     "For each two stages LightGBM (published parameters: rate 0.05, 10 leaves, 512 bins) on the 32 "
     "sites; absolute SHAP interactions summed over all patients of the pair, in-sample, as "
     "published; an edge where one matrix entry exceeds {cutoff:g} (Wang 2025). The publication "
@@ -76,10 +79,10 @@ def communities(network: InteractionNetwork) -> pd.DataFrame:
 
 
 def network_step(
-    bootstraps: int = BOOTSTRAPS,
-    permutations: int = PERMUTATIONS,
-    simulations: int = SIMULATIONS,
-    seeds: int = SEEDS,
+    bootstraps: int = STUDY_BOOTSTRAPS,
+    permutations: int = STUDY_PERMUTATIONS,
+    simulations: int = STUDY_SIMULATIONS,
+    seeds: int = STUDY_SEEDS,
 ) -> StudyStep:
     """Make the step with its own numbers of resamples and seeds."""
     numbers: dict[str, Any] = {
@@ -148,11 +151,9 @@ def _run(
     by_name = named(samples.observed)
     whole = _network(by_name, given.seed)
     panels = {pair: _network({pair: values}, given.seed) for pair, values in by_name.items()}
-    survived = survivors_by_network(weighed)
     table = evidence_table(weighed, CUTOFF)
-    nodes = pd.concat([_nodes(COMBINED, whole), *(_nodes(p, n) for p, n in panels.items())])
     return StepResult(
-        METHOD.format(
+        NETWORK_METHOD.format(
             cutoff=CUTOFF,
             rounds=ROUNDS,
             splits=SPLITS,
@@ -166,56 +167,8 @@ def _run(
             *chance_sentences(samples.observed, samples.permutations),
             *claims_sentences(stability, whole, given.seed),
         ),
-        (
-            Table(
-                "edges",
-                "Every edge of the combined network and of each pair, with what speaks for it.",
-                table,
-            ),
-            Table("nodes", "Sites of the combined network and of each pair.", nodes),
-            Table("communities", "Communities of the combined network.", communities(whole)),
-            Table("stability", "Agreement between networks of different seeds.", stability),
-            Table("rounds", "Rounds of least cross-validated log-loss.", _rounds_table(curve)),
-        ),
-        (
-            Figure(
-                "network",
-                "The combined network; edges that stand out from permuted labels in vermilion.",
-                lambda: (
-                    plot(
-                        whole,
-                        marked=survived[COMBINED],
-                        marked_label="stands out from permuted labels",
-                    ).figure
-                ),
-            ),
-            Figure(
-                "pairs",
-                "The network of each two stages (patient's right on the left; edges that stand out "
-                "from permuted labels in vermilion; communities by colour).",
-                lambda: plot_panels(panels, weighed),
-            ),
-            Figure(
-                "adjacency",
-                "Weights of the combined network between all sites.",
-                lambda: plot_adjacency(weighed[-1]).figure,
-            ),
-            Figure(
-                "evidence",
-                "Heaviest edges against the heaviest of each null replicate.",
-                lambda: plot_evidence(samples, CUTOFF).figure,
-            ),
-            Figure(
-                "stability",
-                "Agreement between networks that differ in their seed alone.",
-                lambda: plot_stability(stability).figure,
-            ),
-            Figure(
-                "rounds",
-                "Why the rounds are fixed where they are.",
-                lambda: plot_rounds(curve).figure,
-            ),
-        ),
+        _tables(table, whole, panels, stability, curve),
+        _figures(samples, weighed, whole, panels, stability, curve),
         {
             "survivors": {
                 item.network: int((np.maximum(item.p_permutation, item.p_additive) <= ALPHA).sum())
@@ -224,6 +177,74 @@ def _run(
             "stability": stability.to_dict("list"),
         },
         _files(whole, panels, weighed),
+    )
+
+
+def _tables(
+    edges: pd.DataFrame,
+    whole: InteractionNetwork,
+    panels: Mapping[str, InteractionNetwork],
+    stability: pd.DataFrame,
+    curve: FloatArray,
+) -> tuple[Table, ...]:
+    nodes = pd.concat([_nodes(COMBINED, whole), *(_nodes(p, n) for p, n in panels.items())])
+    return (
+        Table(
+            "edges",
+            "Every edge of the combined network and of each pair, with what speaks for it.",
+            edges,
+        ),
+        Table("nodes", "Sites of the combined network and of each pair.", nodes),
+        Table("communities", "Communities of the combined network.", communities(whole)),
+        Table("stability", "Agreement between networks of different seeds.", stability),
+        Table("rounds", "Rounds of least cross-validated log-loss.", _rounds_table(curve)),
+    )
+
+
+def _figures(
+    samples: Resamples,
+    weighed: tuple[Evidence, ...],
+    whole: InteractionNetwork,
+    panels: Mapping[str, InteractionNetwork],
+    stability: pd.DataFrame,
+    curve: FloatArray,
+) -> tuple[Figure, ...]:
+    def network() -> Any:
+        marked = survivors_by_network(weighed)[COMBINED]
+        return plot(whole, marked=marked, marked_label="stands out from permuted labels").figure
+
+    return (
+        Figure(
+            "network",
+            "The combined network; edges that stand out from permuted labels in vermilion.",
+            network,
+        ),
+        Figure(
+            "pairs",
+            "The network of each two stages (patient's right on the left; edges that stand out "
+            "from permuted labels in vermilion; communities by colour).",
+            lambda: plot_panels(panels, weighed),
+        ),
+        Figure(
+            "adjacency",
+            "Weights of the combined network between all sites.",
+            lambda: plot_adjacency(weighed[-1]).figure,
+        ),
+        Figure(
+            "evidence",
+            "Heaviest edges against the heaviest of each null replicate.",
+            lambda: plot_evidence(samples, CUTOFF).figure,
+        ),
+        Figure(
+            "stability",
+            "Agreement between networks that differ in their seed alone.",
+            lambda: plot_stability(stability).figure,
+        ),
+        Figure(
+            "rounds",
+            "Why the rounds are fixed where they are.",
+            lambda: plot_rounds(curve).figure,
+        ),
     )
 
 
@@ -239,7 +260,7 @@ def _nodes(name: str, network: InteractionNetwork) -> pd.DataFrame:
     return pd.DataFrame(rows).rename(columns={"name": "site", "strength": "strength (log-odds)"})
 
 
-def _rounds_table(curve: Any) -> pd.DataFrame:
+def _rounds_table(curve: FloatArray) -> pd.DataFrame:
     return pd.DataFrame(
         [
             (
@@ -259,7 +280,7 @@ def _files(
     panels: Mapping[str, InteractionNetwork],
     weighed: tuple[Evidence, ...],
 ) -> dict[str, bytes]:
-    """GraphML and Cytoscape JSON of every network, support and p on each edge."""
+    """Write every network as GraphML and Cytoscape JSON, with support and p of each edge."""
     by_name = {item.network: item for item in weighed}
     files: dict[str, bytes] = {}
     for name, network in ((COMBINED, whole), *panels.items()):

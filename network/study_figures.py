@@ -9,11 +9,18 @@ import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
 from modeling.design import USED_SITES
-from network.figure import COLOURS, MARKED, plot
+from modeling.study.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from network.figure import MARKED, plot
 from network.fixed import ROUNDS, SITE_PAIRS
 from network.graph import InteractionNetwork
 from network.resampling import Resamples
-from network.significance import COMBINED, Evidence, combined_weights, survivors_by_network
+from network.significance import (
+    ALPHA,
+    COMBINED,
+    Evidence,
+    combined_weights,
+    survivors_by_network,
+)
 
 __all__ = ["plot_adjacency", "plot_evidence", "plot_panels", "plot_rounds", "plot_stability"]
 
@@ -39,8 +46,8 @@ def plot_adjacency(found: Evidence, ax: Any = None) -> Any:
     bar.ax.set_yticklabels([f"{tick:.1f}" for tick in ticks])
     bar.set_label("weight: interaction summed over patients (log-odds), square-root scale")
     marks = (
-        (found.p_permutation <= 0.05, COLOURS[5], "stands out from permuted labels"),
-        (found.p_additive <= 0.05, MARKED, "stands out from the additive model"),
+        (found.p_permutation <= ALPHA, BLUE, "stands out from permuted labels"),
+        (found.p_additive <= ALPHA, MARKED, "stands out from the additive model"),
     )
     handles = []
     for inset, (chosen, colour, _) in enumerate(marks):
@@ -78,8 +85,8 @@ def plot_evidence(found: Resamples, cutoff: float, ax: Any = None) -> Any:
         ax = Drawing(figsize=(8, 5.2), layout="constrained").subplots()
     rows = [*((pair_name(pair), place) for place, pair in enumerate(PAIRS)), (COMBINED, None)]
     nulls = (
-        ("permuted labels, largest of each", found.permutations, COLOURS[5], -0.22),
-        ("additive model, largest of each", found.additive, COLOURS[1], 0.22),
+        ("permuted labels, largest of each", found.permutations, BLUE, -0.22),
+        ("additive model, largest of each", found.additive, SKY_BLUE, 0.22),
     )
 
     def of(values: FloatArray, place: int | None) -> FloatArray:
@@ -161,7 +168,7 @@ def plot_stability(table: pd.DataFrame, ax: Any = None) -> Any:
         & ~table["measure"].str.contains("(?:degree|betweenness|closeness): same")
     ]
     markers = ("o", "s", "^", "D")
-    colours = (COLOURS[0], MARKED, COLOURS[1], COLOURS[5])
+    colours = (ORANGE, VERMILION, SKY_BLUE, BLUE)
     for column, marker, colour in zip(shown.columns[1:], markers, colours, strict=True):
         ax.scatter(
             shown[column],
@@ -193,7 +200,7 @@ def plot_rounds(curve: FloatArray, ax: Any = None) -> Any:
     rounds = np.arange(1, curve.shape[1] + 1)
     styles = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
     for pair, values, colour, style in zip(
-        PAIRS, curve, (*COLOURS[:3], *COLOURS[4:6], MARKED), styles, strict=True
+        PAIRS, curve, (ORANGE, SKY_BLUE, GREEN, PURPLE, BLUE, VERMILION), styles, strict=True
     ):
         ax.plot(rounds, values, color=colour, linestyle=style, label=pair_name(pair))
         best = int(values.argmin())

@@ -22,7 +22,7 @@ from modeling import (
     train,
     train_bundle,
 )
-from modeling.bundle.bundle import LIBRARIES, _model_id
+from modeling.bundle.bundle import BUNDLE_LIBRARIES, _model_id
 from modeling.evaluation.recipe_evaluation import Protocol
 from network import InteractionNetwork
 from network import run as run_network
@@ -129,7 +129,7 @@ def test_a_type_outside_the_trusted_list_is_refused(folder: Path, kind: type) ->
 def test_the_same_seed_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modeling.evaluation.nested, "FOLDS", 2)
+    monkeypatch.setattr(modeling.evaluation.nested, "NESTED_FOLDS", 2)
     short = Protocol(repeats=1, permutations=1, bootstraps=5)
     path = write(synthetic_cohort(), tmp_path)
     first, second = (train_bundle(path, tmp_path / name, 7, protocol=short) for name in "ab")
@@ -147,7 +147,7 @@ def test_the_default_bundle_is_what_the_published_cohort_gives(
 ) -> None:
     default = load_bundle()
     stated = default.manifest["libraries"]
-    if stated != {name: version(name) for name in LIBRARIES}:
+    if stated != {name: version(name) for name in BUNDLE_LIBRARIES}:
         unavailable("the default bundle was trained with other library versions")
     cohort = shared_data / "cohort" / "cohort.tsv"
     network = run_network(cohort, tmp_path / "network", 42)

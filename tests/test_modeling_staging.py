@@ -103,7 +103,7 @@ def test_the_model_abstains_with_a_reason(
 def test_four_vertebrae_and_the_fewest_muscles_suffice(stager: Stager) -> None:
     hu = patient(L1=NAN, L2=NAN)
     muscles = [i for i, n in enumerate(SITE_NAMES) if "_" in n and n not in UNUSED_SITES]
-    fewest = stager.bundle.recipe.limits.min_muscles
+    fewest = stager.bundle.fitted.limits.min_muscles
     hu[muscles[fewest:]] = NAN
     assert stager.stage(hu, 70, Sex.MALE).predicted is not None
     hu[muscles[0]] = NAN

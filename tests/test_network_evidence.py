@@ -14,13 +14,19 @@ from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
 from modeling.study import StepResult
 from modeling.study.step import StudyInput
-from network import InvalidGraph, TooFewPatients, clustering, cytoscape_json
+from network import InvalidGraph, StageTooSmall, clustering, cytoscape_json
 from network.export import flat_graph
 from network.findings import survival_sentences
 from network.fixed import SITE_PAIRS, fixed_interactions
 from network.graph import Edge, compose
 from network.resampling import Resamples, additive_probabilities, resample
-from network.significance import COLUMNS, adjusted_p, combined_weights, evidence, evidence_table
+from network.significance import (
+    EVIDENCE_COLUMNS,
+    adjusted_p,
+    combined_weights,
+    evidence,
+    evidence_table,
+)
 from network.stability import CENTRALITIES, PROTOCOLS, SeedNetworks, agreement, seed_networks
 from network.study import network_step
 from tests.test_modeling_cohort import synthetic_cohort
@@ -118,7 +124,7 @@ def test_combined_weights_sum_what_exceeds_the_cutoff() -> None:
 
 def test_too_few_patients_and_negative_numbers_are_refused() -> None:
     hu, stages = patients(4)
-    with pytest.raises(TooFewPatients):
+    with pytest.raises(StageTooSmall):
         fixed_interactions(hu, stages, 0)
     with pytest.raises(InvalidGraph):
         resample(hu, stages, 0, bootstraps=-1, permutations=0, simulations=0)
@@ -238,7 +244,7 @@ def test_all_files_of_the_step_read_back(result: StepResult, tmp_path: Path) -> 
 def test_too_few_replicates_say_nothing_and_enough_name_the_survivors(result: StepResult) -> None:
     assert result.findings[0].startswith("1 replicates of permuted labels: too few")
     assert not any("both nulls" in sentence for sentence in result.findings)
-    edge = dict.fromkeys(COLUMNS[7:], True)
+    edge = dict.fromkeys(EVIDENCE_COLUMNS[7:], True)
     table = pd.DataFrame([{"network": "A/D", "source": "L2", "target": "L4", **edge}])
     said = survival_sentences(table, 19, 19)
     assert "A/D: L2–L4" in said[0]

@@ -9,7 +9,7 @@ import pytest
 
 import network
 from modeling.design import USED_SITES
-from network import InteractionNetwork, InvalidGraph, TooFewPatients, build_network, locate
+from network import InteractionNetwork, InvalidGraph, StageTooSmall, build_network, locate
 from network.graph import compose
 from network.interactions import interaction_sums
 from tests.test_modeling_cohort import synthetic_cohort
@@ -122,5 +122,5 @@ def test_an_empty_network_is_a_network(tmp_path: Path) -> None:
 
 
 def test_too_few_patients_are_refused() -> None:
-    with pytest.raises(TooFewPatients, match="at least 5"):
+    with pytest.raises(StageTooSmall, match="at least 5"):
         build_network(synthetic_cohort(4), 0, repeats=1)

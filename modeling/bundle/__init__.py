@@ -1,9 +1,10 @@
 """A trained model as files: its manifest, limits, novelty and model card.
 
 - `bundle`: a trained model as files with a manifest: packed, written, read back and verified.
-- `forest_file`: a forest as bytes: written alike every time, read without trust.
+- `forest_file`: a forest as bytes: the same forest gives the same bytes, and reading them runs no
+  code.
 - `limits`: when the model abstains: too little measured, or values far outside the cohort's.
-- `model_card`: the model card: what a bundle was made from, what it reaches, and where its limits
-  are.
+- `model_card`: the model card: what a bundle was made from, how well it scores, and where its
+  limits are.
 - `novelty`: how far a patient's values lie from the cohort's, as a rank among its patients.
 """

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesClassifier
 
 from modeling.bundle.forest_file import forest_bytes, read_forest
-from modeling.bundle.limits import Limits
+from modeling.bundle.limits import StagingLimits
 from modeling.bundle.model_card import model_card
 from modeling.bundle.novelty import Novelty
 from modeling.calibration import PAIRS, Sigmoid, pair_name
@@ -30,7 +30,7 @@ from roi_extraction.features import FEATURE_SCHEMA_VERSION
 __all__ = [
     "BUNDLE_FORMAT",
     "Bundle",
-    "Recipe",
+    "FittedParameters",
     "load_bundle",
     "pack",
     "save_bundle",
@@ -39,20 +39,32 @@ __all__ = [
 BUNDLE_FORMAT = "osteonode.bundle/2"
 """Raised whenever the files' meaning changes."""
 
-LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
+BUNDLE_LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
 """Libraries whose versions the manifest states."""
 
-MANIFEST = "manifest.json"
-FOREST = "forest.skops"
-RECIPE = "recipe.json"
-NETWORK = "network.json"
-CARD = "model_card.md"
-FILES = (FOREST, RECIPE, NETWORK, CARD)
+MANIFEST_FILE = "manifest.json"
+"""States what the bundle is and the SHA-256 of each of its files."""
+
+FOREST_FILE = "forest.skops"
+"""The forest, as skops writes it."""
+
+FITTED_FILE = "recipe.json"
+"""The fitted parameters; the name belongs to the bundle's format."""
+
+NETWORK_FILE = "network.json"
+"""The cohort's interaction network, which a bundle may lack."""
+
+CARD_FILE = "model_card.md"
+"""The model card."""
+
+BUNDLE_FILES = (FOREST_FILE, FITTED_FILE, NETWORK_FILE, CARD_FILE)
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
-    """Everything that is fitted besides the forest.
+class FittedParameters:
+    """Everything that training fits besides the forest.
+
+    A recipe (`modeling.recipes`) says how a model is fitted; these numbers are what one fit gave.
 
     Parameters
     ----------
@@ -71,7 +83,7 @@ class Recipe:
     medians: npt.NDArray[np.float64]
     sigmoids: Mapping[str, Sigmoid]
     thresholds: Mapping[Stage, float]
-    limits: Limits
+    limits: StagingLimits
     novelty: Novelty
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +102,7 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Recipe":
+    def from_json(cls, found: Mapping[str, Any]) -> "FittedParameters":
         """Read what `to_json` wrote.
 
         Raises
@@ -110,12 +122,12 @@ class Recipe:
                 medians,
                 {name: Sigmoid(**found["sigmoids"][name]) for name in names},
                 {stage: float(found["thresholds"][stage.value]) for stage in Stage},
-                Limits.from_json(found["limits"]),
+                StagingLimits.from_json(found["limits"]),
                 Novelty.from_json(found["novelty"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleIncompatible(
-                f"{RECIPE} lacks a part or has a wrong one: {error}"
+                f"{FITTED_FILE} lacks a part or has a wrong one: {error}"
             ) from error
 
 
@@ -127,8 +139,8 @@ class Bundle:
     ----------
     forest
         The fitted forest over imputed designs, classes A to D.
-    recipe
-        Everything else that is fitted.
+    fitted
+        Everything else that training fitted.
     network
         The cohort's interaction network in node-link form, or None.
     manifest
@@ -138,20 +150,20 @@ class Bundle:
     """
 
     forest: ExtraTreesClassifier
-    recipe: Recipe
+    fitted: FittedParameters
     network: dict[str, Any] | None
     manifest: Mapping[str, Any]
     contents: Mapping[str, bytes]
 
     @property
     def model_id(self) -> str:
-        """Identifies the predictions: derived from the forest, the recipe and their schema."""
+        """Identifies the predictions: derived from forest, fitted parameters and feature schema."""
         return str(self.manifest["model_id"])
 
     @property
     def card(self) -> str:
         """The model card, Markdown."""
-        return self.contents[CARD].decode()
+        return self.contents[CARD_FILE].decode()
 
     @property
     def scores(self) -> Mapping[str, Any]:
@@ -161,7 +173,7 @@ class Bundle:
 
 def pack(
     forest: ExtraTreesClassifier,
-    recipe: Recipe,
+    fitted: FittedParameters,
     provenance: Mapping[str, Any],
     network: Mapping[str, Any] | None = None,
 ) -> Bundle:
@@ -169,22 +181,30 @@ def pack(
 
     Parameters
     ----------
+    forest
+        The fitted forest over imputed designs, classes A to D.
+    fitted
+        Everything else that training fitted.
     provenance
         JSON-ready: ``cohort``, ``seed`` and ``scores``.
+    network
+        The cohort's interaction network in node-link form, JSON-ready; None for none.
     """
-    contents = {FOREST: forest_bytes(forest), RECIPE: _json_bytes(recipe.to_json())}
-    return _stated(Bundle(forest, recipe, None, provenance, contents), network)
+    contents = {FOREST_FILE: forest_bytes(forest), FITTED_FILE: _json_bytes(fitted.to_json())}
+    return _stated(Bundle(forest, fitted, None, provenance, contents), network)
 
 
 def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
-    """State a bundle's files in a new manifest; forest and recipe keep their bytes."""
-    contents = {name: bundle.contents[name] for name in (FOREST, RECIPE)}
+    """State a bundle's files in a new manifest; forest and fitted parameters keep their bytes."""
+    contents = {name: bundle.contents[name] for name in (FOREST_FILE, FITTED_FILE)}
     if network is not None:
-        contents[NETWORK] = _json_bytes(network)
+        contents[NETWORK_FILE] = _json_bytes(network)
     stated = {name: bundle.manifest[name] for name in ("cohort", "seed", "scores")}
-    libraries = bundle.manifest.get("libraries") or {name: version(name) for name in LIBRARIES}
+    libraries = bundle.manifest.get("libraries") or {
+        name: version(name) for name in BUNDLE_LIBRARIES
+    }
     model_id = _model_id(_digests(contents), FEATURE_SCHEMA_VERSION)
-    contents[CARD] = model_card(model_id, stated, libraries).encode()
+    contents[CARD_FILE] = model_card(model_id, stated, libraries).encode()
     manifest = {
         "format": BUNDLE_FORMAT,
         "model_id": model_id,
@@ -195,7 +215,7 @@ def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
         "files": _digests(contents),
     }
     held = None if network is None else dict(network)
-    return Bundle(bundle.forest, bundle.recipe, held, manifest, contents)
+    return Bundle(bundle.forest, bundle.fitted, held, manifest, contents)
 
 
 def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None = None) -> Bundle:
@@ -203,8 +223,12 @@ def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None 
 
     Parameters
     ----------
+    bundle
+        What to write.
+    folder
+        Where to; made if absent.
     network
-        In place of the bundle's own: node-link form, JSON-ready.
+        A network to write in place of the bundle's own: node-link form, JSON-ready.
 
     Returns
     -------
@@ -214,12 +238,12 @@ def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None 
     if network is not None:
         bundle = _stated(bundle, network)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in BUNDLE_FILES:
         if name not in bundle.contents:
             (folder / name).unlink(missing_ok=True)
     for name, data in bundle.contents.items():
         (folder / name).write_bytes(data)
-    (folder / MANIFEST).write_bytes(_json_bytes(bundle.manifest))
+    (folder / MANIFEST_FILE).write_bytes(_json_bytes(bundle.manifest))
     return bundle
 
 
@@ -245,7 +269,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         except OSError as error:
             raise BundleNotFound(f"the bundle has no readable {name}") from error
 
-    manifest = _parsed(read(MANIFEST), MANIFEST)
+    manifest = _parsed(read(MANIFEST_FILE), MANIFEST_FILE)
     if manifest.get("format") != BUNDLE_FORMAT:
         raise BundleIncompatible(
             f"expected a bundle of format {BUNDLE_FORMAT}, found {manifest.get('format')!r}"
@@ -257,7 +281,9 @@ def load_bundle(folder: Path | None = None) -> Bundle:
             f"{FEATURE_SCHEMA_VERSION}: train it again"
         )
     listed = manifest.get("files")
-    if not isinstance(listed, dict) or not {FOREST, RECIPE, CARD} <= set(listed) <= set(FILES):
+    if not isinstance(listed, dict) or not {FOREST_FILE, FITTED_FILE, CARD_FILE} <= set(
+        listed
+    ) <= set(BUNDLE_FILES):
         raise BundleIncompatible("the manifest lists other files than a bundle has")
     contents = {name: read(name) for name in listed}
     for name, data in contents.items():
@@ -268,9 +294,11 @@ def load_bundle(folder: Path | None = None) -> Bundle:
     absent = [name for name in ("cohort", "seed", "scores") if name not in manifest]
     if absent:
         raise BundleIncompatible(f"the manifest does not state {', '.join(absent)}")
-    recipe = Recipe.from_json(_parsed(contents[RECIPE], RECIPE))
-    network = _parsed(contents[NETWORK], NETWORK) if NETWORK in contents else None
-    return Bundle(read_forest(contents[FOREST], FOREST), recipe, network, manifest, contents)
+    fitted = FittedParameters.from_json(_parsed(contents[FITTED_FILE], FITTED_FILE))
+    network = _parsed(contents[NETWORK_FILE], NETWORK_FILE) if NETWORK_FILE in contents else None
+    return Bundle(
+        read_forest(contents[FOREST_FILE], FOREST_FILE), fitted, network, manifest, contents
+    )
 
 
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
@@ -279,7 +307,11 @@ def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
 
 def _model_id(digests: Mapping[str, str], schema: int) -> str:
     said = _json_bytes(
-        {"feature_schema_version": schema, "forest": digests[FOREST], "recipe": digests[RECIPE]}
+        {
+            "feature_schema_version": schema,
+            "forest": digests[FOREST_FILE],
+            "recipe": digests[FITTED_FILE],
+        }
     )
     return f"extratrees-{hashlib.sha256(said).hexdigest()[:16]}"
 

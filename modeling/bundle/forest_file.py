@@ -1,4 +1,4 @@
-"""A forest as bytes: written alike every time, read without trust."""
+"""A forest as bytes: the same forest gives the same bytes, and reading them runs no code."""
 
 import io
 import json
@@ -15,18 +15,20 @@ from modeling.errors import BundleError, BundleIncompatible, BundleUntrusted
 __all__ = ["TRUSTED_TYPES", "forest_bytes", "read_forest"]
 
 TRUSTED_TYPES = frozenset({"numpy.dtype", "sklearn.tree._tree.Tree"})
-"""All that a forest's file may ask for beyond what skops trusts by itself."""
+"""Types that a forest's file may ask for beyond those that skops trusts by itself."""
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
-    """Read what `forest_bytes` wrote, without running anything that it may hold.
+    """Read what `forest_bytes` wrote, without running any code that it may hold.
 
     Parameters
     ----------
+    data
+        The file's content.
     name
-        Of the file, for messages.
+        The file's name, for messages.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from modeling.design import CLIP_HU, USED_SITES
 from roi_extraction.anatomy import Finding
 from roi_extraction.sites import SITES_BY_NAME, Level
 
-__all__ = ["MIN_VERTEBRAE", "Bounds", "Limits", "fit_limits", "tissue"]
+__all__ = ["MIN_VERTEBRAE", "Bounds", "StagingLimits", "fit_limits", "tissue"]
 
 MIN_VERTEBRAE = 4
 """Vertebrae of six that must be measured: on the published cohort with sites masked at random, the
@@ -31,7 +31,15 @@ bony or all-fat muscle ROI (docs/modeling.md)."""
 
 @dataclass(frozen=True)
 class Bounds:
-    """The cohort's range, and where far outside of it begins."""
+    """The cohort's range, and where far outside of it begins.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the range, in the values' unit.
+    far_low, far_high
+        Beyond these a value is far outside.
+    """
 
     low: float
     high: float
@@ -61,7 +69,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Limits:
+class StagingLimits:
     """What a patient must have to be staged.
 
     Parameters
@@ -69,9 +77,9 @@ class Limits:
     min_vertebrae, min_muscles
         Measured sites, of the 6 vertebrae and the 26 muscle sites that the model uses.
     tissues
-        By `tissue`, HU.
+        The bounds of each `tissue`, in HU.
     age_years
-        Of the cohort's ages.
+        The bounds of the cohort's ages, in years.
     """
 
     min_vertebrae: int
@@ -130,7 +138,13 @@ class Limits:
         return tuple(found)
 
     def cautions(self, mean_hu: npt.NDArray[np.float64], age: float | None) -> tuple[Finding, ...]:
-        """Say what the reader should know of a patient who can be staged."""
+        """Say what the reader should know about a patient who can be staged.
+
+        Parameters
+        ----------
+        mean_hu, age
+            As for `refusals`.
+        """
         by_name = dict(zip(SITE_NAMES, map(float, mean_hu), strict=True))
         found = []
         absent = [n for n in USED_SITES[:6] if math.isnan(by_name[n])]
@@ -169,8 +183,8 @@ class Limits:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Limits":
-        """Read what `to_json` wrote; KeyError, TypeError or ValueError if it is something else."""
+    def from_json(cls, found: Mapping[str, Any]) -> "StagingLimits":
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError for anything else."""
         names = dict.fromkeys(map(tissue, USED_SITES))
         return cls(
             int(found["min_vertebrae"]),
@@ -192,7 +206,7 @@ def tissue(site_name: str) -> str:
     return "S1" if site.level is Level.S1 else "L1-L5"
 
 
-def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -> Limits:
+def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -> StagingLimits:
     """Derive the limits from a cohort.
 
     The least number of muscle sites is the least that any patient of the cohort has: the model
@@ -210,7 +224,7 @@ def fit_limits(mean_hu: npt.NDArray[np.float64], age: npt.NDArray[np.float64]) -
     for name in USED_SITES:
         groups.setdefault(tissue(name), []).append(SITE_NAMES.index(name))
     muscles = [SITE_NAMES.index(n) for n in USED_SITES if not SITES_BY_NAME[n].is_vertebra]
-    return Limits(
+    return StagingLimits(
         MIN_VERTEBRAE,
         int((~np.isnan(mean_hu[:, muscles])).sum(axis=1).min()),
         {name: Bounds.of(clipped[:, columns].ravel()) for name, columns in groups.items()},

@@ -1,4 +1,4 @@
-"""The model card: what a bundle was made from, what it reaches, and where its limits are."""
+"""The model card: what a bundle was made from, how well it scores, and where its limits are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from modeling.cohort import Stage
 
 __all__ = ["model_card"]
 
-CARD = """# Model card: {model_id}
+CARD_TEMPLATE = """# Model card: {model_id}
 
 Research use. Not a medical device; it makes no diagnosis and replaces no DXA.
 
@@ -75,7 +75,7 @@ wide.
 - Men with osteoporosis are few: their figures are wide.
 """
 
-_MEASURES = {
+MEASURE_WORDS = {
     "macro_auroc": "macro AUROC (one stage against the others)",
     "balanced_accuracy": "balanced accuracy (.25 is chance)",
     "qwk": "quadratic-weighted kappa",
@@ -92,7 +92,7 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
     Parameters
     ----------
     model_id
-        Of the bundle.
+        The bundle's identifier.
     stated
         ``cohort``, ``seed`` and ``scores`` as the manifest states them; the scores as
         `modeling.evaluation.recipe_evaluation.evaluate` gives them.
@@ -106,7 +106,7 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
     """
     scores, cohort = stated["scores"], stated["cohort"]
     protocol = scores["protocol"]
-    return CARD.format(
+    return CARD_TEMPLATE.format(
         model_id=model_id,
         patients=", ".join(f"{n} {Stage(s).label}" for s, n in cohort["patients"].items()),
         digest=cohort["content_sha256"],
@@ -121,7 +121,7 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
         pairs=_pairs(scores),
         overall="\n".join(
             f"| {words} | {scores[name]:.3f} | {_interval(scores['intervals'][name])} |"
-            for name, words in _MEASURES.items()
+            for name, words in MEASURE_WORDS.items()
         ),
         permuted=scores["permuted"]["mean_pair_auroc"],
         coverage=", ".join(f"{s} {v:.3f}" for s, v in scores["coverage_by_stage"].items()),

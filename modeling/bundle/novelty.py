@@ -16,7 +16,7 @@ __all__ = ["UNUSUAL_PERCENT", "Novelty", "fit_novelty"]
 FloatArray = npt.NDArray[np.float64]
 
 UNUSUAL_PERCENT = 99.0
-"""From this rank on the report says that the values are unlike the cohort's."""
+"""Percentile from which on the report says that the values are unlike the cohort's."""
 
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation (Rousseeuw &
@@ -45,7 +45,13 @@ class Novelty:
     quantiles: FloatArray
 
     def distance(self, mean_hu: FloatArray) -> float:
-        """Distance of one patient, shape (36,), NaN where missing; NaN if nothing is measured."""
+        """Measure one patient's distance; NaN if no used site is measured.
+
+        Parameters
+        ----------
+        mean_hu
+            float64, shape (36,): HU in the cohort's order, NaN where missing.
+        """
         return float(_distances(mean_hu[None, :], self.medians, self.spreads)[0])
 
     def percentile(self, mean_hu: FloatArray) -> float:
@@ -62,7 +68,7 @@ class Novelty:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Novelty":
-        """Read what `to_json` wrote; raises KeyError or ValueError if it is something else."""
+        """Read what `to_json` wrote; KeyError or ValueError for anything else."""
         quantiles = np.array(found["quantiles"], dtype=np.float64)
         if quantiles.shape != (101,):
             raise ValueError(f"expected 101 quantiles, found shape {quantiles.shape}")

@@ -19,6 +19,7 @@ from modeling.errors import (
     DownloadFailed,
     PipMissing,
 )
+from modeling.files import write_whole
 
 __all__ = [
     "ARCHIVE_SHA256",
@@ -34,13 +35,13 @@ PACKAGE, VERSION = "bminet", "0.1.4"
 """The distribution whose source archive holds the table (Wang 2025)."""
 
 ARCHIVE_SHA256 = "b8856a9ae0b46ee78c9b8cc436c699eff2e70e3a3abae3fd178c55c1c0d92c5f"
-"""Of ``bminet-0.1.4.tar.gz`` on PyPI; pip checks it before it unpacks the archive."""
+"""SHA-256 of ``bminet-0.1.4.tar.gz`` on PyPI; pip checks it before it unpacks the archive."""
 
 TABLE_MEMBER = "bminet-0.1.4/BMINet/Model/data_for_ml_ct.txt"
 """The table's place in the archive."""
 
 COHORT_FILE_SHA256 = "3786c80d010c8aaea758c50bd5ddbdc7e74ab8bfd118c81acc436998467f9c13"
-"""Of the table with Unix line ends; the archive has it with Windows ones."""
+"""SHA-256 of the table with Unix line ends; the archive has it with Windows ones."""
 
 MAX_ARCHIVE_BYTES = 10_000_000
 """The archive unpacks to 250,000 bytes; one that grows much larger is another."""
@@ -49,7 +50,7 @@ MAX_TABLE_BYTES = 1_000_000
 """The table has 90,899 bytes."""
 
 DOWNLOAD_SECONDS = 180.0
-"""How long pip may take."""
+"""Limit of pip's run, in seconds."""
 
 METADATA_HOOK = """\
 '''Answers pip's question for a name and version; runs nothing of the package.'''
@@ -82,13 +83,13 @@ def fetch_cohort(
     Parameters
     ----------
     out
-        Where it goes; written whole or not at all.
+        The file to write; written whole or not at all.
     force
         Replace another file of that name.
     archive
         A ``bminet-0.1.4.tar.gz`` that is already here; None asks the package index by pip.
     seconds
-        How long the download may take.
+        Limit of the download, in seconds.
 
     Returns
     -------
@@ -129,9 +130,9 @@ def download_archive(
     folder
         An empty folder to work in.
     sha256
-        What the archive must have.
+        SHA-256 that the archive must have, as hexadecimal digits.
     seconds
-        How long pip may take.
+        Limit of pip's run, in seconds.
     environment
         Further variables for pip.
 
@@ -140,14 +141,9 @@ def download_archive(
     PipMissing
         This Python has no pip.
     DownloadFailed
-        Anything else that pip could not do, with its last error.
+        pip failed in another way; the message ends with its last error.
     """
-    hook = folder / "hook"
-    for name in ("setuptools", "wheel"):
-        (hook / name).mkdir(parents=True)
-        (hook / name / "__init__.py").touch()
-    text = METADATA_HOOK.format(package=PACKAGE, version=VERSION)
-    (hook / "setuptools" / "build_meta.py").write_text(text)
+    hook = _metadata_hook(folder)
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{sha256}\n")
     download = folder / "download"
@@ -214,14 +210,30 @@ def extract_table(archive: Path) -> bytes:
 def place_table(
     table: bytes, out: Path, *, force: bool = False, sha256: str = COHORT_FILE_SHA256
 ) -> bool:
-    """Make its line ends Unix ones, check its SHA-256, write it whole or not at all.
+    """Give the table Unix line ends, check its SHA-256 and write it, whole or not at all.
+
+    Parameters
+    ----------
+    table
+        The table's bytes, as `extract_table` gives them.
+    out
+        The file to write; its folder is made if absent.
+    force
+        Whether another file of that name is replaced.
+    sha256
+        What the table must have, as hexadecimal digits.
+
+    Returns
+    -------
+    bool
+        Always True: the table was written.
 
     Raises
     ------
     CohortMismatch
-        Another table.
+        The archive's table is not the expected one.
     CohortExists
-        Something of that name has come to be there.
+        A file of that name has appeared meanwhile, and ``force`` is not set.
     """
     table = table.replace(b"\r\n", b"\n")
     if _sha256(table) != sha256:
@@ -229,30 +241,33 @@ def place_table(
             f"the archive's table has SHA-256 {_sha256(table)} instead of {sha256}: nothing written"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(table)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        if out.exists() and not force:
-            raise CohortExists(f"{out} is another file: --force replaces it")
-        os.replace(name, out)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        write_whole(out, table, replace=force)
+    except FileExistsError as error:
+        raise CohortExists(f"{out} is another file: --force replaces it") from error
     return True
+
+
+def _metadata_hook(folder: Path) -> Path:
+    """Lay out the packages that stand in for the archive's build backend."""
+    hook = folder / "hook"
+    for name in ("setuptools", "wheel"):
+        (hook / name).mkdir(parents=True)
+        (hook / name / "__init__.py").touch()
+    text = METADATA_HOOK.format(package=PACKAGE, version=VERSION)
+    (hook / "setuptools" / "build_meta.py").write_text(text)
+    return hook
 
 
 def _content(opened: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     safe = tarfile.data_filter(member, "/nowhere")
     if not safe.isfile() or safe.issparse():
-        raise ArchiveInvalid(f"{member.name} is no plain file in the archive")
+        raise ArchiveInvalid(f"{member.name} is not a plain file in the archive")
     if member.size > MAX_TABLE_BYTES:
         raise ArchiveInvalid(f"{member.name} is larger than {MAX_TABLE_BYTES} bytes")
     stream = opened.extractfile(member)
     if stream is None:
-        raise ArchiveInvalid(f"{member.name} is no plain file in the archive")
+        raise ArchiveInvalid(f"{member.name} is not a plain file in the archive")
     return stream.read(MAX_TABLE_BYTES)
 
 

@@ -44,11 +44,10 @@ COHORT_COLUMNS: tuple[str, ...] = (STAGE_COLUMN, SEX_COLUMN, AGE_COLUMN, *SITE_N
 """The 39 columns of the published table, in its order (Wang 2025)."""
 
 MAX_AGE_YEARS = 120.0
-"""No patient is older; a larger number is a slip of the pen."""
+"""Oldest age that is taken, in years; a larger number is a typing error."""
 
 MAX_ABS_HU = 32768.0
-"""What 16 bits can hold; a larger number is not an HU."""
-
+"""Largest HU that is taken, that of 16 bits; a larger number is not an HU."""
 
 MIN_AGE_YEARS = 50.0
 """The publication's patients are of this age or older (Wang 2025); younger ones are reported."""
@@ -66,7 +65,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 """A number as many programs write it where the comma is the decimal sign."""
 
 MAX_NAMED_ROWS = 5
-"""So many rows a finding names; it counts the others."""
+"""Rows that a finding names one by one; it counts the others."""
 
 
 class Stage(StrEnum):
@@ -143,7 +142,7 @@ def read_cohort(path: Path) -> pd.DataFrame:
 
 
 def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
-    """Report what the reader of a cohort should know; nothing is changed or left out.
+    """Report what a reader of the cohort should know; the cohort is not changed.
 
     Parameters
     ----------
@@ -154,8 +153,8 @@ def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
     -------
     tuple of Finding
         Rows that repeat an earlier one (``cohort.duplicate_row``), ages under the cohort's
-        (``cohort.age_below_50``), HU that the tissue hardly has (``cohort.implausible_hu``), one
-        finding a column. Rows are counted from 1.
+        (``cohort.age_below_50``), HU that the tissue hardly reaches
+        (``cohort.implausible_hu``), one finding a column. Rows are counted from 1.
     """
     seen: dict[tuple[object, ...], int] = {}
     findings = []
@@ -218,7 +217,7 @@ def _check_header(found: tuple[str, ...]) -> None:
 
 
 def _named_rows(values: "pd.Series[float]", unit: str) -> str:
-    """As ``data row 12 (937 HU), data row 40 (520 HU) and 3 more``."""
+    """Name rows as in ``data row 12 (937 HU), data row 40 (520 HU) and 3 more``."""
     named = [
         f"data row {place + 1} ({value:g} {unit})"
         for place, value in zip(values.index, values, strict=True)

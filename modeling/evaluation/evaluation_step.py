@@ -8,6 +8,7 @@ import pandas as pd
 from modeling.calibration import COVERAGE, PAIRS, pair_name
 from modeling.cohort import Stage
 from modeling.evaluation.recipe_evaluation import Evaluation, evaluate
+from modeling.study.palette import BLUE, GREEN, PURPLE, SKY_BLUE, VERMILION
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = [
@@ -19,12 +20,13 @@ __all__ = [
     "plot_sets",
 ]
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#333333")
-"""Of the six pairs, told apart by the colour-blind (Okabe & Ito 2008)."""
+PAIR_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY_BLUE, "#333333")
+"""Colours of the six pairs."""
 
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+PAIR_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+"""Line styles of the six pairs, so that no figure depends on colour alone."""
 
-METHOD = (
+EVALUATION_METHOD = (
     "The recipe of the bundled model is scored by repeated nested cross-validation: what it fits, "
     "its calibration (one sigmoid a pair, Platt 1999) and its prediction sets (class-conditional "
     "conformal prediction, Vovk 2013, doi 10.1007/s10994-013-5355-6) are fitted inside each "
@@ -41,7 +43,7 @@ def plot_roc(found: Evaluation, ax: Any = None) -> Any:
 
     ax = _axes(ax, (7, 6.5))
     first = found.predictions[0]
-    for pair, colour, style in zip(PAIRS, COLOURS, STYLES, strict=True):
+    for pair, colour, style in zip(PAIRS, PAIR_COLOURS, PAIR_STYLES, strict=True):
         name = pair_name(pair)
         chosen = np.isin(found.stages, pair)
         false, true, _ = roc_curve(found.stages[chosen] == pair[1], first.calibrated[name][chosen])
@@ -59,7 +61,7 @@ def plot_calibration(found: Evaluation, ax: Any = None) -> Any:
     """Draw found against stated frequency of the later stage, all pairs; gives the Axes."""
     ax = _axes(ax, (7, 6))
     edges = np.linspace(0, 1, 11)
-    for pair, colour, style in zip(PAIRS, COLOURS, STYLES, strict=True):
+    for pair, colour, style in zip(PAIRS, PAIR_COLOURS, PAIR_STYLES, strict=True):
         name = pair_name(pair)
         chosen = np.isin(found.stages, pair)
         later = found.stages[chosen] == pair[1]
@@ -92,8 +94,10 @@ def plot_decision_curves(found: Evaluation) -> Any:
     axes = figure.subplots(1, len(curves), squeeze=False)[0]
     for ax, (name, points) in zip(axes, curves.items(), strict=True):
         x = [p["threshold"] for p in points]
-        ax.plot(x, [p["model"] for p in points], color=COLOURS[0], label="by the model")
-        ax.plot(x, [p["all"] for p in points], color=COLOURS[1], linestyle="--", label="act on all")
+        ax.plot(x, [p["model"] for p in points], color=PAIR_COLOURS[0], label="by the model")
+        ax.plot(
+            x, [p["all"] for p in points], color=PAIR_COLOURS[1], linestyle="--", label="act on all"
+        )
         ax.axhline(0, color="0.4", linewidth=0.8, label="act on none")
         ax.set_ylim(-0.1, max(p["all"] for p in points) + 0.08)
         ax.set_xlabel("probability from which on one acts")
@@ -270,7 +274,7 @@ def _run(given: StudyInput) -> StepResult:
             lambda: plot_sets(found).figure,
         ),
     )
-    return StepResult(METHOD, findings, _tables(scores), drawn, scores)
+    return StepResult(EVALUATION_METHOD, findings, _tables(scores), drawn, scores)
 
 
 EVALUATION_STEP = StudyStep("evaluation", "The bundled model, honestly scored", _run)

@@ -1,4 +1,4 @@
-"""Figures of nested predictions: over all patients, drawn again, and by subgroup."""
+"""Scores of nested predictions: over all patients, with intervals, and by subgroup."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,13 +42,13 @@ MIN_SUBGROUP = 10
 standard error is above .1 (Hanley 1982, doi 10.1148/radiology.143.1.7063747)."""
 
 DECISION_THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 15))
-"""Probabilities from which on one would act, for the decision curve."""
+"""Thresholds of the decision curves: probabilities at or above which one would act."""
 
 DECISIONS: Mapping[str, tuple[Stage, ...]] = {
     "osteoporosis, with or without fracture (C, D)": (Stage.C, Stage.D),
     "like patients with an osteoporotic fracture (D)": (Stage.D,),
 }
-"""What one would act on."""
+"""Questions of the decision curves, each with the stages that mean yes."""
 
 OVERALL = (
     "macro_auroc", "balanced_accuracy", "qwk", "brier", "ece", "coverage", "set_size",
@@ -59,7 +59,17 @@ OVERALL = (
 def figures(
     predictions: Sequence[NestedPredictions], stages: npt.NDArray[Any], rows: Rows
 ) -> dict[str, float]:
-    """All measures over some patients, each the mean of the repeats."""
+    """Compute all measures over some patients, each the mean over the repeats.
+
+    Parameters
+    ----------
+    predictions
+        One outer cross-validation for each repeat.
+    stages
+        str, shape (n,): the stages of all patients.
+    rows
+        intp, shape (m,): the patients to score; one may stand more than once.
+    """
     known = stages[rows]
     each = []
     for found in predictions:

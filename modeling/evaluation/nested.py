@@ -24,9 +24,9 @@ from modeling.metrics import couple, pair_aurocs
 from modeling.recipes.registry import NamedRecipe, StageModel, scores_of
 
 __all__ = [
-    "FOLDS",
-    "PERMUTATIONS",
-    "REPEATS",
+    "CONTROL_PERMUTATIONS",
+    "NESTED_FOLDS",
+    "NESTED_REPEATS",
     "NestedPredictions",
     "OutOfFold",
     "nested_predictions",
@@ -36,18 +36,18 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-FOLDS = 5
+NESTED_FOLDS = 5
 """Folds of the outer and of the inner cross-validation."""
 
-REPEATS = 3
+NESTED_REPEATS = 3
 """Times that the outer cross-validation is done, each with folds of its own: one split moves the
 mean pair AUROC by about .005."""
 
-PERMUTATIONS = 20
+CONTROL_PERMUTATIONS = 20
 """Times that the stages are shuffled for the control: one time scatters by about .04 around .50."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of parts that are done and of all."""
+"""Called with the number of parts that are done and the number of all parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def out_of_fold(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of the folds and of the models.
+        Seed of the folds and of the models.
     scored
         What to predict from in place of ``features``, such as the same patients with sites
         masked; models are still fitted to ``features``.
@@ -132,7 +132,7 @@ def out_of_fold(
     rows = features if scored is None else scored
     scores = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}
     probabilities: FloatArray | None = np.zeros((len(stages), len(Stage)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         model = make(seed).fit(features.iloc[seen], stages[seen])
         found, of_pairs = scores_of(model, rows.iloc[unseen])
@@ -150,13 +150,28 @@ def nested_predictions(
     features: pd.DataFrame,
     stages: npt.NDArray[Any],
     seed: int,
-    repeats: int = REPEATS,
+    repeats: int = NESTED_REPEATS,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> tuple[NestedPredictions, ...]:
     """Predict every patient by the whole recipe fitted without them, ``repeats`` times.
 
     Calibration and prediction sets are fitted on an inner cross-validation of each training part.
+
+    Parameters
+    ----------
+    recipe
+        What is fitted in each fold.
+    features, stages
+        As `modeling.cohort.features_of` gives them.
+    seed
+        Seed of the first repeat's folds and models; each repeat adds one.
+    repeats
+        Times that the outer cross-validation is done.
+    jobs
+        Processes at work at once.
+    progress
+        Called after each outer fold.
 
     Raises
     ------
@@ -167,9 +182,9 @@ def nested_predictions(
     parts = [
         (repeat, seen, unseen)
         for repeat in range(repeats)
-        for seen, unseen in StratifiedKFold(FOLDS, shuffle=True, random_state=seed + repeat).split(
-            features, stages
-        )
+        for seen, unseen in StratifiedKFold(
+            NESTED_FOLDS, shuffle=True, random_state=seed + repeat
+        ).split(features, stages)
     ]
     results: list[_FoldResult] = []
     work = Parallel(n_jobs=jobs, return_as="generator")(
@@ -181,8 +196,8 @@ def nested_predictions(
         if progress is not None:
             progress(len(results), len(parts))
     return tuple(
-        _joined(results[start : start + FOLDS], len(stages))
-        for start in range(0, len(results), FOLDS)
+        _joined(results[start : start + NESTED_FOLDS], len(stages))
+        for start in range(0, len(results), NESTED_FOLDS)
     )
 
 
@@ -191,11 +206,11 @@ def permuted_control(
     features: pd.DataFrame,
     stages: npt.NDArray[Any],
     seed: int,
-    permutations: int = PERMUTATIONS,
+    permutations: int = CONTROL_PERMUTATIONS,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> tuple[float, ...]:
-    """Mean pair AUROC of the recipe out of fold after shuffling the stages; ideally .50.
+    """Score the recipe out of fold after shuffling the stages; the mean pair AUROC should be .50.
 
     All that the recipe chooses and fits is chosen and fitted anew inside the folds, by the
     shuffled stages; its pair scores are taken uncalibrated.
@@ -274,7 +289,7 @@ def _joined(parts: Sequence[_FoldResult], count: int) -> NestedPredictions:
 
 
 def _check(stages: npt.NDArray[Any], nested: bool = False) -> None:
-    least = 2 * FOLDS if nested else FOLDS
+    least = 2 * NESTED_FOLDS if nested else NESTED_FOLDS
     for stage in Stage:
         count = int((stages == stage).sum())
         if count < least:

@@ -1,4 +1,4 @@
-"""Everything that is to be said of a recipe's scores on a cohort, as one JSON-ready object."""
+"""All scores of a recipe on a cohort, as one JSON-ready object."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,21 +30,21 @@ from modeling.evaluation.figures import (
     subgroups,
 )
 from modeling.evaluation.nested import (
-    FOLDS,
-    PERMUTATIONS,
-    REPEATS,
+    CONTROL_PERMUTATIONS,
+    NESTED_FOLDS,
+    NESTED_REPEATS,
     NestedPredictions,
     Progress,
     nested_predictions,
     out_of_fold,
     permuted_control,
 )
-from modeling.metrics import pair_aurocs
+from modeling.metrics import SCORE_BOOTSTRAPS, pair_aurocs
 from modeling.recipes.registry import RECIPES, SELECTABLE, NamedRecipe, scores_of
 from modeling.recipes.selected import SelectedRecipe
 
 __all__ = [
-    "SELECTED",
+    "SELECTED_RECIPE",
     "STANDARD",
     "Evaluation",
     "Protocol",
@@ -54,13 +54,11 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-SELECTED = "selected"
+SELECTED_RECIPE = "selected"
 """Name of the recipe that chooses among `modeling.recipes.registry.SELECTABLE` inside each fold."""
 
-BOOTSTRAPS = 1000
-"""Patients are drawn again this many times for the intervals."""
-
-LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost")
+SCORING_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost-cpu", "catboost")
+"""Libraries whose versions stand beside the scores."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +68,16 @@ class Protocol:
     Parameters
     ----------
     repeats
-        Of the outer cross-validation.
+        Times that the outer cross-validation is done, each with folds of its own.
     permutations
         Times that the stages are shuffled for the control.
     bootstraps
         Times that patients are drawn again for the intervals.
     """
 
-    repeats: int = REPEATS
-    permutations: int = PERMUTATIONS
-    bootstraps: int = BOOTSTRAPS
+    repeats: int = NESTED_REPEATS
+    permutations: int = CONTROL_PERMUTATIONS
+    bootstraps: int = SCORE_BOOTSTRAPS
 
 
 STANDARD = Protocol()
@@ -88,16 +86,16 @@ STANDARD = Protocol()
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A recipe's scores, and the predictions that they come from.
+    """A recipe's scores, and the predictions from which they are computed.
 
     Parameters
     ----------
     scores
         JSON-ready; see `evaluate`.
     predictions
-        One a repeat.
+        One outer cross-validation for each repeat.
     stages
-        str, shape (n,).
+        str, shape (n,): the patients' stages, A to D.
     """
 
     scores: dict[str, Any]
@@ -130,8 +128,8 @@ class Evaluation:
 
 
 def known_recipes() -> tuple[str, ...]:
-    """Name all that can be evaluated."""
-    return (*RECIPES, SELECTED)
+    """List the names of all recipes that can be evaluated."""
+    return (*RECIPES, SELECTED_RECIPE)
 
 
 def evaluate(
@@ -157,6 +155,14 @@ def evaluate(
         As `read_cohort` gives it; rows that repeat an earlier one are left out.
     recipe
         One of `known_recipes`.
+    seed
+        Seed of the folds, the models, the intervals and the control.
+    protocol
+        How many repeats, permutations and bootstraps are computed.
+    jobs
+        Processes at work at once.
+    progress
+        Called after each fold and each permutation; None to call nothing.
 
     Returns
     -------
@@ -170,14 +176,18 @@ def evaluate(
 
     Raises
     ------
-    UnknownRecipe, TooFewPatients, InvalidFeatures
-        What cannot be evaluated.
+    UnknownRecipe
+        No recipe of that name.
+    TooFewPatients
+        A stage has fewer patients than nested folds need.
+    InvalidFeatures
+        A stage without patients, or a column of the design without any value.
     """
     named = _recipe(recipe)
     digest = cohort_sha256(cohort)
     cohort = without_duplicates(cohort)
     features, stages = features_of(cohort)
-    all_parts = protocol.repeats * FOLDS + protocol.permutations
+    all_parts = protocol.repeats * NESTED_FOLDS + protocol.permutations
 
     def after(parts: int) -> Progress | None:
         return None if progress is None else lambda done, _: progress(parts + done, all_parts)
@@ -186,9 +196,6 @@ def evaluate(
         named, features, stages, seed, protocol.repeats, jobs, after(0)
     )
     apparent = pair_aurocs(scores_of(named.make(seed).fit(features, stages), features)[1], stages)
-    everyone = np.arange(len(stages))
-    found = figures(predictions, stages, everyone)
-    ranges = intervals(predictions, stages, everyone, seed, protocol.bootstraps)
     permuted = permuted_control(
         named,
         features,
@@ -196,35 +203,62 @@ def evaluate(
         seed,
         protocol.permutations,
         jobs,
-        after(protocol.repeats * FOLDS),
+        after(protocol.repeats * NESTED_FOLDS),
     )
-    pairs = {
-        name: {
-            "auroc": rounded(found[name]),
-            "ci": ranges[name],
-            "apparent": rounded(apparent[name]),
-            **pair_figures(predictions, stages, pair),
-        }
-        for pair in PAIRS
-        for name in (pair_name(pair),)
-    }
     scores = {
         "recipe": recipe,
         "description": named.description,
-        "protocol": {
-            "folds": FOLDS,
-            "inner_folds": FOLDS,
-            "repeats": protocol.repeats,
-            "seed": seed,
-            "bootstraps": protocol.bootstraps,
-            "permutations": protocol.permutations,
-            "apparent": "fitted to and scored on the same patients",
-        },
+        "protocol": _stated(protocol, seed),
         "cohort": {
             "content_sha256": digest,
             "patients": {s.value: int((stages == s).sum()) for s in Stage},
         },
-        "pairs": pairs,
+        **_nested_scores(predictions, apparent, stages, seed, protocol.bootstraps),
+        "subgroups": subgroups(predictions, cohort, stages, seed, protocol.bootstraps),
+        "permuted": {
+            "mean_pair_auroc": rounded(np.mean(permuted)) if permuted else None,
+            "each": [rounded(value) for value in permuted],
+        },
+        "decision_curves": decision_curves(predictions, stages),
+        "chosen": chosen_counts(predictions),
+        "versions": {name: version(name) for name in SCORING_LIBRARIES},
+    }
+    return Evaluation(scores, predictions, stages)
+
+
+def _stated(protocol: Protocol, seed: int) -> dict[str, Any]:
+    return {
+        "folds": NESTED_FOLDS,
+        "inner_folds": NESTED_FOLDS,
+        "repeats": protocol.repeats,
+        "seed": seed,
+        "bootstraps": protocol.bootstraps,
+        "permutations": protocol.permutations,
+        "apparent": "fitted to and scored on the same patients",
+    }
+
+
+def _nested_scores(
+    predictions: tuple[NestedPredictions, ...],
+    apparent: Mapping[str, float],
+    stages: npt.NDArray[Any],
+    seed: int,
+    bootstraps: int,
+) -> dict[str, Any]:
+    """Score the nested predictions of all patients, pair by pair and over all stages."""
+    everyone = np.arange(len(stages))
+    found = figures(predictions, stages, everyone)
+    ranges = intervals(predictions, stages, everyone, seed, bootstraps)
+    return {
+        "pairs": {
+            name: {
+                "auroc": rounded(found[name]),
+                "ci": ranges[name],
+                "apparent": rounded(apparent[name]),
+                **pair_figures(predictions, stages, pair),
+            }
+            for name, pair in zip(map(pair_name, PAIRS), PAIRS, strict=True)
+        },
         "mean_pair_auroc": rounded(found["mean_pair_auroc"]),
         "mean_pair_auroc_ci": ranges["mean_pair_auroc"],
         "mean_pair_auroc_apparent": rounded(np.mean(list(apparent.values()))),
@@ -235,26 +269,17 @@ def evaluate(
         },
         "coverage_intended": COVERAGE,
         "intervals": {name: ranges[name] for name in OVERALL},
-        "subgroups": subgroups(predictions, cohort, stages, seed, protocol.bootstraps),
-        "permuted": {
-            "mean_pair_auroc": rounded(np.mean(permuted)) if permuted else None,
-            "each": [rounded(value) for value in permuted],
-        },
-        "decision_curves": decision_curves(predictions, stages),
-        "chosen": chosen_counts(predictions),
-        "versions": {name: version(name) for name in LIBRARIES},
     }
-    return Evaluation(scores, predictions, stages)
 
 
 def _recipe(name: str) -> NamedRecipe:
     if name not in known_recipes():
         raise UnknownRecipe(name, known_recipes())
-    if name != SELECTED:
+    if name != SELECTED_RECIPE:
         return RECIPES[name]
     candidates = {known: RECIPES[known].make for known in SELECTABLE}
     return NamedRecipe(
-        SELECTED,
+        SELECTED_RECIPE,
         f"the best of {', '.join(SELECTABLE)} by cross-validation inside each training part",
         partial(_selected, candidates=candidates),
     )

@@ -1,4 +1,4 @@
-"""How a stage is decided and what it rests on."""
+"""How a stage is decided, and which inputs decide it."""
 
 from modeling.interpretation.four_class import (
     FourClass,

@@ -11,8 +11,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import fit_sigmoids, pair_scores
 from modeling.cohort import Stage
-from modeling.evaluation.nested import FOLDS, out_of_fold
+from modeling.evaluation.nested import NESTED_FOLDS, out_of_fold
 from modeling.interpretation.route import Route, route
+from modeling.metrics import SCORE_BOOTSTRAPS
 from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.recipes.stage_forest import StageForest
 from modeling.stacking import LIGHT_MODELS, PublishedRecipe
@@ -29,11 +30,8 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
-BOOTSTRAPS = 1000
-"""Patients are drawn again this many times for the intervals."""
-
-MEASURES = ("accuracy", "balanced accuracy", "quadratic kappa")
-"""What `measures` gives, in order."""
+DECISION_MEASURES = ("accuracy", "balanced accuracy", "quadratic kappa")
+"""Names of the measures that `measures` gives, in order."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def four_class_out_of_fold(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of folds and models.
+        Seed of folds and models.
     published_rounds
         Whether the published stacks have all their 800 to 3000 rounds, which takes ten times as
         long, in place of `LIGHT_MODELS`.
@@ -107,7 +105,7 @@ def four_class_out_of_fold(
     published: list[Route | None] = [None] * len(stages)
     own: list[Route | None] = [None] * len(stages)
     probabilities = np.zeros((len(stages), len(Stage)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         known, known_stages, asked = features.iloc[seen], stages[seen], features.iloc[unseen]
         stack = PublishedRecipe(seed, sites=PUBLISHED_FEATURES, stacks=stacks, jobs=jobs)
@@ -151,7 +149,7 @@ def measures(table: npt.NDArray[Any]) -> FloatArray:
     Returns
     -------
     ndarray
-        float64, shape (..., 3): `MEASURES`.
+        float64, shape (..., 3): `DECISION_MEASURES`.
 
     References
     ----------
@@ -192,7 +190,7 @@ def intervals(
     drawn = np.array(
         [
             np.concatenate([generator.choice(group, len(group)) for group in groups])
-            for _ in range(BOOTSTRAPS)
+            for _ in range(SCORE_BOOTSTRAPS)
         ]
     )
     values, spread = {}, {}
@@ -216,7 +214,7 @@ def _row(name: str, measure: int, values: FloatArray, spread: FloatArray) -> dic
     low, high = np.quantile(spread[:, measure], (0.025, 0.975))
     return {
         "decided by": name,
-        "measure": MEASURES[measure],
+        "measure": DECISION_MEASURES[measure],
         "value": round(float(values[measure]), 3),
         "low (2.5 %)": round(float(low), 3),
         "high (97.5 %)": round(float(high), 3),

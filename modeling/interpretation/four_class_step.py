@@ -17,7 +17,7 @@ from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["FOUR_CLASS_STEP", "patient_routes", "plot_confusions", "plot_routes", "route_counts"]
 
-METHOD = (
+FOUR_CLASS_METHOD = (
     "The published route asks pairs of stages one after another and goes on with the winner (the "
     "later stage from a probability of 0.5 on): A or D; where D wins B or D, then C or D or else "
     "B or C; where A wins A or C, then B or C or else A or B (Wang 2025; order of the bminet 0.1.4 "
@@ -29,8 +29,8 @@ METHOD = (
     "percentiles over 1000 draws of patients within their stages."
 )
 
-WINS = {Stage.A: "#4477aa", Stage.B: "#228833", Stage.C: "#ccaa22", Stage.D: "#aa3377"}
-"""Colours of the stages, told apart by the colour-blind (Paul Tol's bright scheme, darkened)."""
+ROUTE_COLOURS = {Stage.A: "#4477aa", Stage.B: "#228833", Stage.C: "#ccaa22", Stage.D: "#aa3377"}
+"""Colours of the true stages in the figure of the routes (Paul Tol's bright scheme, darkened)."""
 
 
 def patient_routes(found: FourClass) -> pd.DataFrame:
@@ -116,7 +116,9 @@ def plot_routes(counts: pd.DataFrame, ax: Any = None) -> Any:
     left = pd.Series(0, index=counts.index)
     for stage in Stage:
         widths = counts[f"of stage {stage}"]
-        bars = ax.barh(counts.index, widths, left=left, color=WINS[stage], label=f"true {stage}")
+        bars = ax.barh(
+            counts.index, widths, left=left, color=ROUTE_COLOURS[stage], label=f"true {stage}"
+        )
         ax.bar_label(
             bars, [str(n) if n > 3 else "" for n in widths], label_type="center", color="white"
         )
@@ -145,36 +147,13 @@ def _run(given: StudyInput, published_rounds: bool = False) -> StepResult:
     scores, differences = intervals(found.truth, found.decisions, given.seed)
     counts = route_counts(found.published, found.truth)
     published, _, own = found.decisions.values()
-    agreement = pd.DataFrame(
-        confusion(published, own),
-        columns=[f"four-class model {stage}" for stage in Stage],
-    )
-    agreement.insert(0, "published route (apparent)", [stage.value for stage in Stage])
-    same = sum(a is b for a, b in zip(published, own, strict=True))
-    disagreeing = [
-        (a is t, b is t) for a, b, t in zip(published, own, found.truth, strict=True) if a is not b
-    ]
-    tables = [
-        Table(
-            f"confusion-{name}",
-            f"Patients by true stage and decision: {title}.",
-            _confusion_frame(found.truth, decided),
-        )
-        for name, (title, decided) in zip(
-            ("published-route", "route-our-pairs", "four-class"),
-            found.decisions.items(),
-            strict=True,
-        )
-    ]
     return StepResult(
-        METHOD.format(
+        FOUR_CLASS_METHOD.format(
             rounds="all their rounds" if published_rounds else "a tenth or fifth of the rounds"
         ),
         (
             *(_sentence(name, scores) for name in found.decisions),
-            f"Route and four-class model agree on {same} of {len(own)} patients; where they "
-            f"differ the route is right in {sum(a for a, _ in disagreeing)} and the four-class "
-            f"model in {sum(b for _, b in disagreeing)}.",
+            _agreement_sentence(published, own, found.truth),
             _difference_sentence(differences),
         ),
         (
@@ -184,8 +163,12 @@ def _run(given: StudyInput, published_rounds: bool = False) -> StepResult:
                 "Differences from the published route, same draws of patients.",
                 differences,
             ),
-            *tables,
-            Table("agreement", "Decisions of the two ways against each other.", agreement),
+            *_confusion_tables(found),
+            Table(
+                "agreement",
+                "Decisions of the two ways against each other.",
+                _agreement_table(published, own),
+            ),
             Table("ways", "Ways through the pairs by the published route.", counts),
             Table(
                 "routes",
@@ -210,8 +193,49 @@ def _run(given: StudyInput, published_rounds: bool = False) -> StepResult:
                 f"{row['decided by']}: {row['measure']}": row["value"]
                 for row in scores.to_dict("records")
             },
-            "agreeing": same,
+            "agreeing": _agreeing(published, own),
         },
+    )
+
+
+def _confusion_tables(found: FourClass) -> list[Table]:
+    return [
+        Table(
+            f"confusion-{name}",
+            f"Patients by true stage and decision: {title}.",
+            _confusion_frame(found.truth, decided),
+        )
+        for name, (title, decided) in zip(
+            ("published-route", "route-our-pairs", "four-class"),
+            found.decisions.items(),
+            strict=True,
+        )
+    ]
+
+
+def _agreement_table(published: tuple[Stage, ...], own: tuple[Stage, ...]) -> pd.DataFrame:
+    agreement = pd.DataFrame(
+        confusion(published, own),
+        columns=[f"four-class model {stage}" for stage in Stage],
+    )
+    agreement.insert(0, "published route (apparent)", [stage.value for stage in Stage])
+    return agreement
+
+
+def _agreeing(published: tuple[Stage, ...], own: tuple[Stage, ...]) -> int:
+    return sum(a is b for a, b in zip(published, own, strict=True))
+
+
+def _agreement_sentence(
+    published: tuple[Stage, ...], own: tuple[Stage, ...], truth: tuple[Stage, ...]
+) -> str:
+    disagreeing = [
+        (a is t, b is t) for a, b, t in zip(published, own, truth, strict=True) if a is not b
+    ]
+    return (
+        f"Route and four-class model agree on {_agreeing(published, own)} of {len(own)} patients; "
+        f"where they differ the route is right in {sum(a for a, _ in disagreeing)} and the "
+        f"four-class model in {sum(b for _, b in disagreeing)}."
     )
 
 

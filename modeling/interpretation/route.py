@@ -38,7 +38,7 @@ class Question:
     pair
         Its name, such as ``A/D``.
     probability
-        Of the later stage.
+        Probability of the later stage.
     winner
         The stage that it was decided for.
     """
@@ -111,7 +111,7 @@ def route(
         if name not in pair_probabilities:
             raise InvalidFeatures(f"the route needs a probability of all six pairs, not of {name}")
         if not 0 <= pair_probabilities[name] <= 1 or np.isnan(pair_probabilities[name]):
-            raise InvalidFeatures(f"{name}: {pair_probabilities[name]} is no probability")
+            raise InvalidFeatures(f"{name}: {pair_probabilities[name]} is not a probability")
     limits = thresholds or {}
     asked: list[Question] = []
     pair: tuple[Stage, Stage] | None = FIRST

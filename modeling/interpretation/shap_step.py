@@ -1,4 +1,4 @@
-"""The step that shows what pair models and the four-class model rest on."""
+"""The step that explains the pair models and the four-class model by SHAP values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["SHAP_STEP"]
 
-METHOD = (
+SHAP_METHOD = (
     "All values are out of fold: each patient is explained by models that were fitted without "
     "them (5 folds). Pairs: LightGBM on the 32 sites with the network's parameters and {rounds} "
     "rounds; SHAP values in log-odds of the later stage, exact (LightGBM's own), interactions by "
@@ -206,7 +206,7 @@ def _run(given: StudyInput) -> StepResult:
         f"{stage} {NAMES[inputs[f'stage {stage}'].to_numpy().argmax()]}" for stage in Stage
     )
     return StepResult(
-        METHOD.format(rounds=PAIR_ROUNDS),
+        SHAP_METHOD.format(rounds=PAIR_ROUNDS),
         (
             f"Out of fold the foremost site of each pair is: {first}.",
             f"The four-class model's foremost input for each stage is: {foremost}.",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from modeling.cohort import Sex, Stage
 from modeling.design import AGE, SEX
 from modeling.staging import Contribution
+from modeling.study.palette import BLUE, VERMILION
 
 __all__ = [
     "plot_beeswarm",
@@ -20,11 +21,11 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-RAISES, LOWERS = "#d55e00", "#0072b2"
-"""Of shares that raise and lower what is explained (Okabe M, Ito K, 2008)."""
+RAISES, LOWERS = VERMILION, BLUE
+"""Colours of shares that raise and lower what is explained."""
 
 MISSING = "0.7"
-"""Of patients without the value."""
+"""Colour of patients without the value."""
 
 BINS = 50
 """Bins along the axis in which a beeswarm's points are spread sideways."""
@@ -46,11 +47,11 @@ def plot_beeswarm(
     Parameters
     ----------
     values, inputs
-        float64, shape (n, features): SHAP values, and what they belong to.
+        float64, shape (n, features): SHAP values, and the inputs that they explain.
     names
-        Of the features.
+        Names of the features.
     unit
-        Of the SHAP values.
+        Unit of the SHAP values.
     count
         Features to show.
     """
@@ -133,7 +134,7 @@ def plot_dependence(
     later
         bool, shape (n,): told apart by colour; None for one colour.
     labels
-        Of the patients who are not ``later`` and those who are.
+        Labels of the patients who are not ``later`` and of those who are.
     """
     ax = _axes(ax, (4, 3.2))
     known = np.isfinite(inputs)
@@ -183,9 +184,9 @@ def plot_interactions(
     Parameters
     ----------
     means
-        float64, shape (features, features).
+        float64, shape (features, features): mean absolute interactions.
     names
-        Of the features.
+        Names of the features.
     count
         Features to show: those with the largest sums, in the order given.
 
@@ -221,7 +222,7 @@ def plot_waterfall(
     base
         As `Stager.base_probability` gives it for the stage.
     stage
-        Whose probability.
+        The stage whose probability is drawn.
     count
         Inputs to show one by one; the others are taken together.
     """

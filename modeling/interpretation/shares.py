@@ -14,7 +14,7 @@ from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.design import DESIGN, USED_SITES, design_matrix, impute
 from modeling.errors import InvalidFeatures
-from modeling.evaluation.nested import FOLDS
+from modeling.evaluation.nested import NESTED_FOLDS
 from modeling.explainers import tree_explainer
 from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
 from modeling.recipes.stage_forest import StageForest
@@ -36,7 +36,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairShares:
-    """What moved the log-odds of a pair's later stage, patient by patient, out of fold.
+    """SHAP values of the log-odds of a pair's later stage, patient by patient, out of fold.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class PairShares:
 
 @dataclass(frozen=True)
 class StageShares:
-    """What moved the four-class model's probabilities, patient by patient, out of fold.
+    """SHAP values of the four-class model's probabilities, patient by patient, out of fold.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class StageShares:
 def pair_shares(
     features: pd.DataFrame, stages: npt.NDArray[Any], seed: int
 ) -> dict[str, PairShares]:
-    """Share out each pair's log-odds among the sites, out of fold, by the network's boosted trees.
+    """Attribute each pair's log-odds to the sites, out of fold, by the network's boosted trees.
 
     LightGBM's own contributions are exact tree SHAP values; interactions come from path-dependent
     tree SHAP.
@@ -96,7 +96,7 @@ def pair_shares(
     features, stages
         As `modeling.cohort.features_of` gives them.
     seed
-        Of folds and models.
+        Seed of folds and models.
 
     Raises
     ------
@@ -109,13 +109,15 @@ def pair_shares(
     trees. Nat Mach Intell 2020, doi 10.1038/s42256-019-0138-9.
     """
     fewest = min(int((stages == stage).sum()) for stage in Stage)
-    if fewest < FOLDS:
-        raise InvalidFeatures(f"{FOLDS} folds need {FOLDS} patients of each stage, found {fewest}")
+    if fewest < NESTED_FOLDS:
+        raise InvalidFeatures(
+            f"{NESTED_FOLDS} folds need {NESTED_FOLDS} patients of each stage, found {fewest}"
+        )
     return {pair_name(pair): _pair(features, stages, pair, seed) for pair in PAIRS}
 
 
 def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) -> StageShares:
-    """Share out the four-class model's probabilities among its inputs, out of fold.
+    """Attribute the four-class model's probabilities to its inputs, out of fold.
 
     The folds are those of `modeling.evaluation.nested.out_of_fold`: the shares add up to the
     probabilities that are scored.
@@ -130,7 +132,7 @@ def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) ->
     design = design_matrix(values[:, :sites], values[:, sites], values[:, sites + 1])
     found = np.zeros((*design.shape, len(Stage)))
     base = np.zeros((len(design), len(Stage)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         model = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
         explainer = tree_explainer(model.forest_)
@@ -154,9 +156,9 @@ def contributions(shares: StageShares, patient: int, stage: Stage) -> tuple[Cont
 
 
 def typical_patient(shares: StageShares, stages: npt.NDArray[Any], stage: Stage) -> int:
-    """Choose a stage's patient for show: of those decided rightly the one of median probability.
+    """Choose a typical patient of a stage: of median probability among those decided rightly.
 
-    Where none is decided rightly, of all the stage's patients.
+    Where none is decided rightly, the choice is among all patients of the stage.
     """
     column = list(Stage).index(stage)
     own = np.flatnonzero(stages == stage)
@@ -205,7 +207,7 @@ def _pair(
     target = (stages[rows] == pair[1]).astype(int)
     values, base = np.zeros(hu.shape), np.zeros(len(rows))
     interactions = np.zeros((*hu.shape, hu.shape[1]))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(hu, target):
         model = lightgbm.train(
             {**PAIR_TREES, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), PAIR_ROUNDS

@@ -1,4 +1,4 @@
-"""The steps of this package, in their order."""
+"""The steps of interpretation, in their order."""
 
 from modeling.interpretation.four_class_step import FOUR_CLASS_STEP
 from modeling.interpretation.shap_step import SHAP_STEP

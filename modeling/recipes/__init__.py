@@ -4,5 +4,5 @@
 - `selected`: a recipe that chooses among others by cross-validation of the patients that it is
   given.
 - `stage_forest`: the stage model: derived features, median imputation, one four-class forest.
-- `stage_regression`: linear stage models over the same inputs as the forest, to hold it against.
+- `stage_regression`: linear stage models over the same inputs as the forest, for comparison.
 """

@@ -125,13 +125,25 @@ SELECTABLE: tuple[str, ...] = tuple(name for name in RECIPES if not name.startsw
 
 
 def scores_of(model: Any, features: pd.DataFrame) -> tuple[FloatArray | None, dict[str, Any]]:
-    """Ask a fitted model for what it has.
+    """Ask a fitted model for its probabilities and its pair scores.
+
+    Parameters
+    ----------
+    model
+        A fitted `StageModel`.
+    features
+        `FEATURE_COLUMNS`, one row a patient.
 
     Returns
     -------
     tuple
         The stages' probabilities (float64, shape (n, 4)) or None, and the pair scores by pair
         name, by default the probabilities' log ratio.
+
+    Raises
+    ------
+    TypeError
+        The model has neither.
     """
     predict = getattr(model, "predict_proba", None)
     probabilities = None if predict is None else np.asarray(predict(features), dtype=np.float64)

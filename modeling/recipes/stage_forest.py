@@ -25,12 +25,13 @@ class StageForest(ClassifierMixin, BaseEstimator):
     random_state
         The seed; always pass one.
     n_trees, min_samples_leaf, max_features
-        Of the forest. The defaults were named after cross-validation on the published cohort.
+        Settings of the forest: number of trees, patients in a leaf, share of the features tried at
+        a split. The defaults were chosen by cross-validation on the published cohort.
 
     Attributes
     ----------
     medians_
-        float64, shape (69,): what a missing input is replaced by.
+        float64, shape (69,): replaces a missing input, HU or years.
     forest_
         The fitted `ExtraTreesClassifier`, over imputed designs.
     classes_

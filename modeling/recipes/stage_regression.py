@@ -1,4 +1,4 @@
-"""Linear stage models over the same inputs as the forest, to hold it against."""
+"""Linear stage models over the same inputs as the forest, for comparison."""
 
 from typing import Any, Self
 
@@ -21,18 +21,18 @@ class StageRegression(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     random_state
-        The seed; the solvers draw nothing, it is taken for the contract's sake.
+        The seed; unused, as the solvers draw nothing, but every recipe takes one.
     C
         Inverse strength of the ridge penalty on standardised inputs.
     discriminant
-        Linear discriminant analysis in place of the regression.
+        Whether to use linear discriminant analysis in place of the regression.
     shrinkage
-        Of its covariance, 0 to 1.
+        Shrinkage of the discriminant analysis' covariance, 0 to 1.
 
     Attributes
     ----------
     medians_
-        float64, shape (69,): what a missing input is replaced by.
+        float64, shape (69,): replaces a missing input, HU or years.
     classes_
         The stages seen, sorted.
     """

@@ -62,8 +62,8 @@ PARAMETERS: Mapping[BaseModel, tuple[str, ...]] = {
         "rsm",
     ),
 }
-"""What may be set. XGBoost and LightGBM ignore unknown names, so anything else is refused; seed
-and threads are given apart."""
+"""Parameters that may be set. XGBoost and LightGBM ignore unknown names, so anything else is
+refused; seed and threads are given apart."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ def build_model(spec: ModelSpec, seed: int, threads: int = 1) -> Any:
     spec
         Model and parameters.
     seed
-        Of everything that it draws.
+        Seed of everything that the model draws.
     threads
-        That it may use.
+        Threads that the model may use.
 
     References
     ----------

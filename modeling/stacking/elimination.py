@@ -1,4 +1,4 @@
-"""Recursive feature elimination on one path a fold, scored on patients that the path never saw."""
+"""Recursive feature elimination: one path in each fold, scored on the fold's held-out patients."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.errors import InvalidFeatures
 from modeling.stacking.boosting import BaseModel, ModelSpec, build_model
+from modeling.stacking.published import PUBLISHED_FOLDS
 
 __all__ = ["Elimination", "Rule", "eliminate", "eliminate_apparent", "elimination_path"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-FOLDS = 5
-"""Folds of the curve, as published (`bminet` 0.1.4)."""
 
 
 class Rule(StrEnum):
@@ -97,10 +95,10 @@ def elimination_path(
     later
         bool, shape (n,): True for the later stage of the pair.
     core
-        Whose importances decide: splits for LightGBM, gain for XGBoost, change of prediction for
-        CatBoost (the libraries' defaults, as published).
+        Model whose importances decide: splits for LightGBM, gain for XGBoost, change of prediction
+        for CatBoost (the libraries' defaults, as published).
     seed, threads
-        Of the core.
+        Seed of the core, and threads that it may use.
 
     Returns
     -------
@@ -131,7 +129,7 @@ def eliminate(
     core: ModelSpec,
     seed: int,
     *,
-    folds: int = FOLDS,
+    folds: int = PUBLISHED_FOLDS,
     jobs: int = 1,
 ) -> Elimination:
     """Draw the honest curve: one path inside each fold, scored on that fold's own patients.
@@ -145,9 +143,9 @@ def eliminate(
     core
         As for `elimination_path`; each fitted core both ranks and scores.
     seed
-        Of folds and cores.
+        Seed of folds and cores.
     folds
-        Of the cross-validation.
+        Folds of the cross-validation.
     jobs
         Folds at work at once.
 
@@ -186,7 +184,7 @@ def eliminate_apparent(
     core: ModelSpec,
     seed: int,
     *,
-    folds: int = FOLDS,
+    folds: int = PUBLISHED_FOLDS,
     jobs: int = 1,
 ) -> Elimination:
     """Draw the published curve: a path over all patients, its sets then cross-validated on them.

@@ -22,7 +22,7 @@ STUDY_CORE = ModelSpec.of(
 """The published core with 200 of its 1000 rounds: after 200 the training patients are told apart
 and the importances no longer change their order much."""
 
-METHOD = (
+ELIMINATION_METHOD = (
     "Recursive feature elimination (Guyon 2002, doi 10.1023/A:1012487302797) with the core {core} "
     "over the sites, pair by pair. The least important site goes, one at a time, so one path "
     "serves all sizes. The nested curve has a path inside each of five folds, scored on the "
@@ -48,7 +48,7 @@ def run_elimination(
             kept[pair_name(pair)] = draw(features, later, core, given.seed, jobs=given.jobs)
     curves = _curves([*nested.items(), *apparent.items()])
     return StepResult(
-        METHOD.format(core=core),
+        ELIMINATION_METHOD.format(core=core),
         tuple(_finding(pair, nested[pair], apparent[pair]) for pair in nested),
         (
             Table("elimination-chosen", "What each rule chooses, pair by pair.", _chosen(nested)),

@@ -13,6 +13,7 @@ from sklearn.metrics import (
 
 from modeling.stacking.elimination import Elimination, Rule
 from modeling.stacking.scores import CUT, PairOutcome, calibration_groups
+from modeling.study.palette import BLUE, GREEN, VERMILION
 
 __all__ = [
     "plot_calibration",
@@ -24,11 +25,11 @@ __all__ = [
     "plot_stacks",
 ]
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73")
-"""One a variant (Okabe and Ito's palette, told apart by colour-blind readers)."""
+VARIANT_COLOURS = (BLUE, VERMILION, GREEN)
+"""One colour a variant."""
 
-STYLES = ("-", "--", ":")
-"""One a variant, so that colour is not needed."""
+VARIANT_STYLES = ("-", "--", ":")
+"""One line style a variant, so that no figure depends on colour alone."""
 
 Variants = Mapping[str, Mapping[str, PairOutcome]]
 """Outcomes by variant, then by pair."""
@@ -43,7 +44,7 @@ def plot_roc(variants: Variants) -> Any:
             found = outcomes[pair]
             false, true, _ = roc_curve(found.later, found.scores)
             label = f"{roc_auc_score(found.later, found.scores):.3f}"
-            ax.plot(false, true, STYLES[index], color=COLOURS[index], label=label)
+            ax.plot(false, true, VARIANT_STYLES[index], color=VARIANT_COLOURS[index], label=label)
             ax.lines[-1].set_gid(variant)
         _unit_square(ax)
         ax.legend(title="AUROC", loc="lower right", fontsize=8, title_fontsize=8, frameon=False)
@@ -60,7 +61,12 @@ def plot_precision_recall(variants: Variants) -> Any:
             precision, recall, _ = precision_recall_curve(found.later, found.scores)
             label = f"{average_precision_score(found.later, found.scores):.3f}"
             ax.step(
-                recall, precision, STYLES[index], color=COLOURS[index], label=label, where="post"
+                recall,
+                precision,
+                VARIANT_STYLES[index],
+                color=VARIANT_COLOURS[index],
+                label=label,
+                where="post",
             )
             ax.axhline(found.later.mean(), color="0.7", linewidth=0.8, zorder=0)
         _unit_square(ax)
@@ -80,8 +86,8 @@ def plot_calibration(variants: Variants) -> Any:
                 predicted,
                 share,
                 [share - low, high - share],
-                fmt=f"{'os^'[index]}{STYLES[index]}",
-                color=COLOURS[index],
+                fmt=f"{'os^'[index]}{VARIANT_STYLES[index]}",
+                color=VARIANT_COLOURS[index],
                 markersize=4,
                 linewidth=1,
                 elinewidth=0.8,
@@ -100,8 +106,8 @@ def plot_score_histograms(outcomes: Mapping[str, PairOutcome]) -> Any:
         for index, of_stage in enumerate((~found.later, found.later)):
             label = f"{stages[index]} (n = {int(of_stage.sum())})"
             scores = found.scores[of_stage]
-            ax.hist(scores, edges, color=COLOURS[index], alpha=0.35, label=label)
-            ax.hist(scores, edges, color=COLOURS[index], histtype="step", linewidth=1.2)
+            ax.hist(scores, edges, color=VARIANT_COLOURS[index], alpha=0.35, label=label)
+            ax.hist(scores, edges, color=VARIANT_COLOURS[index], histtype="step", linewidth=1.2)
         ax.axvline(CUT, color="0.4", linewidth=0.8, linestyle=":")
         ax.set_xlim(0, 1)
         ax.legend(loc="upper center", fontsize=8, frameon=False)
@@ -195,12 +201,14 @@ def plot_elimination(curves: Mapping[str, Sequence[Elimination]]) -> Any:
             name = (
                 "path over all patients (apparent)" if found.apparent else "path inside each fold"
             )
-            ax.plot(counts, found.mean, STYLES[index], color=COLOURS[index], label=name)
+            ax.plot(
+                counts, found.mean, VARIANT_STYLES[index], color=VARIANT_COLOURS[index], label=name
+            )
             ax.fill_between(
                 counts,
                 found.mean - found.standard_error,
                 found.mean + found.standard_error,
-                color=COLOURS[index],
+                color=VARIANT_COLOURS[index],
                 alpha=0.15,
                 linewidth=0,
             )
@@ -210,8 +218,8 @@ def plot_elimination(curves: Mapping[str, Sequence[Elimination]]) -> Any:
                     count,
                     found.mean[count - 1],
                     marker,
-                    color=COLOURS[index],
-                    markerfacecolor=COLOURS[index] if marker == "o" else "white",
+                    color=VARIANT_COLOURS[index],
+                    markerfacecolor=VARIANT_COLOURS[index] if marker == "o" else "white",
                     markersize=6,
                     label="maximum" if marker == "o" else "least within one standard error",
                 )
@@ -252,7 +260,7 @@ def _ends(drawing: Any, panels: Mapping[str, Any], x: str, y: str, variants: Var
     drawing.supxlabel(x, fontsize=10)
     drawing.supylabel(y, fontsize=10)
     lines = [
-        Line2D([], [], color=COLOURS[i], linestyle=STYLES[i], label=name)
+        Line2D([], [], color=VARIANT_COLOURS[i], linestyle=VARIANT_STYLES[i], label=name)
         for i, name in enumerate(variants)
     ]
     drawing.legend(handles=lines, loc="outside upper center", ncols=2, fontsize=9, frameon=False)

@@ -14,14 +14,12 @@ from sklearn.model_selection import StratifiedKFold
 from modeling.calibration import PAIRS, pair_name
 from modeling.errors import InvalidFeatures
 from modeling.stacking.boosting import BaseModel, ModelSpec, fit_model
+from modeling.stacking.published import PUBLISHED_FOLDS
 
 __all__ = ["BasePasses", "all_combinations", "meta_model"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-FOLDS = 5
-"""Folds of every pass, as published (`bminet` 0.1.4)."""
 
 Key = tuple[str, tuple[str, ...], ModelSpec, int, tuple[int, ...]]
 
@@ -56,9 +54,9 @@ class BasePasses:
     stages
         str, shape (n,): the stages.
     seed
-        Of folds and models.
+        Seed of folds and models.
     folds
-        Of every pass.
+        Folds of every pass.
     jobs
         Models at work at once.
     """
@@ -69,7 +67,7 @@ class BasePasses:
         stages: npt.NDArray[Any],
         seed: int,
         *,
-        folds: int = FOLDS,
+        folds: int = PUBLISHED_FOLDS,
         jobs: int = 1,
     ) -> None:
         self._features = features

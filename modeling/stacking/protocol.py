@@ -1,4 +1,4 @@
-"""The published figures again, and beside them the same protocol with its choices in the folds."""
+"""The published protocol, and the same with its choices made inside the folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def published_protocol(
     cohort
         As `modeling.read_cohort` gives it, without duplicates.
     seed
-        Of the folds (42 in the toolkit) and models.
+        Seed of the folds (42 in the toolkit) and models.
     jobs
         Models at work at once.
     stacks
@@ -153,7 +153,7 @@ def nested_protocol(cohort: pd.DataFrame, recipe: PublishedRecipe, seed: int) ->
     recipe
         What is fitted in each fold; not changed.
     seed
-        Of the outer folds.
+        Seed of the outer folds.
     """
     features, stages = features_of(cohort)
     scores = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}

@@ -8,6 +8,7 @@ __all__ = [
     "ELIMINATION_CORES",
     "PUBLISHED_AUROC",
     "PUBLISHED_FEATURES",
+    "PUBLISHED_FOLDS",
     "PUBLISHED_MODELS",
     "REPRODUCED_AUROC",
     "SEARCH_MODELS",
@@ -38,6 +39,9 @@ PUBLISHED_FEATURES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """The sites chosen for each pair (Wang 2025; `bminet` 0.1.4, `our_feature_combinations`)."""
+
+PUBLISHED_FOLDS = 5
+"""Folds of every cross-validation of the publication (`bminet` 0.1.4)."""
 
 SELECTED_MODELS: Mapping[BaseModel, ModelSpec] = {
     BaseModel.RANDOM_FOREST: ModelSpec.of(BaseModel.RANDOM_FOREST, n_estimators=3000, max_depth=5),

@@ -57,7 +57,7 @@ class PublishedRecipe(BaseEstimator):
     specs
         The base models to combine.
     core
-        Of the elimination.
+        Model whose importances decide the elimination.
     rule
         How many features are kept.
     candidates

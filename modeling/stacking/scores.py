@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from modeling.metrics import CONFIDENCE, SCORE_BOOTSTRAPS
+
 __all__ = [
     "Estimate",
     "PairOutcome",
@@ -20,12 +22,6 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-BOOTSTRAPS = 1000
-"""Patients of each stage are drawn again this many times for the intervals."""
-
-LEVEL = 0.95
-"""Of all intervals."""
 
 CUT = 0.5
 """A probability above it means the later stage."""
@@ -114,7 +110,7 @@ def score_pair(outcome: PairOutcome, seed: int) -> PairScores:
     rng = np.random.default_rng(seed)
     drawn = np.hstack(
         [
-            rng.choice(np.flatnonzero(of_stage), (BOOTSTRAPS, int(of_stage.sum())))
+            rng.choice(np.flatnonzero(of_stage), (SCORE_BOOTSTRAPS, int(of_stage.sum())))
             for of_stage in (later, ~later)
         ]
     )
@@ -196,7 +192,7 @@ def calibration_groups(outcome: PairOutcome, groups: int = 6) -> FloatArray:
     Assoc 1927, doi 10.1080/01621459.1927.10502953.
     """
     order = np.argsort(outcome.scores, kind="stable")
-    z = float(norm.ppf((1 + LEVEL) / 2))
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
     rows = []
     for part in np.array_split(order, groups):
         n, share = len(part), float(outcome.later[part].mean())
@@ -227,5 +223,5 @@ def _average_precisions(scores: FloatArray, known: int) -> FloatArray:
 
 
 def _estimate(value: float, drawn: FloatArray) -> Estimate:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high))

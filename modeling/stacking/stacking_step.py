@@ -47,7 +47,7 @@ STUDY_MODELS: Mapping[BaseModel, ModelSpec] = {
 FIXED = "published sets and stacks (apparent)"
 NESTED = "chosen inside the folds (nested)"
 
-METHOD = (
+STACKING_METHOD = (
     "Base models ({models}) are stacked by logistic regression (Wolpert 1992, doi "
     "10.1016/S0893-6080(05)80023-1), pair by pair, on the published sets of sites; missing values "
     "go down a side that the trees learn. Folds are shared, so that 15 fits of each base model "
@@ -97,7 +97,7 @@ def run_stacking(
         for name, of_pairs in variants.items()
     }
     return StepResult(
-        METHOD.format(
+        STACKING_METHOD.format(
             models="; ".join(map(str, specs)),
             light="; ".join(map(str, nested_models.values())),
             core=recipe.core,

@@ -1,8 +1,10 @@
-"""The steps of this package, in their order."""
+"""The steps of stacking, in their order."""
 
 from modeling.stacking.elimination_step import ELIMINATION_STEP
 from modeling.stacking.stacking_step import STACKING_STEP
+from modeling.study.step import StudyStep
 
 __all__ = ["STACKING_STEPS"]
 
-STACKING_STEPS = (ELIMINATION_STEP, STACKING_STEP)
+STACKING_STEPS: tuple[StudyStep, ...] = (ELIMINATION_STEP, STACKING_STEP)
+"""In the order in which they run."""

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, STAGE_COLUMN, Sex, Stage
-from modeling.statistics.delong import CONFIDENCE
+from modeling.metrics import CONFIDENCE
 from modeling.statistics.site_values import TISSUES, tissue_means
 from modeling.statistics.two_groups import TwoGroups, compare_groups, false_discovery
 
@@ -31,12 +31,12 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 
 EVERYONE = "all"
-"""In place of a stage or a sex: every patient."""
+"""Stands in place of a stage or a sex for every patient."""
 
 AGE_STEP_YEARS = 0.1
 """Steps at which age densities are computed."""
 
-BOOTSTRAPS = 1000
+PEAK_BOOTSTRAPS = 1000
 """Resamples of a group's patients for the interval of its age peak."""
 
 MIN_PATIENTS_FOR_SLOPE = 10
@@ -110,7 +110,8 @@ class AgePeak:
     Parameters
     ----------
     bandwidth_years
-        Of the Gaussian kernel, by Scott's rule; NaN with fewer than 3 patients or one age only.
+        Bandwidth of the Gaussian kernel, by Scott's rule; NaN with fewer than 3 patients or with
+        one age only.
     peak_years, peak_low_years, peak_high_years
         The density's highest point and its 95 % interval over resampled patients.
     central_low_years, central_high_years
@@ -147,7 +148,9 @@ class AgeDensities:
     peaks: tuple[AgePeak, ...]
 
 
-def age_densities(cohort: pd.DataFrame, seed: int, bootstraps: int = BOOTSTRAPS) -> AgeDensities:
+def age_densities(
+    cohort: pd.DataFrame, seed: int, bootstraps: int = PEAK_BOOTSTRAPS
+) -> AgeDensities:
     """Estimate each stage's age density with its peak.
 
     A Gaussian kernel whose bandwidth is the standard deviation times n**(-1/5); each resample has
@@ -234,9 +237,10 @@ class Decline:
     Parameters
     ----------
     tissue, sex, stage
-        Which values of whom; ``all`` for everyone.
+        The tissue, and the patients' sex and stage; ``all`` for everyone.
     slope_hu_per_year, slope_low, slope_high
-        With its 95 % interval (Student's t); NaN with fewer than 10 patients or one age only.
+        The slope and its 95 % interval (Student's t); NaN with fewer than 10 patients or with one
+        age only.
     intercept_hu
         The line at age 0, for drawing it.
     r_squared

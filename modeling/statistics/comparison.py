@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES
 from modeling.statistics.drawing import heat_map, new_axes
-from modeling.statistics.site_values import pair_label, site_values, stages_of
+from modeling.statistics.site_values import site_values, stages_of
 from modeling.statistics.two_groups import TwoGroups, compare_groups, false_discovery
 
 __all__ = ["SiteComparison", "compare_sites", "plot"]
@@ -43,7 +43,7 @@ def compare_sites(cohort: pd.DataFrame) -> tuple[SiteComparison, ...]:
     values, stages = site_values(cohort), stages_of(cohort)
     found = [
         SiteComparison(
-            pair_label(pair),
+            pair_name(pair),
             site,
             compare_groups(*(values.loc[stages == s.value, site].to_numpy() for s in pair)),
         )

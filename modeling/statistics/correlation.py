@@ -31,7 +31,7 @@ MIN_SHARED = 30
 MAX_CLUSTERS = 10
 """The cut is sought among 2 to this many clusters."""
 
-BOOTSTRAPS = 100
+CLUSTER_BOOTSTRAPS = 100
 """Resamples of the patients for the clusters' stability."""
 
 STABLE = 0.75
@@ -51,7 +51,7 @@ class Correlations:
         over the pairs of sites; NaN with fewer than 30 shared patients or no variation. The
         diagonal of ``rho`` is 1, of ``p`` and ``q`` NaN.
     n
-        int, shape (p, p): patients with both.
+        int, shape (p, p): patients with both sites.
     """
 
     sites: tuple[str, ...]
@@ -138,7 +138,7 @@ class SiteClusters:
     Parameters
     ----------
     sites
-        What was clustered.
+        The sites that were clustered.
     left_out
         Sites without a correlation to every other, which have no distance.
     tree
@@ -147,7 +147,7 @@ class SiteClusters:
         1 - rho at which the tree is cut; every two sites of a cluster correlate by more than
         1 minus it.
     silhouettes
-        Mean silhouette of each number of clusters that was looked at.
+        Each number of clusters that was tried, with its mean silhouette.
     clusters
         At the cut.
     """
@@ -165,14 +165,14 @@ def cluster_sites(
     found: Correlations,
     seed: int,
     clusters: int | None = None,
-    bootstraps: int = BOOTSTRAPS,
+    bootstraps: int = CLUSTER_BOOTSTRAPS,
 ) -> SiteClusters:
     """Cluster the sites by complete linkage on the distance 1 - rho.
 
     Parameters
     ----------
     clusters
-        How many; None for the number from 2 to 10 with the largest mean silhouette.
+        Number of clusters; None for the one from 2 to 10 with the largest mean silhouette.
 
     Raises
     ------

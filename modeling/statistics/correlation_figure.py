@@ -7,6 +7,7 @@ from scipy.cluster.hierarchy import dendrogram
 
 from modeling.statistics.correlation import Correlations, SiteClusters
 from modeling.statistics.drawing import new_figure
+from modeling.study.palette import VERMILION
 
 __all__ = ["plot"]
 
@@ -30,7 +31,7 @@ def plot(found: Correlations, clusters: SiteClusters) -> Any:
         for x, y in zip(drawn["icoord"], drawn["dcoord"], strict=True)
     ]
     tree_ax.add_collection(LineCollection(lines, colors="0.2", linewidths=1.2))
-    tree_ax.axhline(clusters.cut_height, color="#D55E00", linestyle="--", linewidth=1.2)
+    tree_ax.axhline(clusters.cut_height, color=VERMILION, linestyle="--", linewidth=1.2)
     tree_ax.set_xlim(-0.5, len(sites) - 0.5)
     tree_ax.set_ylim(0, float(clusters.tree[:, 2].max()) * 1.05)
     tree_ax.set_xticks([])

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, rankdata
 
-__all__ = ["CONFIDENCE", "Auroc", "auroc_of_folds", "delong_auroc"]
+from modeling.metrics import CONFIDENCE
+
+__all__ = ["Auroc", "auroc_of_folds", "delong_auroc"]
 
 FloatArray = npt.NDArray[np.float64]
-
-CONFIDENCE = 0.95
-"""Of all intervals here."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def auroc_of_folds(folds: Sequence[tuple[FloatArray, FloatArray]]) -> Auroc:
     """The mean of the areas of several folds, for scores of different models.
 
     Scores of two folds come from two models and need not be on one scale: pooled, a positive of
-    one fold would be held against a negative of another.
+    one fold would be compared with a negative of another.
 
     Parameters
     ----------

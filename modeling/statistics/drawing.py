@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modeling.cohort import Stage
+from modeling.study.palette import BLUE, GREEN, ORANGE, PURPLE
 
 __all__ = [
     "SEX_COLOURS",
@@ -18,13 +19,13 @@ __all__ = [
     "stage_legend",
 ]
 
-STAGE_COLOURS = {Stage.A: "#0072B2", Stage.B: "#009E73", Stage.C: "#E69F00", Stage.D: "#882255"}
+STAGE_COLOURS = {Stage.A: BLUE, Stage.B: GREEN, Stage.C: ORANGE, Stage.D: "#882255"}
 """One colour a stage, apart for colour-blind readers too (Okabe and Ito 2008, Tol 2021)."""
 
 STAGE_MARKERS = {Stage.A: "o", Stage.B: "s", Stage.C: "^", Stage.D: "X"}
 """One marker a stage, so that no figure depends on colour alone."""
 
-SEX_COLOURS = {"female": "#CC79A7", "male": "#0072B2"}
+SEX_COLOURS = {"female": PURPLE, "male": BLUE}
 """One colour a sex."""
 
 

@@ -1,5 +1,6 @@
 """Formulas that a reader can apply with a calculator: penalised linear scores of a stage pair."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,21 +8,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modeling.calibration import pair_name
 from modeling.cohort import Stage
 from modeling.design import CLIP_HU
-from modeling.statistics.delong import CONFIDENCE, Auroc, delong_auroc
+from modeling.metrics import CONFIDENCE
+from modeling.statistics.delong import Auroc, delong_auroc
 from modeling.statistics.linear_fit import (
-    FOLDS,
+    FORMULA_FOLDS,
     FULL_SCORE,
     KINDS,
     FormulaKind,
+    LinearFit,
     Penalty,
     Target,
     chosen_strength,
     fit_linear,
     nested_auroc,
 )
-from modeling.statistics.site_values import pair_label, pair_rows, site_values, stages_of
+from modeling.statistics.site_values import MAX_MISSING_SHARE, pair_rows, site_values, stages_of
 
 __all__ = [
     "KINDS",
@@ -34,15 +38,13 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
-MAX_MISSING_SHARE = 0.5
-"""Sites that more patients of the pair lack are left out (the published toolkit's number)."""
-
-BOOTSTRAPS = 200
+COEFFICIENT_BOOTSTRAPS = 200
 """Resamples of the patients for the coefficients' intervals."""
 
-SIGNIFICANT_DIGITS = 4
-"""Of the numbers in a formula's text: an error of a few hundredths of a percent of each term."""
+FORMULA_DIGITS = 4
+"""Significant digits in a formula's text: each term is off by at most .05 %."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def fit_formula(
     pair: tuple[Stage, Stage],
     kind: FormulaKind,
     seed: int,
-    bootstraps: int = BOOTSTRAPS,
+    bootstraps: int = COEFFICIENT_BOOTSTRAPS,
 ) -> Formula:
     """Fit a formula between two stages, with intervals and honest areas.
 
@@ -178,20 +180,45 @@ def fit_formula(
     rows = pair_rows(stages, pair)
     sites = tuple(values.columns[values[rows].isna().mean() <= MAX_MISSING_SHARE])
     x, y = values.loc[rows, list(sites)].to_numpy(), stages[rows] == pair[1].value
-    if min(y.sum(), (~y).sum()) < 2 * FOLDS:
-        raise ValueError(f"{pair_label(pair)}: a stage with fewer than {2 * FOLDS} patients")
+    if min(y.sum(), (~y).sum()) < 2 * FORMULA_FOLDS:
+        raise ValueError(f"{pair_name(pair)}: a stage with fewer than {2 * FORMULA_FOLDS} patients")
     strength = chosen_strength(kind, x, y, seed)
     fitted = fit_linear(kind, strength, x, y, seed)
+    again = _refitted(kind, strength, x, y, seed, bootstraps)
+    low, high = _interval(np.array([fit.intercept for fit in again]))
+    score = fitted.score(x)
+    return Formula(
+        pair,
+        kind,
+        len(y),
+        strength,
+        fitted.intercept,
+        float(low),
+        float(high),
+        _terms(sites, fitted, again),
+        delong_auroc(score[y], score[~y]),
+        nested_auroc(kind, x, y, seed),
+    )
+
+
+def _refitted(
+    kind: FormulaKind, strength: float, x: FloatArray, y: BoolArray, seed: int, bootstraps: int
+) -> list[LinearFit]:
+    """Fit the formula again to patients drawn within each stage, at the same penalty."""
     generator = np.random.default_rng(seed)
     groups = [np.flatnonzero(y == side) for side in (False, True)]
     again = []
     for _ in range(bootstraps):
         rows = np.concatenate([generator.choice(group, len(group)) for group in groups])
         again.append(fit_linear(kind, strength, x[rows], y[rows], seed))
+    return again
+
+
+def _terms(sites: Sequence[str], fitted: LinearFit, again: Sequence[LinearFit]) -> tuple[Term, ...]:
     per_sd = np.array([fit.per_sd for fit in again])
     per_hu = np.array([fit.per_hu for fit in again])
     bounds_sd, bounds_hu = _interval(per_sd), _interval(per_hu)
-    terms = tuple(
+    return tuple(
         Term(
             site,
             float(fitted.medians[k]),
@@ -205,20 +232,6 @@ def fit_formula(
         )
         for k, site in enumerate(sites)
     )
-    low, high = _interval(np.array([fit.intercept for fit in again]))
-    score = fitted.score(x)
-    return Formula(
-        pair,
-        kind,
-        len(y),
-        strength,
-        fitted.intercept,
-        float(low),
-        float(high),
-        terms,
-        delong_auroc(score[y], score[~y]),
-        nested_auroc(kind, x, y, seed),
-    )
 
 
 def _interval(drawn: FloatArray) -> tuple[Any, Any]:
@@ -227,4 +240,4 @@ def _interval(drawn: FloatArray) -> tuple[Any, Any]:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.{SIGNIFICANT_DIGITS}g}"
+    return f"{value:.{FORMULA_DIGITS}g}"

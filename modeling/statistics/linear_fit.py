@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from modeling.statistics.delong import Auroc, auroc_of_folds
 
 __all__ = [
-    "FOLDS",
+    "FORMULA_FOLDS",
     "FULL_SCORE",
     "KINDS",
     "FormulaKind",
@@ -27,17 +27,17 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FOLDS = 5
-"""Of the inner and of the outer cross-validation."""
+FORMULA_FOLDS = 5
+"""Folds of the inner and of the outer cross-validation of the formulas."""
 
 L1_SHARE = 0.5
-"""Of the elastic net's penalty (the published toolkit's number)."""
+"""Share of the L1 part in the elastic net's penalty (the published toolkit's number)."""
 
 FULL_SCORE = 100.0
 """Linear score of the later stage; that of the earlier is 0 (the published toolkit's numbers)."""
 
 MAX_ITERATIONS = 10_000
-"""Of the solvers; they stop long before."""
+"""Limit of the solvers' iterations; they stop long before."""
 
 TOLERANCE = 1e-3
 """Relative change of the coefficients at which the logistic solver with an L1 part stops."""
@@ -55,7 +55,7 @@ class Target(StrEnum):
 
 
 class Penalty(StrEnum):
-    """What holds the coefficients small."""
+    """The penalty that keeps the coefficients small."""
 
     LASSO = "lasso"
     ELASTIC_NET = "elastic net"
@@ -87,7 +87,7 @@ KINDS: tuple[FormulaKind, ...] = (
     *(FormulaKind(Target.LOGISTIC, p) for p in Penalty if p is not Penalty.NONE),
     *(FormulaKind(Target.LINEAR_SCORE, p) for p in Penalty),
 )
-"""All kinds. Logistic regression without a penalty is none of them: where 32 sites part the two
+"""All kinds. Logistic regression without a penalty is left out: where 32 sites part the two
 stages, as they can in small samples, its coefficients grow without bound."""
 
 
@@ -177,7 +177,7 @@ def nested_auroc(kind: FormulaKind, x: FloatArray, y: BoolArray, seed: int) -> A
 
 
 def _folds(y: BoolArray, seed: int) -> list[tuple[Any, Any]]:
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FORMULA_FOLDS, shuffle=True, random_state=seed)
     return list(folds.split(np.zeros((len(y), 1)), y))
 
 

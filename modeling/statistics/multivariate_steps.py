@@ -1,6 +1,8 @@
 """Projection and correlation as steps of a study."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,18 @@ from modeling.study.step import Figure, StepResult, StudyInput, Table
 __all__ = ["correlation_step", "projection_step"]
 
 
-def projection_step(given: StudyInput, permutations: int = projection.PERMUTATIONS) -> StepResult:
-    """Project the patients on few dimensions."""
+def projection_step(
+    given: StudyInput, permutations: int = projection.PLS_PERMUTATIONS
+) -> StepResult:
+    """Project the patients on few dimensions.
+
+    Parameters
+    ----------
+    given
+        Cohort, seed and jobs.
+    permutations
+        Times that the stages are permuted for the null distribution of R2Y and Q2.
+    """
     components = [
         projection.principal_components(given.cohort, how) for how in projection.Imputation
     ]
@@ -26,98 +38,27 @@ def projection_step(given: StudyInput, permutations: int = projection.PERMUTATIO
         projection.pls_da(given.cohort, how, given.seed, permutations=permutations)
         for how in projection.Imputation
     ]
-    findings = []
-    for fit in fits:
-        null = float(np.mean(fit.null_q2))
-        findings.append(
-            f"PLS-DA, {fit.imputation} ({len(fit.sites)} sites): R2X {fit.r2x:.3f}, R2Y "
-            f"{fit.r2y:.3f}, Q2 {fit.q2:.3f}; with permuted stages Q2 averages {null:.3f}, "
-            f"{p_words(fit.p_q2)}."
-        )
-        if fit.imputation.leaks_stage:
-            findings.append(
-                "Group means write the stage into the data: a patient's gaps are filled with the "
-                "mean of their own stage. What separates in these pictures is in part that, and "
-                "R2Y, Q2 and VIP of this imputation are no evidence of a difference between the "
-                "stages. Q2 of permuted stages should be 0 or less; above it is the leak itself."
-            )
-    vip = pd.concat(
-        [
-            pd.DataFrame({"imputation": str(fit.imputation), "site": fit.sites, "vip": fit.vip})
-            for fit in fits
-        ]
-    ).sort_values(["imputation", "vip"], ascending=[True, False])
-    loadings = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "imputation": str(one.imputation),
-                    "site": one.sites,
-                    "component_1": one.loadings[:, 0],
-                    "component_2": one.loadings[:, 1],
-                }
-            )
-            for one in components
-        ]
-    )
-    draw = projection_figure
     return StepResult(
-        method=(
-            f"{clipping(given.cohort)} Sites standardised. Principal components, and PLS-DA: "
-            f"PLS regression of the one-hot stages with {projection.COMPONENTS} components, both "
-            "with two imputations. Group mean, as published: the mean of the patient's own stage, "
-            "all sites; it leaks the stage. KNN, as in the published toolkit: the mean of the "
-            f"{projection.NEIGHBOURS} most similar patients, sites that more than half lack left "
-            f"out; it knows no stage. Q2 by {projection.FOLDS}-fold cross-validation with scaling "
-            "and KNN imputation inside the folds; group means cannot be, for a held-out patient "
-            f"has no known stage. {permutations} permutations of the stages repeat "
-            "everything, imputation included. VIP scores after Wold 2001, doi "
-            "10.1016/S0169-7439(01)00155-1."
-        ),
-        findings=tuple(findings),
+        method=_projection_method(given.cohort, permutations),
+        findings=tuple(sentence for fit in fits for sentence in _fit_sentences(fit)),
         tables=(
             Table(
                 "pls-da",
                 "Quality of the PLS-DA fits and their permutation tests.",
-                pd.DataFrame(
-                    [
-                        {
-                            "imputation": str(fit.imputation),
-                            "leaks_stage": fit.imputation.leaks_stage,
-                            "sites": len(fit.sites),
-                            "r2x": fit.r2x,
-                            "r2y": fit.r2y,
-                            "q2": fit.q2,
-                            "permuted_r2y_mean": float(np.mean(fit.null_r2y)),
-                            "permuted_q2_mean": float(np.mean(fit.null_q2)),
-                            "p_r2y": fit.p_r2y,
-                            "p_q2": fit.p_q2,
-                        }
-                        for fit in fits
-                    ]
-                ),
+                pd.DataFrame(map(_fit_row, fits)),
             ),
-            Table("vip", "Variable importance in projection; the average site has 1.", vip),
-            Table("pca-loadings", "Loadings of the first two principal components.", loadings),
-        ),
-        figures=(
-            Figure(
-                "pca",
-                "Patients on the first two principal components, with 95 % ellipses.",
-                partial(draw.plot_principal_components, components),
+            Table(
+                "vip",
+                "Variable importance in projection; the average site has 1.",
+                _vip_table(fits),
             ),
-            Figure(
-                "pls-da",
-                "Patients on the two PLS-DA components, with 95 % ellipses; apparent.",
-                partial(draw.plot_scores, fits),
-            ),
-            Figure("vip", "VIP scores of the sites.", partial(draw.plot_vip, fits)),
-            Figure(
-                "permutations",
-                "Q2 of permuted stages and of the real ones.",
-                partial(draw.plot_permutations, fits),
+            Table(
+                "pca-loadings",
+                "Loadings of the first two principal components.",
+                _loading_table(components),
             ),
         ),
+        figures=_projection_figures(components, fits),
         values={
             "pls_da": {
                 str(fit.imputation): {
@@ -138,57 +79,12 @@ def correlation_step(given: StudyInput) -> StepResult:
     found = correlation.spearman(given.cohort)
     clusters = correlation.cluster_sites(given.cohort, found, given.seed)
     table = found.table()
-    known = table["rho"].notna()
-    strongest = table.iloc[int(table["rho"].abs().argmax())]
-    findings = [
-        f"{int((table.loc[known, 'q'] < 0.05).sum())} of {int(known.sum())} correlations differ "
-        f"from 0 (q < .05); {int((~known).sum())} have too few patients.",
-        f"Closest: {strongest['first']} and {strongest['second']}, rho {strongest['rho']:.2f}.",
-        f"{len(clusters.clusters)} clusters at 1 - rho = {clusters.cut_height:.2f} (largest mean "
-        "silhouette): "
-        + "; ".join(
-            f"{c.number}: {', '.join(c.sites)} (stability {c.stability:.2f})"
-            for c in clusters.clusters
-        )
-        + ".",
-    ]
-    if clusters.left_out:
-        findings.append(
-            f"Not clustered, for want of patients shared with every other site: "
-            f"{', '.join(clusters.left_out)}."
-        )
     return StepResult(
-        method=(
-            f"{clipping(given.cohort)} Spearman's correlation of every two sites in the patients "
-            f"that have both, at least {correlation.MIN_SHARED}; p-values by Student's t, "
-            "adjusted for false discovery over all pairs of sites. Complete linkage on the "
-            "distance 1 - rho; cut where the mean silhouette is largest among 2 to "
-            f"{correlation.MAX_CLUSTERS} clusters. (The published toolkit clusters the rows of "
-            "1 - rho by Euclidean distance, cuts into a number that the user gives, and leaves "
-            "out the first patient.) Stability is the mean Jaccard index over "
-            f"{correlation.BOOTSTRAPS} resamples of the patients (Hennig 2007, doi "
-            f"10.1016/j.csda.2006.11.025); {correlation.STABLE:g} or more counts as stable."
-        ),
-        findings=tuple(findings),
+        method=_correlation_method(given.cohort),
+        findings=_correlation_sentences(table, clusters),
         tables=(
             Table("correlations", "Spearman's rho of every two sites.", table),
-            Table(
-                "clusters",
-                "The cluster of each site.",
-                pd.DataFrame(
-                    [
-                        {
-                            "cluster": c.number,
-                            "site": site,
-                            "lowest_rho_in_cluster": c.lowest_rho,
-                            "stability": c.stability,
-                            "cut_height": clusters.cut_height,
-                        }
-                        for c in clusters.clusters
-                        for site in c.sites
-                    ]
-                ),
-            ),
+            Table("clusters", "The cluster of each site.", _cluster_table(clusters)),
             Table(
                 "silhouettes",
                 "Mean silhouette by number of clusters.",
@@ -207,4 +103,155 @@ def correlation_step(given: StudyInput) -> StepResult:
             "cut_height": json_number(clusters.cut_height),
             "stability": [json_number(c.stability) for c in clusters.clusters],
         },
+    )
+
+
+def _projection_method(cohort: pd.DataFrame, permutations: int) -> str:
+    return (
+        f"{clipping(cohort)} Sites standardised. Principal components, and PLS-DA: "
+        f"PLS regression of the one-hot stages with {projection.COMPONENTS} components, both "
+        "with two imputations. Group mean, as published: the mean of the patient's own stage, "
+        "all sites; it leaks the stage. KNN, as in the published toolkit: the mean of the "
+        f"{projection.NEIGHBOURS} most similar patients, sites that more than half lack left "
+        f"out; it knows no stage. Q2 by {projection.Q2_FOLDS}-fold cross-validation with scaling "
+        "and KNN imputation inside the folds; group means cannot be, for a held-out patient "
+        f"has no known stage. {permutations} permutations of the stages repeat "
+        "everything, imputation included. VIP scores after Wold 2001, doi "
+        "10.1016/S0169-7439(01)00155-1."
+    )
+
+
+def _fit_sentences(fit: projection.PlsDa) -> list[str]:
+    null = float(np.mean(fit.null_q2))
+    said = [
+        f"PLS-DA, {fit.imputation} ({len(fit.sites)} sites): R2X {fit.r2x:.3f}, R2Y "
+        f"{fit.r2y:.3f}, Q2 {fit.q2:.3f}; with permuted stages Q2 averages {null:.3f}, "
+        f"{p_words(fit.p_q2)}."
+    ]
+    if fit.imputation.leaks_stage:
+        said.append(
+            "Group means write the stage into the data: a patient's gaps are filled with the "
+            "mean of their own stage. What separates in these pictures is in part that, and "
+            "R2Y, Q2 and VIP of this imputation are no evidence of a difference between the "
+            "stages. Q2 of permuted stages should be 0 or less; above it is the leak itself."
+        )
+    return said
+
+
+def _fit_row(fit: projection.PlsDa) -> dict[str, Any]:
+    return {
+        "imputation": str(fit.imputation),
+        "leaks_stage": fit.imputation.leaks_stage,
+        "sites": len(fit.sites),
+        "r2x": fit.r2x,
+        "r2y": fit.r2y,
+        "q2": fit.q2,
+        "permuted_r2y_mean": float(np.mean(fit.null_r2y)),
+        "permuted_q2_mean": float(np.mean(fit.null_q2)),
+        "p_r2y": fit.p_r2y,
+        "p_q2": fit.p_q2,
+    }
+
+
+def _vip_table(fits: Sequence[projection.PlsDa]) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame({"imputation": str(fit.imputation), "site": fit.sites, "vip": fit.vip})
+            for fit in fits
+        ]
+    ).sort_values(["imputation", "vip"], ascending=[True, False])
+
+
+def _loading_table(components: Sequence[projection.PrincipalComponents]) -> pd.DataFrame:
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "imputation": str(one.imputation),
+                    "site": one.sites,
+                    "component_1": one.loadings[:, 0],
+                    "component_2": one.loadings[:, 1],
+                }
+            )
+            for one in components
+        ]
+    )
+
+
+def _projection_figures(
+    components: Sequence[projection.PrincipalComponents], fits: Sequence[projection.PlsDa]
+) -> tuple[Figure, ...]:
+    draw = projection_figure
+    return (
+        Figure(
+            "pca",
+            "Patients on the first two principal components, with 95 % ellipses.",
+            partial(draw.plot_principal_components, components),
+        ),
+        Figure(
+            "pls-da",
+            "Patients on the two PLS-DA components, with 95 % ellipses; apparent.",
+            partial(draw.plot_scores, fits),
+        ),
+        Figure("vip", "VIP scores of the sites.", partial(draw.plot_vip, fits)),
+        Figure(
+            "permutations",
+            "Q2 of permuted stages and of the real ones.",
+            partial(draw.plot_permutations, fits),
+        ),
+    )
+
+
+def _correlation_method(cohort: pd.DataFrame) -> str:
+    return (
+        f"{clipping(cohort)} Spearman's correlation of every two sites in the patients "
+        f"that have both, at least {correlation.MIN_SHARED}; p-values by Student's t, "
+        "adjusted for false discovery over all pairs of sites. Complete linkage on the "
+        "distance 1 - rho; cut where the mean silhouette is largest among 2 to "
+        f"{correlation.MAX_CLUSTERS} clusters. (The published toolkit clusters the rows of "
+        "1 - rho by Euclidean distance, cuts into a number that the user gives, and leaves "
+        "out the first patient.) Stability is the mean Jaccard index over "
+        f"{correlation.CLUSTER_BOOTSTRAPS} resamples of the patients (Hennig 2007, doi "
+        f"10.1016/j.csda.2006.11.025); {correlation.STABLE:g} or more counts as stable."
+    )
+
+
+def _correlation_sentences(
+    table: pd.DataFrame, clusters: correlation.SiteClusters
+) -> tuple[str, ...]:
+    known = table["rho"].notna()
+    strongest = table.iloc[int(table["rho"].abs().argmax())]
+    said = [
+        f"{int((table.loc[known, 'q'] < 0.05).sum())} of {int(known.sum())} correlations differ "
+        f"from 0 (q < .05); {int((~known).sum())} have too few patients.",
+        f"Closest: {strongest['first']} and {strongest['second']}, rho {strongest['rho']:.2f}.",
+        f"{len(clusters.clusters)} clusters at 1 - rho = {clusters.cut_height:.2f} (largest mean "
+        "silhouette): "
+        + "; ".join(
+            f"{c.number}: {', '.join(c.sites)} (stability {c.stability:.2f})"
+            for c in clusters.clusters
+        )
+        + ".",
+    ]
+    if clusters.left_out:
+        said.append(
+            f"Not clustered, for want of patients shared with every other site: "
+            f"{', '.join(clusters.left_out)}."
+        )
+    return tuple(said)
+
+
+def _cluster_table(clusters: correlation.SiteClusters) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "cluster": c.number,
+                "site": site,
+                "lowest_rho_in_cluster": c.lowest_rho,
+                "stability": c.stability,
+                "cut_height": clusters.cut_height,
+            }
+            for c in clusters.clusters
+            for site in c.sites
+        ]
     )

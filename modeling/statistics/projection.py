@@ -15,7 +15,7 @@ from sklearn.impute import KNNImputer
 from sklearn.model_selection import StratifiedKFold
 
 from modeling.cohort import Stage
-from modeling.statistics.site_values import site_values, stages_of
+from modeling.statistics.site_values import MAX_MISSING_SHARE, site_values, stages_of
 
 __all__ = [
     "Imputation",
@@ -32,17 +32,14 @@ FloatArray = npt.NDArray[np.float64]
 NEIGHBOURS = 5
 """Patients whose mean stands in for a missing value (the published toolkit's number)."""
 
-MAX_MISSING_SHARE = 0.5
-"""Sites that more patients lack are left out before KNN imputation (the toolkit's number)."""
-
 COMPONENTS = 2
-"""Of PLS-DA: as many as are drawn."""
+"""Components of PLS-DA: as many as are drawn."""
 
-FOLDS = 7
-"""Of the cross-validation of Q2: the custom of the method's programs (Eriksson 2013)."""
+Q2_FOLDS = 7
+"""Folds of the cross-validation of Q2: the custom of the method's programs (Eriksson 2013)."""
 
-PERMUTATIONS = 300
-"""Of the stages, for the null distribution of Q2 and R2Y."""
+PLS_PERMUTATIONS = 300
+"""Permutations of the stages for the null distribution of Q2 and R2Y."""
 
 VIP_BOUND = 1.0
 """Sites above it matter more than the average one: the mean of squared VIP scores is 1."""
@@ -129,7 +126,7 @@ class PrincipalComponents:
 
 
 def principal_components(cohort: pd.DataFrame, imputation: Imputation) -> PrincipalComponents:
-    """Project the patients on the components of largest variance; sites count alike."""
+    """Project the patients on the components of largest variance; every site weighs the same."""
     sites, values, stages = _used(cohort, imputation)
     filled = (
         group_mean_imputed(values, stages)
@@ -158,7 +155,7 @@ class PlsDa:
         Shares of the sites' and of the stages' variance that the fit explains, apparent.
     q2
         Share of the held-out patients' stage variance that is predicted. With group means the
-        held-out patients were filled by their own stage, so it is no honest figure.
+        held-out patients were filled by their own stage, so it is too high.
     vip
         float64, shape (p,): variable importance in projection.
     null_r2y, null_q2
@@ -187,12 +184,12 @@ def pls_da(
     imputation: Imputation,
     seed: int,
     components: int = COMPONENTS,
-    permutations: int = PERMUTATIONS,
+    permutations: int = PLS_PERMUTATIONS,
 ) -> PlsDa:
     """Fit PLS on the one-hot stages, cross-validate it and permute the stages.
 
-    KNN imputation and all scaling are fitted inside the folds. Group means cannot be: a held-out
-    patient has no stage to take the mean of. They are filled beforehand, as published.
+    KNN imputation and all scaling are fitted inside the folds. Group means cannot be fitted
+    there, for a held-out patient has no known stage; they are filled beforehand, as published.
 
     References
     ----------
@@ -201,7 +198,7 @@ def pls_da(
     doi 10.2202/1544-6115.1585 (p-values of permutations).
     """
     sites, values, stages = _used(cohort, imputation)
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(values, stages))
+    folds = list(StratifiedKFold(Q2_FOLDS, shuffle=True, random_state=seed).split(values, stages))
     if imputation is Imputation.KNN:
         whole = knn_imputed(values)[0]
         parts = [knn_imputed(values[seen], values[unseen]) for seen, unseen in folds]

@@ -17,6 +17,7 @@ from modeling.statistics.drawing import (
 )
 from modeling.statistics.projection import VIP_BOUND, PlsDa, PrincipalComponents
 from modeling.statistics.wording import p_words
+from modeling.study.palette import BLUE, VERMILION
 
 __all__ = ["plot_permutations", "plot_principal_components", "plot_scores", "plot_vip"]
 
@@ -58,8 +59,8 @@ def plot_vip(found: Sequence[PlsDa]) -> Any:
         order = np.argsort(one.vip)
         places = np.arange(len(order))
         above = one.vip[order] > VIP_BOUND
-        ax.hlines(places, 0, one.vip[order], color=np.where(above, "#0072B2", "0.7"), linewidth=2)
-        ax.scatter(one.vip[order], places, color=np.where(above, "#0072B2", "0.6"), s=22, zorder=3)
+        ax.hlines(places, 0, one.vip[order], color=np.where(above, BLUE, "0.7"), linewidth=2)
+        ax.scatter(one.vip[order], places, color=np.where(above, BLUE, "0.6"), s=22, zorder=3)
         ax.axvline(VIP_BOUND, color="0.4", linestyle="--", linewidth=1)
         ax.set_yticks(places, [one.sites[k] for k in order], fontsize=8)
         ax.set_ylim(-0.8, len(order) - 0.2)
@@ -75,7 +76,7 @@ def plot_permutations(found: Sequence[PlsDa], ax: Any = None) -> Any:
     ax = new_axes(ax, (8, 4.2))
     every = np.concatenate([[one.q2, *one.null_q2] for one in found])
     bins = np.linspace(every.min() - 0.01, every.max() + 0.01, 61).tolist()
-    for one, colour, dash in zip(found, ("#D55E00", "#0072B2"), ("--", "-"), strict=False):
+    for one, colour, dash in zip(found, (VERMILION, BLUE), ("--", "-"), strict=False):
         name = f"{one.imputation}"
         ax.hist(one.null_q2, bins=bins, color=colour, alpha=0.55, label=f"{name}: stages permuted")
         ax.axvline(

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.statistics.delong import Auroc, delong_auroc
-from modeling.statistics.site_values import pair_label, pair_rows, site_values, stages_of
+from modeling.statistics.site_values import pair_rows, site_values, stages_of
 from modeling.statistics.two_groups import MIN_VALUES
 
 __all__ = [
@@ -31,11 +31,12 @@ NO_AREA = Auroc(math.nan, math.nan, math.nan)
 """Where a group has too few values."""
 
 MIN_PATIENTS_FOR_BEST = 30
-"""Patients of the pair with the site that it needs to be among the best (the published toolkit's
-number): among the handful that have some sites, chance areas are the largest."""
+"""Patients of the pair who must have a site for it to be among the best (the published toolkit's
+number): where few patients have a site, large areas arise by chance."""
 
-FOLDS, REPEATS = 5, 10
-"""Of the cross-validation that chooses a site without the patients that score it."""
+CHOICE_FOLDS, CHOICE_REPEATS = 5, 10
+"""Folds and repeats of the cross-validation that chooses a site on some patients and scores it on
+the others."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class SiteRoc:
         ``lower`` or ``higher``: which HU speak for the later stage in these patients. It is the
         side on which the area is .5 or more, so the area is apparent in that small respect.
     n_earlier, n_later, missing
-        Patients with a value, and of both stages without.
+        Patients of each stage with a value, and patients of both stages without one.
     area
-        With DeLong's 95 % interval.
+        Area under the ROC curve with DeLong's 95 % interval.
     threshold_hu
         HU at and beyond which (below for ``lower``, above for ``higher``) the later stage is
         called, where sensitivity + specificity is highest in these same patients: apparent.
@@ -85,7 +86,7 @@ def single_site_rocs(cohort: pd.DataFrame) -> tuple[SiteRoc, ...]:
         for site in SITE_NAMES:
             earlier, later = (_known(values.loc[stages == s.value, site]) for s in pair)
             missing = int(pair_rows(stages, pair).sum()) - len(earlier) - len(later)
-            found.append(_site_roc(pair_label(pair), site, earlier, later, missing))
+            found.append(_site_roc(pair_name(pair), site, earlier, later, missing))
     return tuple(found)
 
 
@@ -120,7 +121,7 @@ def roc_points(
 
 @dataclass(frozen=True)
 class BestSite:
-    """The site of a pair with the largest area, and what choosing it is worth.
+    """The site of a pair with the largest area, and its area in patients who did not choose it.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ class BestSite:
 
 
 def best_sites(
-    cohort: pd.DataFrame, rocs: Sequence[SiteRoc], seed: int, repeats: int = REPEATS
+    cohort: pd.DataFrame, rocs: Sequence[SiteRoc], seed: int, repeats: int = CHOICE_REPEATS
 ) -> tuple[BestSite, ...]:
     """Pick each pair's best site, and score the picking by repeated 5-fold cross-validation.
 
@@ -153,9 +154,9 @@ def best_sites(
         rows = pair_rows(stages, pair)
         x = values.loc[rows, [r.site for r in known]].to_numpy()
         y = stages[rows] == pair[1].value
-        if not known or min(y.sum(), (~y).sum()) < FOLDS:
+        if not known or min(y.sum(), (~y).sum()) < CHOICE_FOLDS:
             continue
-        folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=seed)
+        folds = RepeatedStratifiedKFold(n_splits=CHOICE_FOLDS, n_repeats=repeats, random_state=seed)
         scores, names = [], []
         for seen, unseen in folds.split(x, y):
             counts = (~np.isnan(x[seen])).sum(axis=0)
@@ -174,7 +175,7 @@ def best_sites(
         shares = {name: names.count(name) / len(names) for name in dict.fromkeys(names)}
         found.append(
             BestSite(
-                pair_label(pair),
+                pair_name(pair),
                 known[0],
                 float(np.nanmean(scores)) if np.isfinite(scores).any() else math.nan,
                 tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
@@ -188,7 +189,7 @@ def ranked(rocs: Sequence[SiteRoc], pair: tuple[Stage, Stage]) -> list[SiteRoc]:
     known = [
         roc
         for roc in rocs
-        if roc.pair == pair_label(pair)
+        if roc.pair == pair_name(pair)
         and not roc.reason
         and roc.n_earlier + roc.n_later >= MIN_PATIENTS_FOR_BEST
     ]

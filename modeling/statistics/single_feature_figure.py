@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES
 from modeling.statistics.drawing import heat_map, new_axes, new_figure
 from modeling.statistics.single_feature import (
@@ -16,14 +16,14 @@ from modeling.statistics.single_feature import (
     roc_points,
     stage_values,
 )
-from modeling.statistics.site_values import pair_label
+from modeling.study.palette import BLUE, VERMILION
 
 __all__ = ["plot_areas", "plot_best"]
 
 CURVES = 3
 """Sites drawn in each pair."""
 
-CURVE_STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("0.25", ":"))
+CURVE_STYLES = ((BLUE, "-"), (VERMILION, "--"), ("0.25", ":"))
 """Colour and line of the best, the second and the third."""
 
 
@@ -32,7 +32,7 @@ def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
     figure = new_figure((9.5, 6.8))
     panels = figure.subplots(2, 3, sharex=True, sharey=True)
     for ax, pair in zip(panels.ravel(), PAIRS, strict=True):
-        best, title = ranked(rocs, pair)[:CURVES], pair_label(pair)
+        best, title = ranked(rocs, pair)[:CURVES], pair_name(pair)
         ax.plot([0, 1], [0, 1], color="0.8", linewidth=1)
         for rank, (roc, (colour, dash)) in enumerate(zip(best, CURVE_STYLES, strict=False)):
             earlier, later = stage_values(cohort, pair, roc.site)
@@ -58,7 +58,7 @@ def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
 def plot_areas(rocs: Sequence[SiteRoc], ax: Any = None) -> Any:
     """The area of each site and pair as colours; ``+`` where higher HU mean the later stage."""
     ax = new_axes(ax, (8, 9.5))
-    pairs = [pair_label(pair) for pair in PAIRS]
+    pairs = [pair_name(pair) for pair in PAIRS]
     values = np.full((len(SITE_NAMES), len(pairs)), np.nan)
     texts = [["–"] * len(pairs) for _ in SITE_NAMES]
     for roc in rocs:

@@ -13,9 +13,10 @@ from modeling.cohort import SITE_NAMES, STAGE_COLUMN, Stage
 from modeling.design import CLIP_HU
 
 __all__ = [
+    "MAX_MISSING_SHARE",
     "TISSUES",
     "clipped_count",
-    "pair_label",
+    "comparison_table",
     "pair_rows",
     "site_values",
     "stages_of",
@@ -28,27 +29,31 @@ FloatArray = npt.NDArray[np.float64]
 ALL_MUSCLES = "all muscles"
 """The mean of every muscle site that was measured."""
 
+MAX_MISSING_SHARE = 0.5
+"""A site that a larger share of the patients lacks is left out of formulas and of KNN imputation
+(the published toolkit's number)."""
+
 TISSUES: tuple[str, ...] = (*dict.fromkeys(map(tissue, SITE_NAMES)), ALL_MUSCLES)
-"""What HU are averaged over: L1-L5, S1, each muscle, all muscles."""
+"""Groups of sites over which HU are averaged: L1-L5, S1, each muscle, all muscles."""
 
 
 def site_values(cohort: pd.DataFrame) -> pd.DataFrame:
     """The 36 sites' HU, clipped to `CLIP_HU`; the index is that of the cohort.
 
-    Beyond these bounds the published table holds cement and metal. Ranks hardly change by it;
-    means, variances and slopes would be those of a few such values.
+    Beyond these bounds the published table holds cement and metal. Clipping hardly changes ranks;
+    without it a few such values would decide means, variances and slopes.
     """
     return cohort[list(SITE_NAMES)].clip(*CLIP_HU)
 
 
 def clipped_count(cohort: pd.DataFrame) -> int:
-    """How many values `site_values` changes."""
+    """Count the values that `site_values` clips."""
     values = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
     return int(((values < CLIP_HU[0]) | (values > CLIP_HU[1])).sum())
 
 
 def stages_of(cohort: pd.DataFrame) -> npt.NDArray[Any]:
-    """The stages, str, shape (n,)."""
+    """Give the stages, str, shape (n,)."""
     return cohort[STAGE_COLUMN].to_numpy(dtype=str)
 
 
@@ -63,17 +68,8 @@ def tissue_means(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_rows(stages: npt.NDArray[Any], pair: tuple[Stage, Stage]) -> npt.NDArray[np.bool_]:
-    """Which patients are of one of the two stages."""
+    """Tell which patients are of one of the two stages, bool, shape (n,)."""
     return np.isin(stages, [stage.value for stage in pair])
-
-
-def pair_label(pair: tuple[Stage, Stage]) -> str:
-    """The pair's name, the earlier stage first.
-
-    >>> pair_label(PAIRS[0])
-    'A/B'
-    """
-    return f"{pair[0]}/{pair[1]}"
 
 
 def table_of(rows: Sequence[Any], drop: Sequence[str] = ()) -> pd.DataFrame:
@@ -85,3 +81,14 @@ def table_of(rows: Sequence[Any], drop: Sequence[str] = ()) -> pd.DataFrame:
             flat.update(value if isinstance(value, dict) else {key: value})
         found.append({key: value for key, value in flat.items() if key not in drop})
     return pd.DataFrame(found)
+
+
+def comparison_table(rows: Sequence[Any]) -> pd.DataFrame:
+    """Lay out rows that hold a `TwoGroups`: the result before the numbers that it rests on."""
+    found = table_of(rows)
+    moments = ("mean_", "sd_", "median_")
+    names = [f"{name}_hu" if str(name).startswith(moments) else str(name) for name in found]
+    found.columns = pd.Index(names)
+    effects = [name for name in names if name.startswith(("hedges_g", "cliffs_delta"))]
+    leading = [*names[:2], "test", "p", "q", *effects]
+    return found[[*leading, *(name for name in names if name not in leading)]]

@@ -1,6 +1,7 @@
-"""The descriptive and classical statistics as steps of a study."""
+"""The steps of the descriptive and classical statistics, in their order."""
 
-from modeling.statistics.descriptive_steps import characteristics_step, comparison_step, roc_step
+from modeling.statistics.characteristics_step import characteristics_step
+from modeling.statistics.descriptive_steps import comparison_step, roc_step
 from modeling.statistics.linear_step import linear_step
 from modeling.statistics.multivariate_steps import correlation_step, projection_step
 from modeling.study.step import StudyStep

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from modeling.statistics.delong import CONFIDENCE, delong_auroc
+from modeling.metrics import CONFIDENCE
+from modeling.statistics.delong import delong_auroc
 
 __all__ = [
     "MIN_VALUES",
@@ -47,7 +48,7 @@ class GroupTest(StrEnum):
 
 @dataclass(frozen=True)
 class TwoGroups:
-    """Two groups compared; NaN where it cannot be told.
+    """Two groups compared; NaN where a number cannot be computed.
 
     Parameters
     ----------
@@ -56,13 +57,13 @@ class TwoGroups:
     mean_first, mean_second, sd_first, sd_second, median_first, median_second
         In the values' unit.
     normality_p_first, normality_p_second
-        Of Shapiro-Wilk.
+        P-values of the Shapiro-Wilk test.
     test
         `GroupTest`.
     why
         Why this test, or why none.
     p
-        Two-sided.
+        Two-sided p-value of the test.
     hedges_g, hedges_g_low, hedges_g_high
         Standardised mean difference, second minus first, with its 95 % interval.
     cliffs_delta, cliffs_delta_low, cliffs_delta_high

@@ -22,7 +22,7 @@ def json_number(value: float) -> float | None:
 
 
 def p_words(p: float, name: str = "p") -> str:
-    """A p-value as a reader expects it.
+    """Write a p-value as a reader expects it.
 
     >>> p_words(0.00002)
     'p < .001'

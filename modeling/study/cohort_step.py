@@ -10,7 +10,7 @@ from roi_extraction.sites import SITES
 
 __all__ = ["COHORT_STEP", "group_sizes", "missing_values", "plot_missing"]
 
-METHOD = (
+COHORT_METHOD = (
     "Patients are counted by stage and sex; rows that repeat an earlier one are left out. A site "
     "is missing where the cohort's table has an empty cell: the muscle was too small there for a "
     "region of interest, or was not measured. Values are checked against the range of trabecular "
@@ -123,7 +123,7 @@ def _run(given: StudyInput) -> StepResult:
         [(f.code, f.message) for f in given.findings], columns=["code", "finding"]
     )
     return StepResult(
-        METHOD,
+        COHORT_METHOD,
         findings,
         (
             Table("groups", "Patients by stage and sex, and their ages.", sizes),

@@ -1,10 +1,9 @@
-"""A step's folder: written whole, read back, checked."""
+"""A step's folder: written whole, read back and checked."""
 
 import hashlib
 import io
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
@@ -24,7 +23,6 @@ __all__ = [
     "read_step",
     "read_values",
     "sha256_of",
-    "write_atomically",
     "write_step",
 ]
 
@@ -32,9 +30,10 @@ STEP_FILE = "step.json"
 """What a step's folder holds beside its results: its key, texts, duration and digests."""
 
 VALUES_FILE = "values.json"
+"""The values that a step leaves for later steps and for programs."""
 
 TEMPORARY_PREFIX = ".unfinished-"
-"""Of folders that are being written; an interruption may leave one."""
+"""Start of the names of folders that are being written; an interruption may leave one."""
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -52,14 +51,14 @@ def write_step(
     out, folder
         The study's folder and the step's in it.
     step, key, result
-        What was run, what it depends on, what it found.
+        The step that was run, the digest of what it depends on, and its result.
     started
-        When it was started, by `time.perf_counter`.
+        When it was started, in seconds of `time.perf_counter`.
 
     Raises
     ------
     ValueError
-        Names of tables, figures or files that are unsafe or used twice.
+        The name of a table, figure or file is unsafe or used twice.
     """
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=out))
     try:
@@ -75,7 +74,7 @@ def write_step(
 
 
 def read_step(folder: Path) -> dict[str, Any] | None:
-    """A step folder's own record; None if it has none or a file is not as it was written."""
+    """Read a step folder's record; None if it has none or a file has changed since."""
     try:
         record: dict[str, Any] = json.loads((folder / STEP_FILE).read_text(encoding="utf-8"))
         whole = all(sha256_of(folder / name) == digest for name, digest in record["files"].items())
@@ -85,13 +84,13 @@ def read_step(folder: Path) -> dict[str, Any] | None:
 
 
 def read_values(folder: Path) -> dict[str, Any]:
-    """The values that a step left for later ones."""
+    """Read the values that a step left for later ones."""
     values: dict[str, Any] = json.loads((folder / VALUES_FILE).read_text(encoding="utf-8"))
     return values
 
 
 def clear_unfinished(out: Path) -> None:
-    """Remove what an interruption left half written."""
+    """Remove folders that an interruption left half written."""
     for path in out.glob(f"{TEMPORARY_PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -101,21 +100,8 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def json_ready(value: Any) -> Any:
-    """Numpy and pandas values as plain ones; NaN and infinities become null.
+    """Turn numpy and pandas values into plain ones; NaN and infinities become None.
 
     Raises
     ------
@@ -140,7 +126,7 @@ def json_ready(value: Any) -> Any:
 
 
 def dump_json(value: Any) -> bytes:
-    """JSON of sorted keys, the same bytes for the same value."""
+    """Write JSON with sorted keys: the same value gives the same bytes."""
     text = json.dumps(json_ready(value), sort_keys=True, indent=1, ensure_ascii=False)
     return (text + "\n").encode()
 
@@ -152,7 +138,7 @@ def _write_files(
 
     def add(name: str, content: bytes) -> None:
         if not SAFE_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no safe file name")
+            raise ValueError(f"{name!r} is not a safe file name")
         if name in files or name == STEP_FILE:
             raise ValueError(f"two results are named {name!r}")
         files[name] = content

@@ -1,4 +1,4 @@
-"""What a step's results depend on, as one digest."""
+"""A digest of all that a step's results depend on."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from modeling.study.step import StudyStep
 
 __all__ = ["code_digest", "step_keys", "versions"]
 
-LIBRARIES = (
+STUDY_LIBRARIES = (
     "catboost",
     "lightgbm",
     "matplotlib",
@@ -30,7 +30,7 @@ LIBRARIES = (
 def versions() -> dict[str, str]:
     """Versions of this software, Python and the libraries that compute."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("osteonode", *LIBRARIES):
+    for name in ("osteonode", *STUDY_LIBRARIES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -63,7 +63,7 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
     cohort_digest
         As `modeling.cohort_sha256` gives it.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     """
     software = versions()
     sources: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What became of a study and of each of its steps."""
+"""How a study and each of its steps ended."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ __all__ = ["StepOutcome", "StepStatus", "StudyOutcome"]
 
 
 class StepStatus(StrEnum):
-    """What became of a step."""
+    """How a step ended."""
 
     DONE = "done"
     KEPT = "kept"
@@ -29,7 +29,7 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What became of one step.
+    """How one step ended.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class StepOutcome:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What became of a study: its steps in order, and its report."""
+    """How a study ended: its steps in order, and its report."""
 
     steps: tuple[StepOutcome, ...]
     report: Path

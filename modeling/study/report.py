@@ -19,7 +19,7 @@ MAX_SVG_BYTES = 400_000
 """A larger SVG is shown as PNG, so that the page stays light; the SVG lies beside it."""
 
 WHOLE_ROWS = 18
-"""A table of so many rows is shown whole."""
+"""A table of up to so many rows is shown whole."""
 
 SHOWN_ROWS = 10
 """Rows of a longer table that are shown at once."""
@@ -43,7 +43,7 @@ class StepView:
     name, title, folder, status, seconds, reason
         As in the step's outcome.
     record
-        What the step's folder says of itself; empty without results.
+        The record in the step's folder; empty without results.
     """
 
     name: str
@@ -68,7 +68,7 @@ class StudyView:
     patients
         The cohort without rows that repeat an earlier one.
     findings
-        Of the cohort's checks.
+        Findings of the cohort's checks.
     cohort_sha256, seed, versions
         What the results depend on.
     steps
@@ -195,7 +195,7 @@ def _shown(cell: str) -> str:
 
 
 def _kind(cells: Sequence[str]) -> str:
-    """How a column is set: numbers to the right, short text unbroken, long text wide."""
+    """Tell how a column is set: numbers to the right, short text unbroken, long text wide."""
     filled = [cell for cell in cells if cell]
     try:
         if [float(cell) for cell in filled]:

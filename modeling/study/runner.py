@@ -1,4 +1,4 @@
-"""Runs a study's steps in order, keeps each one whole, and takes up where it was left."""
+"""Runs a study's steps in order, writes each one whole, and goes on where a run was broken off."""
 
 import json
 import shutil
@@ -12,13 +12,13 @@ import pandas as pd
 
 from modeling.cohort import cohort_findings, cohort_sha256, without_duplicates
 from modeling.errors import StudyFolderForeign, StudyStepUnknown
+from modeling.files import write_whole
 from modeling.study.folder import (
     clear_unfinished,
     dump_json,
     read_step,
     read_values,
     sha256_of,
-    write_atomically,
     write_step,
 )
 from modeling.study.keys import step_keys, versions
@@ -29,12 +29,14 @@ from roi_extraction.anatomy import Finding
 
 __all__ = ["run_study"]
 
-MANIFEST = "study.json"
-"""A study's folder is known by it."""
+STUDY_FILE = "study.json"
+"""The study's manifest; a folder that has it is a study's."""
 
 SCHEMA = "osteonode.study/1"
+"""Format of the manifest."""
 
-REPORT = "report.html"
+REPORT_FILE = "report.html"
+"""The report, which needs no other file."""
 
 
 def run_study(
@@ -60,7 +62,7 @@ def run_study(
     steps
         In order, each after those that it needs.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     jobs
         Processes or threads that a step may use.
     only
@@ -69,12 +71,12 @@ def run_study(
     source
         The cohort file's name, for the report.
     on_start, on_end
-        Told of each step before and after it.
+        Called before and after each step.
 
     Raises
     ------
     StudyFolderForeign
-        ``out`` holds something that is no study.
+        ``out`` holds something other than a study.
     StudyStepUnknown
         ``only`` names no step.
     ValueError
@@ -108,7 +110,7 @@ def run_study(
         on_end(outcome)
     done = tuple(outcomes.values())
     _summarise(out, cohort, patients, findings, digest, source, seed, done)
-    return StudyOutcome(done, out / REPORT)
+    return StudyOutcome(done, out / REPORT_FILE)
 
 
 def _check_order(steps: Sequence[StudyStep]) -> None:
@@ -142,14 +144,14 @@ def _claim(out: Path) -> None:
         raise StudyFolderForeign(f"{out} is not a folder")
     if out.is_dir() and any(out.iterdir()):
         try:
-            schema = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["schema"]
+            schema = json.loads((out / STUDY_FILE).read_text(encoding="utf-8"))["schema"]
         except (OSError, ValueError, KeyError, TypeError):
             schema = None
         if not str(schema).startswith("osteonode.study/"):
             raise StudyFolderForeign(f"{out} is not empty and not a study's folder: give another")
     out.mkdir(parents=True, exist_ok=True)
     clear_unfinished(out)
-    write_atomically(out / MANIFEST, dump_json({"schema": SCHEMA, "complete": False}))
+    write_whole(out / STUDY_FILE, dump_json({"schema": SCHEMA, "complete": False}))
 
 
 def _bring_to_its_place(out: Path, folder: str, name: str) -> None:
@@ -236,11 +238,11 @@ def _summarise(
         versions=versions(),
         steps=tuple(views),
     )
-    write_atomically(out / REPORT, render(study, out).encode())
+    write_whole(out / REPORT_FILE, render(study, out).encode())
     files = sorted(
         path
         for path in (
-            out / REPORT,
+            out / REPORT_FILE,
             *(p for v in views if v.record for p in (out / v.folder).iterdir()),
         )
     )
@@ -269,4 +271,4 @@ def _summarise(
         ],
         "files": {path.relative_to(out).as_posix(): sha256_of(path) for path in files},
     }
-    write_atomically(out / MANIFEST, dump_json(manifest))
+    write_whole(out / STUDY_FILE, dump_json(manifest))

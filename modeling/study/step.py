@@ -1,4 +1,4 @@
-"""What a step of a study is given and what it gives back."""
+"""A step of a study: its input and its result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,14 +51,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class StudyInput:
-    """What every step works on.
+    """The input of every step.
 
     Parameters
     ----------
     cohort
         As `modeling.read_cohort` gives it, rows that repeat an earlier one left out.
     seed
-        Of everything drawn.
+        Seed of everything drawn.
     jobs
         Processes or threads that a step may use.
     earlier
@@ -78,7 +78,7 @@ class StudyInput:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step found.
+    """The result of a step.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ class StudyStep:
     title
         Its heading.
     run
-        Computes it; pure apart from threads and processes.
+        Computes the result; pure apart from threads and processes.
     needs
         Names of earlier steps whose values it reads.
     parameters
-        What else its results depend on, JSON-ready; a step is run again when it changes.
+        Settings that its results depend on, JSON-ready; it is run again when they change.
     """
 
     name: str
