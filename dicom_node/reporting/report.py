@@ -66,9 +66,7 @@ def report(assessment: Assessment, timings_s: Mapping[str, float]) -> dict[str, 
         "study_uid": series.study_uid,
         "series_uid": series.series_uid,
         "refused": None,
-        "warnings": _warnings(
-            [*assessment.findings, *(f for m in features.measurements for f in m.findings)]
-        ),
+        "warnings": _warnings(assessment.warnings),
         "acquisition": {
             "kvp": series.first.kvp,
             "slice_thickness_mm": series.slice_thickness_mm,
@@ -292,9 +290,7 @@ def _warnings(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"code": code, "message": message} for code, message in unique]
 
 
-def _image(facts: ImageFacts | None) -> dict[str, Any]:
-    if facts is None:
-        return {}
+def _image(facts: ImageFacts) -> dict[str, Any]:
     return {
         "noise_sd_hu": _rounded(facts.noise_sd_hu, 1),
         "noise_standard_error_hu": _rounded(facts.noise_standard_error_hu, 2),

@@ -202,11 +202,7 @@ def _comments(assessment: Assessment) -> list[str]:
     else:
         letters = ", ".join(stage.value for stage in prediction.prediction_set)
         lines.append(f"90 % prediction set: {letters or 'none'}")
-    findings = [*assessment.findings, *(f for m in features.measurements for f in m.findings)]
-    lines += [
-        f"Warning: {message} [{code}]"
-        for code, message in dict.fromkeys((f.code, f.message) for f in findings)
-    ]
+    lines += [f"Warning: {found.message} [{found.code}]" for found in assessment.warnings]
     missing = [m for m in features.measurements if m.missing is not None]
     if missing:
         lines.append(
