@@ -1,4 +1,4 @@
-"""The journey of one series: HU in, a complete assessment out; no files, no network."""
+"""From the volume of one series to a complete assessment: no files, no network."""
 
 import time
 from collections.abc import Mapping, Sequence

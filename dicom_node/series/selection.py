@@ -1,4 +1,4 @@
-"""Decide whether a series can be assessed, and say why not."""
+"""Decide which series can be assessed, and say why the others cannot."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 LOSSY_SYNTAXES = frozenset(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 52, 53, 54, 55, 56, 81)
 )
-"""Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4): they alter HU."""
+"""Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4) and so change HU."""
 
 USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 """Kernels that HU of soft tissue and trabecular bone are usually measured with."""
@@ -35,7 +35,7 @@ USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 
 @dataclass(frozen=True, eq=False)
 class EligibleSeries:
-    """A series that may be assessed: its slices from feet to head, and what to warn of."""
+    """A series that may be assessed: its slices from feet to head, and its warnings."""
 
     study_uid: str
     series_uid: str
@@ -48,7 +48,7 @@ class EligibleSeries:
 
     @property
     def first(self) -> Instance:
-        """A slice that stands for the header values that all share."""
+        """The slice nearest to the feet, for the header values that all slices share."""
         return self.slices[0]
 
     @property
@@ -59,7 +59,7 @@ class EligibleSeries:
 
 @dataclass(frozen=True)
 class RefusedSeries:
-    """A series that may not be assessed, and why."""
+    """A series that cannot be assessed: a stable code and the reason in words."""
 
     study_uid: str
     series_uid: str
@@ -110,7 +110,7 @@ def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleS
     Raises
     ------
     SeriesRefused
-        With the first rule that fails, what was found and what is needed.
+        A rule fails; the message says what was found and what is needed.
     """
     unique = {instance.sop_instance_uid: instance for instance in instances}
     members = list(unique.values())
