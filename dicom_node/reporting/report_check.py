@@ -14,7 +14,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.reporting.report import RESEARCH_USE
 from dicom_node.reporting.report_content import (
     COMPREHENSIVE_SR,
     CONTENT,
@@ -35,6 +34,7 @@ from dicom_node.reporting.report_geometry import (
     region_faults,
     side_faults,
 )
+from dicom_node.reporting.report_model import RESEARCH_USE
 
 __all__ = ["ReportFault", "Source", "check_report", "find_faults", "read_sources"]
 

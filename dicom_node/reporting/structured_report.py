@@ -31,7 +31,8 @@ from pydicom.valuerep import DA, TM
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
-from dicom_node.reporting.report import RESEARCH_USE, l1_category
+from dicom_node.reporting.report import l1_category
+from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.series.instances import Instance
 from dicom_node.uids import derived_uid
 from roi_extraction.features import Roi, SiteMeasurement
