@@ -98,8 +98,7 @@ def _proportions(volume: CtVolume, anatomy: Anatomy, rules: AcquisitionRules) ->
         return []
     finding = Finding(
         "acquisition.pixel_spacing_doubtful",
-        f"the lumbar bodies are {proportions.width_mm:.0f} mm wide and "
-        f"{proportions.depth_mm:.0f} mm deep by the stated Pixel Spacing, which bodies are not; "
-        "check the spacing",
+        f"by the stated Pixel Spacing the lumbar bodies are {proportions.width_mm:.0f} mm wide and "
+        f"{proportions.depth_mm:.0f} mm deep, which vertebrae never are; check the spacing",
     )
     return refuse_or_report(rules.pixel_spacing_doubtful, finding)

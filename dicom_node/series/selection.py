@@ -35,7 +35,25 @@ USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 
 @dataclass(frozen=True, eq=False)
 class EligibleSeries:
-    """A series that may be assessed: its slices from feet to head, and its warnings."""
+    """A series that may be assessed.
+
+    Parameters
+    ----------
+    study_uid, series_uid
+        Study and Series Instance UID.
+    slices
+        Its instances from feet to head.
+    step_mm
+        Perpendicular distance between neighbouring slices, mm.
+    slice_thickness_mm
+        As stated, or the step where none is stated, mm.
+    findings
+        Its warnings.
+    kernel_class
+        How its reconstruction kernel treats fine detail.
+    gantry_tilt_deg
+        Angle between the line through the slices and their normal, degrees.
+    """
 
     study_uid: str
     series_uid: str
@@ -81,6 +99,13 @@ def select_series(instances: Sequence[Instance], rules: Acquisition) -> Selectio
     The best eligible series is one with a soft or standard kernel before an unknown and that before
     a sharp one; among these the one whose slice thickness is nearest to the cohort's 3 mm, then the
     one without contrast agent, then the one with more slices.
+
+    Parameters
+    ----------
+    instances
+        Headers of one or more series, in any order.
+    rules
+        What a series must fulfil.
     """
     groups: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
@@ -106,6 +131,13 @@ def select_series(instances: Sequence[Instance], rules: Acquisition) -> Selectio
 
 def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleSeries:
     """Check that the instances are one complete axial CT series that the rules admit.
+
+    Parameters
+    ----------
+    instances
+        Headers of one series, in any order; one that occurs twice counts once.
+    rules
+        What the series must fulfil.
 
     Raises
     ------

@@ -88,8 +88,8 @@ def choice_findings(
         found.append(
             Finding(
                 "input.other_eligible_series",
-                f"{len(rest)} other series could be assessed too: {names}; taken was the first by "
-                "kernel, then slices nearest to 3 mm, then without contrast agent",
+                f"{len(rest)} other series could be assessed too: {names}; the order is by kernel, "
+                "then by slices nearest to 3 mm, then without contrast agent",
             )
         )
     return found
