@@ -28,7 +28,7 @@ from dicom_node.tls import CIPHERS
 __all__ = ["fill", "tables"]
 
 NEWER_NAMES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}
-"""Of PS3.6 that pydicom does not know yet."""
+"""Names of UIDs in PS3.6 that pydicom does not know yet."""
 
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -46,12 +46,12 @@ def tables() -> dict[str, str]:
 
 
 def fill(text: str) -> str:
-    """A document with its tables as they are now.
+    """The document with its tables replaced by the present ones.
 
     Raises
     ------
     KeyError
-        It names a table that does not exist.
+        The document names a table that does not exist.
     """
     made = tables()
     return MARKED.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", text)

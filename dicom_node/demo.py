@@ -1,4 +1,4 @@
-"""The whole way in one command: phantom, node, stand-in PACS, report."""
+"""The whole journey in one command: phantom, node, stand-in PACS, report."""
 
 import json
 import os
@@ -30,7 +30,7 @@ DEMO_SECONDS = 240.0
 PHANTOM_SEED = 7
 
 DEMO_MARKER = ".osteonode-demo"
-"""Only a folder that holds this file is emptied by another demo."""
+"""A demo empties an existing folder only if it holds this file."""
 
 
 def run_demo(out: Path) -> None:
@@ -39,12 +39,14 @@ def run_demo(out: Path) -> None:
     Raises
     ------
     NodeError
-        The folder is not a former demo's, or no report came back in time.
+        The folder was not made by a demo, or no report came back in time.
     """
     console = Console()
     out = out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / DEMO_MARKER).is_file():
-        raise NodeError(f"{out} is not empty and not a former demo's folder; give another by -o")
+        raise NodeError(
+            f"{out} is not empty and was not made by a demo; choose another folder with -o"
+        )
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / DEMO_MARKER).write_text("made by osteonode demo, which empties this folder\n")
@@ -94,7 +96,7 @@ def run_demo(out: Path) -> None:
 def start_storage(
     ae_title: str, port: int, folder: Path, received: threading.Event
 ) -> ThreadedAssociationServer:
-    """A small storage SCP that keeps what it gets, one file a SOP instance."""
+    """A small storage SCP that writes each SOP instance to a file and sets ``received``."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def store(event: Event) -> int:
@@ -108,12 +110,12 @@ def start_storage(
     server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
     )
-    assert server is not None  # it is None only where `block` is true
+    assert server is not None  # None only if `block` is true
     return server
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
+    """A TCP port on 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

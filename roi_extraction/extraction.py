@@ -1,6 +1,8 @@
 """From a volume to its 36 features in one call."""
 
-from roi_extraction.anatomy import Segmenter
+from collections.abc import Callable
+
+from roi_extraction.anatomy import Anatomy, Segmenter
 from roi_extraction.features import FeatureVector
 from roi_extraction.measurement import measure
 from roi_extraction.placement import place
@@ -9,20 +11,27 @@ from roi_extraction.volume import CtVolume
 __all__ = ["extract"]
 
 
-def extract(volume: CtVolume, segmenter: Segmenter) -> FeatureVector:
+def extract(
+    volume: CtVolume,
+    segmenter: Segmenter,
+    on_anatomy: Callable[[Anatomy], None] | None = None,
+) -> FeatureVector:
     """Localise, place and measure all 36 sites.
 
     Parameters
     ----------
     volume
-        The scan.
+        The scan: int16 HU, shape (slices, rows, columns), positions in LPS mm.
     segmenter
         Finds the spine and the tissues.
+    on_anatomy
+        Called once with the anatomy after it was found and before anything is placed or measured.
+        It may look at the scan and raise to refuse it; whatever it raises ends the extraction.
 
     Returns
     -------
     features
-        All 36 sites, NaN with a reason where missing.
+        All 36 sites in HU, NaN with a reason where missing.
 
     Raises
     ------
@@ -30,4 +39,6 @@ def extract(volume: CtVolume, segmenter: Segmenter) -> FeatureVector:
         The scan cannot be used; the message says why.
     """
     anatomy = segmenter.segment(volume)
+    if on_anatomy is not None:
+        on_anatomy(anatomy)
     return measure(volume, anatomy, place(volume, anatomy))

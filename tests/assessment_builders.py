@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.assessment.image_checks import ImageFacts
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import EligibleSeries, check_series
 from dicom_node.settings.node import Acquisition
@@ -78,4 +79,5 @@ def assessment_of(
         places={},
         findings=tuple(findings),
         timings_s={"segment": 1.0, "measure": 0.5, "stage": 0.1},
+        image=ImageFacts(12.0, 0.8, float("nan"), "no aorta"),
     )

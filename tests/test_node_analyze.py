@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pydicom
 import pytest
@@ -18,6 +19,9 @@ from roi_extraction.sites import SITES
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import gantry_tilted
 from tests.dicom_builders import edit, plain_series
+
+REPORT_SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
+"""The published schema: every report of this module is checked against it."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,11 @@ def phantom_folder(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -
 def analyze(source: Path, out: Path, *options: str) -> tuple[Result, dict[str, Any]]:
     result = CliRunner().invoke(app, ["analyze", str(source), "-o", str(out), *options])
     path = out / "report.json"
-    return result, json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return result, {}
+    report = json.loads(path.read_text())
+    jsonschema.validate(report, REPORT_SCHEMA)
+    return result, report
 
 
 def test_phantom_is_measured_and_staged(

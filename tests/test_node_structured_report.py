@@ -1,17 +1,20 @@
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import highdicom as hd
 import numpy as np
+import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from dicom_node.reporting.measurement_groups import image_coordinates
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
-from tests.dicom_builders import edit, plain_series
+from tests.dicom_builders import edit, instances, plain_series
 
 
 @pytest.fixture
@@ -84,6 +87,28 @@ def test_regions_lie_where_the_rois_were_measured(written: Path, tmp_path: Path)
     column, row = points[:-1].mean(axis=0) - 0.5
     assert -20.0 + 0.8 * column == pytest.approx(-10.0, abs=1e-3)
     assert -30.0 + 0.7 * row == pytest.approx(-20.0, abs=1e-3)
+
+
+ORIENTATIONS = {
+    "axial": np.eye(3)[:2],
+    "rows to the head": np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+    "prone": np.array([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
+    "tilted": np.array([[1.0, 0.0, 0.0], [0.0, np.cos(0.1), -np.sin(0.1)]]),
+}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+def test_image_coordinates_are_the_projections_on_the_rows_and_columns(
+    orientation: npt.NDArray[np.float64],
+) -> None:
+    [image] = instances(1, orientation=orientation, pixel_spacing_mm=(0.7, 0.9))
+    image = replace(image, position_mm=np.array([-180.5, -201.25, 733.125]))
+    pixels = np.random.default_rng(0).uniform(0, 512, (40, 2))
+    contour = image.position_mm + pixels @ (orientation * [[0.9], [0.7]])
+    points = image_coordinates(contour, image)
+    np.testing.assert_array_equal(points[0], points[-1])
+    # the first pixel's centre is (0.5, 0.5)
+    np.testing.assert_allclose(points[:-1], pixels + 0.5, rtol=0, atol=1e-9)
 
 
 def test_references_lie_inside_the_evidence(written: Path) -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 import roi_extraction
 from roi_extraction import SITES, CtVolume, extract
 from roi_extraction.anatomy import Anatomy, SegmenterIdentity
@@ -30,3 +32,21 @@ def test_extract_returns_all_36_sites_in_order() -> None:
     assert [m.site for m in features.measurements] == list(SITES)
     assert abs(features.by_name["L2"].mean_hu - 137) < 1e-3
     assert features.segmenter == anatomy.segmenter
+
+
+class Refused(Exception):
+    pass
+
+
+def test_what_sees_the_anatomy_may_refuse_the_scan_before_anything_is_measured() -> None:
+    volume = flat_volume(137)
+    anatomy = anatomy_of({"L2": region_of(disk_mask(volume, 0.0, 0.0, (20.0, 20.0)))})
+    seen: list[Anatomy] = []
+
+    def refuse(found: Anatomy) -> None:
+        seen.append(found)
+        raise Refused
+
+    with pytest.raises(Refused):
+        extract(volume, FixedSegmenter(anatomy), refuse)
+    assert seen == [anatomy]

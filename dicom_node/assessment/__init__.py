@@ -1,12 +1,12 @@
 """From a volume to an assessment: segmenters, checks of the image, measures, stage.
 
-- `assessment`: the journey of one series: HU in, a complete assessment out; no files, no network.
-- `image_checks`: the acquisition rules that only the image decides: contrast in the aorta, noise,
-  proportions.
-- `segment_codes`: what a DICOM SEG's segments are: codes first, their words where no code is
-  known.
-- `segmentation_object`: DICOM SEG objects as a segmenter: checked against the series, brought to
-  its grid.
+- `assessment`: from the volume of one series to a complete assessment: no files, no network.
+- `image_checks`: acquisition rules that need the pixels: contrast in the aorta, noise, proportions.
+- `segment_codes`: identify the segments of a DICOM SEG: by their codes, and by their words where
+  no code is known.
+- `segment_labels`: from a DICOM SEG's segments to the numbers of the label maps.
+- `segmentation_object`: use a DICOM SEG as a segmenter: check it against the series and bring it
+  to the series' grid.
 - `segmenters`: choose the segmenters of a series: those of the settings in their order, or what a
   user gives.
 """

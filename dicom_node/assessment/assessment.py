@@ -1,4 +1,4 @@
-"""The journey of one series: HU in, a complete assessment out; no files, no network."""
+"""From the volume of one series to a complete assessment: no files, no network."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,7 @@ from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import AcquisitionRules
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
-from roi_extraction.anatomy import Finding, Segmenter
-from roi_extraction.features import FeatureVector
-from roi_extraction.measurement import measure
-from roi_extraction.placement import place
-from roi_extraction.volume import CtVolume
+from roi_extraction import Anatomy, CtVolume, FeatureVector, Finding, Segmenter, extract
 
 __all__ = ["COHORT_KVP", "Assessment", "assess"]
 
@@ -27,7 +23,27 @@ doi 10.1101/2025.02.12.25321163); HU measured at another are reported, never sta
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Everything that is known of one series after its assessment."""
+    """Everything that is known of one series after its assessment.
+
+    Parameters
+    ----------
+    series
+        The series that was measured.
+    features
+        Its 36 sites, HU.
+    prediction
+        Its stage, or why there is none.
+    contributions
+        What moved the stage, the strongest first; empty if there is none.
+    places
+        Where the sites behind the contributions stand in the network, by site name.
+    findings
+        What the reader should know of the scan, its anatomy and its stage.
+    timings_s
+        Seconds that the steps ``segment``, ``measure`` and ``stage`` took.
+    image
+        What the image says of its acquisition.
+    """
 
     series: EligibleSeries
     features: FeatureVector
@@ -36,12 +52,18 @@ class Assessment:
     places: Mapping[str, NodePlace]
     findings: tuple[Finding, ...]
     timings_s: Mapping[str, float]
-    image: ImageFacts | None = None
+    image: ImageFacts
 
     @property
     def at_cohort_kvp(self) -> bool:
         """Whether the tube voltage is the one that models and thresholds hold for."""
         return _at_cohort_kvp(self.series)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings of the scan and of its sites, each once."""
+        sites = (finding for site in self.features.measurements for finding in site.findings)
+        return tuple(dict.fromkeys((*self.findings, *sites)))
 
 
 def assess(
@@ -57,35 +79,39 @@ def assess(
 
     Parameters
     ----------
+    series
+        The series, with its header.
+    volume
+        Its volume: int16 HU, shape (slices, rows, columns).
+    segmenter
+        Finds the spine and the muscles.
+    stager
+        The model.
+    network
+        The bone-muscle network in which the sites are located; None for none.
     findings
-        What else to warn of.
+        Further findings that the reader should know.
     rules
-        What becomes of a scan whose image breaks a rule; the settings' defaults if None.
+        What happens to a scan whose image breaks a rule; the settings' defaults if None.
 
     Raises
     ------
     roi_extraction.RoiError
         The scan's anatomy cannot be used.
     SeriesRefused
-        The image breaks a rule that is strict.
+        The image breaks a rule that is strict; nothing was measured.
     """
+    checked: list[tuple[float, ImageFacts, list[Finding]]] = []
+
+    def check(anatomy: Anatomy) -> None:
+        segmented = time.perf_counter()
+        checked.append((segmented, *check_image(volume, anatomy, rules or AcquisitionRules())))
+
     started = time.perf_counter()
-    anatomy = segmenter.segment(volume)
-    segmented = time.perf_counter()
-    image, seen = check_image(volume, anatomy, rules or AcquisitionRules())
-    features = measure(volume, anatomy, place(volume, anatomy))
+    features = extract(volume, segmenter, check)
     measured = time.perf_counter()
-    kvp = series.first.kvp
-    age, sex = series.first.age_years, _sex(series.first)
-    if not _at_cohort_kvp(series):
-        stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
-        reason = f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
-        prediction = StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason)
-    else:
-        prediction = stager.stage(features.mean_hu, age, sex)
-    contributions: tuple[Contribution, ...] = ()
-    if prediction.predicted is not None:
-        contributions = stager.explain(features.mean_hu, age, sex)
+    [(segmented, image, seen)] = checked
+    prediction, contributions = _staged(series, features, stager)
     places: Mapping[str, NodePlace] = {}
     if network is not None:
         sites = sorted({site for item in contributions for site in item.sites})
@@ -105,6 +131,22 @@ def assess(
         },
         image=image,
     )
+
+
+def _staged(
+    series: EligibleSeries, features: FeatureVector, stager: Stager
+) -> tuple[StagePrediction, tuple[Contribution, ...]]:
+    """The stage with what moved it, or the reason why there is none."""
+    kvp = series.first.kvp
+    if not _at_cohort_kvp(series):
+        stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
+        reason = f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
+        return StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason), ()
+    age, sex = series.first.age_years, _sex(series.first)
+    prediction = stager.stage(features.mean_hu, age, sex)
+    if prediction.predicted is None:
+        return prediction, ()
+    return prediction, stager.explain(features.mean_hu, age, sex)
 
 
 def _at_cohort_kvp(series: EligibleSeries) -> bool:

@@ -1,4 +1,4 @@
-"""The acquisition rules that only the image decides: contrast in the aorta, noise, proportions."""
+"""Acquisition rules that need the pixels: contrast in the aorta, noise, proportions."""
 
 import math
 from dataclasses import dataclass
@@ -14,22 +14,23 @@ from roi_extraction.volume import CtVolume
 __all__ = ["ImageFacts", "check_image"]
 
 MAX_STANDARD_ERROR_HU = 4.0
-"""Standard error of a site's mean by noise above which the rule ``noise`` is broken, HU: as much as
-turning the patient by 3 degrees and moving by 2 mm changes a mean (SD of 2-4 HU on a real scan)."""
+"""Highest standard error that noise may give to a site's mean under the rule ``noise``, HU: as much
+as turning the patient by 3 degrees and moving by 2 mm changes a mean (SD of 2-4 HU on a real
+scan)."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the image says of its acquisition; NaN where it cannot be told.
+    """What the image says about its acquisition; NaN where it cannot be determined.
 
     Parameters
     ----------
     noise_sd_hu
-        SD of the noise in effective slices near the spine.
+        Standard deviation of the noise in effective slices near the spine, HU.
     noise_standard_error_hu
-        What it does to the mean of one site.
+        Standard error that the noise gives to the mean of one site, HU.
     aorta_hu
-        Blood in the abdominal aorta.
+        Mean of the blood in the abdominal aorta, HU.
     aorta_missing
         Why there is no ``aorta_hu``.
     """
@@ -45,10 +46,19 @@ def check_image(
 ) -> tuple[ImageFacts, list[Finding]]:
     """Look at the image and apply the rules.
 
+    Parameters
+    ----------
+    volume
+        The scan: int16 HU, shape (slices, rows, columns).
+    anatomy
+        Its spine and tissues.
+    rules
+        Which broken rule refuses the scan and which is reported.
+
     Returns
     -------
     facts, findings
-        What was seen, and what to warn of.
+        What was seen, and the warnings.
 
     Raises
     ------
@@ -88,8 +98,7 @@ def _proportions(volume: CtVolume, anatomy: Anatomy, rules: AcquisitionRules) ->
         return []
     finding = Finding(
         "acquisition.pixel_spacing_doubtful",
-        f"the lumbar bodies are {proportions.width_mm:.0f} mm wide and "
-        f"{proportions.depth_mm:.0f} mm deep by the stated Pixel Spacing, which bodies are not; "
-        "check the spacing",
+        f"by the stated Pixel Spacing the lumbar bodies are {proportions.width_mm:.0f} mm wide and "
+        f"{proportions.depth_mm:.0f} mm deep, which vertebrae never are; check the spacing",
     )
     return refuse_or_report(rules.pixel_spacing_doubtful, finding)

@@ -1,4 +1,4 @@
-"""What a DICOM SEG's segments are: codes first, their words where no code is known.
+"""Identify the segments of a DICOM SEG: by their codes, and by their words where no code is known.
 
 | Structure | SNOMED CT | SNOMED RT (retired) | Source |
 |---|---|---|---|
@@ -9,8 +9,8 @@
 | iliopsoas, deep muscle of back | 68455001, 244849004 | | TotalSegmentator's table of codes |
 | psoas major, transversospinalis, multifidus | none verified: by their names | | |
 
-The code that some public tables give for psoas major, 64038003, is a lymph node in others: it is
-not used, its meaning or the label decides.
+Some public tables give 64038003 for psoas major, others for a lymph node: this code is not used,
+the meaning or the label decides.
 """
 
 import re
@@ -58,7 +58,7 @@ BONES = frozenset(
     }
 )  # fmt: skip
 
-CODES: dict[tuple[str, str], Structure] = {
+STRUCTURES_BY_CODE: dict[tuple[str, str], Structure] = {
     ("SCT", "7610001"): Structure.T10,
     ("SCT", "12989004"): Structure.T11,
     ("SCT", "23215003"): Structure.T12,
@@ -89,7 +89,7 @@ CODES: dict[tuple[str, str], Structure] = {
 SCHEMES = {"SNM3": "SRT", "99SDM": "SRT"}
 """Old designators of SNOMED RT (PS3.16, chapter 8)."""
 
-SIDES: dict[tuple[str, str], Side] = {
+SIDES_BY_CODE: dict[tuple[str, str], Side] = {
     ("SCT", "7771000"): Side.LEFT,
     ("SCT", "24028007"): Side.RIGHT,
     ("SRT", "G-A101"): Side.LEFT,
@@ -97,7 +97,7 @@ SIDES: dict[tuple[str, str], Side] = {
 }
 
 ABNORMAL = {("SCT", "49755003"), ("SRT", "M-01000")}
-"""Category of lesions: a lesion at a vertebra is not that vertebra."""
+"""Category codes of lesions: a lesion of a vertebra is not the vertebra."""
 
 FILLERS = frozenset(
     {
@@ -108,7 +108,7 @@ FILLERS = frozenset(
 )  # fmt: skip
 """Words that do not change which structure is meant."""
 
-WORDS: dict[frozenset[str], Structure] = {
+STRUCTURES_BY_WORDS: dict[frozenset[str], Structure] = {
     frozenset({"sacrum"}): Structure.SACRUM,
     frozenset({"iliopsoas"}): Structure.ILIOPSOAS,
     frozenset({"psoas"}): Structure.PSOAS,
@@ -128,7 +128,7 @@ SIDE_WORDS = {"left": Side.LEFT, "l": Side.LEFT, "right": Side.RIGHT, "r": Side.
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: what it is and on which side.
+    """One segment: its structure and its side.
 
     ``side`` is None for bone, and for a muscle that is drawn on both sides in one segment or
     whose side is not stated.
@@ -141,7 +141,7 @@ class Segment:
 
 
 def describe_segment(description: Dataset) -> Segment | None:
-    """Tell what a segment is.
+    """Identify a segment.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def describe_segment(description: Dataset) -> Segment | None:
     Returns
     -------
     segment
-        None if it is nothing that the extraction can use.
+        None if the extraction cannot use it.
 
     Raises
     ------
@@ -169,7 +169,11 @@ def describe_segment(description: Dataset) -> Segment | None:
         *description.get("PrimaryAnatomicStructureSequence", ()),
     ]
     texts = [label, *(str(item.get("CodeMeaning", "")) for item in types)]
-    coded = {CODES[_key(item)] for item in (*types, *places) if _key(item) in CODES}
+    coded = {
+        STRUCTURES_BY_CODE[_key(item)]
+        for item in (*types, *places)
+        if _key(item) in STRUCTURES_BY_CODE
+    }
     named = {structure for text in texts if (structure := _named(text))}
     structures = coded or named
     if not structures:
@@ -188,10 +192,10 @@ def describe_segment(description: Dataset) -> Segment | None:
     if structure.is_bone:
         return Segment(number, label, structure, None)
     sides = {
-        SIDES[_key(modifier)]
+        SIDES_BY_CODE[_key(modifier)]
         for item in (*types, *places)
         for modifier in _modifiers(item)
-        if _key(modifier) in SIDES
+        if _key(modifier) in SIDES_BY_CODE
     }
     worded = {side for text in texts for side in _worded_sides(text)}
     if worded == set(Side):
@@ -206,7 +210,7 @@ def describe_segment(description: Dataset) -> Segment | None:
 
 
 def _agree(coded: set[Structure], named: set[Structure]) -> bool:
-    """Whether codes and words can mean one structure; a broader code with a finer name can."""
+    """Whether codes and words can mean the same structure; a broad code may have a finer name."""
     together = coded | named
     if len(together) == 1:
         return True
@@ -260,4 +264,4 @@ def _named(text: str) -> Structure | None:
     tokens = [token for token in _tokens(text) if token not in FILLERS]
     if len(tokens) == 1 and tokens[0].upper() in Structure.__members__:
         return Structure[tokens[0].upper()]
-    return WORDS.get(frozenset(token for token in tokens if token not in SIDE_WORDS))
+    return STRUCTURES_BY_WORDS.get(frozenset(token for token in tokens if token not in SIDE_WORDS))

@@ -86,7 +86,7 @@ class SegmenterPlan:
         return SegmenterChain(candidates)
 
     def variant(self, objects: Sequence[Path]) -> str:
-        """What this plan and the DICOM SEGs of a series add to its report's identity.
+        """The part of a report's identity that comes from this plan and the series' DICOM SEGs.
 
         Parameters
         ----------

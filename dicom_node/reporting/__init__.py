@@ -1,15 +1,17 @@
 """What leaves the node about a study: the report, its Structured Report, and its check.
 
-- `codes`: codes of the report, each with its source and whether it was verified.
-- `report`: the case report: ``report.json`` (schema osteonode.report/1) and its plain-text
-  summary.
-- `report_check`: check a Structured Report of our own before it is sent: what it means, not only
-  its form.
-- `report_content`: what a Structured Report of this node consists of: every content item, code
-  and unit.
-- `report_geometry`: the geometry of a report: its references, its regions on the images, and the
-  patient's sides.
-- `report_history`: the reports of one study that were made before: which stands, and which it
-  supersedes.
+- `report_model`: the case report as it leaves the program: the models behind ``report.json``.
+- `report_schema`: the JSON Schema of ``report.json``, made from its models.
+- `report`: build the case report from an assessment, or from the reason why there is none.
+- `report_text`: the case report in plain text.
+- `codes`: codes of the Structured Report, each with its source and whether it was verified.
+- `measurement_groups`: the groups of the Structured Report: the stage, and one for each site.
 - `structured_report`: the DICOM Structured Report: Comprehensive SR, TID 1500, by highdicom.
+- `report_check`: check a Structured Report of this node before it is sent: its meaning, not only
+  its form.
+- `document_check`: the part of this check that looks at header, patient, study and evidence.
+- `report_geometry`: the part that looks at references, regions on the images and the patient's
+  sides.
+- `report_content`: the content of a Structured Report of this node: every item, code and unit.
+- `report_history`: earlier reports of one study: which of them stand, and which are superseded.
 """

@@ -1,14 +1,13 @@
 """Codes of the report, each with its source and whether it was verified.
 
-Every code is a (value, scheme, meaning) triple that appears once, here. ``VERIFIED`` ones stand
-in DICOM PS3.16 (annex D or the context groups of annex L, as carried by pydicom) or were tried
-against the validators; where no verified code is known a broader verified one or the project's
-own scheme is used, never a guess.
+Every code is a (value, scheme, meaning) triple. A verified code is defined in DICOM PS3.16 (annex
+D or the context groups, as pydicom has them) or was accepted by the validators. Where no verified
+code is known, a broader verified one or the project's own scheme is used, never a guess.
 
 | Concept | Source |
 |---|---|
 | L1..L5, sacrum, longissimus | PS3.16 anatomy context groups (pydicom's SCT table) |
-| S1 65985001, iliopsoas 68455001, deep back muscle 244849004 | project's fact table, validators |
+| S1 65985001, iliopsoas 68455001, deep back muscle 244849004 | accepted by the validators |
 | psoas major, transversospinalis | no verified code: the broader iliopsoas, deep back muscle |
 | stage, probability, thresholds | private scheme 99OSTEONODE |
 """
@@ -25,13 +24,13 @@ __all__ = [
     "HOUNSFIELD",
     "L1_THRESHOLD",
     "L1_THRESHOLD_VALUES",
-    "LEVELS",
+    "LEVEL_CODES",
     "MEAN",
-    "MUSCLES",
+    "MUSCLE_CODES",
     "PROBABILITY",
     "RATIO",
     "ROI_FINDING",
-    "SIDES",
+    "SIDE_CODES",
     "STAGE",
     "STAGES",
     "STAGE_FINDING",
@@ -57,7 +56,7 @@ FINDING_CATEGORY = _own("RESEARCH", "Opportunistic screening, research use only"
 ROI_FINDING = _own("ROI", "Region of interest in three central slices")
 STAGE_FINDING = _own("STAGING", "Opportunistic osteoporosis staging")
 
-LEVELS: dict[Level, CodedConcept] = {
+LEVEL_CODES: dict[Level, CodedConcept] = {
     Level.L1: CodedConcept("66794005", "SCT", "L1 vertebra"),
     Level.L2: CodedConcept("14293000", "SCT", "L2 vertebra"),
     Level.L3: CodedConcept("36470004", "SCT", "L3 vertebra"),
@@ -66,13 +65,13 @@ LEVELS: dict[Level, CodedConcept] = {
     Level.S1: CodedConcept("65985001", "SCT", "S1 vertebra"),
 }
 
-MUSCLES: dict[Muscle, CodedConcept] = {
+MUSCLE_CODES: dict[Muscle, CodedConcept] = {
     Muscle.TRANSVERSOSPINALIS: CodedConcept("244849004", "SCT", "Deep back muscle"),
     Muscle.LONGISSIMUS: CodedConcept("88340001", "SCT", "Longissimus muscle"),
     Muscle.PSOAS_MAJOR: CodedConcept("68455001", "SCT", "Iliopsoas muscle"),
 }
 
-SIDES: dict[Side, CodedConcept] = {
+SIDE_CODES: dict[Side, CodedConcept] = {
     Side.RIGHT: CodedConcept("24028007", "SCT", "Right"),
     Side.LEFT: CodedConcept("7771000", "SCT", "Left"),
 }

@@ -1,7 +1,7 @@
-"""What a Structured Report of this node consists of: every content item, code and unit.
+"""The content of a Structured Report of this node: every content item, code and unit.
 
-The table is written down a second time on purpose and not taken from the modules that build the
-report: a slip there is found by the check of the report.
+The tables repeat on purpose what the modules that build the report say, and do not import it: so
+the check of the report finds a mistake made there.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ __all__ = [
     "COMPREHENSIVE_SR",
     "CONTENT",
     "MEANINGS",
-    "MEASUREMENT_GROUP",
+    "MEASUREMENT_GROUP_NAME",
     "PROBABILITIES",
     "SITE_CODES",
     "STAGE_LETTERS",
     "UNITS",
     "Code",
+    "ContentItem",
     "ItemForm",
-    "Node",
 ]
 
 COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
@@ -34,7 +34,7 @@ Code = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class ItemForm:
-    """How a content item stands in the tree."""
+    """Value type of a content item and its relationship to the item above it."""
 
     value_type: str
     relationship: str | None
@@ -52,12 +52,12 @@ def _own(value: str, meaning: str) -> Code:
     return value, "99OSTEONODE", meaning
 
 
-REPORT = _dcm("126000", "Imaging Measurement Report")
-MEASUREMENTS = _dcm("126010", "Imaging Measurements")
-MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
-FINDING_SITE = _sct("363698007", "Finding Site")
-ATTENUATION = _dcm("112031", "Attenuation Coefficient")
-REGION = _dcm("111030", "Image Region")
+REPORT_NAME = _dcm("126000", "Imaging Measurement Report")
+MEASUREMENTS_NAME = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP_NAME = _dcm("125007", "Measurement Group")
+FINDING_SITE_NAME = _sct("363698007", "Finding Site")
+ATTENUATION_NAME = _dcm("112031", "Attenuation Coefficient")
+REGION_NAME = _dcm("111030", "Image Region")
 
 PROBABILITIES: dict[tuple[str, str], str] = {
     (f"PROB-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
@@ -77,9 +77,9 @@ _STAGE = _own("STAGE", "Predicted stage")
 _L1 = _own("L1-HU", "L1 attenuation against 110 and 160 HU")
 
 CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
-    (None, REPORT): ItemForm("CONTAINER", None),
+    (None, REPORT_NAME): ItemForm("CONTAINER", None),
     **{
-        (REPORT, _dcm(value, meaning)): ItemForm(kind, relationship)
+        (REPORT_NAME, _dcm(value, meaning)): ItemForm(kind, relationship)
         for value, meaning, kind, relationship in (
             ("121049", "Language of Content Item and Descendants", "CODE", "HAS CONCEPT MOD"),
             ("121058", "Procedure reported", "CODE", "HAS CONCEPT MOD"),
@@ -91,9 +91,9 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             ("126010", "Imaging Measurements", "CONTAINER", "CONTAINS"),
         )
     },
-    (MEASUREMENTS, MEASUREMENT_GROUP): ItemForm("CONTAINER", "CONTAINS"),
+    (MEASUREMENTS_NAME, MEASUREMENT_GROUP_NAME): ItemForm("CONTAINER", "CONTAINS"),
     **{
-        (MEASUREMENT_GROUP, name): ItemForm(kind, relationship)
+        (MEASUREMENT_GROUP_NAME, name): ItemForm(kind, relationship)
         for name, kind, relationship in (
             (_dcm("112039", "Tracking Identifier"), "TEXT", "HAS OBS CONTEXT"),
             (_dcm("112040", "Tracking Unique Identifier"), "UIDREF", "HAS OBS CONTEXT"),
@@ -102,19 +102,19 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             (_dcm("111003", "Algorithm Version"), "TEXT", "HAS CONCEPT MOD"),
             (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
             (_dcm("121106", "Comment"), "TEXT", "CONTAINS"),
-            (FINDING_SITE, "CODE", "HAS CONCEPT MOD"),
-            (ATTENUATION, "NUM", "CONTAINS"),
-            (REGION, "SCOORD", "CONTAINS"),
+            (FINDING_SITE_NAME, "CODE", "HAS CONCEPT MOD"),
+            (ATTENUATION_NAME, "NUM", "CONTAINS"),
+            (REGION_NAME, "SCOORD", "CONTAINS"),
             (_STAGE, "CODE", "CONTAINS"),
             (_L1, "CODE", "CONTAINS"),
             *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
         )
     },
-    (ATTENUATION, _dcm("121401", "Derivation")): ItemForm("CODE", "HAS CONCEPT MOD"),
-    (FINDING_SITE, _sct("272741003", "Laterality")): ItemForm("CODE", "HAS CONCEPT MOD"),
-    (REGION, _sct("260753009", "Source")): ItemForm("IMAGE", "SELECTED FROM"),
+    (ATTENUATION_NAME, _dcm("121401", "Derivation")): ItemForm("CODE", "HAS CONCEPT MOD"),
+    (FINDING_SITE_NAME, _sct("272741003", "Laterality")): ItemForm("CODE", "HAS CONCEPT MOD"),
+    (REGION_NAME, _sct("260753009", "Source")): ItemForm("IMAGE", "SELECTED FROM"),
 }
-"""By the concept names of parent and item: TID 1500, 1501, 1411 and what this node fills in."""
+"""The allowed content items, by the concept names of parent and item (TID 1500, 1501, 1411)."""
 
 VALUES: tuple[Code, ...] = (
     ("en-US", "RFC5646", "English (United States)"),
@@ -151,13 +151,13 @@ MEANINGS: dict[tuple[str, str], str] = {
     (value, scheme): meaning
     for value, scheme, meaning in (*VALUES, *(name for _, name in CONTENT if name is not None))
 }
-"""The one meaning of each (value, scheme)."""
+"""The meaning of each code, by value and scheme."""
 
 UNITS: dict[tuple[str, str], Code] = {
-    ATTENUATION[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    ATTENUATION_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
     **{name[:2]: ("1", "UCUM", "no units") for name in _PROBABILITY_NAMES},
 }
-"""The unit of each measurement."""
+"""The unit of each measurement, by value and scheme of its name."""
 
 SITE_CODES: dict[str, str] = {
     "L1": "66794005",
@@ -176,8 +176,8 @@ SITE_CODES: dict[str, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
-    """One content item, and the concept name of the item that it stands under."""
+class ContentItem:
+    """A content item of the SR document tree (PS3.3, C.17.3), with its parent's name."""
 
     item: Dataset
     parent: Code | None
@@ -199,12 +199,12 @@ class Node:
 
     @property
     def value_type(self) -> str:
-        """Such as NUM."""
+        """Its value type, such as NUM."""
         return str(self.item.get("ValueType") or "")
 
     @property
     def relationship(self) -> str | None:
-        """How it is related to the item that it stands under; None for the root."""
+        """Its relationship to its parent; None for the root."""
         found = self.item.get("RelationshipType")
         return None if found is None else str(found)
 
@@ -233,27 +233,27 @@ class Node:
 
     @property
     def finding(self) -> str:
-        """The code value of a measurement group's finding."""
+        """The code value of a measurement group's finding; empty unless it has exactly one."""
         found = [node.concept[0] for node in self.children("121071") if node.concept]
         return found[0] if len(found) == 1 else ""
 
     @property
     def image(self) -> str:
-        """SOP Instance UID of the one image that an IMAGE item names."""
+        """SOP Instance UID of the image that an IMAGE item names; empty unless it is one."""
         named = list(self.item.get("ReferencedSOPSequence") or ())
         return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
 
     @property
     def points(self) -> npt.NDArray[np.float64] | None:
-        """(column, row) of an SCOORD item, float64, shape (n, 2); None if they are no pairs."""
+        """(column, row) of an SCOORD item, pixels, float64, shape (n, 2); None if invalid."""
         numbers = np.array(self.item.get("GraphicData") or (), dtype=np.float64)
         if not len(numbers) or len(numbers) % 2 or not np.isfinite(numbers).all():
             return None
         return numbers.reshape(-1, 2)
 
-    def children(self, value: str | None = None) -> list["Node"]:
-        """The items below it, or those whose concept name has this code value."""
-        found = [Node(child, self.name) for child in self.item.get("ContentSequence") or ()]
+    def children(self, value: str | None = None) -> list["ContentItem"]:
+        """Its child items; with ``value`` only those whose concept name has this code value."""
+        found = [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
         return [n for n in found if value is None or (n.name is not None and n.name[0] == value)]
 
 

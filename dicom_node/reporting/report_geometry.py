@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
-from dicom_node.reporting.report_content import Node
+from dicom_node.reporting.report_content import ContentItem
 from roi_extraction.sites import SITES_BY_NAME, Side, Site
 
 __all__ = [
@@ -21,13 +21,13 @@ __all__ = [
 ]
 
 SIDES_TOLERANCE_MM = 5.0
-"""How far a right muscle's ROI may lie to the left of its left partner before sides count as
-exchanged."""
+"""How far the right muscle may lie to the left of its left partner, mm; beyond it the sides count
+as exchanged."""
 
 
 @dataclass(frozen=True)
 class ReportFault:
-    """One thing that is wrong: a stable code, and words without any patient data."""
+    """One fault of a report: a stable code, and words without patient data."""
 
     code: str
     message: str
@@ -35,7 +35,7 @@ class ReportFault:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a report must agree with: the header of one image of the series."""
+    """The header of one image of the series, with which a report must agree."""
 
     header: Dataset
 
@@ -45,7 +45,7 @@ class Source:
         return str(self.header.get("SOPInstanceUID") or "")
 
     def text(self, keyword: str) -> str:
-        """An element as text; a date or time that is none counts as empty."""
+        """An element as text; an invalid date or time counts as empty."""
         if keyword not in self.header:
             return ""
         try:
@@ -57,8 +57,8 @@ class Source:
         return value
 
 
-def named_site(group: Node) -> Site | None:
-    """The site that a measurement group names in its tracking identifier."""
+def named_site(group: ContentItem) -> Site | None:
+    """The site that a measurement group names in its tracking identifier; None if it is unknown."""
     texts = [str(node.item.get("TextValue") or "") for node in group.children("112039")]
     name, _, label = (texts[0] if texts else "").partition(" ")
     site = SITES_BY_NAME.get(name)
@@ -68,26 +68,32 @@ def named_site(group: Node) -> Site | None:
 
 
 def reference_faults(
-    node: Node, evidence: Mapping[str, str], sources: Mapping[str, Source]
+    node: ContentItem, evidence: Mapping[str, str], sources: Mapping[str, Source]
 ) -> Iterator[ReportFault]:
     """A reference must be to an image of the series and in the evidence."""
     for reference in node.item.get("ReferencedSOPSequence") or ():
         uid = str(reference.get("ReferencedSOPInstanceUID"))
         if uid not in evidence:
-            yield ReportFault("report.reference", "a reference is not in the evidence")
+            yield ReportFault(
+                "report.reference", "a reference names an image that is not in the evidence"
+            )
         source = sources.get(uid)
         if source is None or reference.get("ReferencedSOPClassUID") != source.text("SOPClassUID"):
-            yield ReportFault("report.reference", "a reference is to no image of the series")
+            yield ReportFault(
+                "report.reference", "a reference names an image that is not of the series"
+            )
 
 
-def region_faults(nodes: Sequence[Node], sources: Mapping[str, Source]) -> Iterator[ReportFault]:
+def region_faults(
+    nodes: Sequence[ContentItem], sources: Mapping[str, Source]
+) -> Iterator[ReportFault]:
     """A region must be a closed polygon inside its image."""
     for node in nodes:
         if node.value_type != "SCOORD":
             continue
         points = node.points
         if node.item.get("GraphicType") != "POLYLINE" or points is None or len(points) < 4:
-            yield ReportFault("report.region", "a region is no polygon of at least three points")
+            yield ReportFault("report.region", "a region is not a polygon of at least three points")
             continue
         if (points[0] != points[-1]).any():
             yield ReportFault("report.region", "a region is not closed")
@@ -100,7 +106,9 @@ def region_faults(nodes: Sequence[Node], sources: Mapping[str, Source]) -> Itera
                 yield ReportFault("report.region", "a region reaches beyond its image")
 
 
-def side_faults(groups: Sequence[Node], sources: Mapping[str, Source]) -> Iterator[ReportFault]:
+def side_faults(
+    groups: Sequence[ContentItem], sources: Mapping[str, Source]
+) -> Iterator[ReportFault]:
     """A right muscle lies to the right of its left partner: LPS x grows towards the left."""
     middle_mm: dict[tuple[str, str, Side], float] = {}
     for group in groups:
@@ -116,8 +124,8 @@ def side_faults(groups: Sequence[Node], sources: Mapping[str, Source]) -> Iterat
             yield ReportFault("report.laterality", f"the sides of {muscle}, {disc} are exchanged")
 
 
-def _x_mm(region: Node, sources: Mapping[str, Source]) -> list[float]:
-    """LPS x of a region's middle, once for each image that it is drawn on."""
+def _x_mm(region: ContentItem, sources: Mapping[str, Source]) -> list[float]:
+    """LPS x of a region's middle, mm, once for each image that it is drawn on."""
     points = region.points
     found = []
     for image in region.children("260753009"):

@@ -1,4 +1,4 @@
-"""The reports of one study that were made before: which stands, and which it supersedes."""
+"""Earlier reports of one study: which of them stand, and which are superseded."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -11,12 +11,12 @@ from pydicom.errors import InvalidDicomError
 __all__ = ["REPORT_FILE", "KeptReport", "file_digest", "kept_reports", "standing_reports"]
 
 REPORT_FILE = "report.sr.dcm"
-"""The document; it is written last, so a folder that holds it is complete."""
+"""Name of the Structured Report; it is written last, so a folder that holds it is complete."""
 
 
 @dataclass(frozen=True)
 class KeptReport:
-    """One report as it lies on the disk."""
+    """A report on the disk, with the UIDs of the reports that it supersedes."""
 
     path: Path
     uid: str
@@ -29,7 +29,7 @@ class KeptReport:
 
 
 def kept_reports(study_folder: Path) -> list[KeptReport]:
-    """All reports below a study's folder, by the name of their own folders."""
+    """All readable reports of a study, in the order of their folders' names."""
     found = []
     for path in sorted(study_folder.glob(f"*/{REPORT_FILE}")):
         try:
@@ -49,12 +49,12 @@ def kept_reports(study_folder: Path) -> list[KeptReport]:
 
 
 def standing_reports(kept: Sequence[KeptReport], without: Iterable[str] = ()) -> list[KeptReport]:
-    """Those that no other one supersedes: as a rule the newest alone.
+    """The reports that no other report supersedes: as a rule only the newest.
 
     Parameters
     ----------
     without
-        SOP Instance UIDs of reports to leave out of the account.
+        SOP Instance UIDs of reports that count as if they did not exist.
     """
     rest = [report for report in kept if report.uid not in set(without)]
     superseded = {uid for report in rest for uid in report.predecessor_uids}
@@ -62,5 +62,5 @@ def standing_reports(kept: Sequence[KeptReport], without: Iterable[str] = ()) ->
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

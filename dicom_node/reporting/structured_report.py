@@ -4,26 +4,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pydicom
 from highdicom.sr import (
-    AlgorithmIdentification,
     ComprehensiveSR,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
-    Measurement,
     MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
-    QualitativeEvaluation,
-    RelationshipTypeValues,
-    SourceImageForRegion,
-    TextContentItem,
-    TrackingIdentifier,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -31,16 +18,14 @@ from pydicom.valuerep import DA, TM
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
-from dicom_node.reporting.report import RESEARCH_USE, l1_category
-from dicom_node.series.instances import Instance
+from dicom_node.reporting.measurement_groups import site_group, stage_group
 from dicom_node.uids import derived_uid
-from roi_extraction.features import Roi, SiteMeasurement
 
 __all__ = ["build_structured_report", "report_uids"]
 
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
-"""High, so that a report does not sort between the images' series."""
+"""High, so that viewers do not list the report between the series of images."""
 
 INHERITED = (
     "PatientID",
@@ -54,9 +39,6 @@ INHERITED = (
     "ReferringPhysicianName",
 )
 """Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
-
-PIXEL_CENTRE = 0.5
-"""SCOORD counts from the corner of the first pixel (DICOM PS3.3, C.18.6.1.2)."""
 
 
 def report_uids(assessment_id: str) -> tuple[str, str]:
@@ -74,13 +56,13 @@ def build_structured_report(
     assessment
         What was measured and staged.
     assessment_id
-        Seeds all UIDs of the document, so that the same assessment gives the same ones.
+        Seeds all UIDs of the document: the same assessment gives the same UIDs.
     predecessors
         Earlier reports of the same study that this one supersedes; named in Predecessor Documents.
     """
     series = assessment.series
     groups = [
-        _site_group(measurement, assessment)
+        site_group(measurement, assessment)
         for measurement in assessment.features.measurements
         if measurement.missing is None
     ]
@@ -100,7 +82,7 @@ def build_structured_report(
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=own.CT_PROCEDURE,
-        imaging_measurements=[_stage_group(assessment), *groups],
+        imaging_measurements=[stage_group(assessment), *groups],
         title=codes.DCM.ImagingMeasurementReport,
     )
     series_uid, sop_instance_uid = report_uids(assessment_id)
@@ -126,10 +108,10 @@ def build_structured_report(
 
 
 def evidence_header(path: Path) -> Dataset:
-    """Read an image's header into a form that a report can inherit from.
+    """Read the header of an image in a form that a report can inherit from.
 
-    Text becomes Unicode, patient and study elements that must be present are filled with nothing,
-    dates and times that are none are emptied: a report must not fail on what an archive holds.
+    Text becomes Unicode, missing patient and study elements are added empty, and invalid dates and
+    times are emptied: a report must not fail on what an archive holds.
     """
     dataset = pydicom.dcmread(path, stop_before_pixels=True)
     dataset.decode()
@@ -149,7 +131,7 @@ def evidence_header(path: Path) -> Dataset:
 
 
 def _previous_versions(predecessors: Sequence[Path], sop_instance_uid: str) -> list[Dataset] | None:
-    """The earlier reports without this very document, built again; None if there are none."""
+    """The earlier reports without this document, if it is built again; None if none is left."""
     earlier = [pydicom.dcmread(path) for path in predecessors]
     return [item for item in earlier if item.SOPInstanceUID != sop_instance_uid] or None
 
@@ -160,152 +142,3 @@ def _coding_scheme() -> Dataset:
     item.CodingSchemeName = "osteonode private codes"
     item.CodingSchemeResponsibleOrganization = MANUFACTURER
     return item
-
-
-def _stage_group(assessment: Assessment) -> MeasurementsAndQualitativeEvaluations:
-    series, prediction = assessment.series, assessment.prediction
-    stage = prediction.predicted.value if prediction.predicted else ""
-    evaluations = [QualitativeEvaluation(own.STAGE, own.STAGES[stage])]
-    l1 = l1_category(assessment)
-    if l1 is not None:
-        evaluations.append(QualitativeEvaluation(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[l1]))
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("tracking", series.study_uid, "stage"),
-            identifier="osteonode stage",
-        ),
-        finding_type=own.STAGE_FINDING,
-        algorithm_id=_algorithm(assessment, "osteonode staging", prediction.model_id),
-        measurements=[
-            Measurement(
-                name=own.PROBABILITY[letter.value], value=round(float(value), 4), unit=own.RATIO
-            )
-            for letter, value in prediction.probabilities.items()
-        ],
-        qualitative_evaluations=evaluations,
-    )
-    for text in _comments(assessment):
-        group[0].ContentSequence.append(
-            TextContentItem(
-                name=own.COMMENT, value=text, relationship_type=RelationshipTypeValues.CONTAINS
-            )
-        )
-    return group
-
-
-def _comments(assessment: Assessment) -> list[str]:
-    """What the reader must know in words: use, abstention, warnings, explanation, network."""
-    prediction, features = assessment.prediction, assessment.features
-    lines = [RESEARCH_USE]
-    if prediction.abstained:
-        lines.append(f"Not staged: {prediction.abstained}")
-    else:
-        letters = ", ".join(stage.value for stage in prediction.prediction_set)
-        lines.append(f"90 % prediction set: {letters or 'none'}")
-    findings = [*assessment.findings, *(f for m in features.measurements for f in m.findings)]
-    lines += [
-        f"Warning: {message} [{code}]"
-        for code, message in dict.fromkeys((f.code, f.message) for f in findings)
-    ]
-    missing = [m for m in features.measurements if m.missing is not None]
-    if missing:
-        lines.append(
-            "Not measured: "
-            + ", ".join(f"{m.site.name} ({m.missing.reason})" for m in missing if m.missing)
-        )
-    for item in assessment.contributions[:5]:
-        places = "; ".join(
-            f"{site}: community {assessment.places[site].community}, "
-            f"rank {assessment.places[site].strength_rank}"
-            for site in item.sites[:3]
-            if site in assessment.places
-        )
-        lines.append(
-            f"Contribution: {item.feature} = {_value(item.value)}, SHAP {item.shap:+.3f}"
-            + (f" (network {places})" if places else "")
-        )
-    return lines
-
-
-def _value(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.1f}"
-
-
-def _algorithm(
-    assessment: Assessment, name: str, model_id: str | None = None
-) -> AlgorithmIdentification:
-    segmenter = assessment.features.segmenter
-    parameters = [f"segmenter {segmenter.name} {segmenter.version}"]
-    if model_id:
-        parameters.append(f"model {model_id}")
-    return AlgorithmIdentification(name=name, version=version("osteonode"), parameters=parameters)
-
-
-def _site_group(
-    measurement: SiteMeasurement, assessment: Assessment
-) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    site, series = measurement.site, assessment.series
-    if site.level is not None:
-        location, laterality = own.LEVELS[site.level], None
-    elif site.muscle is not None and site.side is not None:
-        location, laterality = own.MUSCLES[site.muscle], own.SIDES[site.side]
-    else:
-        raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
-    label = site.label if site.side is None else f"{site.label}, {site.side}"
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("tracking", series.study_uid, site.name),
-            identifier=f"{site.name} {label}",
-        ),
-        referenced_regions=[
-            _region(roi, series.slices[roi.slice_index]) for roi in measurement.rois
-        ],
-        finding_type=own.ROI_FINDING,
-        finding_sites=[FindingSite(anatomic_location=location, laterality=laterality)],
-        algorithm_id=_algorithm(assessment, "osteonode ROI extraction"),
-        measurements=[
-            Measurement(
-                name=own.ATTENUATION,
-                value=round(measurement.mean_hu, 2),
-                unit=own.HOUNSFIELD,
-                derivation=own.MEAN,
-            ),
-            Measurement(
-                name=own.ATTENUATION,
-                value=round(measurement.sd_hu, 2),
-                unit=own.HOUNSFIELD,
-                derivation=own.STANDARD_DEVIATION,
-            ),
-        ],
-    )
-
-
-def _region(roi: Roi, image: Instance) -> ImageRegion:
-    return ImageRegion(
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=image_coordinates(roi.contour_lps_mm, image),
-        source_image=SourceImageForRegion(
-            referenced_sop_class_uid=image.sop_class_uid,
-            referenced_sop_instance_uid=image.sop_instance_uid,
-        ),
-    )
-
-
-def image_coordinates(
-    contour_lps_mm: Sequence[Sequence[float]] | np.ndarray, image: Instance
-) -> np.ndarray:
-    """Closed (column, row) SCOORD polygon of an LPS contour on one source image.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n + 1, 2), the first point repeated at the end.
-    """
-    if image.orientation is None or image.position_mm is None or image.pixel_spacing_mm is None:
-        raise ValueError("the source image has no geometry")
-    offset = np.asarray(contour_lps_mm, dtype=np.float64) - image.position_mm
-    row_mm, column_mm = image.pixel_spacing_mm
-    column = offset @ image.orientation[0] / column_mm + PIXEL_CENTRE
-    row = offset @ image.orientation[1] / row_mm + PIXEL_CENTRE
-    points = np.column_stack([column, row])
-    return np.vstack([points, points[:1]])

@@ -2,11 +2,12 @@
 
 - `acquisition`: the acquisition rules that the header decides: refused, or reported with a
   warning.
-- `geometry`: the slices of a series in order, with one step, nearly axial: or the reason why not.
-- `instances`: what the node knows of one received instance before it decodes any pixel.
-- `kernels`: what a vendor's reconstruction kernel is: soft, standard, sharp, or made for lung or
+- `geometry`: put the slices of a series in order, or say why they are not one even, nearly axial
+  stack.
+- `instances`: the header of one received instance, read before any pixel is decoded.
+- `kernels`: classify a vendor's reconstruction kernel: soft, standard, sharp, or made for lung or
   bone.
-- `selection`: decide whether a series can be assessed, and say why not.
+- `selection`: decide which series can be assessed, and say why the others cannot.
 - `series_writer`: write a volume as a CT series whose header says that it is invented.
 - `survey`: a first look at the series of a study: how many instances, and whether slices are
   missing.

@@ -12,7 +12,7 @@ from dicom_node.settings.node import Acquisition, Mode
 from roi_extraction.anatomy import Finding
 
 __all__ = [
-    "NO_TILT_DEG",
+    "TILT_WARNED_DEG",
     "check_acquisition",
     "check_rules",
     "refuse_or_report",
@@ -20,18 +20,20 @@ __all__ = [
     "series_thickness_mm",
 ]
 
-NO_TILT_DEG = 1.0
-"""Up to it the slices are taken as not tilted: rounding of positions and orientation."""
+TILT_WARNED_DEG = 1.0
+"""Gantry tilt above which a series is warned of or refused, degrees; a smaller angle is
+the rounding of positions and orientation."""
 
 BACK_MUSCLES_MM = 60.0
-"""Distance of the back muscles behind the middle of a body, mm (a labelled scan: 57-63)."""
+"""Distance of the back muscles behind the middle of a vertebral body, mm (57-63 on a labelled
+scan)."""
 
 COHORT_SLICE_MM = 3.0
 """Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
 
 
 def refuse_or_report(mode: Mode, finding: Finding, code: str | None = None) -> list[Finding]:
-    """Apply a rule that a series breaks.
+    """Refuse a series that breaks a rule, or return the finding to be reported.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def refuse_or_report(mode: Mode, finding: Finding, code: str | None = None) -> l
     finding
         What is wrong.
     code
-        Code of the refusal when it is another one than the finding's.
+        Code of the refusal if it is not the finding's.
 
     Returns
     -------
@@ -58,12 +60,12 @@ def refuse_or_report(mode: Mode, finding: Finding, code: str | None = None) -> l
 
 
 def check_acquisition(members: Sequence[Instance], rules: Acquisition) -> None:
-    """Check what may never differ from the settings: the tube voltage.
+    """Check the tube voltage, which must always be one that the settings allow.
 
     Raises
     ------
     SeriesRefused
-        No or another tube voltage, or one that changes within the series.
+        The tube voltage is not stated, not allowed, or changes within the series.
     """
     allowed = ", ".join(f"{value:g}" for value in rules.kvp)
     kvp = _one([instance.kvp for instance in members], "KVP")
@@ -77,7 +79,7 @@ def check_acquisition(members: Sequence[Instance], rules: Acquisition) -> None:
 
 
 def series_thickness_mm(stack: SliceStack, rules: Acquisition) -> float:
-    """The slice thickness, or the step where none is stated.
+    """The slice thickness, or the step where none is stated, mm.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def series_thickness_mm(stack: SliceStack, rules: Acquisition) -> float:
 
 
 def series_kernel(slices: Sequence[Instance]) -> KernelClass:
-    """What the reconstruction kernel is.
+    """The class of the series' reconstruction kernel.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def series_kernel(slices: Sequence[Instance]) -> KernelClass:
 def check_rules(
     stack: SliceStack, thickness_mm: float, kernel: KernelClass, rules: Acquisition
 ) -> list[Finding]:
-    """Apply the rules that the settings make strict or not.
+    """Apply the rules whose mode the settings choose.
 
     Returns
     -------
@@ -158,14 +160,14 @@ def _coverage(stack: SliceStack, rules: Acquisition) -> list[Finding]:
 
 def _tilt(stack: SliceStack, rules: Acquisition) -> list[Finding]:
     stated = stack.slices[0].gantry_tilt_deg
-    if stated is not None and abs(abs(stated) - stack.tilt_deg) > NO_TILT_DEG:
+    if stated is not None and abs(abs(stated) - stack.tilt_deg) > TILT_WARNED_DEG:
         finding = Finding(
             "acquisition.gantry_tilt_unclear",
             f"a gantry tilt of {abs(stated):.1f} degrees is stated, the slices' positions show "
             f"{stack.tilt_deg:.1f}; lengths along the spine may be wrong",
         )
         return refuse_or_report(rules.rules.gantry_tilt_unclear, finding)
-    if stack.tilt_deg <= NO_TILT_DEG:
+    if stack.tilt_deg <= TILT_WARNED_DEG:
         return []
     off_mm = BACK_MUSCLES_MM * float(np.tan(np.deg2rad(stack.tilt_deg)))
     finding = Finding(
@@ -242,7 +244,7 @@ def _position(first: Instance, rules: Acquisition) -> list[Finding]:
 
 
 def _one(values: Sequence[float | None], name: str) -> float | None:
-    """Return the one value that all slices share, None if none states it."""
+    """The value that all slices share, rounded to three digits; None if no slice states it."""
     found = {round(value, 3) for value in values if value is not None}
     if len(found) > 1:
         raise SeriesRefused(

@@ -1,4 +1,4 @@
-"""The slices of a series in order, with one step, nearly axial: or the reason why not."""
+"""Put the slices of a series in order, or say why they are not one even, nearly axial stack."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,15 @@ from dicom_node.series.instances import Instance
 __all__ = ["SliceStack", "stack_slices"]
 
 MAX_OBLIQUITY_DEG = 10.0
-"""Largest angle between the slice normal and the head axis for a series to count as axial."""
+"""Largest angle between slice normal and head axis for a series to count as axial, degrees."""
 
-NO_TILT_DEG = 45.0
-"""Beyond this angle a slice is no axial one with a tilted gantry but sagittal or coronal."""
+AXIAL_TOLERANCE_DEG = 45.0
+"""Largest angle between slice normal and head axis at which a slice can still be axial, with a
+tilted gantry or a turned patient, degrees; beyond it the slice is sagittal or coronal."""
 
 MAX_TILT_DEG = 10.0
-"""Largest gantry tilt that is assessed: the angle between the slice step and the slice normal."""
+"""Largest gantry tilt that is assessed, degrees: the angle between the line through the slices and
+their normal."""
 
 MAX_DRIFT_MM = 1.0
 """Largest distance of a slice's origin from the straight line through all of them, mm: slices
@@ -29,10 +31,10 @@ SPACING_TOLERANCE = 0.05
 """Largest relative deviation of one slice step from the series' own median."""
 
 POSITION_TOLERANCE_MM = 0.05
-"""Slices closer than this lie at the same position."""
+"""Slices closer than this lie at the same position, mm."""
 
 FEWEST_SLICES = 3
-"""Fewest slices of which a step can be told."""
+"""Fewest slices for which a step can be determined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +43,12 @@ class SliceStack:
 
     Parameters
     ----------
+    slices
+        The instances, each with position and orientation.
     step_mm
-        Perpendicular distance between neighbours.
+        Perpendicular distance between neighbours, mm.
     tilt_deg
-        Angle between the line through the slices' origins and their normal: gantry tilt.
+        Gantry tilt, degrees: angle between the line through the slices' origins and their normal.
     """
 
     slices: tuple[Instance, ...]
@@ -53,17 +57,22 @@ class SliceStack:
 
     @property
     def coverage_mm(self) -> float:
-        """Extent along the normal, half a step beyond the outer slices included."""
+        """Extent along the normal, half a step beyond the outer slices included, mm."""
         return len(self.slices) * self.step_mm
 
 
 def stack_slices(members: Sequence[Instance]) -> SliceStack:
     """Sort slices along their common normal and check that they are one even stack.
 
+    Parameters
+    ----------
+    members
+        Instances of one series, in any order.
+
     Raises
     ------
     SeriesRefused
-        With what was found.
+        They are not; the code and the message say what was found.
     """
     missing = [i for i in members if i.orientation is None or i.position_mm is None]
     if missing:
@@ -73,7 +82,7 @@ def stack_slices(members: Sequence[Instance]) -> SliceStack:
         )
     normal = _normal(members)
     angle = float(np.degrees(np.arccos(min(1.0, float(normal[2])))))
-    if angle > NO_TILT_DEG:
+    if angle > AXIAL_TOLERANCE_DEG:
         raise SeriesRefused("series.not_axial", f"slices are {angle:.0f} degrees away from axial")
     if len(members) < FEWEST_SLICES:
         raise SeriesRefused(

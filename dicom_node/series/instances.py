@@ -1,4 +1,4 @@
-"""What the node knows of one received instance before it decodes any pixel."""
+"""The header of one received instance, read before any pixel is decoded."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -32,10 +32,12 @@ class Instance:
 
     Parameters
     ----------
-    orientation, position_mm
-        float64, shapes (2, 3) and (3,): Image Orientation and Position (Patient).
+    orientation
+        float64, shape (2, 3): Image Orientation (Patient), unit vectors along rows and columns.
+    position_mm
+        float64, shape (3,): Image Position (Patient), LPS mm.
     pixel_spacing_mm
-        (row, column) spacing.
+        Distance between rows and between columns, mm.
     """
 
     path: Path
@@ -74,7 +76,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class UnreadableFile:
-    """A file that is not a DICOM instance, and why it was taken for none."""
+    """A file that cannot be read as a DICOM instance, and the reason."""
 
     path: Path
     reason: str
@@ -132,7 +134,7 @@ def read_instance(path: Path) -> Instance:
 
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:
-    """The series that an object, such as a segmentation, is about."""
+    """Series Instance UIDs that an object, such as a segmentation, references."""
     found = [
         _text(item, "SeriesInstanceUID") for item in _items(dataset, "ReferencedSeriesSequence")
     ]
@@ -140,7 +142,7 @@ def referenced_series(dataset: Dataset) -> tuple[str, ...]:
 
 
 def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableFile]]:
-    """Read the headers of many files; a bad one never hides the others."""
+    """Read the headers of many files; an unreadable file does not stop the others."""
     instances: list[Instance] = []
     unreadable: list[UnreadableFile] = []
     for path in sorted(paths):
@@ -199,7 +201,7 @@ def _floats(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
 
 
 def _contrast(dataset: Dataset) -> str:
-    """What says that contrast was given, from any of its attributes; empty if nothing does."""
+    """The contrast agent, or which attribute says that one was given; empty if none does."""
     agent = _text(dataset, "ContrastBolusAgent")
     if agent.upper() in ("NONE", "NO", "N", "W/O", "WITHOUT"):
         return ""
@@ -216,7 +218,7 @@ def _contrast(dataset: Dataset) -> str:
 
 
 def _age_years(dataset: Dataset) -> float | None:
-    """Patient's Age (0010,1010), else from birth date and study date; None when neither helps."""
+    """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
     text = _text(dataset, "PatientAge")
     per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
     if len(text) == 4 and text[:3].isdigit() and text[3] in per_year:

@@ -1,4 +1,4 @@
-"""What a vendor's reconstruction kernel is: soft, standard, sharp, or made for lung or bone."""
+"""Classify a vendor's reconstruction kernel: soft, standard, sharp, or made for lung or bone."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -113,7 +113,7 @@ is no public table."""
 
 
 def kernel_class(manufacturer: str, kernel: str) -> KernelClass:
-    r"""Say what a kernel is.
+    r"""The class of a kernel.
 
     Parameters
     ----------
@@ -202,4 +202,4 @@ VENDORS: Mapping[str, Callable[[str], KernelClass]] = {
 """Tables by the first word of Manufacturer."""
 
 SILENT_VENDORS = ("HITACHI", "FUJIFILM", "FUJI")
-"""Vendors whose kernels' names say nothing that is public."""
+"""Vendors that publish nothing about the names of their kernels."""

@@ -1,4 +1,4 @@
-"""Decide whether a series can be assessed, and say why not."""
+"""Decide which series can be assessed, and say why the others cannot."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 LOSSY_SYNTAXES = frozenset(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 52, 53, 54, 55, 56, 81)
 )
-"""Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4): they alter HU."""
+"""Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4) and so change HU."""
 
 USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 """Kernels that HU of soft tissue and trabecular bone are usually measured with."""
@@ -35,7 +35,25 @@ USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 
 @dataclass(frozen=True, eq=False)
 class EligibleSeries:
-    """A series that may be assessed: its slices from feet to head, and what to warn of."""
+    """A series that may be assessed.
+
+    Parameters
+    ----------
+    study_uid, series_uid
+        Study and Series Instance UID.
+    slices
+        Its instances from feet to head.
+    step_mm
+        Perpendicular distance between neighbouring slices, mm.
+    slice_thickness_mm
+        As stated, or the step where none is stated, mm.
+    findings
+        Its warnings.
+    kernel_class
+        How its reconstruction kernel treats fine detail.
+    gantry_tilt_deg
+        Angle between the line through the slices and their normal, degrees.
+    """
 
     study_uid: str
     series_uid: str
@@ -48,7 +66,7 @@ class EligibleSeries:
 
     @property
     def first(self) -> Instance:
-        """A slice that stands for the header values that all share."""
+        """The slice nearest to the feet, for the header values that all slices share."""
         return self.slices[0]
 
     @property
@@ -59,7 +77,7 @@ class EligibleSeries:
 
 @dataclass(frozen=True)
 class RefusedSeries:
-    """A series that may not be assessed, and why."""
+    """A series that cannot be assessed: a stable code and the reason in words."""
 
     study_uid: str
     series_uid: str
@@ -81,6 +99,13 @@ def select_series(instances: Sequence[Instance], rules: Acquisition) -> Selectio
     The best eligible series is one with a soft or standard kernel before an unknown and that before
     a sharp one; among these the one whose slice thickness is nearest to the cohort's 3 mm, then the
     one without contrast agent, then the one with more slices.
+
+    Parameters
+    ----------
+    instances
+        Headers of one or more series, in any order.
+    rules
+        What a series must fulfil.
     """
     groups: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
@@ -107,10 +132,17 @@ def select_series(instances: Sequence[Instance], rules: Acquisition) -> Selectio
 def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleSeries:
     """Check that the instances are one complete axial CT series that the rules admit.
 
+    Parameters
+    ----------
+    instances
+        Headers of one series, in any order; one that occurs twice counts once.
+    rules
+        What the series must fulfil.
+
     Raises
     ------
     SeriesRefused
-        With the first rule that fails, what was found and what is needed.
+        A rule fails; the message says what was found and what is needed.
     """
     unique = {instance.sop_instance_uid: instance for instance in instances}
     members = list(unique.values())

@@ -37,7 +37,16 @@ class InventedHeader:
 
 
 def write_ct_series(volume: CtVolume, folder: Path, header: InventedHeader) -> list[Path]:
-    """Write one file a slice, from head to feet as scanners number them.
+    """Write one file a slice, numbered from head to feet as scanners do.
+
+    Parameters
+    ----------
+    volume
+        int16 HU, shape (slices, rows, columns); written as it is, its values limited to 3071 HU.
+    folder
+        Made if it does not exist.
+    header
+        What the header says.
 
     Returns
     -------

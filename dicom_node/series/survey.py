@@ -14,7 +14,7 @@ __all__ = ["SeriesSurvey", "survey"]
 
 @dataclass(frozen=True)
 class SeriesSurvey:
-    """One series as it lies in the spool; ``gap`` says in words where slices are missing."""
+    """One series in the spool; ``gap`` says in words where slices are missing, if any are."""
 
     study_uid: str
     series_uid: str
@@ -23,7 +23,7 @@ class SeriesSurvey:
 
 
 def survey(paths: Sequence[Path]) -> list[SeriesSurvey]:
-    """Read the headers of some files and say what each series has."""
+    """Read the headers of some files and count the instances of each series."""
     found, _ = scan_folder(paths)
     groups: dict[tuple[str, str], list[Instance]] = defaultdict(list)
     for instance in found:

@@ -12,17 +12,23 @@ from dicom_node.series.instances import Instance
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.volume import CtVolume
 
-__all__ = ["AIR_HU", "read_volume"]
+__all__ = ["PADDING_HU", "read_volume"]
 
-AIR_HU = -1024
-"""What stands outside the reconstructed field, in HU."""
+PADDING_HU = -1024
+"""HU given to pixels outside the reconstructed field: air."""
 
-HU_RANGE = (-1024, 32767)
-"""HU kept, the lower end being air; CT values below it are padding or artefacts."""
+KEPT_HU = (-1024, 32767)
+"""Lowest and highest HU kept: values below air are padding or artefacts, those above do not fit
+int16."""
 
 
 def read_volume(series: EligibleSeries) -> CtVolume:
     """Decode the slices and bring them into the canonical orientation.
+
+    Parameters
+    ----------
+    series
+        An eligible series, its slices from feet to head.
 
     Returns
     -------
@@ -67,13 +73,17 @@ def read_volume(series: EligibleSeries) -> CtVolume:
 
 
 def _in_plane(affine: npt.NDArray[np.float64]) -> tuple[bool, bool, bool]:
-    """Say how to transpose and flip so that rows run to posterior and columns to the left."""
+    """Whether to transpose planes, flip their rows and flip their columns.
+
+    Rows then run to posterior and columns to the patient's left.
+    """
     swap = abs(affine[1, 2]) > abs(affine[1, 1])
     rows, columns = (2, 1) if swap else (1, 2)
     return swap, affine[1, rows] < 0, affine[0, columns] < 0
 
 
 def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
+    """HU of one image as it is stored, int16, shape (rows, columns); ``index`` is for messages."""
     with warnings.catch_warnings(record=True):
         try:
             dataset = pydicom.dcmread(instance.path)
@@ -97,5 +107,5 @@ def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
     if padding is not None:
         limit = dataset.get("PixelPaddingRangeLimit", padding)
         low, high = sorted((int(padding), int(limit)))
-        hu[(stored >= low) & (stored <= high)] = AIR_HU
-    return np.clip(np.rint(hu), *HU_RANGE).astype(np.int16)
+        hu[(stored >= low) & (stored <= high)] = PADDING_HU
+    return np.clip(np.rint(hu), *KEPT_HU).astype(np.int16)

@@ -1,21 +1,14 @@
-"""Assess the files of one or more series and write what comes of it into a folder."""
+"""Assess the best series among some files and write its report into a folder."""
 
-import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pydicom
 
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
-from dicom_node.errors import ReportInvalid, SeriesRefused
-from dicom_node.reporting.report import refusal_report, report, text_summary
-from dicom_node.reporting.report_check import check_report, read_sources
+from dicom_node.errors import SeriesRefused
+from dicom_node.reporting.report import refusal_report, report
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
     KeptReport,
@@ -24,30 +17,45 @@ from dicom_node.reporting.report_history import (
     standing_reports,
 )
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
-from dicom_node.series.instances import (
-    SEGMENTATION_STORAGE,
-    Instance,
-    UnreadableFile,
-    scan_folder,
-)
+from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.selection import EligibleSeries, RefusedSeries, Selection, select_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
-from dicom_node.spool.spool import spool_name, sync_folder
+from dicom_node.spool.spool import spool_name
 from dicom_node.uids import assessment_id, instances_digest
+from dicom_node.work.input_findings import (
+    choice_findings,
+    file_findings,
+    foreign_findings,
+    no_series,
+    part_segmentations,
+)
+from dicom_node.work.report_folder import publish_report, write_checked, write_refusal
 from modeling import Stager
 from network import InteractionNetwork
 from roi_extraction import CtVolume, Finding, RoiError, render_rois
 
-__all__ = ["Outcome", "analyse", "write_failure"]
+__all__ = ["Outcome", "analyse", "series_identity"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an analysis: reported, or refused with a code and a message.
+    """The result of an analysis: reported, or refused with a code and a message.
 
     Parameters
     ----------
+    reported
+        Whether there is a Structured Report.
+    study_uid, series_uid
+        Of the series that was reported or refused; empty where it is of no one series.
+    code, message
+        Why the series was refused; None if it was reported.
+    warnings
+        Codes of the warnings.
+    stage
+        Letter of the stage; None if the series was not staged.
+    timings_s
+        Wall-clock time of each step, s; empty if nothing was assessed.
     identity
         Of the report, the same whenever the same slices meet the same model; None if refused.
     folder
@@ -74,12 +82,20 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """An eligible series that was assessed, with all that its report needs."""
+    """An eligible series with the DICOM SEGs that are of it, and the identity of its report."""
 
     series: EligibleSeries
+    segmentations: tuple[Instance, ...]
+    identity: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """A candidate that was assessed."""
+
+    candidate: _Candidate
     volume: CtVolume
     assessment: Assessment
-    identity: str
 
 
 def analyse(
@@ -102,16 +118,20 @@ def analyse(
     paths
         Files of one or several series and of DICOM SEGs, in any order.
     out
-        Made if it does not exist.
+        Folder of the report; made if it does not exist.
     rules
-        What a series must be.
+        What a series must fulfil.
+    stager
+        The model.
+    network
+        The bone-muscle network; None for none.
     plan
         Which segmenters are tried.
     history
         Folder of the study's reports, ``out`` among them: a report that was made before is used
         as it is, and a new one supersedes those that stand.
     findings
-        What else to warn of.
+        Further findings that the reader should know.
 
     Raises
     ------
@@ -121,90 +141,94 @@ def analyse(
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     found, unreadable = scan_folder(paths)
-    instances, objects = _apart(found)
+    instances, segmentations = part_segmentations(found)
     selection = select_series(instances, rules)
-    findings = [*findings, *_file_findings(unreadable)]
+    findings = [*findings, *file_findings(unreadable)]
     if not selection.eligible:
-        return _refuse(out, instances, unreadable, selection, findings)
-    findings += _foreign_findings(objects, instances)
+        return _refused(out, no_series(instances, unreadable, selection), findings, selection)
+    findings += foreign_findings(segmentations, instances)
     kept = [] if history is None else kept_reports(history)
     refused: list[RefusedSeries] = []
     for series in selection.eligible:
-        own = [item for item in objects if series.series_uid in item.referenced_series_uids]
-        identity = series_identity(
-            series, stager.bundle.model_id + plan.variant([item.path for item in own])
-        )
-        others = [s for s in selection.eligible if s is not series]
-        made = [report for report in kept if report.uid == report_uids(identity)[1]]
+        candidate = _candidate(series, segmentations, stager, plan)
+        others = [other for other in selection.eligible if other is not series]
+        made = [earlier for earlier in kept if earlier.uid == report_uids(candidate.identity)[1]]
         if made:
-            return _made_before(made[0], series, identity, others)
-        said = [*findings, *_choice_findings(refused, others)]
+            return _made_before(made[0], series, candidate.identity, others)
         try:
             volume = read_volume(series)
-            read = time.perf_counter()
-            segmenter = plan.segmenter(series, own)
-            assessment = assess(series, volume, segmenter, stager, network, said, rules.rules)
+            read_s = time.perf_counter() - started
+            assessment = assess(
+                series,
+                volume,
+                plan.segmenter(series, candidate.segmentations),
+                stager,
+                network,
+                [*findings, *choice_findings(refused, others)],
+                rules.rules,
+            )
         except (SeriesRefused, RoiError) as error:
             refused.append(
                 RefusedSeries(series.study_uid, series.series_uid, error.code, str(error))
             )
             continue
         return _report(
-            _Candidate(series, volume, assessment, identity),
+            _Measured(candidate, volume, assessment),
             out,
             Selection(selection.eligible, (*selection.refused, *refused)),
             standing_reports(kept),
-            {"read": read - started, **assessment.timings_s},
+            {"read": read_s, **assessment.timings_s},
         )
-    best = refused[0]
-    return _write_refusal(
-        out, best.study_uid, best.series_uid, best.code, best.message,
+    return _refused(
+        out,
+        refused[0],
         [*selection.eligible[0].findings, *findings],
         Selection(selection.eligible, (*selection.refused, *refused[1:])),
-    )  # fmt: skip
+    )
+
+
+def series_identity(series: EligibleSeries, model_id: str) -> str:
+    """The assessment's id, the same whether the files lie in the spool or in a user's folder."""
+    names = [spool_name(instance.sop_instance_uid) for instance in series.slices]
+    return assessment_id(spool_name(series.series_uid), instances_digest(names), model_id)
+
+
+def _candidate(
+    series: EligibleSeries, segmentations: Sequence[Instance], stager: Stager, plan: SegmenterPlan
+) -> _Candidate:
+    own = tuple(item for item in segmentations if series.series_uid in item.referenced_series_uids)
+    variant = plan.variant([item.path for item in own])
+    return _Candidate(series, own, series_identity(series, stager.bundle.model_id + variant))
 
 
 def _report(
-    candidate: _Candidate,
+    measured: _Measured,
     out: Path,
     selection: Selection,
     predecessors: Sequence[KeptReport],
     timings_s: Mapping[str, float],
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
-    series, assessment = candidate.series, candidate.assessment
+    candidate, assessment = measured.candidate, measured.assessment
+    series = candidate.series
     started = time.perf_counter()
     document = build_structured_report(
-        assessment, candidate.identity, [report.path for report in predecessors]
+        assessment, candidate.identity, [earlier.path for earlier in predecessors]
     )
-    written = out / ".report.sr.dcm.part"
-    document.save_as(written, enforce_file_format=True)
-    try:
-        check_report(
-            pydicom.dcmread(written),
-            read_sources([instance.path for instance in series.slices]),
-            [report.uid for report in predecessors],
-        )
-    except ReportInvalid:
-        _publish(written, out / "report.invalid.dcm")
-        raise
-    picture = render_rois(candidate.volume, assessment.features)
+    written = write_checked(out, document, series.slices, predecessors)
+    picture = render_rois(measured.volume, assessment.features)
     timings = {**timings_s, "report": time.perf_counter() - started}
-    content = report(assessment, timings)
-    content["rejected_series"] = _rejected(selection)
-    _write(out / "rois.png", picture)
-    _write_report(out, content)
-    (out / "report.invalid.dcm").unlink(missing_ok=True)
-    _publish(written, out / REPORT_FILE)
+    content = report(assessment, timings, selection.refused)
+    publish_report(out, content, picture, written)
     return Outcome(
         reported=True,
         study_uid=series.study_uid,
         series_uid=series.series_uid,
         code=None,
         message=None,
-        warnings=tuple(warning["code"] for warning in content["warnings"]),
-        stage=content["stage"]["predicted"],
-        timings_s=content["timings_s"],
+        warnings=tuple(warning.code for warning in content.warnings),
+        stage=content.stage.predicted,
+        timings_s=content.timings_s,
         identity=candidate.identity,
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
@@ -215,7 +239,7 @@ def _report(
 def _made_before(
     kept: KeptReport, series: EligibleSeries, identity: str, others: Sequence[EligibleSeries]
 ) -> Outcome:
-    """The outcome of an assessment whose report lies on the disk already."""
+    """The outcome for a series whose report was made before and is kept on the disk."""
     return Outcome(
         reported=True,
         study_uid=series.study_uid,
@@ -232,143 +256,16 @@ def _made_before(
     )
 
 
-def series_identity(series: EligibleSeries, model_id: str) -> str:
-    """The assessment's id, the same whether the files lie in the spool or in a user's folder."""
-    names = [spool_name(instance.sop_instance_uid) for instance in series.slices]
-    return assessment_id(spool_name(series.series_uid), instances_digest(names), model_id)
-
-
-def write_failure(out: Path, code: str, message: str) -> None:
-    """Write the report of a series whose assessment failed for good, its UIDs being unread."""
-    out.mkdir(parents=True, exist_ok=True)
-    _write_report(out, refusal_report("", "", code, message))
-
-
-def _apart(found: Sequence[Instance]) -> tuple[list[Instance], list[Instance]]:
-    """Part images from DICOM SEGs; SEGs without any image are refused as what they are."""
-    images = [item for item in found if item.sop_class_uid not in SEGMENTATION_STORAGE]
-    if not images:
-        return list(found), []
-    return images, [item for item in found if item.sop_class_uid in SEGMENTATION_STORAGE]
-
-
-def _foreign_findings(objects: Sequence[Instance], images: Sequence[Instance]) -> list[Finding]:
-    known = {item.series_uid for item in images}
-    foreign = [item for item in objects if known.isdisjoint(item.referenced_series_uids)]
-    if not foreign:
-        return []
-    return [
-        Finding(
-            "input.foreign_segmentation",
-            f"{len(foreign)} DICOM SEGs reference none of the series that were given",
-        )
-    ]
-
-
-def _refuse(
-    out: Path,
-    instances: Sequence[Instance],
-    unreadable: Sequence[UnreadableFile],
-    selection: Selection,
-    findings: Sequence[Finding],
+def _refused(
+    out: Path, reason: RefusedSeries, findings: Sequence[Finding], selection: Selection
 ) -> Outcome:
-    if not instances:
-        reasons = ", ".join(sorted({item.reason for item in unreadable}))
-        found = f"{len(unreadable)} files, none usable ({reasons})" if unreadable else "no files"
-        return _write_refusal(
-            out, "", "", "input.no_dicom",
-            f"found {found}; give a folder with the slices of a CT series", findings, selection,
-        )  # fmt: skip
-    if len(selection.refused) == 1:
-        only = selection.refused[0]
-        return _write_refusal(
-            out, only.study_uid, only.series_uid, only.code, only.message, findings, selection
-        )
-    reasons = "; ".join(f"{item.message} [{item.code}]" for item in selection.refused)
-    return _write_refusal(
-        out, selection.refused[0].study_uid, "", "input.no_eligible_series",
-        f"none of {len(selection.refused)} series can be assessed: {reasons}",
-        findings, selection,
-    )  # fmt: skip
-
-
-def _write_refusal(
-    out: Path,
-    study_uid: str,
-    series_uid: str,
-    code: str,
-    message: str,
-    findings: Sequence[Finding],
-    selection: Selection,
-) -> Outcome:
-    content = refusal_report(study_uid, series_uid, code, message, findings, _rejected(selection))
-    for name in (REPORT_FILE, "rois.png"):
-        (out / name).unlink(missing_ok=True)
-    _write_report(out, content)
+    """Write the refusal; the series that the selection refused are listed in it."""
+    study_uid, series_uid = reason.study_uid, reason.series_uid
+    write_refusal(
+        out,
+        refusal_report(
+            study_uid, series_uid, reason.code, reason.message, findings, selection.refused
+        ),
+    )
     codes = tuple(finding.code for finding in findings)
-    return Outcome(False, study_uid, series_uid, code, message, codes, None, {})
-
-
-def _rejected(selection: Selection) -> list[dict[str, str]]:
-    return [
-        {"series_uid": item.series_uid, "code": item.code, "message": item.message}
-        for item in selection.refused
-    ]
-
-
-def _file_findings(unreadable: Sequence[UnreadableFile]) -> list[Finding]:
-    if not unreadable:
-        return []
-    reasons = sorted({item.reason for item in unreadable})
-    return [
-        Finding("input.unreadable_files", f"{len(unreadable)} files left out: {', '.join(reasons)}")
-    ]
-
-
-def _choice_findings(
-    refused: Sequence[RefusedSeries], others: Sequence[EligibleSeries]
-) -> list[Finding]:
-    """Why this series of several was taken, and which the others are."""
-    found = []
-    tried = {item.series_uid for item in refused}
-    for item in refused:
-        text = f"series {item.series_uid} comes first by the rules, but: {item.message}"
-        found.append(Finding("input.better_series_refused", f"{text} [{item.code}]"))
-    rest = [series for series in others if series.series_uid not in tried]
-    if rest:
-        names = ", ".join(series.series_uid for series in rest)
-        found.append(
-            Finding(
-                "input.other_eligible_series",
-                f"{len(rest)} other series could be assessed too: {names}; taken was the first by "
-                "kernel, then slices nearest to 3 mm, then without contrast agent",
-            )
-        )
-    return found
-
-
-def _write_report(out: Path, content: dict[str, Any]) -> None:
-    _write(out / "report.txt", text_summary(content).encode())
-    _write(out / "report.json", json.dumps(content, indent=1, default=_plain).encode())
-
-
-def _plain(value: object) -> float | int:
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, np.floating):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} does not belong into a report")
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    _publish(temporary, path)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Give a written file its name; file and name are on the disk when this returns."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    return Outcome(False, study_uid, series_uid, reason.code, reason.message, codes, None, {})

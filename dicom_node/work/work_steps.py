@@ -25,8 +25,9 @@ from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.uids import derived_uid
-from dicom_node.work.analysis import Outcome, write_failure
+from dicom_node.work.analysis import Outcome
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.report_folder import write_failure
 from roi_extraction.anatomy import Finding
 
 __all__ = ["DISK_SECONDS", "Interrupted", "WorkSteps"]

@@ -1,0 +1,339 @@
+"""The case report as it leaves the program: the models behind ``report.json``.
+
+A series that was assessed has a `Report`, one that was not has a `Refusal`. They are two models
+and not one with optional fields because other programs rely on what each holds: a refusal has no
+``l1_threshold`` and no ``levels_confidence``, and none of its numbers can be mistaken for a
+measurement. ``refused`` tells them apart: null in a report, a code and a message in a refusal.
+
+``docs/report.schema.json`` is made from these models by `dicom_node.reporting.report_schema`.
+"""
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dicom_node.series.kernels import KernelClass
+from modeling import Stage
+from roi_extraction.anatomy import MissingReason
+from roi_extraction.sites import Side
+
+__all__ = [
+    "REPORT_SCHEMA",
+    "REPORT_SCHEMA_DIGEST",
+    "RESEARCH_USE",
+    "AcquisitionReport",
+    "CaseReport",
+    "Explanation",
+    "L1Threshold",
+    "NetworkPlace",
+    "Refusal",
+    "RefusalReason",
+    "RefusedSite",
+    "RejectedSeries",
+    "Report",
+    "RoiReport",
+    "SegmenterReport",
+    "SiteReport",
+    "StageReport",
+    "Warned",
+    "report_json",
+]
+
+REPORT_SCHEMA = "osteonode.report/1"
+"""Name and number of the schema; the number is raised when a field changes its meaning."""
+
+REPORT_SCHEMA_DIGEST = "739c944daffd8e4dc6353dc316220847c5e0e192b953d6c96a3437525e29c90e"
+"""SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
+added changes the digest alone; a field that changes its meaning or goes changes both."""
+
+RESEARCH_USE = "Research use only. Not a medical device. Not for diagnosis or treatment."
+"""The statement on every output."""
+
+Hu = Annotated[float, Field(ge=-1024, le=32767)]
+SpreadHu = Annotated[float, Field(ge=0)]
+PositiveMm = Annotated[float, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+PointMm = tuple[float, float, float]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    """A part of the report: set once, without fields that the schema does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Warned(_Record):
+    """Something that the reader should know."""
+
+    code: str
+    """Stable code; docs/refusals.md lists them."""
+    message: str
+    """The warning in words, without patient data."""
+
+
+class RefusalReason(_Record):
+    """Why a series was not assessed."""
+
+    code: str
+    """Stable code; docs/refusals.md lists them."""
+    message: str
+    """The reason in words: what was found and what is needed."""
+
+
+class RejectedSeries(_Record):
+    """Another series of the study that could not be assessed."""
+
+    series_uid: str
+    """Series Instance UID."""
+    code: str
+    """Stable code of the reason."""
+    message: str
+    """The reason in words."""
+
+
+class AcquisitionReport(_Record):
+    """How the images were made, from the header and from the images themselves."""
+
+    kvp: float | None
+    """Tube voltage, kV; null if it is not stated."""
+    slice_thickness_mm: PositiveMm
+    """Slice thickness, mm; the step between slices where none is stated."""
+    slice_step_mm: PositiveMm
+    """Perpendicular distance between neighbouring slices, mm."""
+    slices: Count
+    """Number of slices."""
+    kernel: str
+    """Convolution Kernel; several values are joined by backslashes, empty if none is stated."""
+    kernel_class: KernelClass
+    """How the kernel treats fine detail."""
+    gantry_tilt_deg: Annotated[float, Field(ge=0, le=90)] | None
+    """Angle between the line through the slices and their normal, degrees."""
+    contrast: bool
+    """Whether the header states a contrast agent."""
+    manufacturer: str
+    """Manufacturer; empty if it is not stated."""
+    model: str
+    """Manufacturer's Model Name; empty if it is not stated."""
+    noise_sd_hu: SpreadHu | None
+    """Standard deviation of the noise near the spine, HU; null if it cannot be told."""
+    noise_standard_error_hu: SpreadHu | None
+    """Standard error that the noise alone gives to the mean of one site, HU."""
+    aorta_hu: Hu | None
+    """Mean of the blood in the abdominal aorta, HU; null if it was not found."""
+    aorta_missing: str | None
+    """Why there is no value for the aorta; null if there is one."""
+
+
+class SegmenterReport(_Record):
+    """What found the spine and the muscles."""
+
+    name: str
+    """Name of the segmenter."""
+    version: str
+    """Version of the segmenter."""
+
+
+class RoiReport(_Record):
+    """One region of interest in one slice."""
+
+    sop_instance_uid: str
+    """SOP Instance UID of the image: the middle one if several slices were averaged."""
+    slice_z_mm: float
+    """LPS z of the region's centre, mm."""
+    center_lps_mm: PointMm
+    """Centre of the region, LPS mm."""
+    area_mm2: Annotated[float, Field(ge=0)]
+    """Area, mm2."""
+    mean_hu: Hu
+    """Mean of the pixels, each weighted by its share inside the region, HU."""
+    sd_hu: SpreadHu
+    """Standard deviation of the same pixels, HU."""
+    contour_lps_mm: tuple[PointMm, ...]
+    """Corners of the closed polygon, the first one not repeated, LPS mm."""
+
+
+class _Site(_Record):
+    name: str
+    """The cohort's column name: L1 to S1, or a disc level and a number: 1-3 are the patient's
+    right, 4-6 the left; 1 and 4 transversospinalis, 2 and 5 longissimus, 3 and 6 psoas major."""
+    label: str
+    """The site in words, without its side."""
+    side: Side | None
+    """The patient's side; null for a vertebra."""
+
+
+class SiteReport(_Site):
+    """One of the 36 measurement sites."""
+
+    mean_hu: Hu | None
+    """Mean of the means of the three slices, HU; null if the site is missing."""
+    sd_hu: SpreadHu | None
+    """Pooled standard deviation within the three slices, HU; null if the site is missing."""
+    status: Literal["measured", "missing"]
+    """Whether the site has a value."""
+    reason: MissingReason | None
+    """Why the site has no value; null if it has one."""
+    detail: str | None
+    """The reason in more words; null if the site has a value."""
+    rois: tuple[RoiReport, ...]
+    """Its regions, one a slice; empty if the site is missing."""
+
+
+class RefusedSite(_Site):
+    """A site of a series that was not assessed: it has no value."""
+
+    mean_hu: None = None
+    """Always null."""
+    sd_hu: None = None
+    """Always null."""
+    status: Literal["missing"] = "missing"
+    """Always missing."""
+    reason: Literal["refused"] = "refused"
+    """Always refused."""
+    detail: str
+    """Code of the refusal."""
+    rois: tuple[()] = ()
+    """Always empty."""
+
+
+class L1Threshold(_Record):
+    """Where L1 lies against the published thresholds (Pickhardt 2013)."""
+
+    mean_hu: Hu | None
+    """Mean of L1, HU; null if it was not measured."""
+    category: Literal["low", "middle", "high"] | None
+    """At or below the specific threshold, at or below the sensitive one, or above both; null if L1
+    was not measured or the tube voltage is not that of the thresholds, 120 kV."""
+    specific_hu: Hu
+    """At or below it L1 is more than 90 % specific for osteoporosis, HU."""
+    sensitive_hu: Hu
+    """At or below it L1 is 90 % sensitive for osteoporosis, HU."""
+
+
+class StageReport(_Record):
+    """The stage, or why there is none."""
+
+    predicted: Stage | None
+    """The most probable stage; null if the series was not staged."""
+    name: str | None
+    """The stage in words; null if there is none."""
+    statement: str
+    """What the stage says and does not say, in a sentence."""
+    probabilities: dict[Stage, Probability]
+    """Probability of each stage, together 1; empty if there is none."""
+    prediction_set: tuple[Stage, ...]
+    """Stages that cannot be ruled out: 90 % of the patients of each stage have theirs in it."""
+    pairwise: dict[str, Probability]
+    """By pair such as A/B: the probability of the later stage for a patient of one of the two, both
+    being as frequent as in the cohort; empty if there is no stage."""
+    novelty_percentile: Annotated[float, Field(ge=0, le=100)] | None
+    """Share of the cohort's patients whose values lie nearer to the cohort's middle, per cent; null
+    if there is no stage."""
+    model_id: str | None
+    """Identity of the model; null if none was asked."""
+    abstained: str | None
+    """Why there is no stage; null if there is one."""
+
+
+class NetworkPlace(_Record):
+    """Where a site stands in the bone-muscle network of the cohort."""
+
+    site: str
+    """The site's name."""
+    community: int
+    """Number of the site's community."""
+    strength_rank: Annotated[int, Field(ge=1)]
+    """Rank of the site by the sum of its edges' weights, 1 for the strongest."""
+
+
+class Explanation(_Record):
+    """How much one input moved the probability of the predicted stage."""
+
+    feature: str
+    """A site's name, age, sex, or words for an input that is derived from several sites."""
+    value: float | None
+    """The input: HU for a site, years for age; null where the cohort's median stood in."""
+    shap: float | None
+    """SHAP value: what the input adds to the probability."""
+    network: tuple[NetworkPlace, ...]
+    """The sites behind the input in the network."""
+
+
+class _Series(_Record):
+    schema_name: str = Field(
+        default=REPORT_SCHEMA, alias="schema", json_schema_extra={"const": REPORT_SCHEMA}
+    )
+    """Name and number of this schema."""
+    statement: str = RESEARCH_USE
+    """What the report may be used for."""
+    study_uid: str
+    """Study Instance UID; empty in a refusal whose images could not be read."""
+    series_uid: str
+    """Series Instance UID; empty in a refusal that is of no one series."""
+
+
+class Report(_Series):
+    """The report of a series that was assessed."""
+
+    refused: None = None
+    """Always null; a refused series has another form."""
+    warnings: tuple[Warned, ...]
+    """What the reader should know, each once."""
+    acquisition: AcquisitionReport
+    """How the images were made."""
+    segmenter: SegmenterReport
+    """The segmenter that was used."""
+    levels_confidence: Probability | None
+    """Confidence in the names of the levels, 0 to 1."""
+    sites: Annotated[tuple[SiteReport, ...], Field(min_length=36, max_length=36)]
+    """All 36 sites in the order of the cohort's columns."""
+    l1_threshold: L1Threshold
+    """L1 against the published thresholds."""
+    stage: StageReport
+    """The stage of the patient, or why there is none."""
+    explanation: tuple[Explanation, ...]
+    """What moved the stage, the strongest first; empty if there is none."""
+    timings_s: dict[str, Annotated[float, Field(ge=0)]]
+    """Wall-clock time of the steps read, segment, measure, stage and report, s."""
+    rejected_series: tuple[RejectedSeries, ...]
+    """Series of the same study that could not be assessed."""
+
+
+class Refusal(_Series):
+    """The report of a series that was not assessed."""
+
+    refused: RefusalReason
+    """Why the series was not assessed."""
+    rejected_series: tuple[RejectedSeries, ...]
+    """Series of the same study that could not be assessed."""
+    warnings: tuple[Warned, ...]
+    """What the reader should know, each once."""
+    acquisition: None = None
+    """Always null."""
+    segmenter: None = None
+    """Always null."""
+    sites: Annotated[tuple[RefusedSite, ...], Field(min_length=36, max_length=36)]
+    """All 36 sites, each missing."""
+    stage: StageReport
+    """Why there is no stage."""
+    explanation: tuple[()] = ()
+    """Always empty."""
+    timings_s: dict[str, float] = Field(default_factory=dict, max_length=0)
+    """Always empty."""
+
+
+CaseReport = Report | Refusal
+"""What ``report.json`` holds."""
+
+
+def report_json(report: CaseReport) -> bytes:
+    """The bytes of ``report.json``: ASCII, one space of indentation a level."""
+    return json.dumps(report.model_dump(mode="json", by_alias=True), indent=1).encode()

@@ -1,0 +1,85 @@
+"""The case report in plain text, for a terminal or a log reader; no patient data."""
+
+from dicom_node.reporting.report_model import CaseReport, Refusal, Report
+
+__all__ = ["text_summary"]
+
+L1_WORDS = {
+    "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
+    "middle": "between 110 and 160 HU: osteoporosis not excluded (Pickhardt 2013)",
+    "high": "above 160 HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
+}
+"""What the category of L1 says."""
+
+
+def text_summary(report: CaseReport) -> str:
+    """The report in lines of text, ending with a line break."""
+    lines = ["osteonode report", report.statement, ""]
+    lines += [f"Series    {report.series_uid or '(no UID)'}"]
+    if isinstance(report, Refusal):
+        lines += [f"REFUSED   {report.refused.message} [{report.refused.code}]"]
+    else:
+        lines += [*_stage_lines(report), "", *_site_lines(report), ""]
+        lines += _explanation_lines(report)
+    for warning in report.warnings:
+        lines.append(f"Warning   {warning.message} [{warning.code}]")
+    for series in report.rejected_series:
+        lines.append(f"Rejected  {series.series_uid}: {series.message} [{series.code}]")
+    return "\n".join(lines) + "\n"
+
+
+def _stage_lines(report: Report) -> list[str]:
+    stage, l1 = report.stage, report.l1_threshold
+    if stage.predicted:
+        probabilities = "  ".join(f"{k} {v:.2f}" for k, v in stage.probabilities.items())
+        lines = [
+            f"Stage     {stage.predicted} - {stage.statement}",
+            f"          probabilities {probabilities}; 90 % prediction set "
+            f"{{{', '.join(stage.prediction_set)}}}",
+        ]
+    else:
+        lines = [f"Stage     none: {stage.abstained}"]
+    if stage.novelty_percentile is not None:
+        lines.append(
+            f"Unusual   more than {stage.novelty_percentile:.0f} % of the cohort's patients"
+        )
+    if l1.category is not None:
+        lines.append(f"L1        {l1.mean_hu:.0f} HU, {L1_WORDS[l1.category]}")
+    else:
+        reason = "not measured" if l1.mean_hu is None else "no threshold at this tube voltage"
+        lines.append(f"L1        {reason}")
+    lines.append(f"Model     {stage.model_id}")
+    return lines
+
+
+def _site_lines(report: Report) -> list[str]:
+    values = {
+        site.name: "-" if site.mean_hu is None else f"{site.mean_hu:.1f}" for site in report.sites
+    }
+    names = list(values)
+    lines = ["Bone HU   " + "  ".join(f"{name} {values[name]}" for name in names[:6])]
+    columns = ("transversospinalis", "longissimus", "psoas major")
+    lines.append("Muscle HU " + " " * 8 + "".join(f"{name:>20}" for name in columns))
+    for disc in dict.fromkeys(name.split("_")[0] for name in names[6:]):
+        for side, numbers in (("right", (1, 2, 3)), ("left", (4, 5, 6))):
+            row = "".join(f"{values[f'{disc}_{k}']:>20}" for k in numbers)
+            lines.append(f"  {disc:<8}{side:<8}{row}")
+    missing = [site for site in report.sites if site.status == "missing"]
+    if missing:
+        lines.append("Missing   " + ", ".join(f"{site.name} ({site.reason})" for site in missing))
+    return lines
+
+
+def _explanation_lines(report: Report) -> list[str]:
+    lines = []
+    for item in report.explanation[:5]:
+        places = "; ".join(
+            f"{place.site}: community {place.community}, rank {place.strength_rank}"
+            for place in item.network[:3]
+        )
+        value = "missing" if item.value is None else f"{item.value:.1f}"
+        lines.append(
+            f"Because   {item.feature} = {value} ({item.shap:+.3f})"
+            + (f"  [network {places}]" if places else "")
+        )
+    return lines

@@ -1,0 +1,104 @@
+"""Write the files of one report: each complete or not at all, the Structured Report last."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from dicom_node.errors import ReportInvalid
+from dicom_node.reporting.report import refusal_report
+from dicom_node.reporting.report_check import check_report, read_sources
+from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
+from dicom_node.reporting.report_model import CaseReport, Refusal, Report, report_json
+from dicom_node.reporting.report_text import text_summary
+from dicom_node.series.instances import Instance
+from dicom_node.spool.spool import sync_folder
+
+__all__ = ["publish_report", "write_checked", "write_failure", "write_refusal"]
+
+INVALID_FILE = "report.invalid.dcm"
+"""A Structured Report that did not pass its check; it is never sent."""
+
+PICTURE_FILE = "rois.png"
+
+
+def write_checked(
+    out: Path, document: Dataset, slices: Sequence[Instance], predecessors: Sequence[KeptReport]
+) -> Path:
+    """Write a Structured Report under a temporary name and check what was written.
+
+    Parameters
+    ----------
+    out
+        Folder of the report.
+    document
+        The Structured Report.
+    slices
+        All images of the series that was measured.
+    predecessors
+        Earlier reports of the study that this one supersedes.
+
+    Returns
+    -------
+    pathlib.Path
+        The file, for `publish_report`.
+
+    Raises
+    ------
+    ReportInvalid
+        The report must not be sent; it lies in the folder as ``report.invalid.dcm``.
+    """
+    written = out / f".{REPORT_FILE}.part"
+    document.save_as(written, enforce_file_format=True)
+    try:
+        check_report(
+            pydicom.dcmread(written),
+            read_sources([instance.path for instance in slices]),
+            [report.uid for report in predecessors],
+        )
+    except ReportInvalid:
+        _publish(written, out / INVALID_FILE)
+        raise
+    return written
+
+
+def publish_report(out: Path, report: Report, picture: bytes, document: Path) -> None:
+    """Write the report of an assessed series; its checked document gets its name last."""
+    _write(out / PICTURE_FILE, picture)
+    _write_report(out, report)
+    (out / INVALID_FILE).unlink(missing_ok=True)
+    _publish(document, out / REPORT_FILE)
+
+
+def write_refusal(out: Path, refusal: Refusal) -> None:
+    """Write the report of a refused series in place of what an earlier analysis left."""
+    for name in (REPORT_FILE, PICTURE_FILE):
+        (out / name).unlink(missing_ok=True)
+    _write_report(out, refusal)
+
+
+def write_failure(out: Path, code: str, message: str) -> None:
+    """Write the report of a series whose assessment failed for good, its UIDs being unread."""
+    out.mkdir(parents=True, exist_ok=True)
+    _write_report(out, refusal_report("", "", code, message))
+
+
+def _write_report(out: Path, report: CaseReport) -> None:
+    _write(out / "report.txt", text_summary(report).encode())
+    _write(out / "report.json", report_json(report))
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    _publish(temporary, path)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a written file its name; file and name are on the disk when this returns."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
