@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from roi_extraction.phantom import Density, Phantom, PhantomParameters, Sex, make_phantom
+from roi_extraction.phantom import Density, Phantom, PhantomParameters, PhantomSex, make_phantom
 from roi_extraction.sites import SITES, Level, Side, Site
 
 LEVEL_LABEL = {level: 31 - i for i, level in enumerate(Level)}
@@ -242,7 +242,7 @@ def test_size_and_sex_change_the_bodies() -> None:
         for name, fields in {
             "small": {"body_scale": 0.85},
             "woman": {"body_scale": 1.0},
-            "man": {"body_scale": 1.0, "sex": Sex.MALE},
+            "man": {"body_scale": 1.0, "sex": PhantomSex.MALE},
         }.items()
     }
     assert area["small"] < area["woman"] < area["man"]
