@@ -20,7 +20,7 @@ from roi_extraction.anatomy import (
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.volume import CtVolume
 
-__all__ = ["ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
+__all__ = ["DENSE_ABOVE_MEDIAN_HU", "ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -49,7 +49,7 @@ WANTED_MARGIN_MM = 3.0
 BONE_MARGIN_MM = 2.5
 """Least gap between a muscle ROI and bone, mm (partial volume of cortical bone in 3 mm slices)."""
 
-BONE_HU = 180.0
+BONE_NEAR_MUSCLE_HU = 180.0
 """Above it a pixel near a muscle counts as bone, HU: above enhanced muscle and vessels' walls."""
 
 FAT_BELOW_MEDIAN_HU = 45.0
@@ -61,7 +61,7 @@ FAT_WEIGHT = 3.0
 it is, and seeking the brightest place would bias fatty muscle upwards."""
 
 DENSE_ABOVE_MEDIAN_HU = 100.0
-"""A spot this far above a body's own median is a bone island or sclerosis, HU."""
+"""Bone this far above a body's own median is a bone island, sclerosis or endplate, HU."""
 
 DENSE_WEIGHT = 30.0
 """Price of a vertebral ROI made of dense spots only, in the score's mm: a ROI moves aside for a
@@ -104,13 +104,14 @@ SHIFT_LIMIT_MM = 8.0
 
 MUSCLE_ASPECTS = (1.0, 1.3, 1.6, 2.0, 2.5)
 BODY_ASPECTS = (1.0, 1.3, 1.6)
-ANGLES = 8
+AXIS_ANGLES = 8
 """How many directions of the long axis are tried, evenly over half a turn."""
 
 FINE_MM = 0.5
 """Step of the grid on which places are tried, mm."""
 
-_OUTSIDE_MM = -1e3
+_FAR_OUTSIDE_MM = -1e3
+"""Depth given to places beyond the grid, mm: no ROI fits there."""
 
 
 @dataclass(frozen=True)
@@ -278,8 +279,8 @@ def _templates(aspects: tuple[float, ...]) -> list[_Template]:
     templates = []
     for aspect in aspects:
         short = float(np.sqrt(ROI_AREA_MM2 / np.pi / aspect))
-        for k in range(1 if aspect == 1.0 else ANGLES):
-            templates.append(_Template(aspect, k * np.pi / ANGLES, (short * aspect, short)))
+        for k in range(1 if aspect == 1.0 else AXIS_ANGLES):
+            templates.append(_Template(aspect, k * np.pi / AXIS_ANGLES, (short * aspect, short)))
     return templates
 
 
@@ -314,7 +315,7 @@ def _fine_grid(
             inside = sharp[(depth >= REFERENCE_DEPTH_MM) & ~dense]
             deviation = sharp - (float(inside.mean()) if inside.size else median)
         else:
-            bone = fine > BONE_HU
+            bone = fine > BONE_NEAR_MUSCLE_HU
             if bone.any():
                 gap = ndimage.distance_transform_edt(~bone) * FINE_MM
                 depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
@@ -355,7 +356,7 @@ def _shifted(padded: FloatArray, pad: int, offset: npt.NDArray[np.int64]) -> Flo
 def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     """Least distance to the wall of an ellipse centred on each grid point, mm."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
-    padded = np.pad(depth, pad, constant_values=_OUTSIDE_MM)
+    padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
     margin = np.full(depth.shape, np.inf)
     for offset in np.concatenate([_offsets(template, 1.0, 24), _offsets(template, 0.5, 10)]):
         np.minimum(margin, _shifted(padded, pad, offset), out=margin)

@@ -6,7 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.back_muscles.compartment import BEHIND_MM, BONE_HU, LATERAL_MM, back_of_bone
+from roi_extraction.back_muscles.compartment import (
+    BACK_BEHIND_MM,
+    BACK_BONE_HU,
+    BACK_LATERAL_MM,
+    back_of_bone,
+)
 from roi_extraction.sites import DiscLevel
 
 __all__ = ["fat_plane"]
@@ -41,15 +46,15 @@ def fat_plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel
     prior = start_mm + (end_mm - start_mm) * share
     inside = compartment[rows]
     tissue = image[rows]
-    muscle = tissue[inside & (tissue < BONE_HU)]
+    muscle = tissue[inside & (tissue < BACK_BONE_HU)]
     level = float(np.median(muscle)) if muscle.size else 0.0
     contrast = np.clip((tissue - level) / SPLIT_CONTRAST_HU, -2.5, 1.0)
-    near_bone = ndimage.distance_transform_edt(image < BONE_HU)[rows] < 4.0
+    near_bone = ndimage.distance_transform_edt(image < BACK_BONE_HU)[rows] < 4.0
     cost = np.where(inside, np.where(near_bone, 1.0, contrast), 0.0)
-    cost = cost + ((LATERAL_MM[None, :] - prior[:, None]) / SPLIT_SIGMA_MM) ** 2
+    cost = cost + ((BACK_LATERAL_MM[None, :] - prior[:, None]) / SPLIT_SIGMA_MM) ** 2
     path = _cheapest_path(cost)
-    plane = np.full(BEHIND_MM.size, end_mm)
-    plane[rows] = ndimage.gaussian_filter1d(LATERAL_MM[path], 1.5)
+    plane = np.full(BACK_BEHIND_MM.size, end_mm)
+    plane[rows] = ndimage.gaussian_filter1d(BACK_LATERAL_MM[path], 1.5)
     plane[: rows[0]] = plane[rows[0]]
     plane[rows[-1] :] = plane[rows[-1]]
     return plane

@@ -23,7 +23,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["body_region"]
 
-ENDPLATE_MM = np.arange(2.0, 10.1, 0.5)
+ENDPLATE_SEARCHED_MM = np.arange(2.0, 10.1, 0.5)
 """Distances from a disc's middle at which its endplate is sought, mm."""
 
 DISC_WINDOW_MM = (np.arange(-10.0, 10.1, 2.0), np.arange(-12.0, 12.1, 2.0))
@@ -137,12 +137,12 @@ def _endplate_mm(volume: CtVolume, disc: Landmark, normal: FloatArray) -> float:
     ahead = np.cross(side, disc.axis)
     points = (
         disc.centre_lps_mm
-        + ENDPLATE_MM[:, None, None, None] * normal
+        + ENDPLATE_SEARCHED_MM[:, None, None, None] * normal
         + DISC_WINDOW_MM[0][None, :, None, None] * ahead
         + DISC_WINDOW_MM[1][None, None, :, None] * side
     )
     profile = np.clip(sample_hu(volume, points), *WALL_RANGE_HU).mean(axis=(1, 2))
-    return float(ENDPLATE_MM[int(profile.argmax())])
+    return float(ENDPLATE_SEARCHED_MM[int(profile.argmax())])
 
 
 def _inside_slab(

@@ -14,10 +14,10 @@ __all__ = ["Canal", "find_canal"]
 SOFT_HU = (-40.0, 110.0)
 """Local mean HU of the canal's content: fat, dura and cord, with noise."""
 
-BONE_HU = (100.0, 150.0)
+ARCH_BONE_HU = (100.0, 150.0)
 """Thresholds of the canal's bony wall, HU; the lower one serves osteoporotic arches."""
 
-RAYS = 24
+CANAL_RAYS = 24
 """In-plane directions in which the wall is looked for."""
 
 PLANE_PITCH_DEG = (0.0, 35.0)
@@ -27,7 +27,7 @@ sacral canal."""
 RAY_MM = (4.0, 18.0)
 """Nearest and farthest distance of the wall from the canal's centre, mm."""
 
-MIDLINE_MM = 30.0
+MIDLINE_STRIP_MM = 30.0
 """Half width of the strip around the body's mid-line in which the canal is sought, mm, beyond
 the part within which no penalty is due."""
 
@@ -46,13 +46,13 @@ GAP_SCORE = 0.15
 GAP_COST = 3.0
 """Additional price of such a slice."""
 
-MOVE_COST = (0.004, 0.03)
+CANAL_MOVE_COST = (0.004, 0.03)
 """Price of a squared grid step backwards or forwards, and sideways, from slice to slice."""
 
 CERTAIN_SCORE = 0.7
 """Score above which a point surely lies in the canal."""
 
-MIN_LENGTH_MM = 60.0
+MIN_CANAL_MM = 60.0
 """Shortest canal that is believed, mm: two lumbar segments."""
 
 MIN_MEAN_SCORE = 0.5
@@ -84,20 +84,20 @@ def find_canal(grid: Grid) -> Canal:
         No path is long and canal-like enough.
     """
     midline = _midline_columns(grid.hu)
-    reach = round((FREE_MIDLINE_MM + MIDLINE_MM + RAY_MM[1]) / GRID_MM)
+    reach = round((FREE_MIDLINE_MM + MIDLINE_STRIP_MM + RAY_MM[1]) / GRID_MM)
     centre = round(float(np.median(midline)))
     left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
     hu = grid.hu[:, :, left:right]
     score = canal_score(hu)
     path, values = _best_path(score - _off_midline(midline - left, score.shape))
     certain = path[values > CERTAIN_SCORE]
-    if len(certain) * GRID_MM > MIN_LENGTH_MM:
+    if len(certain) * GRID_MM > MIN_CANAL_MM:
         # a leaning spine leaves the trunk's mid-line: follow its own line instead
         slope, start = np.polyfit(certain[:, 0], certain[:, 2], 1)
         own = start + slope * np.arange(len(score))
         path, values = _best_path(score - _off_midline(own, score.shape))
     length = (len(path) - 1) * GRID_MM
-    if length < MIN_LENGTH_MM or float(values.mean()) < MIN_MEAN_SCORE:
+    if length < MIN_CANAL_MM or float(values.mean()) < MIN_MEAN_SCORE:
         raise SpineNotFound(
             f"no vertebral canal could be followed (best candidate: {max(length, 0):.0f} mm long, "
             f"score {float(values.mean()) if len(values) else 0:.2f})"
@@ -113,7 +113,7 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     enclosure = np.zeros(hu.shape, np.float32)
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
     wall = ndimage.uniform_filter(hu, (1, 2, 2))
-    for threshold in BONE_HU:
+    for threshold in ARCH_BONE_HU:
         bone = wall > threshold
         share = _enclosed_share(bone)
         share[ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool))] = 0
@@ -141,7 +141,7 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     best = np.zeros(bone.shape, np.uint8)
     for pitch in np.tan(np.deg2rad(PLANE_PITCH_DEG)):
         count = np.zeros(bone.shape, np.uint8)
-        for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
+        for angle in np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS:
             hit = np.zeros(bone.shape, bool)
             steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
             for dy, dx in sorted(steps):
@@ -149,7 +149,7 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
                 hit |= padded[z : z + slices, y : y + rows, x : x + columns]
             count += hit
         np.maximum(best, count, out=best)
-    return np.asarray(best / RAYS, dtype=np.float32)
+    return np.asarray(best / CANAL_RAYS, dtype=np.float32)
 
 
 def _off_midline(
@@ -157,7 +157,7 @@ def _off_midline(
 ) -> npt.NDArray[np.float32]:
     """Price of each voxel's distance from a line of columns, shape (z, 1, x)."""
     away = np.abs(np.arange(shape[2])[None] - midline[:, None]) * GRID_MM - FREE_MIDLINE_MM
-    price = np.clip(away, 0, None) / MIDLINE_MM
+    price = np.clip(away, 0, None) / MIDLINE_STRIP_MM
     return np.asarray(price[:, None, :], dtype=np.float32)
 
 
@@ -183,7 +183,9 @@ def _best_path(
     gain = np.clip(score, 0, None) ** 2 - STEP_COST
     gain[score < GAP_SCORE] -= GAP_COST
     moves = [(dy, dx) for dy in range(-3, 4) for dx in range(-1, 2)]
-    price = {(dy, dx): MOVE_COST[0] * dy * dy + MOVE_COST[1] * dx * dx for dy, dx in moves}
+    price = {
+        (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
+    }
     moves.sort(key=lambda m: price[m])
     total = gain[0].copy()
     came = np.full(score.shape, -1, np.int8)

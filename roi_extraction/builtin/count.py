@@ -8,7 +8,7 @@ import numpy as np
 from roi_extraction.anatomy import Finding
 from roi_extraction.builtin.iliac_crest import iliac_crests_mm
 from roi_extraction.builtin.ribs import lowest_ribs, way_seen
-from roi_extraction.builtin.straighten import STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
@@ -65,13 +65,13 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
     LevelsAmbiguous
         The lowest ribs are attached to another vertebra than T12.
     """
-    spacing_mm = float(np.median(np.diff(places))) * STEP_MM
-    t12_l1_mm = places[-1] * STEP_MM + (DISCS_TO_T12 - len(places)) * spacing_mm
+    spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
+    t12_l1_mm = places[-1] * LINE_STEP_MM + (DISCS_TO_T12 - len(places)) * spacing_mm
     findings = [] if _ribs_agree(volume, straight, t12_l1_mm, spacing_mm) else [FIVE_ASSUMED]
     crests = iliac_crests_mm(volume, straight, places)
     confidence = 1.0
     if len(crests) == len(Side):
-        height = (float(np.mean(list(crests.values()))) - places[1] * STEP_MM) / spacing_mm
+        height = (float(np.mean(list(crests.values()))) - places[1] * LINE_STEP_MM) / spacing_mm
         if not CREST_USUAL[0] <= height <= CREST_USUAL[1]:
             confidence = CREST_CONFIDENCE
             findings.append(

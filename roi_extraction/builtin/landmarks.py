@@ -8,7 +8,12 @@ import numpy.typing as npt
 from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
 from roi_extraction.builtin.discs import BODY_AHEAD_MM, EMPTY_HU, DiscProfile
-from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import (
+    LINE_STEP_MM,
+    PLANE_AHEAD_MM,
+    PLANE_SIDE_MM,
+    StraightSpine,
+)
 from roi_extraction.grid import sample_hu
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
@@ -79,7 +84,7 @@ def landmarks(
     bodies[Level.S1] = _first_sacral(straight, lowest)
     if len(places) <= len(names):
         # the disc above the next body is not seen: the body is placed by the spacing
-        spacing_mm = float(np.median(np.diff(places))) * STEP_MM
+        spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
         unseen = _unseen_body(volume, discs[tuple(DiscLevel)[-len(places)]], spacing_mm)
         if unseen is not None:
             bodies[names[len(places) - 1]] = unseen
@@ -90,9 +95,9 @@ def _first_sacral(straight: StraightSpine, disc: Landmark) -> Landmark:
     """S1 below its disc: the sacrum bends, so its axis lies between the disc's and the canal's."""
     canal = straight.canal_lps_mm
     beside = int(np.linalg.norm(canal - disc.centre_lps_mm, axis=1).argmin())
-    below = max(0, beside - round(2 * S1_BELOW_MM / STEP_MM))
+    below = max(0, beside - round(2 * S1_BELOW_MM / LINE_STEP_MM))
     axis = disc.axis
-    if beside - below > S1_BELOW_MM / STEP_MM:
+    if beside - below > S1_BELOW_MM / LINE_STEP_MM:
         along = canal[beside] - canal[below]
         axis = axis + along / np.linalg.norm(along)
         axis = axis / np.linalg.norm(axis)
@@ -123,7 +128,7 @@ def _landmark(
     tilt_deg: tuple[float, float],
     confidence: float,
 ) -> Landmark:
-    plane = int(np.clip(round(s_mm / STEP_MM), 0, len(straight.along) - 1))
+    plane = int(np.clip(round(s_mm / LINE_STEP_MM), 0, len(straight.along) - 1))
     pitch, lean = np.tan(np.deg2rad(tilt_deg))
     axis = straight.along[plane] - pitch * straight.ahead[plane] - lean * straight.side[plane]
     return Landmark(straight.to_lps(s_mm, *offset_mm), axis / np.linalg.norm(axis), confidence)
@@ -132,10 +137,10 @@ def _landmark(
 def _body_offset(straight: StraightSpine, plane: int) -> tuple[float, float]:
     """The body's own middle in a plane, mm forward of the line and to the left of it."""
     image = straight.hu[max(0, plane - 3) : plane + 4].mean(axis=0)[::-1]
-    step = float(AHEAD_MM[1] - AHEAD_MM[0])
+    step = float(PLANE_AHEAD_MM[1] - PLANE_AHEAD_MM[0])
     ahead, side = float(np.mean(BODY_AHEAD_MM)), 0.0
     for _ in range(2):
-        centre = ((AHEAD_MM[-1] - ahead) / step, (side - SIDE_MM[0]) / step)
+        centre = ((PLANE_AHEAD_MM[-1] - ahead) / step, (side - PLANE_SIDE_MM[0]) / step)
         # the back wall lies no farther than the canal's place behind the line
         limit = _behind(ahead + BACK_WALL_MM)
         radius, _ = closed_contour(image, centre, (step, step), limit)

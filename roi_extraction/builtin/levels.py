@@ -9,7 +9,12 @@ from scipy import ndimage
 
 from roi_extraction.builtin.discs import DiscProfile
 from roi_extraction.builtin.sacrum import SacralSigns, sacral_signs
-from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import (
+    LINE_STEP_MM,
+    PLANE_AHEAD_MM,
+    PLANE_SIDE_MM,
+    StraightSpine,
+)
 
 __all__ = ["Chain", "candidate_chains", "extended"]
 
@@ -19,7 +24,7 @@ MIN_SIGNAL_HU = 12.0
 APART_MM = 6
 """Candidates closer than this along the line are one, mm."""
 
-SPACING_MM = (20.0, 46.0)
+DISC_SPACING_MM = (20.0, 46.0)
 """Shortest and longest distance of two neighbouring discs along the line, mm."""
 
 USUAL_SPACING_MM = (37.0, 36.0, 35.5, 34.5, 33.0)
@@ -34,7 +39,7 @@ CHAIN_LENGTH = 4
 MIN_EXTENSION = 0.3
 """Score that a disc above the compared ones must add to be believed."""
 
-MIN_SHARE = 0.35
+MIN_DISC_SHARE = 0.35
 """Weakest disc that is believed, as a share of the scan's own strong discs."""
 
 MAX_OUT_OF_STEP = 0.22
@@ -45,7 +50,7 @@ LONGEST = 6
 
 
 @dataclass(frozen=True)
-class Candidate:
+class DiscCandidate:
     """A place along the line that may be a disc."""
 
     s: int
@@ -72,12 +77,13 @@ class Chain:
     sacral: SacralSigns
 
 
-def candidates(profile: DiscProfile) -> tuple[list[Candidate], float]:
+def candidates(profile: DiscProfile) -> tuple[list[DiscCandidate], float]:
     """Local maxima of the disc signal, and the strength of the scan's own strong discs, HU."""
     signal = ndimage.gaussian_filter1d(profile.signal_hu, 1.0)
     top = signal == ndimage.maximum_filter1d(signal, 2 * APART_MM + 1)
     found = [
-        Candidate(int(s), float(signal[s])) for s in np.flatnonzero(top & (signal > MIN_SIGNAL_HU))
+        DiscCandidate(int(s), float(signal[s]))
+        for s in np.flatnonzero(top & (signal > MIN_SIGNAL_HU))
     ]
     strong = sorted((c.signal_hu for c in found), reverse=True)[:5]
     return found, float(np.median(strong)) if strong else 0.0
@@ -85,8 +91,8 @@ def candidates(profile: DiscProfile) -> tuple[list[Candidate], float]:
 
 def foramen_profile(spine: StraightSpine) -> npt.NDArray[np.float64]:
     """Share of bone beside the canal, shape (n,): low at foramina, high at pedicles."""
-    rows = (AHEAD_MM >= -32) & (AHEAD_MM <= -12)
-    columns = (np.abs(SIDE_MM) >= 14) & (np.abs(SIDE_MM) <= 24)
+    rows = (PLANE_AHEAD_MM >= -32) & (PLANE_AHEAD_MM <= -12)
+    columns = (np.abs(PLANE_SIDE_MM) >= 14) & (np.abs(PLANE_SIDE_MM) <= 24)
     window = spine.hu[:, rows][:, :, columns]
     return np.clip((window - 20.0) / 100.0, 0, 1).mean(axis=(1, 2)).astype(np.float64)
 
@@ -133,20 +139,20 @@ def extended(chain: Chain, spine: StraightSpine, profile: DiscProfile) -> tuple[
         discs.append(options[best])
     kept = discs[:2]
     for disc in discs[2:]:
-        if disc.signal_hu < MIN_SHARE * strength or not _in_step(kept, disc):
+        if disc.signal_hu < MIN_DISC_SHARE * strength or not _in_step(kept, disc):
             break
         kept.append(disc)
     return tuple(c.s for c in kept)
 
 
-def _in_step(discs: list[Candidate], above: Candidate) -> bool:
+def _in_step(discs: list[DiscCandidate], above: DiscCandidate) -> bool:
     """Whether a disc lies about where the spacing of those below it lets expect it."""
     usual = np.array(USUAL_SPACING_MM[: len(discs)])
-    scale = float(np.median(np.diff([c.s for c in discs]) * STEP_MM / usual[:-1]))
-    return abs((above.s - discs[-1].s) * STEP_MM / (scale * usual[-1]) - 1) <= MAX_OUT_OF_STEP
+    scale = float(np.median(np.diff([c.s for c in discs]) * LINE_STEP_MM / usual[:-1]))
+    return abs((above.s - discs[-1].s) * LINE_STEP_MM / (scale * usual[-1]) - 1) <= MAX_OUT_OF_STEP
 
 
-def _walks(found: list[Candidate], members: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _walks(found: list[DiscCandidate], members: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Every chain of `CHAIN_LENGTH` discs that begins with ``members``."""
     if len(members) == CHAIN_LENGTH:
         return [members]
@@ -154,20 +160,20 @@ def _walks(found: list[Candidate], members: tuple[int, ...]) -> list[tuple[int, 
     return [
         walk
         for after in range(members[-1] + 1, len(found))
-        if SPACING_MM[0] <= (found[after].s - last.s) * STEP_MM <= SPACING_MM[1]
+        if DISC_SPACING_MM[0] <= (found[after].s - last.s) * LINE_STEP_MM <= DISC_SPACING_MM[1]
         for walk in _walks(found, (*members, after))
     ]
 
 
 def _score(
-    chain: list[Candidate],
-    found: list[Candidate],
+    chain: list[DiscCandidate],
+    found: list[DiscCandidate],
     strength: float,
     pedicle: npt.NDArray[np.float64],
 ) -> float:
     """How well a chain reads as discs: strong, evenly spaced, none skipped, foramina in place."""
     signal = [min(c.signal_hu / strength, 1.2) for c in chain]
-    gaps = np.diff([c.s for c in chain]) * STEP_MM
+    gaps = np.diff([c.s for c in chain]) * LINE_STEP_MM
     usual = np.array(USUAL_SPACING_MM[: len(gaps)])
     scale = float(np.median(gaps / usual))
     uneven = (((gaps / usual / scale) - 1) / SPACING_SD) ** 2

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
 from roi_extraction.builtin.psoas_slice import (
-    BEHIND_MM,
-    LATERAL_MM,
+    PSOAS_BEHIND_MM,
+    PSOAS_LATERAL_MM,
     half_widths,
     in_field,
     muscle_around,
@@ -25,7 +25,7 @@ __all__ = ["psoas_regions", "psoas_track"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-MOVE_MM = 5.0
+PSOAS_MOVE_MM = 5.0
 """How far the centre moves from one slice of the track to the next, mm."""
 
 TRACK_STEP_MM = 4.0
@@ -103,7 +103,7 @@ def psoas_track(
                     last[0] + part.expected[0] - last_expected[0],
                     last[1] + part.expected[1] - last_expected[1],
                 )
-            reach = part.stray_mm if last is None else MOVE_MM
+            reach = part.stray_mm if last is None else PSOAS_MOVE_MM
             found = thickest(part, guess, reach)
             last = found or guess
             last_expected = part.expected
@@ -136,11 +136,11 @@ def _find(
         nearest = min(track, key=lambda i: abs(i - index))
         if abs(nearest - index) * volume.slice_step_mm > 3 * TRACK_STEP_MM:
             return Missing(MissingReason.TOO_SMALL, "psoas could not be followed to this level")
-        seed = thickest(part, track[nearest], MOVE_MM)
+        seed = thickest(part, track[nearest], PSOAS_MOVE_MM)
         if seed is None:
             return Missing(MissingReason.TOO_SMALL, f"no muscle beside the spine, slice {index}")
         mask = muscle_around(part, seed)
-        pixels = part.frame.to_pixel_mask(volume, mask, BEHIND_MM, LATERAL_MM, side)
+        pixels = part.frame.to_pixel_mask(volume, mask, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
         parts.append(RegionSlice(index, pixels))
         depths.append(part.depth_at(seed))
     region = Region((parts[0], parts[1], parts[2]))

@@ -7,20 +7,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.straighten import StraightSpine, sample_beside
+from roi_extraction.builtin.straighten import (
+    BESIDE_SMOOTH_MM,
+    BESIDE_STEP_MM,
+    StraightSpine,
+    sample_beside,
+)
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
 __all__ = ["LowestRib", "lowest_ribs", "way_seen"]
 
-GRID_MM = 2.0
-"""Step of the grid on which ribs are followed, mm."""
-
-BESIDE_MM = np.arange(28.0, 112.1, GRID_MM)
+RIB_BESIDE_MM = np.arange(28.0, 112.1, BESIDE_STEP_MM)
 """Where ribs are followed, lateral of the spine's line, mm: outside the vertebral arch."""
 
-AHEAD_MM = np.arange(-66.0, -13.9, GRID_MM)
+RIB_AHEAD_MM = np.arange(-66.0, -13.9, BESIDE_STEP_MM)
 """Where ribs are followed, forward of the line, mm."""
 
 RIB_HU = 90.0
@@ -32,9 +34,6 @@ filled bowel are not."""
 
 WIDEST_MM = 18.0
 """Widest rib, mm; with its blur."""
-
-SMOOTH_MM = 1.6
-"""Standard deviation of the smoothing against noise, mm."""
 
 REACH_MM = 58.0
 """A rib reaches at least so far lateral of the line, mm: a transverse process does not."""
@@ -111,10 +110,10 @@ def lowest_ribs(
     mapping
         By side; a side on which no rib is seen is left out.
     """
-    heights = np.arange(lowest_mm, highest_mm, GRID_MM)
+    heights = np.arange(lowest_mm, highest_mm, BESIDE_STEP_MM)
     found = {}
     for side in Side:
-        hu = sample_beside(volume, straight, heights, AHEAD_MM, BESIDE_MM, side)
+        hu = sample_beside(volume, straight, heights, RIB_AHEAD_MM, RIB_BESIDE_MM, side)
         ribs = [rib for rib in _ribs(hu, heights) if rib is not None]
         if ribs:
             found[side] = min(ribs, key=lambda rib: rib.root_mm)
@@ -135,8 +134,8 @@ def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Si
 
 
 def _ribs(hu: npt.NDArray[np.float32], heights: npt.NDArray[np.float64]) -> list[LowestRib | None]:
-    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM / GRID_MM)
-    size = round(WIDEST_MM / GRID_MM)
+    smooth = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM)
+    size = round(WIDEST_MM / BESIDE_STEP_MM)
     wide = ndimage.grey_opening(np.clip(smooth, -50.0, 400.0), size=(size, size, size))
     bone = (smooth > RIB_HU) & (smooth - wide > PROMINENCE_HU)
     components, count = ndimage.label(bone, np.ones((3, 3, 3)))
@@ -148,18 +147,18 @@ def _rib(
     mask: npt.NDArray[np.bool_], box: tuple[slice, ...], heights: npt.NDArray[np.float64]
 ) -> LowestRib | None:
     """A component as a rib: its middle height at each lateral place; None if it is no rib."""
-    beside = BESIDE_MM[box[2]]
+    beside = RIB_BESIDE_MM[box[2]]
     if beside[-1] < REACH_MM or beside[-1] - beside[0] < LENGTH_MM:
         return None
     if beside[0] > ROOT_MM + FARTHEST_ROOT_MM:
         return None
-    if AHEAD_MM[box[1]][0] > BACK_MM:
+    if RIB_AHEAD_MM[box[1]][0] > BACK_MM:
         return None
     height = heights[box[0]]
     weight = mask.sum(axis=1)
     middle = (height[:, None] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     kept = weight.sum(axis=0) > 0
-    thick = [np.ptp(height[column > 0]) + GRID_MM for column in weight.T[kept]]
+    thick = [np.ptp(height[column > 0]) + BESIDE_STEP_MM for column in weight.T[kept]]
     if float(np.percentile(thick, 75)) > THICKEST_MM:
         return None
     beside, middle = beside[kept], middle[kept]

@@ -6,7 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from roi_extraction.builtin.discs import EMPTY_HU, DiscProfile
-from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import (
+    LINE_STEP_MM,
+    PLANE_AHEAD_MM,
+    PLANE_SIDE_MM,
+    StraightSpine,
+)
 
 __all__ = ["SacralSigns", "lateral_bone", "sacral_signs"]
 
@@ -19,10 +24,10 @@ ALA_MM = ((-26.0, 4.0), (26.0, 50.0))
 ILIUM_MM = ((-40.0, 10.0), (52.0, 74.0))
 """Where the ilium lies, mm."""
 
-BELOW_MM = (8, 26)
+SACRUM_BELOW_MM = (8, 26)
 """Part below the disc that must be sacrum, mm."""
 
-ABOVE_MM = (12, 32)
+L5_ABOVE_MM = (12, 32)
 """Part above the disc that must be L5, mm."""
 
 MIN_SEEN = 0.5
@@ -79,9 +84,9 @@ def sacral_signs(
     s = chain[0]
     ala, ilium = lateral_bone(spine)
     lateral = np.fmax(ala, ilium)
-    below = lateral[max(0, s - BELOW_MM[1]) : max(0, s - BELOW_MM[0])]
-    above = lateral[s + ABOVE_MM[0] : s + ABOVE_MM[1]]
-    whole = s >= BELOW_MM[1] and bool(np.isfinite(below).all())
+    below = lateral[max(0, s - SACRUM_BELOW_MM[1]) : max(0, s - SACRUM_BELOW_MM[0])]
+    above = lateral[s + L5_ABOVE_MM[0] : s + L5_ABOVE_MM[1]]
+    whole = s >= SACRUM_BELOW_MM[1] and bool(np.isfinite(below).all())
     lean = np.rad2deg(np.arctan2(-spine.along[:, 1], spine.along[:, 2])) + profile.pitch_deg
     upper = [lean[c] for c in chain[2:4]]
     lower = profile.signal_hu[max(0, s - 45) : max(0, s - 20)]
@@ -91,15 +96,15 @@ def sacral_signs(
         above=float(np.nanmean(above)) if np.isfinite(above).any() else float("nan"),
         slope_deg=float(lean[s] - np.mean(upper)),
         next_signal=float(lower.max(initial=0.0)) / max(strength, 1.0),
-        seen_below_mm=float(len(seen) if seen.all() else seen.argmin()) * STEP_MM,
+        seen_below_mm=float(len(seen) if seen.all() else seen.argmin()) * LINE_STEP_MM,
     )
 
 
 def _share(
     spine: StraightSpine, ahead_mm: tuple[float, float], side_mm: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
-    rows = (ahead_mm[0] <= AHEAD_MM) & (ahead_mm[1] >= AHEAD_MM)
-    columns = (np.abs(SIDE_MM) >= side_mm[0]) & (np.abs(SIDE_MM) <= side_mm[1])
+    rows = (ahead_mm[0] <= PLANE_AHEAD_MM) & (ahead_mm[1] >= PLANE_AHEAD_MM)
+    columns = (np.abs(PLANE_SIDE_MM) >= side_mm[0]) & (np.abs(PLANE_SIDE_MM) <= side_mm[1])
     window = spine.hu[:, rows][:, :, columns]
     seen = window > EMPTY_HU
     ramp = np.clip((window - BONE_RAMP_HU[0]) / (BONE_RAMP_HU[1] - BONE_RAMP_HU[0]), 0, 1)

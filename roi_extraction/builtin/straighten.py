@@ -12,10 +12,12 @@ from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
 __all__ = [
-    "AHEAD_MM",
+    "BESIDE_SMOOTH_MM",
+    "BESIDE_STEP_MM",
     "BODY_FORWARD_MM",
-    "SIDE_MM",
-    "STEP_MM",
+    "LINE_STEP_MM",
+    "PLANE_AHEAD_MM",
+    "PLANE_SIDE_MM",
     "StraightSpine",
     "sample_beside",
     "straighten",
@@ -30,17 +32,23 @@ CANAL_SMOOTH_MM = 10.0
 LINE_SMOOTH_MM = 20.0
 """Standard deviation of the smoothing of the bodies' line, mm."""
 
-STEP_MM = 1.0
+LINE_STEP_MM = 1.0
 """Distance of the planes along the line, mm."""
 
 END_MM = 8.0
 """A canal that ends within this distance of the scan's end reaches it, mm."""
 
-AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
+PLANE_AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
 """Sample positions within a plane, forward of the line, mm."""
 
-SIDE_MM = np.arange(-76.0, 76.1, 2.0)
+PLANE_SIDE_MM = np.arange(-76.0, 76.1, 2.0)
 """Sample positions within a plane, to the patient's left of the line, mm."""
+
+BESIDE_STEP_MM = 2.0
+"""Step of the grids on which ribs and ilium are followed beside the spine, mm."""
+
+BESIDE_SMOOTH_MM = 1.6
+"""Standard deviation of the smoothing against noise on these grids, mm."""
 
 SYMMETRY_ROUNDS = 2
 """How often roll and line are estimated from each other."""
@@ -56,7 +64,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class StraightSpine:
-    """Planes across the bodies' line from feet to head, `STEP_MM` apart.
+    """Planes across the bodies' line from feet to head, `LINE_STEP_MM` apart.
 
     Parameters
     ----------
@@ -65,7 +73,7 @@ class StraightSpine:
     along, ahead, side
         float64, shape (n, 3): unit vectors towards the head, forward, and to the patient's left.
     hu
-        float32, shape (n, len(AHEAD_MM), len(SIDE_MM)), HU.
+        float32, shape (n, len(PLANE_AHEAD_MM), len(PLANE_SIDE_MM)), HU.
     canal_lps_mm
         float64, shape (n, 3): the canal's centre in each plane, LPS mm.
     canal_score
@@ -85,14 +93,14 @@ class StraightSpine:
 
     def to_lps(self, s_mm: float, ahead_mm: float, side_mm: float) -> FloatArray:
         """LPS mm, shape (3,), of a point given along the line (mm from its start) and in-plane."""
-        place = min(max(s_mm / STEP_MM, 0.0), len(self.line_lps_mm) - 1.0)
+        place = min(max(s_mm / LINE_STEP_MM, 0.0), len(self.line_lps_mm) - 1.0)
         low = min(int(place), len(self.line_lps_mm) - 2)
         part = place - low
 
         def between(rows: FloatArray) -> FloatArray:
             return (1 - part) * rows[low] + part * rows[low + 1]
 
-        beyond = s_mm - place * STEP_MM
+        beyond = s_mm - place * LINE_STEP_MM
         return (
             between(self.line_lps_mm)
             + beyond * between(self.along)
@@ -119,8 +127,8 @@ def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
     along, forward, side = _frames(line, roll)
     points = (
         line[:, None, None]
-        + AHEAD_MM[None, :, None, None] * forward[:, None, None]
-        + SIDE_MM[None, None, :, None] * side[:, None, None]
+        + PLANE_AHEAD_MM[None, :, None, None] * forward[:, None, None]
+        + PLANE_SIDE_MM[None, None, :, None] * side[:, None, None]
     )
     lowest = curve[0] - END_MM * along[0]
     reaches = bool(sample_hu(volume, lowest[None])[0] <= OUTSIDE_HU + 1)
@@ -154,7 +162,7 @@ def sample_beside(
     heights_mm, ahead_mm, beside_mm
         Places along the line, forward of it and lateral of it, mm.
     """
-    plane = np.clip(np.rint(heights_mm / STEP_MM).astype(int), 0, len(straight.along) - 1)
+    plane = np.clip(np.rint(heights_mm / LINE_STEP_MM).astype(int), 0, len(straight.along) - 1)
     line = np.array([straight.to_lps(float(height), 0.0, 0.0) for height in heights_mm])
     sign = 1.0 if side is Side.LEFT else -1.0
     points = (
@@ -176,9 +184,9 @@ def _smooth(curve: FloatArray, sigma: float) -> FloatArray:
 
 
 def _even(line: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points `STEP_MM` apart on the line, and the fractional row of ``line`` of each."""
+    """Points `LINE_STEP_MM` apart on the line, and the fractional row of ``line`` of each."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    wanted = np.arange(0.0, length[-1], STEP_MM)
+    wanted = np.arange(0.0, length[-1], LINE_STEP_MM)
     rows = np.interp(wanted, length, np.arange(len(line)))
     even = np.stack([np.interp(wanted, length, line[:, k]) for k in range(3)], axis=1)
     return even, rows

@@ -29,7 +29,7 @@ MUSCLE_LOOKUP = {17: 1, 15: 2, 19: 3, 18: 4, 16: 5, 20: 6}
 """Numbers of the task ``abdominal_muscles`` to `roi_extraction.labels.label_map.MUSCLE_NUMBERS`:
 transversospinalis, erector spinae, psoas major of the right side, then of the left."""
 
-POLL_SECONDS = 0.2
+CHILD_POLL_SECONDS = 0.2
 """How often the child's time and memory are looked at."""
 
 MESSAGE_CHARACTERS = 300
@@ -171,7 +171,7 @@ def _run(folder: Path, config: TotalSegmentatorConfig) -> Mapping[str, Any]:
                     raise _unavailable("time_limit", f"no result within {config.seconds:g} s")
                 if _resident_mb(child.pid) > config.memory_mb:
                     raise _unavailable("memory_limit", f"over {config.memory_mb} MB of memory")
-                time.sleep(POLL_SECONDS)
+                time.sleep(CHILD_POLL_SECONDS)
         finally:
             _end(child)
     try:
