@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from roi_extraction.builtin.bone import bone_share
 from roi_extraction.builtin.discs import EMPTY_HU, DiscProfile
 from roi_extraction.builtin.straighten import (
     LINE_STEP_MM,
@@ -14,9 +15,6 @@ from roi_extraction.builtin.straighten import (
 )
 
 __all__ = ["SacralSigns", "lateral_bone", "sacral_signs"]
-
-BONE_RAMP_HU = (20.0, 120.0)
-"""HU counted as no bone and as full bone, with a ramp between: osteoporotic ala is dark."""
 
 ALA_MM = ((-26.0, 4.0), (26.0, 50.0))
 """Where the sacral ala lies: forward of the line, and to each side of it, mm."""
@@ -107,7 +105,6 @@ def _share(
     columns = (np.abs(PLANE_SIDE_MM) >= side_mm[0]) & (np.abs(PLANE_SIDE_MM) <= side_mm[1])
     window = spine.hu[:, rows][:, :, columns]
     seen = window > EMPTY_HU
-    ramp = np.clip((window - BONE_RAMP_HU[0]) / (BONE_RAMP_HU[1] - BONE_RAMP_HU[0]), 0, 1)
     count = seen.sum(axis=(1, 2))
-    share = (ramp * seen).sum(axis=(1, 2)) / np.maximum(count, 1)
+    share = (bone_share(window) * seen).sum(axis=(1, 2)) / np.maximum(count, 1)
     return np.where(seen.mean(axis=(1, 2)) >= MIN_SEEN, share, np.nan)
