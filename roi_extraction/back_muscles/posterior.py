@@ -29,6 +29,8 @@ __all__ = ["posterior_regions", "split_compartment"]
 FloatArray = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
 LONGISSIMUS_WIDTH_MM = 34.0
 """Reach of longissimus beyond the plane, mm; iliocostalis lies further out."""
 
@@ -44,6 +46,9 @@ SPINOUS_REACH_MM = 12.0
 
 SPINOUS_WIDTH_MM = 13.0
 """Wider bone is lamina or facet, mm."""
+
+FEWEST_SPINOUS_ROWS = 8
+"""Fewest rows in which the spinous process is seen for it to move the mid-line."""
 
 MIDLINE_SHIFT_MM = 5.0
 """How far the spinous process may move the mid-line, mm."""
@@ -153,7 +158,7 @@ def _centred_frames(
             bone = across_mm[line]
             if bone.size and np.ptp(bone) <= SPINOUS_WIDTH_MM:
                 offsets.append(float(bone.mean()))
-    if len(offsets) < 8:
+    if len(offsets) < FEWEST_SPINOUS_ROWS:
         return frames
     offset = float(np.clip(np.median(offsets), -MIDLINE_SHIFT_MM, MIDLINE_SHIFT_MM))
     return [replace(f, canal_xy_mm=f.canal_xy_mm + offset * f.left) for f in frames]

@@ -19,6 +19,8 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["LowestRib", "lowest_ribs", "way_seen"]
 
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
 RIB_BESIDE_MM = np.arange(28.0, 112.1, BESIDE_STEP_MM)
 """Where ribs are followed, lateral of the spine's line, mm: outside the vertebral arch."""
 
@@ -35,6 +37,9 @@ filled bowel are not."""
 WIDEST_MM = 18.0
 """Widest rib, mm; with its blur."""
 
+RIB_CLIP_HU = (-50.0, 400.0)
+"""HU are clipped to this before what is wider than a rib is taken away."""
+
 REACH_MM = 58.0
 """A rib reaches at least so far lateral of the line, mm: a transverse process does not."""
 
@@ -45,8 +50,11 @@ LEAST_FALL = 0.15
 """Ribs fall outwards by at least so much, mm per mm."""
 
 THICKEST_MM = 22.0
-"""Largest height of a rib's section, mm, in three quarters of its course: the bright rim of an
+"""Largest height of a rib's section, mm, in `THICK_PERCENTILE` of its course: the bright rim of an
 enhanced kidney is higher."""
+
+THICK_PERCENTILE = 75
+"""Share of a rib's course that must be thin enough, percent."""
 
 BACK_MM = -32.0
 """A rib runs at least so far behind the line somewhere, mm: a kidney lies further forward."""
@@ -66,6 +74,9 @@ FOLLOWED_MM = 44.0
 WAY_MM, WAY_AHEAD_MM, WAY_FALL = 40.0, -36.0, (0.4, 1.2)
 """The way of a rib that would be seen if it were there: how far outwards from `ROOT_MM` and how
 far forward of the line, mm, and how much it may fall, mm per mm."""
+
+WAY_STEP_MM = 4.0
+"""Distance of the places of that way that are looked at, mm."""
 
 WAY_SEEN_SHARE = 0.95
 """Share of that way that must lie in the scan to say that there is no rib."""
@@ -122,7 +133,7 @@ def lowest_ribs(
 
 def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Side) -> bool:
     """Whether the way of a rib attached at a height lies in the scan, steep or level."""
-    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, 4.0)
+    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, WAY_STEP_MM)
     sign = 1.0 if side is Side.LEFT else -1.0
     points = [
         straight.to_lps(root_mm - fall * (place - ROOT_MM), WAY_AHEAD_MM, sign * place)
@@ -136,7 +147,7 @@ def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Si
 def _ribs(hu: npt.NDArray[np.float32], heights: npt.NDArray[np.float64]) -> list[LowestRib | None]:
     smooth = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM)
     size = round(WIDEST_MM / BESIDE_STEP_MM)
-    wide = ndimage.grey_opening(np.clip(smooth, -50.0, 400.0), size=(size, size, size))
+    wide = ndimage.grey_opening(np.clip(smooth, *RIB_CLIP_HU), size=(size, size, size))
     bone = (smooth > RIB_HU) & (smooth - wide > PROMINENCE_HU)
     components, count = ndimage.label(bone, np.ones((3, 3, 3)))
     boxes = ndimage.find_objects(components)
@@ -159,7 +170,7 @@ def _rib(
     middle = (height[:, None] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     kept = weight.sum(axis=0) > 0
     thick = [np.ptp(height[column > 0]) + BESIDE_STEP_MM for column in weight.T[kept]]
-    if float(np.percentile(thick, 75)) > THICKEST_MM:
+    if float(np.percentile(thick, THICK_PERCENTILE)) > THICKEST_MM:
         return None
     beside, middle = beside[kept], middle[kept]
     fall = -float(np.polyfit(beside, middle, 1)[0])

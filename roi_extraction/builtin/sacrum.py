@@ -16,6 +16,8 @@ from roi_extraction.builtin.straighten import (
 
 __all__ = ["SacralSigns", "lateral_bone", "sacral_signs"]
 
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
 ALA_MM = ((-26.0, 4.0), (26.0, 50.0))
 """Where the sacral ala lies: forward of the line, and to each side of it, mm."""
 
@@ -28,8 +30,30 @@ SACRUM_BELOW_MM = (8, 26)
 L5_ABOVE_MM = (12, 32)
 """Part above the disc that must be L5, mm."""
 
+NEXT_DISC_MM = (20, 45)
+"""Where the next disc would lie below the disc if that were not L5-S1, mm."""
+
 MIN_SEEN = 0.5
 """Share of a window that must lie in the scan."""
+
+UNSEEN_STEP = -0.2
+"""Step of lateral bone that is assumed where it is not seen."""
+
+STEP_LIMITS = (-0.3, 0.5)
+"""The step of lateral bone counts within these limits."""
+
+STEP_WEIGHT = 4.0
+"""Weight of the step of lateral bone across the disc."""
+
+SLOPE_DEG = 20.0
+"""Slope at which it speaks neither for nor against L5-S1, and the change of slope that counts in
+full, degrees."""
+
+SLOPE_WEIGHT = 0.5
+"""Weight of the slope."""
+
+NEXT_DISC_PRICE = 1.5
+"""Price of a disc signal below, as strong as the scan's own discs."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +87,12 @@ class SacralSigns:
     @property
     def total(self) -> float:
         """The signs together, for comparing chains."""
-        step = self.step if np.isfinite(self.step) else -0.2
-        slope = np.clip((self.slope_deg - 20) / 20, -1, 1)
+        step = self.step if np.isfinite(self.step) else UNSEEN_STEP
+        slope = np.clip((self.slope_deg - SLOPE_DEG) / SLOPE_DEG, -1, 1)
         return float(
-            4.0 * np.clip(step, -0.3, 0.5) + 0.5 * slope - 1.5 * min(self.next_signal, 1.0)
+            STEP_WEIGHT * np.clip(step, *STEP_LIMITS)
+            + SLOPE_WEIGHT * slope
+            - NEXT_DISC_PRICE * min(self.next_signal, 1.0)
         )
 
 
@@ -87,7 +113,7 @@ def sacral_signs(
     whole = s >= SACRUM_BELOW_MM[1] and bool(np.isfinite(below).all())
     lean = np.rad2deg(np.arctan2(-spine.along[:, 1], spine.along[:, 2])) + profile.pitch_deg
     upper = [lean[c] for c in chain[2:4]]
-    lower = profile.signal_hu[max(0, s - 45) : max(0, s - 20)]
+    lower = profile.signal_hu[max(0, s - NEXT_DISC_MM[1]) : max(0, s - NEXT_DISC_MM[0])]
     seen = np.isfinite(lateral[:s])[::-1]
     return SacralSigns(
         below=float(below.min()) if whole else float("nan"),

@@ -23,6 +23,8 @@ __all__ = [
     "straighten",
 ]
 
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
 BODY_FORWARD_MM = 22.0
 """Distance from the canal's centre forward to the line of the bodies, mm."""
 
@@ -58,6 +60,25 @@ ROLL_DEG = np.arange(-20.0, 20.1, 4.0)
 
 SHIFT_MM = np.arange(-10.0, 10.1, 2.0)
 """Sideways errors of the canal's line that mirror symmetry may correct, mm."""
+
+SYMMETRY_PLANES = (4, 8)
+"""First plane, and number of planes from one to the next, in which symmetry is looked at."""
+
+SYMMETRY_AHEAD_MM = np.arange(-44.0, 24.1, 4.0)
+"""Sample positions of symmetry, forward of the line, mm."""
+
+SYMMETRY_SIDE_MM = np.arange(-50.0, 50.1, 2.0)
+"""Sample positions of symmetry to the left of the line, mm: as far apart as the shifts of
+`SHIFT_MM`, so that each shift is a whole number of positions."""
+
+SYMMETRY_CLIP_HU = (-150.0, 300.0)
+"""HU are clipped to this before halves are compared: gas and contrast agent must not dominate."""
+
+SYMMETRY_SMOOTH = (3.0, 2.0)
+"""Gaussian sigma, in looked-at planes, with which likeness and then the shift are smoothed."""
+
+SHIFT_PRICE = 0.0005
+"""Price of a squared mm of shift, in units of correlation."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -194,9 +215,11 @@ def _even(line: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     """The roll (degrees) and the sideways shift of each point (mm) that make the halves alike."""
-    picked = np.arange(4, len(line), 8)
-    ahead = np.arange(-44.0, 24.1, 4.0)
-    side = np.arange(-50.0, 50.1, 2.0)
+    first, every = SYMMETRY_PLANES
+    picked = np.arange(first, len(line), every)
+    ahead, side = SYMMETRY_AHEAD_MM, SYMMETRY_SIDE_MM
+    step_mm = float(side[1] - side[0])
+    spare = round(float(SHIFT_MM[-1]) / step_mm)
     likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
     for number, roll in enumerate(ROLL_DEG):
         _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
@@ -207,18 +230,18 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
         )
         index = np.moveaxis((points - grid.origin_lps_mm) / GRID_MM, -1, 0)[::-1]
         planes = ndimage.map_coordinates(grid.hu, index, order=1, cval=OUTSIDE_HU)
-        planes = np.clip(planes, -150, 300)
+        planes = np.clip(planes, *SYMMETRY_CLIP_HU)
         for place, shift in enumerate(SHIFT_MM):
-            offset = round(shift / 2.0)
-            kept = planes[:, :, 5 + offset : planes.shape[2] - 5 + offset]
+            offset = round(shift / step_mm)
+            kept = planes[:, :, spare + offset : planes.shape[2] - spare + offset]
             likeness[number, place] = _correlation(kept, kept[:, :, ::-1])
-    pooled = ndimage.gaussian_filter1d(likeness, 3.0, axis=2, mode="nearest")
+    pooled = ndimage.gaussian_filter1d(likeness, SYMMETRY_SMOOTH[0], axis=2, mode="nearest")
     by_roll = pooled.max(axis=1).mean(axis=1)
     roll = _peak(ROLL_DEG, by_roll)
     nearest = int(np.abs(ROLL_DEG - roll).argmin())
-    price = 0.0005 * SHIFT_MM**2
+    price = SHIFT_PRICE * SHIFT_MM**2
     at_best = np.array([_peak(SHIFT_MM, column - price) for column in pooled[nearest].T])
-    at_best = ndimage.gaussian_filter1d(at_best, 2.0, mode="nearest")
+    at_best = ndimage.gaussian_filter1d(at_best, SYMMETRY_SMOOTH[1], mode="nearest")
     return roll, np.interp(np.arange(len(line)), picked, at_best)
 
 
