@@ -91,8 +91,8 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
     slab = _between_endplates(volume, spine, level)
     outlines = [_outline(volume, spine, body, level, index) for index in indices]
     if float(np.mean([outline.step_hu for outline in outlines])) < MIN_WALL_STEP_HU:
-        return Missing(MissingReason.NOT_FOUND, f"the wall of {level} cannot be told from around")
-    # a pedicle shows in one or two of the slices: what only one of them has is no body
+        return Missing(MissingReason.NOT_FOUND, f"the wall of {level} does not stand out")
+    # a pedicle shows in one or two of the slices: what only one slice has is not the body
     most = np.median([outline.radius_mm for outline in outlines], axis=0) + SLICES_DIFFER_MM
     masks = []
     for index, outline in zip(indices, outlines, strict=True):
@@ -190,7 +190,7 @@ def _outline(
     rear, price = _rear(forward, back)
     limit = _limits(forward, back, level)
     radius, _ = closed_contour(image, (row, column), pixel_mm, limit, rear, price)
-    # once more around the centre of what was found, near its smoothed form
+    # repeated around the centre of the contour found, near that contour when smoothed
     aside, down = _centroid(radius)
     row, column = row + down / pixel_mm[0], column + aside / pixel_mm[1]
     back = max(back + float(forward @ (down, aside)), MIN_BACK_MM)

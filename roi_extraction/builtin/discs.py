@@ -37,7 +37,7 @@ BEYOND_ENDPLATE_MM = 14.0
 """Up to this distance HU must not rise above the endplate's, mm."""
 
 FLANK_PRICE = 2.0
-"""Price of each HU by which they do."""
+"""Price of each HU by which they rise."""
 
 DISC_CLIP_HU = (-50.0, 450.0)
 """HU are clipped to this before averaging: gas in a disc and sclerosis must not dominate."""
@@ -68,7 +68,18 @@ class DiscProfile:
 
 
 def disc_profile(spine: StraightSpine) -> DiscProfile:
-    """Measure the disc signal in each plane, over all tilts."""
+    """Measure the disc signal in each plane, over all tilts.
+
+    Parameters
+    ----------
+    spine
+        The spine laid straight, n planes.
+
+    Returns
+    -------
+    profile
+        The signal at the best tilt of each plane.
+    """
     rows = np.flatnonzero(
         (BODY_AHEAD_MM[0] <= PLANE_AHEAD_MM) & (BODY_AHEAD_MM[1] >= PLANE_AHEAD_MM)
     )

@@ -23,7 +23,7 @@ CREST_AHEAD_MM = np.arange(-76.0, 40.1, BESIDE_STEP_MM)
 """Where the ilium is looked for, forward of the line, mm."""
 
 CREST_BELOW_MM = 14.0
-"""How far below the L5-S1 disc the ilium is taken up, mm."""
+"""How far below the L5-S1 disc the search for the ilium begins, mm."""
 
 CREST_HU = 130.0
 """Least HU of the crest, smoothed: its cortex even in osteoporosis."""

@@ -21,20 +21,20 @@ from roi_extraction.volume import CtVolume
 __all__ = ["landmarks"]
 
 S1_BELOW_MM = 15.0
-"""The centre of S1 below the L5-S1 disc, mm."""
+"""Distance of the centre of S1 below the L5-S1 disc, mm."""
 
 BACK_WALL_MM = 17.0
 """Farthest place of a body's back wall behind the line, mm."""
 
 OFF_LINE_MM = 9.0
-"""How far from where the others lie about the line a body may lie, mm."""
+"""Largest distance of a body from the usual place of the other bodies beside the line, mm."""
 
 UNSEEN_SHARE = 0.48
-"""Where a body's centre lies above the disc below it, as a share of the spacing of the discs, when
-the disc above it was not found."""
+"""Height of a body's centre above the disc below it when the disc above it was not found, as a
+share of the spacing of the discs."""
 
 UNSEEN_BODY_MM = (np.arange(-14.0, 14.1, 7.0), np.arange(-18.0, 18.1, 9.0))
-"""Such a body's extent, forward and sideways of its centre, mm: it must lie in the scan."""
+"""Extent of such a body, forward and sideways of its centre, mm: all of it must lie in the scan."""
 
 
 def landmarks(
@@ -54,9 +54,14 @@ def landmarks(
     places
         Places of the discs from L5-S1 upwards, up to T12-L1.
     confidence
-        Of the naming, 0 to 1.
+        Confidence of the naming, 0 to 1.
     findings
-        What the reader should know of it.
+        What the reader should know about the naming.
+
+    Returns
+    -------
+    landmarks
+        The named spine.
     """
     names = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1)
     bodies: dict[Level, Landmark] = {}
@@ -77,7 +82,7 @@ def landmarks(
         near = offsets[max(0, number - 1) : number + 1]
         ahead, side = (float(mean) for mean in np.mean(near, axis=0))
         tilt = (float(profile.pitch_deg[s]), float(profile.lean_deg[s]))
-        # the disc was found at the middle of the window, not at the body's own middle
+        # the disc's place is that of the window's middle, not of the body's own middle
         rise = (ahead - float(np.mean(BODY_AHEAD_MM))) * float(np.tan(np.deg2rad(tilt[0])))
         discs[name] = _landmark(straight, s + rise, (ahead, side), tilt, confidence)
     lowest = discs[DiscLevel.L5_S1]

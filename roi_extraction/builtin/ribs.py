@@ -35,19 +35,19 @@ PROMINENCE_HU = 40.0
 filled bowel are not."""
 
 WIDEST_MM = 18.0
-"""Widest rib, mm; with its blur."""
+"""Width of the widest rib with its blur, mm."""
 
 RIB_CLIP_HU = (-50.0, 400.0)
 """HU are clipped to this before what is wider than a rib is taken away."""
 
 REACH_MM = 58.0
-"""A rib reaches at least so far lateral of the line, mm: a transverse process does not."""
+"""A rib extends at least this far lateral of the line, mm: a transverse process does not."""
 
 LENGTH_MM = 22.0
 """Least lateral extent of a rib that is believed, mm."""
 
 LEAST_FALL = 0.15
-"""Ribs fall outwards by at least so much, mm per mm."""
+"""Least fall of a rib outwards, mm per mm."""
 
 THICKEST_MM = 22.0
 """Largest height of a rib's section, mm, in `THICK_PERCENTILE` of its course: the bright rim of an
@@ -57,10 +57,10 @@ THICK_PERCENTILE = 75
 """Share of a rib's course that must be thin enough, percent."""
 
 BACK_MM = -32.0
-"""A rib runs at least so far behind the line somewhere, mm: a kidney lies further forward."""
+"""Every rib somewhere runs at least this far behind the line, mm: a kidney lies further forward."""
 
 ROOT_MM = 34.0
-"""Where a rib's height is read, lateral of the line, mm: about its tubercle."""
+"""Where a rib's height is read, lateral of the line, mm: near its tubercle."""
 
 ROOT_SPAN_MM = 26.0
 """Medial part of a rib from which its height at `ROOT_MM` is read, mm."""
@@ -89,9 +89,9 @@ class LowestRib:
     Parameters
     ----------
     root_mm
-        Its height at the vertebra along the spine's line, mm.
+        Height at which it meets the vertebra, along the spine's line, mm.
     medial_mm, length_mm
-        Where it begins lateral of the line, and its lateral extent that is seen, mm.
+        Its medial end, lateral of the line, and the lateral extent that is seen, mm.
     """
 
     root_mm: float

@@ -33,13 +33,13 @@ CENTRE_LATERAL_MM = np.arange(-7.0, 33.0)
 vena cava lies to the right of it."""
 
 MARGIN_MM = 22
-"""What is looked at round these places, mm: the largest radius and what lies behind the wall."""
+"""Extent of the image around these places, mm: the largest radius and what lies behind the wall."""
 
 USUAL_MM = (33.0, 10.0)
-"""Where it usually lies, mm forward and left (9-13 left, 32-36 forward on a labelled scan)."""
+"""The aorta's usual place, mm forward and left (9-13 left, 32-36 forward on a labelled scan)."""
 
 PULL_MM = 60.0
-"""How far from there a place loses as much as a perfect fit gains, mm."""
+"""Distance from there at which a place loses as much as a perfect fit gains, mm."""
 
 RADII_MM = np.array([6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0])
 """Radii, mm: from a slim woman's to an ectatic aorta's; an aneurysm may be missed."""
@@ -90,14 +90,14 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Aorta:
-    """What was found in front of the spine.
+    """The abdominal aorta in front of the spine.
 
     Parameters
     ----------
     mean_hu
-        Of the lumen: the median over planes of the median within the core.
+        HU of the blood: the median over the planes of the median within the lumen's core.
     length_mm
-        Over which it was seen.
+        Length over which the aorta was seen, mm.
     """
 
     mean_hu: float
@@ -127,7 +127,12 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     volume
         The scan.
     spine
-        Its landmarks, by whichever segmenter.
+        Its landmarks, found by any segmenter.
+
+    Returns
+    -------
+    Aorta or AortaNotFound
+        The blood's HU, or why it could not be measured.
     """
     planes = _planes(volume, spine)
     if planes is None:
@@ -139,7 +144,9 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     fits = score[index, path[:, 0], path[:, 1]] >= MIN_SCORE
     length = float(fits.sum()) * AORTA_STEP_MM
     if length < MIN_AORTA_MM or fits.mean() < MIN_AORTA_SHARE:
-        return AortaNotFound(f"no vessel in front of the spine over more than {length:.0f} mm")
+        return AortaNotFound(
+            f"no vessel was followed in front of the spine (best fit: {length:.0f} mm)"
+        )
     radii = RADII_MM[number[index, path[:, 0], path[:, 1]]][fits]
     values = [
         _core_hu(planes[k], path[k] + MARGIN_MM, radius)
@@ -147,7 +154,7 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     ]
     low, high = np.percentile(values, (25, 75))
     if high - low > MAX_SPREAD_HU:
-        return AortaNotFound(f"what lies in front of the spine varies from {low:.0f} to {high:.0f}")
+        return AortaNotFound(f"HU in front of the spine vary from {low:.0f} to {high:.0f}")
     return Aorta(float(np.median(values)), length)
 
 

@@ -32,8 +32,8 @@ OFF_CENTRE = 0.72
 """Where the front and the rear profile lie, as a share of half the body's depth."""
 
 OUTERMOST_SHARE = 0.6
-"""An endplate is the outermost fall of HU of at least so much of the largest: sclerosis inside a
-body falls as much, but further in."""
+"""An endplate is the outermost fall of HU that has at least this share of the largest fall:
+sclerosis inside a body falls as much, but further in."""
 
 PROFILE_CLIP_HU = (-50.0, 450.0)
 """HU are clipped to this: gas in a disc and cement must not count for more."""

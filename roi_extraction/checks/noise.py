@@ -47,16 +47,21 @@ a Gaussian grain of 0.65 mm; the pixel's own area if that is larger."""
 def estimate_noise_hu(volume: CtVolume, spine: SpineLandmarks) -> float:
     """SD of the noise in effective slices, HU; NaN where there is too little even tissue.
 
-    Second differences over 4 mm leave out slow gradients; their mean square in small squares of
-    fat and soft tissue is the noise plus whatever structure the square holds. Most squares hold
-    none, so that the commonest value counts.
+    Second differences over 4 mm leave out slow gradients. Their mean square in small squares of
+    fat and soft tissue is the noise plus the structure of the square. Most squares hold no
+    structure, so the commonest value is taken.
 
     Parameters
     ----------
     volume
         The scan.
     spine
-        Its landmarks, which say where to look.
+        Its landmarks: noise is measured around the canal.
+
+    Returns
+    -------
+    noise_hu
+        Standard deviation, HU, or NaN.
 
     References
     ----------

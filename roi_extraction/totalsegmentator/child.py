@@ -47,6 +47,7 @@ CROPPED_BY = {"total": (298,), "abdominal_muscles": (300,)}
 """Numbers of the coarse models that a task crops by."""
 
 ORPHAN_POLL_SECONDS = 0.5
+"""How often the child looks whether its parent still runs, seconds."""
 
 
 class JobFailed(Exception):
@@ -58,7 +59,7 @@ class JobFailed(Exception):
 
 
 def main(job_path: Path) -> None:
-    """Run one job; whatever happens in the library, ``result.json`` says what came of it."""
+    """Run one job and write its outcome, an error of the library included, to ``result.json``."""
     job = json.loads(job_path.read_text())
     folder = job_path.parent
     _limit(int(job["memory_mb"]), int(job["parent"]), folder)
