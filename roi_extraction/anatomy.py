@@ -1,4 +1,4 @@
-"""What a segmenter tells: where the spine lies and where each site's ROI may be placed."""
+"""A segmenter's result: where the spine lies and where each site's ROI may be placed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that the reader should know: a stable code and a sentence."""
+    """What the reader of a report should know: a stable code and a sentence."""
 
     code: str
     message: str
@@ -86,7 +86,9 @@ class SpineLandmarks:
     bodies, discs
         What was found; a level that was not found is absent.
     confidence
-        Of the naming as a whole, 0 to 1.
+        Confidence of the naming as a whole, 0 to 1.
+    findings
+        What the reader should know about the naming.
     """
 
     canal_lps_mm: npt.NDArray[np.float64]
@@ -154,7 +156,7 @@ class Region:
 
 @dataclass(frozen=True)
 class SegmenterIdentity:
-    """Which segmenter served."""
+    """The segmenter that found an anatomy: its name and version, as reported."""
 
     name: str
     version: str

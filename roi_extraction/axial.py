@@ -17,7 +17,7 @@ __all__ = ["AxialFrame", "axial_frame", "spine_line_mm"]
 FloatArray = npt.NDArray[np.floating[Any]]
 
 ROLL_REACH_MM = 45.0
-"""Along z, how much of the spine tells the mid-line's direction at a level, mm."""
+"""The mid-line's direction is averaged over this much of the spine above and below a level, mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,9 @@ class AxialFrame:
     canal_xy_mm, body_xy_mm
         float64, shape (2,): the canal's centre and the line of bodies and discs, LPS x and y.
     posterior, left
-        float64, shape (2,): unit vectors in LPS x and y, mirrored about the mid-line plane.
+        float64, shape (2,): unit vectors in LPS x and y, along and across the mid-line plane.
+    lean_left
+        How far the spine runs to the left per mm towards the head, mm per mm.
     """
 
     index: int
@@ -40,7 +42,6 @@ class AxialFrame:
     posterior: FloatArray
     left: FloatArray
     lean_left: float
-    """How far the spine runs to the left per mm towards the head."""
 
     def lean(self, side: Side) -> float:
         """How far the spine runs to one side per mm towards the head.

@@ -10,7 +10,7 @@ from scipy import ndimage
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
 from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
-from roi_extraction.placement import EllipseRoi
+from roi_extraction.placement import DENSE_ABOVE_MEDIAN_HU, EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.volume import CtVolume
 
@@ -32,11 +32,8 @@ METAL_DISTANCE_MM = 20.0
 SPREAD_HU = 25.0
 """Difference between the three slices' means above which the reader is told, HU."""
 
-DENSE_ABOVE_MEDIAN_HU = 100.0
-"""A pixel of a vertebral ROI this far above its median is sclerosis or endplate, HU."""
-
 DENSE_SHARE = 0.05
-"""Share of dense pixels above which the reader is told."""
+"""Share of a vertebral ROI over `DENSE_ABOVE_MEDIAN_HU` above which the reader is told."""
 
 DISAGREEMENT_HU = {True: 120.0, False: 60.0}
 """Difference between the three slices' means above which the site is refused, HU, for bodies

@@ -28,7 +28,7 @@ BODY_CROP_MM = (38.0, 62.0, 48.0)
 MUSCLE_CROP_MM = (55.0, 100.0, 88.0)
 """Shown in front of, behind and beside a disc's centre, mm."""
 
-COLOURS = {
+ROI_COLOURS = {
     None: "#ffd23f",
     Muscle.TRANSVERSOSPINALIS: "#3ddcff",
     Muscle.LONGISSIMUS: "#7CFC6B",
@@ -40,7 +40,7 @@ SHORT = {
     Muscle.PSOAS_MAJOR: "PM",
 }
 
-WIDTH_IN, DPI = 16.0, 100
+WIDTH_IN, PICTURE_DPI = 16.0, 100
 
 
 def render_rois(
@@ -67,7 +67,7 @@ def render_rois(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, 17.2), dpi=DPI, facecolor="black")
+    figure = Figure(figsize=(WIDTH_IN, 17.2), dpi=PICTURE_DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         4, 12, height_ratios=(1.05, 0.62, 0.98, 0.98), left=0.01, right=0.99, top=0.955,
@@ -153,7 +153,7 @@ def _draw_axial(
     axes.text(0.965, 0.5, "L", color="white", fontsize=13, transform=axes.transAxes)
     reasons = []
     for measurement in found:
-        colour = COLOURS[measurement.site.muscle]
+        colour = ROI_COLOURS[measurement.site.muscle]
         if measurement.missing is not None:
             reasons.append((measurement, colour))
             continue

@@ -1,6 +1,6 @@
 """Placing of three 150 mm2 ellipses per site inside the tissue that a segmenter found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,11 @@ from roi_extraction.anatomy import (
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.volume import CtVolume
 
-__all__ = ["ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
+__all__ = ["DENSE_ABOVE_MEDIAN_HU", "ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
+
+# Numbers without a source of their own were chosen on the development scans (docs/roi.md).
 
 ROI_AREA_MM2 = 150.0
 """Area of one ROI, mm2 (Wang 2025, doi 10.1101/2025.02.12.25321163, Methods)."""
@@ -49,8 +51,11 @@ WANTED_MARGIN_MM = 3.0
 BONE_MARGIN_MM = 2.5
 """Least gap between a muscle ROI and bone, mm (partial volume of cortical bone in 3 mm slices)."""
 
-BONE_HU = 180.0
+BONE_NEAR_MUSCLE_HU = 180.0
 """Above it a pixel near a muscle counts as bone, HU: above enhanced muscle and vessels' walls."""
+
+TISSUE_BLUR_MM = 1.5
+"""Gaussian sigma with which HU are smoothed before bone, fat and dense spots are told, mm."""
 
 FAT_BELOW_MEDIAN_HU = 45.0
 """A pixel this far below the muscle's own median counts as a fat plane, HU: half the way from
@@ -61,7 +66,7 @@ FAT_WEIGHT = 3.0
 it is, and seeking the brightest place would bias fatty muscle upwards."""
 
 DENSE_ABOVE_MEDIAN_HU = 100.0
-"""A spot this far above a body's own median is a bone island or sclerosis, HU."""
+"""Bone this far above a body's own median is a bone island, sclerosis or endplate, HU."""
 
 DENSE_WEIGHT = 30.0
 """Price of a vertebral ROI made of dense spots only, in the score's mm: a ROI moves aside for a
@@ -103,14 +108,29 @@ SHIFT_LIMIT_MM = 8.0
 """How far ROIs in neighbouring slices may lie apart, mm, where no common place fits."""
 
 MUSCLE_ASPECTS = (1.0, 1.3, 1.6, 2.0, 2.5)
+"""Ratios of the long to the short axis that are tried in muscles."""
+
 BODY_ASPECTS = (1.0, 1.3, 1.6)
-ANGLES = 8
+"""Ratios of the long to the short axis that are tried in vertebral bodies."""
+
+AXIS_ANGLES = 8
 """How many directions of the long axis are tried, evenly over half a turn."""
 
 FINE_MM = 0.5
 """Step of the grid on which places are tried, mm."""
 
-_OUTSIDE_MM = -1e3
+MARGIN_SAMPLES = ((1.0, 24), (0.5, 10))
+"""Where the distance to the wall is read in an ellipse: on outlines scaled by the first number, at
+so many points."""
+
+MEAN_SAMPLES = ((0.92, 16), (0.65, 11), (0.3, 5))
+"""Where the mean over an ellipse is read, likewise; points are spread evenly over its area."""
+
+LEAST_TOLD_MARGIN_MM = -9.0
+"""Lowest margin that a message states, mm."""
+
+_FAR_OUTSIDE_MM = -1e3
+"""Depth given to places beyond the grid, mm: no ROI fits there."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +217,21 @@ def place_site(
 ) -> tuple[EllipseRoi, EllipseRoi, EllipseRoi] | Missing:
     """Place one site's three ellipses, at the same position where the three slices allow it.
 
-    A vertebra's aim at the body's own centre when it is given, else at the region's centroid.
+    Parameters
+    ----------
+    volume
+        The scan.
+    site
+        The vertebra or muscle.
+    region
+        Where its tissue lies in its three central slices.
+    body
+        The vertebra's landmark, or None: then the ellipses aim at the region's centroid.
+
+    Returns
+    -------
+    ellipses or Missing
+        From feet to head, or the reason why there are none.
     """
     try:
         slices = [volume.effective_slice(part.index) for part in region.slices]
@@ -242,9 +276,9 @@ def _least_margin_mm(site: Site) -> float:
 
 
 def _aim(grid: _Grid, body: Landmark) -> FloatArray:
-    """Grid position a little in front of the middle of what lies deep in all three slices.
+    """Grid position, shape (2,), in front of the middle of what lies deep in all three slices.
 
-    Less so in a tilted body: the way forward in the slice leads towards the upper endplate.
+    In a tilted body it lies less far in front: forward in the slice leads to the upper endplate.
     """
     deep = np.argwhere(grid.depth_mm.min(axis=0) >= CORTEX_MARGIN_MM)
     if not len(deep):
@@ -270,7 +304,7 @@ def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Miss
     return Missing(
         MissingReason.TOO_SMALL,
         f"{ROI_AREA_MM2:.0f} mm2 with {least_mm:.1f} mm to the wall do not fit in all three"
-        f" slices (widest margin {max(widest, -9.0):.1f} mm)",
+        f" slices (widest margin {max(widest, LEAST_TOLD_MARGIN_MM):.1f} mm)",
     )
 
 
@@ -278,8 +312,8 @@ def _templates(aspects: tuple[float, ...]) -> list[_Template]:
     templates = []
     for aspect in aspects:
         short = float(np.sqrt(ROI_AREA_MM2 / np.pi / aspect))
-        for k in range(1 if aspect == 1.0 else ANGLES):
-            templates.append(_Template(aspect, k * np.pi / ANGLES, (short * aspect, short)))
+        for k in range(1 if aspect == 1.0 else AXIS_ANGLES):
+            templates.append(_Template(aspect, k * np.pi / AXIS_ANGLES, (short * aspect, short)))
     return templates
 
 
@@ -301,7 +335,7 @@ def _fine_grid(
         mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
         depth = _signed_distance(mask)
         sharp = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
-        fine = ndimage.gaussian_filter(sharp, 1.5 / FINE_MM)
+        fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
             points = volume.to_lps(np.stack([np.full_like(at[0], part.index), *at], axis=-1))
             for plane in region.ends:
@@ -314,7 +348,7 @@ def _fine_grid(
             inside = sharp[(depth >= REFERENCE_DEPTH_MM) & ~dense]
             deviation = sharp - (float(inside.mean()) if inside.size else median)
         else:
-            bone = fine > BONE_HU
+            bone = fine > BONE_NEAR_MUSCLE_HU
             if bone.any():
                 gap = ndimage.distance_transform_edt(~bone) * FINE_MM
                 depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
@@ -335,8 +369,12 @@ def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
     return (np.where(padded, inside - 0.5, 0.5 - outside) * FINE_MM)[1:-1, 1:-1]
 
 
-def _offsets(template: _Template, share: float, count: int) -> npt.NDArray[np.int64]:
-    """Grid steps (row, column) from an ellipse's centre to points on a scaled outline."""
+def _offsets(template: _Template, outlines: Sequence[tuple[float, int]]) -> npt.NDArray[np.int64]:
+    """Grid steps (row, column) from an ellipse's centre to points on scaled outlines."""
+    return np.concatenate([_on_outline(template, share, count) for share, count in outlines])
+
+
+def _on_outline(template: _Template, share: float, count: int) -> npt.NDArray[np.int64]:
     t = np.linspace(0, 2 * np.pi, count, endpoint=False)
     along, across = (axis * share for axis in template.semi_axes_mm)
     x = along * np.cos(t) * np.cos(template.angle_rad)
@@ -355,9 +393,9 @@ def _shifted(padded: FloatArray, pad: int, offset: npt.NDArray[np.int64]) -> Flo
 def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     """Least distance to the wall of an ellipse centred on each grid point, mm."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
-    padded = np.pad(depth, pad, constant_values=_OUTSIDE_MM)
+    padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
     margin = np.full(depth.shape, np.inf)
-    for offset in np.concatenate([_offsets(template, 1.0, 24), _offsets(template, 0.5, 10)]):
+    for offset in _offsets(template, MARGIN_SAMPLES):
         np.minimum(margin, _shifted(padded, pad, offset), out=margin)
     return margin
 
@@ -366,9 +404,7 @@ def _mean_inside(values: FloatArray, template: _Template) -> FloatArray:
     """Mean of the values in an ellipse centred on each grid point."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
     padded = np.pad(values, pad)
-    offsets = np.concatenate(
-        [_offsets(template, 0.92, 16), _offsets(template, 0.65, 11), _offsets(template, 0.3, 5)]
-    )
+    offsets = _offsets(template, MEAN_SAMPLES)
     return np.mean([_shifted(padded, pad, offset) for offset in offsets], axis=0)
 
 
@@ -380,7 +416,7 @@ def _best(
     aim: FloatArray | None,
     near: tuple[int, int] | None,
 ) -> tuple[int, int, _Template, float] | None:
-    """Find the best place that serves all of the ``slices``."""
+    """The best place that serves all of the ``slices``: row, column, template and margin in mm."""
     depth = grid.depth_mm[slices].min(axis=0)
     odd = grid.odd[slices].max(axis=0) if site.is_vertebra else grid.odd[slices].mean(axis=0)
     inside = np.argwhere(depth > 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from roi_extraction.totalsegmentator import DATASETS
-from roi_extraction.totalsegmentator.child import NUMBERS
+from roi_extraction.totalsegmentator.child import CLASS_NUMBERS
 
 __all__ = ["place_library", "place_weights"]
 
@@ -94,7 +94,7 @@ def place_library(
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "python_api.py").write_text(API)
-    class_map: dict[str, Any] = {task: dict(names) for task, names in NUMBERS.items()}
+    class_map: dict[str, Any] = {task: dict(names) for task, names in CLASS_NUMBERS.items()}
     if renumbered:
         class_map["total"][26] = "vertebrae_L6"
     (package / "map_to_binary.py").write_text(

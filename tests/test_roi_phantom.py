@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from roi_extraction.phantom import Density, Phantom, PhantomParameters, Sex, make_phantom
+from roi_extraction.phantom import Density, Phantom, PhantomParameters, PhantomSex, make_phantom
 from roi_extraction.sites import SITES, Level, Side, Site
 
 LEVEL_LABEL = {level: 31 - i for i, level in enumerate(Level)}
@@ -240,7 +240,7 @@ def test_size_and_sex_change_the_bodies() -> None:
     patients: dict[str, dict[str, Any]] = {
         "small": {"body_scale": 0.85},
         "woman": {"body_scale": 1.0},
-        "man": {"body_scale": 1.0, "sex": Sex.MALE},
+        "man": {"body_scale": 1.0, "sex": PhantomSex.MALE},
     }
     area = {name: phantom(**fields).truth.area_mm2["L3"] for name, fields in patients.items()}
     assert area["small"] < area["woman"] < area["man"]

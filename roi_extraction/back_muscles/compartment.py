@@ -9,10 +9,10 @@ from scipy import ndimage
 from roi_extraction.sites import DiscLevel
 
 __all__ = [
-    "BEHIND_MM",
-    "BONE_HU",
-    "LATERAL_MM",
-    "MIDLINE_MM",
+    "BACK_BEHIND_MM",
+    "BACK_BONE_HU",
+    "BACK_LATERAL_MM",
+    "MIDLINE_GAP_MM",
     "back_of_bone",
     "compartment_of",
     "largest_part",
@@ -22,23 +22,52 @@ __all__ = [
 FloatArray = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
-BEHIND_MM = np.arange(-15.0, 110.0)
+# Numbers without a source of their own were chosen on the development scans (docs/roi.md).
+
+BACK_BEHIND_MM = np.arange(-15.0, 110.0)
 """Grid behind the canal's centre, mm."""
 
-LATERAL_MM = np.arange(-6.0, 85.0)
+BACK_LATERAL_MM = np.arange(-6.0, 85.0)
 """Grid lateral of the mid-line, mm."""
 
-BONE_HU = 170.0
+BACK_BONE_HU = 170.0
 """Above it bone, HU, in an image smoothed by 1 mm."""
 
-AIR_HU = -400.0
+OUTSIDE_SKIN_HU = -400.0
 """Below it air, HU."""
 
-TISSUE_HU = -30.0
+FASCIA_HU = -30.0
 """The outermost tissue above it inside the skin is the thoracolumbar fascia, HU."""
 
 SKIN_MM = 4.0
 """Thickness of the skin that is passed over, mm."""
+
+FASCIA_SEARCH_MM = 8
+"""Depth inside the skin in which fat is passed over before the fascia is looked for, mm."""
+
+FASCIA_FROM_MM = 15.0
+"""Nothing nearer to the canal's centre is the fascia, mm behind it."""
+
+FASCIA_SMOOTH_MM = (7, 17)
+"""Widths over which the fascia's line is smoothed by a median, and then its gaps closed, mm."""
+
+FACET_ROWS_MM = (-12.0, 32.0)
+"""Where facets and laminae lie, behind the canal's centre, mm."""
+
+FACET_LATERAL_MM = (7.0, 30.0)
+"""Where facets lie, lateral of the mid-line, mm; laminae lie nearer to it."""
+
+FACET_PERCENTILE = 70
+"""Percentile of the facets' rear ends that counts as their back."""
+
+UNSEEN_FACET_MM = (10.0, 20.0)
+"""Back of the facets behind the canal's centre, and their lateral edge, where none is seen, mm."""
+
+LAMINA_GAP_MM = 3.0
+"""The compartment's front lies so far in front of the facets' back where no bone is seen, mm."""
+
+LAMINA_REACH_MM = 8.0
+"""The compartment's front lies at most so far in front of the facets' back, mm."""
 
 COMPARTMENT_END_MM = {
     DiscLevel.L1_L2: 62.0,
@@ -56,6 +85,9 @@ quadratus lumborum out."""
 FRONT_GAP_MM = 2.0
 """Gap between the back of the facets and the compartment's front beyond them, mm."""
 
+SPINOUS_END_MM = 8.0
+"""Bone nearer to the mid-line is the spinous process, mm."""
+
 ILIUM_FROM_MM = 30.0
 """Bone of the ilium begins this far lateral of the mid-line, mm."""
 
@@ -63,39 +95,69 @@ ILIUM_GAP_MM = 4.5
 """Gap kept from bone lateral of the compartment, mm: fat and tendons lie between the muscle and
 the ilium."""
 
-MIDLINE_MM = 3.0
+MIDLINE_GAP_MM = 3.0
 """Gap kept from the mid-line: interspinous ligament and fat, mm."""
 
 
 def compartment_of(image: npt.NDArray[np.float32], disc: DiscLevel) -> Mask:
-    """The compartment on one side, in an image on the grid of `BEHIND_MM` and `LATERAL_MM`."""
+    """The compartment on one side of one slice.
+
+    Parameters
+    ----------
+    image
+        float32, shape (behind, lateral): HU on the grid of `BACK_BEHIND_MM` and `BACK_LATERAL_MM`.
+    disc
+        The disc at whose height the slice lies.
+
+    Returns
+    -------
+    mask
+        bool, the image's shape.
+    """
     front, _ = back_of_bone(image)
     fascia = _fascia(image)
-    behind = BEHIND_MM[:, None]
-    lateral = LATERAL_MM[None, :]
+    behind = BACK_BEHIND_MM[:, None]
+    lateral = BACK_LATERAL_MM[None, :]
     mask = (behind > front) & (behind <= fascia - 0.5)
-    mask &= (lateral >= MIDLINE_MM) & (lateral <= COMPARTMENT_END_MM[disc])
-    mask &= image < BONE_HU
+    mask &= (lateral >= MIDLINE_GAP_MM) & (lateral <= COMPARTMENT_END_MM[disc])
+    mask &= image < BACK_BONE_HU
     return largest_part(ndimage.binary_opening(mask, iterations=2))
 
 
 def medial_of_ilium(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
     """Points that no bone separates from the spinous side in their own row.
 
-    Bone between transversospinalis and longissimus is the ilium, behind which lie the glutei;
-    what lies close to it is left out as well.
+    Bone lateral of the spinous process is the ilium, behind which lie the glutei; what lies close
+    to it is left out as well.
+
+    Parameters
+    ----------
+    image
+        float32, shape (behind, lateral), as for `compartment_of`.
+    compartment
+        bool, the image's shape.
+
+    Returns
+    -------
+    mask
+        bool, the image's shape.
     """
-    bone = (image > BONE_HU) & (LATERAL_MM > 8.0)
-    begun = np.maximum.accumulate(compartment & (LATERAL_MM > MIDLINE_MM), axis=1)
+    bone = (image > BACK_BONE_HU) & (BACK_LATERAL_MM > SPINOUS_END_MM)
+    begun = np.maximum.accumulate(compartment & (BACK_LATERAL_MM > MIDLINE_GAP_MM), axis=1)
     beyond = np.maximum.accumulate(bone & begun, axis=1)
     near_ilium = (
-        ndimage.distance_transform_edt(~(beyond & (LATERAL_MM > ILIUM_FROM_MM))) < ILIUM_GAP_MM
+        ndimage.distance_transform_edt(~(beyond & (BACK_LATERAL_MM > ILIUM_FROM_MM))) < ILIUM_GAP_MM
     )
     return np.asarray(~beyond & ~near_ilium)
 
 
 def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
     """How far back the facets and laminae reach in each lateral column, and their outer edge.
+
+    Parameters
+    ----------
+    image
+        float32, shape (behind, lateral), as for `compartment_of`.
 
     Returns
     -------
@@ -104,41 +166,46 @@ def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
     edge_mm
         Lateral edge of the facets, mm.
     """
-    searched = (BEHIND_MM > -12) & (BEHIND_MM < 32)
-    bone = (image > BONE_HU) & searched[:, None]
-    last = np.where(bone.any(axis=0), BEHIND_MM[::-1][np.argmax(bone[::-1], axis=0)], np.nan)
-    facets = (LATERAL_MM >= 7) & (LATERAL_MM <= 30) & np.isfinite(last)
-    back = float(np.percentile(last[facets], 70)) if facets.any() else 10.0
-    edge = float(LATERAL_MM[facets].max()) if facets.any() else 20.0
-    medial = np.where(np.isfinite(last), last, back - 3.0)
-    medial = np.where(LATERAL_MM < 7, back - 3.0, medial)
-    beyond_edge = edge < LATERAL_MM
-    beyond = back + FRONT_GAP_MM + FRONT_SLOPE * (LATERAL_MM - edge)
-    return np.where(beyond_edge, beyond, np.maximum(medial, back - 8.0)), edge
+    first, last_row = FACET_ROWS_MM
+    searched = (first < BACK_BEHIND_MM) & (last_row > BACK_BEHIND_MM)
+    bone = (image > BACK_BONE_HU) & searched[:, None]
+    last = np.where(bone.any(axis=0), BACK_BEHIND_MM[::-1][np.argmax(bone[::-1], axis=0)], np.nan)
+    inner, outer = FACET_LATERAL_MM
+    facets = (inner <= BACK_LATERAL_MM) & (outer >= BACK_LATERAL_MM) & np.isfinite(last)
+    back, edge = UNSEEN_FACET_MM
+    if facets.any():
+        back = float(np.percentile(last[facets], FACET_PERCENTILE))
+        edge = float(BACK_LATERAL_MM[facets].max())
+    facet = np.isfinite(last) & (inner <= BACK_LATERAL_MM)
+    medial = np.where(facet, last, back - LAMINA_GAP_MM)
+    beyond_edge = edge < BACK_LATERAL_MM
+    beyond = back + FRONT_GAP_MM + FRONT_SLOPE * (BACK_LATERAL_MM - edge)
+    return np.where(beyond_edge, beyond, np.maximum(medial, back - LAMINA_REACH_MM)), edge
 
 
 def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
     """How far back tissue reaches inside the skin in each lateral column, mm."""
     smooth = ndimage.gaussian_filter(image, 1.0)
-    fascia = np.full(LATERAL_MM.size, np.nan)
-    start = int(np.searchsorted(BEHIND_MM, 15.0))
-    for j in range(LATERAL_MM.size):
+    fascia = np.full(BACK_LATERAL_MM.size, np.nan)
+    start = int(np.searchsorted(BACK_BEHIND_MM, FASCIA_FROM_MM))
+    for j in range(BACK_LATERAL_MM.size):
         column = smooth[:, j]
-        air = np.flatnonzero(column[start:] < AIR_HU)
+        air = np.flatnonzero(column[start:] < OUTSIDE_SKIN_HU)
         skin = start + (int(air[0]) if air.size else column.size - start - 1)
         inner = skin - int(SKIN_MM)
-        fat = np.flatnonzero(column[max(start, inner - 8) : inner] < TISSUE_HU)
+        outermost = max(start, inner - FASCIA_SEARCH_MM)
+        fat = np.flatnonzero(column[outermost:inner] < FASCIA_HU)
         if fat.size:
-            inner = max(start, inner - 8) + int(fat[-1])
-        tissue = np.flatnonzero(column[start:inner] > TISSUE_HU)
+            inner = outermost + int(fat[-1])
+        tissue = np.flatnonzero(column[start:inner] > FASCIA_HU)
         if tissue.size:
-            fascia[j] = BEHIND_MM[start + int(tissue[-1])]
+            fascia[j] = BACK_BEHIND_MM[start + int(tissue[-1])]
     if not np.isfinite(fascia).any():
-        return np.full(LATERAL_MM.size, BEHIND_MM[0])
+        return np.full(BACK_LATERAL_MM.size, BACK_BEHIND_MM[0])
     found = np.flatnonzero(np.isfinite(fascia))
     fascia = np.interp(np.arange(fascia.size), found, fascia[found])
-    fascia = ndimage.median_filter(fascia, 7, mode="nearest")
-    return ndimage.grey_closing(fascia, 17, mode="nearest")
+    fascia = ndimage.median_filter(fascia, FASCIA_SMOOTH_MM[0], mode="nearest")
+    return ndimage.grey_closing(fascia, FASCIA_SMOOTH_MM[1], mode="nearest")
 
 
 def largest_part(mask: Mask) -> Mask:

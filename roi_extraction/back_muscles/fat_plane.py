@@ -6,13 +6,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.back_muscles.compartment import BEHIND_MM, BONE_HU, LATERAL_MM, back_of_bone
+from roi_extraction.back_muscles.compartment import (
+    BACK_BEHIND_MM,
+    BACK_BONE_HU,
+    BACK_LATERAL_MM,
+    back_of_bone,
+)
 from roi_extraction.sites import DiscLevel
 
 __all__ = ["fat_plane"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
+
+# Numbers without a source of their own were chosen on the development scans (docs/roi.md).
 
 SPLIT_END_MM = {
     DiscLevel.L1_L2: 18.0,
@@ -27,29 +34,62 @@ mid-line (two labelled patients)."""
 SPLIT_SIGMA_MM = 6.0
 """How far the plane may stray from its expected line before it costs a unit, mm."""
 
+SPLIT_START_MM = (-2.0, 4.0)
+"""The plane starts at the facets' edge, at most so far medial and lateral of its end, mm."""
+
 SPLIT_CONTRAST_HU = 30.0
 """Depth of a fat plane worth a unit of cost, HU."""
 
+SPLIT_CONTRAST_LIMITS = (-2.5, 1.0)
+"""Least and greatest cost of a place by its HU, units of `SPLIT_CONTRAST_HU`."""
+
+BONE_BLUR_MM = 4.0
+"""Nearer to bone than this HU tell nothing of fat, mm; such a place costs `NEAR_BONE_COST`."""
+
+NEAR_BONE_COST = 1.0
+"""Cost of a place near bone, in units."""
+
+SPLIT_MOVE_COST = 0.15
+"""Cost of moving one column from a row to the next, in units."""
+
+SPLIT_SMOOTH_ROWS = 1.5
+"""Gaussian sigma with which the path is smoothed, rows of 1 mm."""
+
 
 def fat_plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel) -> FloatArray:
-    """Lateral position of the plane between the muscles for each row behind the canal, mm."""
+    """Where the plane between the two muscles lies in each row behind the canal.
+
+    Parameters
+    ----------
+    image
+        float32, shape (behind, lateral): HU on the grid of `BACK_BEHIND_MM` and `BACK_LATERAL_MM`.
+    compartment
+        bool, the image's shape: both muscles together.
+    disc
+        The disc at whose height the slice lies.
+
+    Returns
+    -------
+    plane_mm
+        float64, shape (behind,): lateral of the mid-line, mm.
+    """
     rows = np.flatnonzero(compartment.any(axis=1))
     end_mm = SPLIT_END_MM[disc]
     _, edge_mm = back_of_bone(image)
-    start_mm = float(np.clip(edge_mm, end_mm - 2.0, end_mm + 4.0))
+    start_mm = float(np.clip(edge_mm, end_mm + SPLIT_START_MM[0], end_mm + SPLIT_START_MM[1]))
     share = np.linspace(0.0, 1.0, rows.size)
     prior = start_mm + (end_mm - start_mm) * share
     inside = compartment[rows]
     tissue = image[rows]
-    muscle = tissue[inside & (tissue < BONE_HU)]
+    muscle = tissue[inside & (tissue < BACK_BONE_HU)]
     level = float(np.median(muscle)) if muscle.size else 0.0
-    contrast = np.clip((tissue - level) / SPLIT_CONTRAST_HU, -2.5, 1.0)
-    near_bone = ndimage.distance_transform_edt(image < BONE_HU)[rows] < 4.0
-    cost = np.where(inside, np.where(near_bone, 1.0, contrast), 0.0)
-    cost = cost + ((LATERAL_MM[None, :] - prior[:, None]) / SPLIT_SIGMA_MM) ** 2
+    contrast = np.clip((tissue - level) / SPLIT_CONTRAST_HU, *SPLIT_CONTRAST_LIMITS)
+    near_bone = ndimage.distance_transform_edt(image < BACK_BONE_HU)[rows] < BONE_BLUR_MM
+    cost = np.where(inside, np.where(near_bone, NEAR_BONE_COST, contrast), 0.0)
+    cost = cost + ((BACK_LATERAL_MM[None, :] - prior[:, None]) / SPLIT_SIGMA_MM) ** 2
     path = _cheapest_path(cost)
-    plane = np.full(BEHIND_MM.size, end_mm)
-    plane[rows] = ndimage.gaussian_filter1d(LATERAL_MM[path], 1.5)
+    plane = np.full(BACK_BEHIND_MM.size, end_mm)
+    plane[rows] = ndimage.gaussian_filter1d(BACK_LATERAL_MM[path], SPLIT_SMOOTH_ROWS)
     plane[: rows[0]] = plane[rows[0]]
     plane[rows[-1] :] = plane[rows[-1]]
     return plane
@@ -61,7 +101,8 @@ def _cheapest_path(cost: FloatArray) -> npt.NDArray[np.int64]:
     came = np.zeros(cost.shape, dtype=np.int64)
     for i in range(1, cost.shape[0]):
         padded = np.pad(total[i - 1], 1, constant_values=np.inf)
-        options = np.stack([padded[:-2] + 0.15, padded[1:-1], padded[2:] + 0.15])
+        aside = padded + SPLIT_MOVE_COST
+        options = np.stack([aside[:-2], padded[1:-1], aside[2:]])
         step = np.argmin(options, axis=0)
         came[i] = np.arange(cost.shape[1]) + step - 1
         total[i] += options.min(axis=0)

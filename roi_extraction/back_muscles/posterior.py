@@ -11,10 +11,10 @@ from scipy import ndimage
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
 from roi_extraction.axial import AxialFrame, axial_frame
 from roi_extraction.back_muscles.compartment import (
-    BEHIND_MM,
-    BONE_HU,
-    LATERAL_MM,
-    MIDLINE_MM,
+    BACK_BEHIND_MM,
+    BACK_BONE_HU,
+    BACK_LATERAL_MM,
+    MIDLINE_GAP_MM,
     compartment_of,
     largest_part,
     medial_of_ilium,
@@ -28,6 +28,8 @@ __all__ = ["posterior_regions", "split_compartment"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
+
+# All numbers of this module were chosen on the development scans (docs/roi.md).
 
 LONGISSIMUS_WIDTH_MM = 34.0
 """Reach of longissimus beyond the plane, mm; iliocostalis lies further out."""
@@ -44,6 +46,9 @@ SPINOUS_REACH_MM = 12.0
 
 SPINOUS_WIDTH_MM = 13.0
 """Wider bone is lamina or facet, mm."""
+
+FEWEST_SPINOUS_ROWS = 8
+"""Fewest rows in which the spinous process is seen for it to move the mid-line."""
 
 MIDLINE_SHIFT_MM = 5.0
 """How far the spinous process may move the mid-line, mm."""
@@ -78,7 +83,9 @@ def posterior_regions(
     for frame in _centred_frames(volume, spine, indices):
         image = _local_image(volume, frame, side)
         compartment = compartment_of(image, disc)
-        masks.append(frame.to_pixel_mask(volume, compartment, BEHIND_MM, LATERAL_MM, side))
+        masks.append(
+            frame.to_pixel_mask(volume, compartment, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
+        )
     return split_compartment(volume, spine, disc, side, indices, masks)
 
 
@@ -111,7 +118,7 @@ def split_compartment(
     frames = _centred_frames(volume, spine, indices)
     images = [_local_image(volume, frame, side) for frame in frames]
     local = [
-        frame.sample(volume, mask, BEHIND_MM, LATERAL_MM, side, outside=0.0) >= 0.5
+        frame.sample(volume, mask, BACK_BEHIND_MM, BACK_LATERAL_MM, side, outside=0.0) >= 0.5
         for frame, mask in zip(frames, masks, strict=True)
     ]
     if not any(part.any() for part in local):
@@ -120,15 +127,15 @@ def split_compartment(
     inner: list[RegionSlice] = []
     outer: list[RegionSlice] = []
     for frame, image, compartment in zip(frames, images, local, strict=True):
-        gutter = compartment_of(image, disc) & (LATERAL_MM <= GUTTER_MM)
+        gutter = compartment_of(image, disc) & (BACK_LATERAL_MM <= GUTTER_MM)
         compartment = compartment | gutter
         reachable = compartment & medial_of_ilium(image, compartment)
-        beyond = LATERAL_MM[None, :] - plane_mm[:, None]
-        medial = reachable & (beyond < -0.5) & (LATERAL_MM >= MIDLINE_MM)
+        beyond = BACK_LATERAL_MM[None, :] - plane_mm[:, None]
+        medial = reachable & (beyond < -0.5) & (BACK_LATERAL_MM >= MIDLINE_GAP_MM)
         lateral = reachable & (beyond > 0.5) & (beyond < LONGISSIMUS_WIDTH_MM)
         for masks_of, mask in ((inner, medial), (outer, lateral)):
             kept = largest_part(mask)
-            pixels = frame.to_pixel_mask(volume, kept, BEHIND_MM, LATERAL_MM, side)
+            pixels = frame.to_pixel_mask(volume, kept, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
             masks_of.append(RegionSlice(frame.index, pixels))
     return {
         Muscle.TRANSVERSOSPINALIS: Region((inner[0], inner[1], inner[2])),
@@ -147,11 +154,11 @@ def _centred_frames(
     for frame in frames:
         hu = volume.effective_slice(frame.index)
         image = frame.sample(volume, hu, behind_mm, across_mm, Side.LEFT)
-        for line in ndimage.gaussian_filter(image, 1.0) > BONE_HU:
+        for line in ndimage.gaussian_filter(image, 1.0) > BACK_BONE_HU:
             bone = across_mm[line]
             if bone.size and np.ptp(bone) <= SPINOUS_WIDTH_MM:
                 offsets.append(float(bone.mean()))
-    if len(offsets) < 8:
+    if len(offsets) < FEWEST_SPINOUS_ROWS:
         return frames
     offset = float(np.clip(np.median(offsets), -MIDLINE_SHIFT_MM, MIDLINE_SHIFT_MM))
     return [replace(f, canal_xy_mm=f.canal_xy_mm + offset * f.left) for f in frames]
@@ -163,5 +170,5 @@ def _both(missing: Missing) -> Mapping[Muscle, Region | Missing]:
 
 def _local_image(volume: CtVolume, frame: AxialFrame, side: Side) -> npt.NDArray[np.float32]:
     hu = volume.effective_slice(frame.index)
-    image = frame.sample(volume, hu, BEHIND_MM, LATERAL_MM, side)
+    image = frame.sample(volume, hu, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
     return ndimage.gaussian_filter(image, 1.0)

@@ -23,7 +23,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["body_region"]
 
-ENDPLATE_MM = np.arange(2.0, 10.1, 0.5)
+ENDPLATE_SEARCHED_MM = np.arange(2.0, 10.1, 0.5)
 """Distances from a disc's middle at which its endplate is sought, mm."""
 
 DISC_WINDOW_MM = (np.arange(-10.0, 10.1, 2.0), np.arange(-12.0, 12.1, 2.0))
@@ -91,8 +91,8 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
     slab = _between_endplates(volume, spine, level)
     outlines = [_outline(volume, spine, body, level, index) for index in indices]
     if float(np.mean([outline.step_hu for outline in outlines])) < MIN_WALL_STEP_HU:
-        return Missing(MissingReason.NOT_FOUND, f"the wall of {level} cannot be told from around")
-    # a pedicle shows in one or two of the slices: what only one of them has is no body
+        return Missing(MissingReason.NOT_FOUND, f"the wall of {level} does not stand out")
+    # a pedicle shows in one or two of the slices: what only one slice has is not the body
     most = np.median([outline.radius_mm for outline in outlines], axis=0) + SLICES_DIFFER_MM
     masks = []
     for index, outline in zip(indices, outlines, strict=True):
@@ -137,12 +137,12 @@ def _endplate_mm(volume: CtVolume, disc: Landmark, normal: FloatArray) -> float:
     ahead = np.cross(side, disc.axis)
     points = (
         disc.centre_lps_mm
-        + ENDPLATE_MM[:, None, None, None] * normal
+        + ENDPLATE_SEARCHED_MM[:, None, None, None] * normal
         + DISC_WINDOW_MM[0][None, :, None, None] * ahead
         + DISC_WINDOW_MM[1][None, None, :, None] * side
     )
     profile = np.clip(sample_hu(volume, points), *WALL_RANGE_HU).mean(axis=(1, 2))
-    return float(ENDPLATE_MM[int(profile.argmax())])
+    return float(ENDPLATE_SEARCHED_MM[int(profile.argmax())])
 
 
 def _inside_slab(
@@ -190,7 +190,7 @@ def _outline(
     rear, price = _rear(forward, back)
     limit = _limits(forward, back, level)
     radius, _ = closed_contour(image, (row, column), pixel_mm, limit, rear, price)
-    # once more around the centre of what was found, near its smoothed form
+    # repeated around the centre of the contour found, near that contour when smoothed
     aside, down = _centroid(radius)
     row, column = row + down / pixel_mm[0], column + aside / pixel_mm[1]
     back = max(back + float(forward @ (down, aside)), MIN_BACK_MM)

@@ -6,18 +6,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.builtin.bone import bone_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
 
 __all__ = ["Canal", "find_canal"]
 
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
 SOFT_HU = (-40.0, 110.0)
 """Local mean HU of the canal's content: fat, dura and cord, with noise."""
 
-BONE_HU = (100.0, 150.0)
+ARCH_BONE_HU = (100.0, 150.0)
 """Thresholds of the canal's bony wall, HU; the lower one serves osteoporotic arches."""
 
-RAYS = 24
+CANAL_RAYS = 24
 """In-plane directions in which the wall is looked for."""
 
 PLANE_PITCH_DEG = (0.0, 35.0)
@@ -27,7 +30,7 @@ sacral canal."""
 RAY_MM = (4.0, 18.0)
 """Nearest and farthest distance of the wall from the canal's centre, mm."""
 
-MIDLINE_MM = 30.0
+MIDLINE_STRIP_MM = 30.0
 """Half width of the strip around the body's mid-line in which the canal is sought, mm, beyond
 the part within which no penalty is due."""
 
@@ -36,6 +39,42 @@ FREE_MIDLINE_MM = 20.0
 
 BODY_BOX_MM = (18.0, 16.0, 20.0)
 """Box in the body in front of the canal whose share of bone counts: (z, y, x), mm."""
+
+BODY_BOX_AHEAD_MM = 24.0
+"""Distance from the canal's centre forward to the centre of that box, mm."""
+
+BODY_BONE_SHARE = 0.6
+"""Share of bone in that box that counts in full."""
+
+POOLED_MM = 26.0
+"""Length along z over which enclosure is averaged, mm: arches leave gaps between them."""
+
+ENCLOSURE_WEIGHT = 0.45
+"""Weight in the score of the share of rays that meet bone in the slice itself."""
+
+POOLED_WEIGHT = 0.35
+"""Weight in the score of that share averaged over `POOLED_MM`."""
+
+BODY_WEIGHT = 0.2
+"""Weight in the score of the body in front."""
+
+NOT_SOFT_FACTOR = 0.5
+"""Factor on the score of a voxel that is no soft tissue."""
+
+OWN_WEIGHT, AROUND_WEIGHT = 0.7, 0.3
+"""Weights of a voxel's own score and of the mean score of the 5 by 5 voxels around it."""
+
+TRUNK_HU = -200.0
+"""Above it a voxel, smoothed, belongs to the trunk and not to the air around it, HU."""
+
+TRUNK_COLUMN_SHARE = 0.3
+"""A column belongs to the trunk that holds this share of the fullest column's tissue."""
+
+FEWEST_TRUNK_COLUMNS = 10
+"""A slice with fewer columns of trunk does not tell the mid-line."""
+
+MIDLINE_SLICES = 31
+"""Number of slices over which the median of the mid-line is taken."""
 
 STEP_COST = 0.08
 """Price of each slice, in units of squared score: the path ends where the score is below it."""
@@ -46,13 +85,16 @@ GAP_SCORE = 0.15
 GAP_COST = 3.0
 """Additional price of such a slice."""
 
-MOVE_COST = (0.004, 0.03)
+CANAL_MOVE_COST = (0.004, 0.03)
 """Price of a squared grid step backwards or forwards, and sideways, from slice to slice."""
+
+CANAL_MOVE_VOXELS = (3, 1)
+"""Most grid steps backwards or forwards, and sideways, from slice to slice."""
 
 CERTAIN_SCORE = 0.7
 """Score above which a point surely lies in the canal."""
 
-MIN_LENGTH_MM = 60.0
+MIN_CANAL_MM = 60.0
 """Shortest canal that is believed, mm: two lumbar segments."""
 
 MIN_MEAN_SCORE = 0.5
@@ -84,20 +126,20 @@ def find_canal(grid: Grid) -> Canal:
         No path is long and canal-like enough.
     """
     midline = _midline_columns(grid.hu)
-    reach = round((FREE_MIDLINE_MM + MIDLINE_MM + RAY_MM[1]) / GRID_MM)
+    reach = round((FREE_MIDLINE_MM + MIDLINE_STRIP_MM + RAY_MM[1]) / GRID_MM)
     centre = round(float(np.median(midline)))
     left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
     hu = grid.hu[:, :, left:right]
     score = canal_score(hu)
     path, values = _best_path(score - _off_midline(midline - left, score.shape))
     certain = path[values > CERTAIN_SCORE]
-    if len(certain) * GRID_MM > MIN_LENGTH_MM:
+    if len(certain) * GRID_MM > MIN_CANAL_MM:
         # a leaning spine leaves the trunk's mid-line: follow its own line instead
         slope, start = np.polyfit(certain[:, 0], certain[:, 2], 1)
         own = start + slope * np.arange(len(score))
         path, values = _best_path(score - _off_midline(own, score.shape))
     length = (len(path) - 1) * GRID_MM
-    if length < MIN_LENGTH_MM or float(values.mean()) < MIN_MEAN_SCORE:
+    if length < MIN_CANAL_MM or float(values.mean()) < MIN_MEAN_SCORE:
         raise SpineNotFound(
             f"no vertebral canal could be followed (best candidate: {max(length, 0):.0f} mm long, "
             f"score {float(values.mean()) if len(values) else 0:.2f})"
@@ -107,29 +149,41 @@ def find_canal(grid: Grid) -> Canal:
 
 
 def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How canal-like each voxel is, 0 to 1, float32 of the shape (z, y, x) of ``hu``."""
+    """How canal-like each voxel is.
+
+    Parameters
+    ----------
+    hu
+        float32, shape (z, y, x): HU on the coarse grid.
+
+    Returns
+    -------
+    score
+        float32, the same shape, 0 to 1.
+    """
     local = ndimage.uniform_filter(hu, (1, 3, 3))
     soft = (local > SOFT_HU[0]) & (local < SOFT_HU[1])
     enclosure = np.zeros(hu.shape, np.float32)
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
     wall = ndimage.uniform_filter(hu, (1, 2, 2))
-    for threshold in BONE_HU:
+    for threshold in ARCH_BONE_HU:
         bone = wall > threshold
         share = _enclosed_share(bone)
         share[ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool))] = 0
         np.maximum(enclosure, share, out=enclosure)
     enclosure[~soft] = 0
-    pooled = ndimage.uniform_filter1d(enclosure, round(26 / GRID_MM), axis=0)
-    ramp = np.clip((hu - 20.0) / 100.0, 0, 1)
-    box = ndimage.uniform_filter(ramp, tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM))
+    pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
+    box_voxels = tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM)
+    box = ndimage.uniform_filter(bone_share(hu), box_voxels)
     ahead = np.zeros_like(box)
-    shift = round(24 / GRID_MM)
+    shift = round(BODY_BOX_AHEAD_MM / GRID_MM)
     ahead[:, shift:] = box[:, :-shift]
-    score = 0.45 * enclosure + 0.35 * pooled + 0.2 * np.clip(ahead / 0.6, 0, 1)
-    score[~soft] *= 0.5
+    body = np.clip(ahead / BODY_BONE_SHARE, 0, 1)
+    score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
+    score[~soft] *= NOT_SOFT_FACTOR
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
     centred = ndimage.uniform_filter(score, (1, 5, 5))
-    return np.asarray(0.7 * score + 0.3 * centred, dtype=np.float32)
+    return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
 
 
 def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
@@ -141,7 +195,7 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     best = np.zeros(bone.shape, np.uint8)
     for pitch in np.tan(np.deg2rad(PLANE_PITCH_DEG)):
         count = np.zeros(bone.shape, np.uint8)
-        for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
+        for angle in np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS:
             hit = np.zeros(bone.shape, bool)
             steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
             for dy, dx in sorted(steps):
@@ -149,7 +203,7 @@ def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
                 hit |= padded[z : z + slices, y : y + rows, x : x + columns]
             count += hit
         np.maximum(best, count, out=best)
-    return np.asarray(best / RAYS, dtype=np.float32)
+    return np.asarray(best / CANAL_RAYS, dtype=np.float32)
 
 
 def _off_midline(
@@ -157,21 +211,21 @@ def _off_midline(
 ) -> npt.NDArray[np.float32]:
     """Price of each voxel's distance from a line of columns, shape (z, 1, x)."""
     away = np.abs(np.arange(shape[2])[None] - midline[:, None]) * GRID_MM - FREE_MIDLINE_MM
-    price = np.clip(away, 0, None) / MIDLINE_MM
+    price = np.clip(away, 0, None) / MIDLINE_STRIP_MM
     return np.asarray(price[:, None, :], dtype=np.float32)
 
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The column halfway between the trunk's flanks in each slice, smoothed."""
-    tissue = ndimage.uniform_filter(hu, (1, 5, 5))[:, :, :] > -200
+    tissue = ndimage.uniform_filter(hu, (1, 5, 5)) > TRUNK_HU
     per_column = tissue.sum(axis=1)
     middle = np.full(hu.shape[0], (hu.shape[2] - 1) / 2)
     for z, counts in enumerate(per_column):
-        inside = np.flatnonzero(counts > 0.3 * max(1, counts.max()))
-        if len(inside) > 10:
+        inside = np.flatnonzero(counts > TRUNK_COLUMN_SHARE * max(1, counts.max()))
+        if len(inside) > FEWEST_TRUNK_COLUMNS:
             middle[z] = (inside[0] + inside[-1]) / 2
     return np.full(hu.shape[0], np.median(middle)) * 0.5 + 0.5 * ndimage.median_filter(
-        middle, min(31, len(middle)), mode="nearest"
+        middle, min(MIDLINE_SLICES, len(middle)), mode="nearest"
     )
 
 
@@ -182,17 +236,21 @@ def _best_path(
     slices, rows, columns = score.shape
     gain = np.clip(score, 0, None) ** 2 - STEP_COST
     gain[score < GAP_SCORE] -= GAP_COST
-    moves = [(dy, dx) for dy in range(-3, 4) for dx in range(-1, 2)]
-    price = {(dy, dx): MOVE_COST[0] * dy * dy + MOVE_COST[1] * dx * dx for dy, dx in moves}
+    far, wide = CANAL_MOVE_VOXELS
+    moves = [(dy, dx) for dy in range(-far, far + 1) for dx in range(-wide, wide + 1)]
+    price = {
+        (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
+    }
     moves.sort(key=lambda m: price[m])
     total = gain[0].copy()
     came = np.full(score.shape, -1, np.int8)
     best = (float(total.max()), 0, int(total.argmax()))
     for z in range(1, slices):
-        padded = np.pad(total, ((3, 3), (1, 1)), constant_values=-1e9)
+        padded = np.pad(total, ((far, far), (wide, wide)), constant_values=-1e9)
         previous = np.zeros((rows, columns), np.float32)
         for number, (dy, dx) in enumerate(moves):
-            candidate = padded[3 + dy : 3 + dy + rows, 1 + dx : 1 + dx + columns] - price[dy, dx]
+            there = padded[far + dy :, wide + dx :][:rows, :columns]
+            candidate = there - price[dy, dx]
             better = candidate > previous
             previous[better] = candidate[better]
             came[z][better] = number

@@ -8,7 +8,7 @@ import numpy as np
 from roi_extraction.anatomy import Finding
 from roi_extraction.builtin.iliac_crest import iliac_crests_mm
 from roi_extraction.builtin.ribs import lowest_ribs, way_seen
-from roi_extraction.builtin.straighten import STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
@@ -19,8 +19,8 @@ DISCS_TO_T12 = 6
 """Discs from L5-S1 to T12-L1."""
 
 AT_T12 = (-0.1, 0.9)
-"""Height of T12's ribs above the T12-L1 disc, as a share of the discs' spacing: about 0.4, and a
-level less or more for a rib of L1 or of T11."""
+"""Height of T12's ribs above the T12-L1 disc, as a share of the discs' spacing: about 0.4; a rib of
+L1 lies a whole spacing lower, one of T11 a whole spacing higher."""
 
 SEARCHED = (-1.6, 3.0)
 """Part of the line beside which ribs are looked for, from the T12-L1 disc in spacings."""
@@ -32,7 +32,7 @@ doi 10.1111/j.1469-7580.2006.00686.x), and at the L3-L4 disc in 4 % (Render 1996
 doi 10.1111/j.1365-2044.1996.tb15009.x)."""
 
 CREST_CONFIDENCE = 0.5
-"""Factor on the confidence when the crests lie elsewhere."""
+"""Factor on the confidence when the crests lie outside `CREST_USUAL`."""
 
 FIVE_ASSUMED = Finding(
     "levels.five_lumbar_assumed",
@@ -44,7 +44,15 @@ FIVE_ASSUMED = Finding(
 
 @dataclass(frozen=True)
 class CountCheck:
-    """What ribs and crests say: a factor on the confidence, and what to tell the reader."""
+    """The result of the check.
+
+    Parameters
+    ----------
+    confidence
+        Factor on the confidence of the naming, 0 to 1.
+    findings
+        What the reader should know.
+    """
 
     confidence: float
     findings: tuple[Finding, ...]
@@ -58,20 +66,25 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
     volume, straight
         The scan, laid straight.
     places
-        Places of the discs along the line from L5-S1 upwards.
+        Planes of the discs along the line, from L5-S1 upwards.
+
+    Returns
+    -------
+    check
+        How sure the count is, and what to report.
 
     Raises
     ------
     LevelsAmbiguous
         The lowest ribs are attached to another vertebra than T12.
     """
-    spacing_mm = float(np.median(np.diff(places))) * STEP_MM
-    t12_l1_mm = places[-1] * STEP_MM + (DISCS_TO_T12 - len(places)) * spacing_mm
+    spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
+    t12_l1_mm = places[-1] * LINE_STEP_MM + (DISCS_TO_T12 - len(places)) * spacing_mm
     findings = [] if _ribs_agree(volume, straight, t12_l1_mm, spacing_mm) else [FIVE_ASSUMED]
     crests = iliac_crests_mm(volume, straight, places)
     confidence = 1.0
     if len(crests) == len(Side):
-        height = (float(np.mean(list(crests.values()))) - places[1] * STEP_MM) / spacing_mm
+        height = (float(np.mean(list(crests.values()))) - places[1] * LINE_STEP_MM) / spacing_mm
         if not CREST_USUAL[0] <= height <= CREST_USUAL[1]:
             confidence = CREST_CONFIDENCE
             findings.append(
@@ -88,7 +101,7 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
 def _ribs_agree(
     volume: CtVolume, straight: StraightSpine, t12_l1_mm: float, spacing_mm: float
 ) -> bool:
-    """Whether T12's ribs were seen at T12; False when no rib tells."""
+    """Whether T12's ribs were seen at T12; False when no rib can be followed."""
     low, high = (t12_l1_mm + part * spacing_mm for part in SEARCHED)
     ribs = lowest_ribs(volume, straight, max(low, 0.0), high)
     heights = {side: (rib.root_mm - t12_l1_mm) / spacing_mm for side, rib in ribs.items()}

@@ -6,7 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import (
+    LINE_STEP_MM,
+    PLANE_AHEAD_MM,
+    PLANE_SIDE_MM,
+    StraightSpine,
+)
 
 __all__ = ["BODY_AHEAD_MM", "DiscProfile", "disc_profile"]
 
@@ -25,16 +30,16 @@ LEAN_DEG = np.arange(-12.0, 12.1, 4.0)
 TILT_PRICE_HU = 0.4
 """Price of each degree of tilt, HU of the signal."""
 
-ENDPLATE_MM = (2.0, 9.0)
+DISC_ENDPLATE_MM = (2.0, 9.0)
 """Distance of the endplates from the disc's mid-plane, mm."""
 
-BEYOND_MM = 14.0
+BEYOND_ENDPLATE_MM = 14.0
 """Up to this distance HU must not rise above the endplate's, mm."""
 
 FLANK_PRICE = 2.0
-"""Price of each HU by which they do."""
+"""Price of each HU by which they rise."""
 
-HU_RANGE = (-50.0, 450.0)
+DISC_CLIP_HU = (-50.0, 450.0)
 """HU are clipped to this before averaging: gas in a disc and sclerosis must not dominate."""
 
 EMPTY_HU = -500.0
@@ -63,14 +68,27 @@ class DiscProfile:
 
 
 def disc_profile(spine: StraightSpine) -> DiscProfile:
-    """Measure the disc signal in each plane, over all tilts."""
-    rows = np.flatnonzero((BODY_AHEAD_MM[0] <= AHEAD_MM) & (BODY_AHEAD_MM[1] >= AHEAD_MM))
-    columns = np.flatnonzero(np.abs(SIDE_MM) <= BODY_SIDE_MM)
+    """Measure the disc signal in each plane, over all tilts.
+
+    Parameters
+    ----------
+    spine
+        The spine laid straight, n planes.
+
+    Returns
+    -------
+    profile
+        The signal at the best tilt of each plane.
+    """
+    rows = np.flatnonzero(
+        (BODY_AHEAD_MM[0] <= PLANE_AHEAD_MM) & (BODY_AHEAD_MM[1] >= PLANE_AHEAD_MM)
+    )
+    columns = np.flatnonzero(np.abs(PLANE_SIDE_MM) <= BODY_SIDE_MM)
     window = spine.hu[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     seen = (window < EMPTY_HU).mean(axis=(1, 2)) < 0.05
-    body = np.clip(window, *HU_RANGE).astype(np.float64)
-    ahead = AHEAD_MM[rows] - AHEAD_MM[rows].mean()
-    side = SIDE_MM[columns]
+    body = np.clip(window, *DISC_CLIP_HU).astype(np.float64)
+    ahead = PLANE_AHEAD_MM[rows] - PLANE_AHEAD_MM[rows].mean()
+    side = PLANE_SIDE_MM[columns]
     count = len(body)
     best = np.full(count, -np.inf)
     pitch, lean = np.zeros(count), np.zeros(count)
@@ -87,14 +105,14 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
             signal = _contrast(profile) - TILT_PRICE_HU * (abs(pitch_deg) + abs(lean_deg))
             better = signal > best
             best[better], pitch[better], lean[better] = signal[better], pitch_deg, lean_deg
-    margin = round(ENDPLATE_MM[1] / STEP_MM) + 1
+    margin = round(DISC_ENDPLATE_MM[1] / LINE_STEP_MM) + 1
     best[~ndimage.binary_erosion(seen, np.ones(2 * margin + 1, bool))] = 0.0
     return DiscProfile(np.maximum(best, 0.0), pitch, lean, seen)
 
 
 def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np.float64]:
     """``values`` at ``shift_mm`` further along the first axis, the ends repeated."""
-    places = np.clip(np.arange(len(values)) + shift_mm / STEP_MM, 0, len(values) - 1)
+    places = np.clip(np.arange(len(values)) + shift_mm / LINE_STEP_MM, 0, len(values) - 1)
     low = np.minimum(places.astype(int), max(0, len(values) - 2))
     part = (places - low).reshape(-1, *[1] * (values.ndim - 1))
     high = np.minimum(low + 1, len(values) - 1)
@@ -104,7 +122,7 @@ def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np
 
 def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The lower of the two endplates beside each plane, minus the plane itself."""
-    near, far, beyond = (round(d / STEP_MM) for d in (*ENDPLATE_MM, BEYOND_MM))
+    near, far, beyond = (round(d / LINE_STEP_MM) for d in (*DISC_ENDPLATE_MM, BEYOND_ENDPLATE_MM))
     centre = ndimage.uniform_filter1d(profile, 3, mode="nearest")
     count = len(profile)
     sides = []

@@ -5,29 +5,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import ndimage
 
-from roi_extraction.builtin.straighten import StraightSpine, sample_beside
+from roi_extraction.builtin.straighten import (
+    BESIDE_SMOOTH_MM,
+    BESIDE_STEP_MM,
+    StraightSpine,
+    sample_beside,
+)
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
 __all__ = ["iliac_crests_mm"]
 
-GRID_MM = 2.0
-"""Step of the grid on which the ilium is followed, mm."""
-
-BESIDE_MM = np.arange(40.0, 130.1, GRID_MM)
+CREST_BESIDE_MM = np.arange(40.0, 130.1, BESIDE_STEP_MM)
 """Where the ilium is looked for, lateral of the spine's line, mm."""
 
-AHEAD_MM = np.arange(-76.0, 40.1, GRID_MM)
+CREST_AHEAD_MM = np.arange(-76.0, 40.1, BESIDE_STEP_MM)
 """Where the ilium is looked for, forward of the line, mm."""
 
-BELOW_MM = 14.0
-"""How far below the L5-S1 disc the ilium is taken up, mm."""
+CREST_BELOW_MM = 14.0
+"""How far below the L5-S1 disc the search for the ilium begins, mm."""
 
-BONE_HU = 130.0
+CREST_HU = 130.0
 """Least HU of the crest, smoothed: its cortex even in osteoporosis."""
-
-SMOOTH_MM = 1.6
-"""Standard deviation of the smoothing against noise, mm."""
 
 LEAST_VOXELS = (100, 6)
 """Least voxels of the ilium beside the sacrum, and in the highest plane that counts."""
@@ -50,13 +49,13 @@ def iliac_crests_mm(
     mapping
         Height along the line, mm, by side; a side on which no ilium is seen is left out.
     """
-    heights = np.arange(places[0] - BELOW_MM, places[-1], GRID_MM)
+    heights = np.arange(places[0] - CREST_BELOW_MM, places[-1], BESIDE_STEP_MM)
     found = {}
     for side in Side:
-        hu = sample_beside(volume, straight, heights, AHEAD_MM, BESIDE_MM, side)
-        bone = ndimage.gaussian_filter(hu, SMOOTH_MM / GRID_MM) > BONE_HU
+        hu = sample_beside(volume, straight, heights, CREST_AHEAD_MM, CREST_BESIDE_MM, side)
+        bone = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM) > CREST_HU
         components, count = ndimage.label(bone, np.ones((3, 3, 3)))
-        foot = components[: round(BELOW_MM / GRID_MM) + 1]
+        foot = components[: round(CREST_BELOW_MM / BESIDE_STEP_MM) + 1]
         sizes = np.bincount(foot.ravel(), minlength=count + 1)
         sizes[0] = 0
         ilium = components == int(sizes.argmax())

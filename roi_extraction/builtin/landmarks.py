@@ -8,7 +8,12 @@ import numpy.typing as npt
 from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
 from roi_extraction.builtin.discs import BODY_AHEAD_MM, EMPTY_HU, DiscProfile
-from roi_extraction.builtin.straighten import AHEAD_MM, SIDE_MM, STEP_MM, StraightSpine
+from roi_extraction.builtin.straighten import (
+    LINE_STEP_MM,
+    PLANE_AHEAD_MM,
+    PLANE_SIDE_MM,
+    StraightSpine,
+)
 from roi_extraction.grid import sample_hu
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
@@ -16,20 +21,20 @@ from roi_extraction.volume import CtVolume
 __all__ = ["landmarks"]
 
 S1_BELOW_MM = 15.0
-"""The centre of S1 below the L5-S1 disc, mm."""
+"""Distance of the centre of S1 below the L5-S1 disc, mm."""
 
 BACK_WALL_MM = 17.0
 """Farthest place of a body's back wall behind the line, mm."""
 
 OFF_LINE_MM = 9.0
-"""How far from where the others lie about the line a body may lie, mm."""
+"""Largest distance of a body from the usual place of the other bodies beside the line, mm."""
 
 UNSEEN_SHARE = 0.48
-"""Where a body's centre lies above the disc below it, as a share of the spacing of the discs, when
-the disc above it was not found."""
+"""Height of a body's centre above the disc below it when the disc above it was not found, as a
+share of the spacing of the discs."""
 
 UNSEEN_BODY_MM = (np.arange(-14.0, 14.1, 7.0), np.arange(-18.0, 18.1, 9.0))
-"""Such a body's extent, forward and sideways of its centre, mm: it must lie in the scan."""
+"""Extent of such a body, forward and sideways of its centre, mm: all of it must lie in the scan."""
 
 
 def landmarks(
@@ -49,9 +54,14 @@ def landmarks(
     places
         Places of the discs from L5-S1 upwards, up to T12-L1.
     confidence
-        Of the naming, 0 to 1.
+        Confidence of the naming, 0 to 1.
     findings
-        What the reader should know of it.
+        What the reader should know about the naming.
+
+    Returns
+    -------
+    landmarks
+        The named spine.
     """
     names = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1)
     bodies: dict[Level, Landmark] = {}
@@ -72,14 +82,14 @@ def landmarks(
         near = offsets[max(0, number - 1) : number + 1]
         ahead, side = (float(mean) for mean in np.mean(near, axis=0))
         tilt = (float(profile.pitch_deg[s]), float(profile.lean_deg[s]))
-        # the disc was found at the middle of the window, not at the body's own middle
+        # the disc's place is that of the window's middle, not of the body's own middle
         rise = (ahead - float(np.mean(BODY_AHEAD_MM))) * float(np.tan(np.deg2rad(tilt[0])))
         discs[name] = _landmark(straight, s + rise, (ahead, side), tilt, confidence)
     lowest = discs[DiscLevel.L5_S1]
     bodies[Level.S1] = _first_sacral(straight, lowest)
     if len(places) <= len(names):
         # the disc above the next body is not seen: the body is placed by the spacing
-        spacing_mm = float(np.median(np.diff(places))) * STEP_MM
+        spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
         unseen = _unseen_body(volume, discs[tuple(DiscLevel)[-len(places)]], spacing_mm)
         if unseen is not None:
             bodies[names[len(places) - 1]] = unseen
@@ -90,9 +100,9 @@ def _first_sacral(straight: StraightSpine, disc: Landmark) -> Landmark:
     """S1 below its disc: the sacrum bends, so its axis lies between the disc's and the canal's."""
     canal = straight.canal_lps_mm
     beside = int(np.linalg.norm(canal - disc.centre_lps_mm, axis=1).argmin())
-    below = max(0, beside - round(2 * S1_BELOW_MM / STEP_MM))
+    below = max(0, beside - round(2 * S1_BELOW_MM / LINE_STEP_MM))
     axis = disc.axis
-    if beside - below > S1_BELOW_MM / STEP_MM:
+    if beside - below > S1_BELOW_MM / LINE_STEP_MM:
         along = canal[beside] - canal[below]
         axis = axis + along / np.linalg.norm(along)
         axis = axis / np.linalg.norm(axis)
@@ -123,7 +133,7 @@ def _landmark(
     tilt_deg: tuple[float, float],
     confidence: float,
 ) -> Landmark:
-    plane = int(np.clip(round(s_mm / STEP_MM), 0, len(straight.along) - 1))
+    plane = int(np.clip(round(s_mm / LINE_STEP_MM), 0, len(straight.along) - 1))
     pitch, lean = np.tan(np.deg2rad(tilt_deg))
     axis = straight.along[plane] - pitch * straight.ahead[plane] - lean * straight.side[plane]
     return Landmark(straight.to_lps(s_mm, *offset_mm), axis / np.linalg.norm(axis), confidence)
@@ -132,10 +142,10 @@ def _landmark(
 def _body_offset(straight: StraightSpine, plane: int) -> tuple[float, float]:
     """The body's own middle in a plane, mm forward of the line and to the left of it."""
     image = straight.hu[max(0, plane - 3) : plane + 4].mean(axis=0)[::-1]
-    step = float(AHEAD_MM[1] - AHEAD_MM[0])
+    step = float(PLANE_AHEAD_MM[1] - PLANE_AHEAD_MM[0])
     ahead, side = float(np.mean(BODY_AHEAD_MM)), 0.0
     for _ in range(2):
-        centre = ((AHEAD_MM[-1] - ahead) / step, (side - SIDE_MM[0]) / step)
+        centre = ((PLANE_AHEAD_MM[-1] - ahead) / step, (side - PLANE_SIDE_MM[0]) / step)
         # the back wall lies no farther than the canal's place behind the line
         limit = _behind(ahead + BACK_WALL_MM)
         radius, _ = closed_contour(image, centre, (step, step), limit)

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from skimage.segmentation import watershed
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
 from roi_extraction.builtin.psoas_slice import (
-    BEHIND_MM,
-    LATERAL_MM,
+    PSOAS_BEHIND_MM,
+    PSOAS_LATERAL_MM,
+    PSOAS_STEP_MM,
+    PsoasSlice,
     half_widths,
     in_field,
-    muscle_around,
     psoas_slice,
-    thickest,
 )
 from roi_extraction.sites import DiscLevel, Side
 from roi_extraction.slices import central_slices
@@ -24,16 +26,53 @@ from roi_extraction.volume import CtVolume
 __all__ = ["psoas_regions", "psoas_track"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
-MOVE_MM = 5.0
+# All numbers of this module were chosen on the development scans (docs/roi.md).
+
+PSOAS_MOVE_MM = 5.0
 """How far the centre moves from one slice of the track to the next, mm."""
 
 TRACK_STEP_MM = 4.0
 """Distance between the slices of the track, mm."""
 
+TRACK_GAP_MM = 3 * TRACK_STEP_MM
+"""Psoas was not followed to a slice that lies farther than this from the track, mm."""
 
 LEAST_THICKNESS = 0.55
-"""Thickness at L5-S1 over that at L4-L5, below which a vessel or bowel was followed."""
+"""Thickness at L5-S1 as a share of that at L4-L5, below which a vessel or bowel was followed."""
+
+LEAST_DEPTH_MM = 1.5
+"""Distance to the wall below which a place is no centre of psoas, mm."""
+
+FULL_DEPTH_MM = 14.0
+"""Distance to the wall beyond which a place earns nothing more, mm."""
+
+FROM_GUESS_PRICE = 0.25
+"""Price of each mm between a centre and the guess, in mm of distance to the wall."""
+
+FROM_EXPECTED_PRICE = 0.15
+"""The same between a centre and its expected place."""
+
+PEAK_BLUR_MM = 1.0
+"""Gaussian sigma with which the distance to the wall is smoothed before muscles are parted, mm."""
+
+PEAK_WINDOW = 9
+"""A muscle's centre is the deepest place in a square of so many grid steps."""
+
+PEAK_DEPTH_MM = 2.0
+"""Smoothed distance to the wall below which a place is no muscle's centre, mm."""
+
+OWN_CENTRE = (0.8, 3.0)
+"""Radius around the seed that surely is psoas: a share of the distance to the wall there, and the
+least radius, mm."""
+
+FARTHEST_PART = (1.9, 4.0)
+"""Radius around the seed beyond which nothing is psoas: that many distances to the wall, and so
+many mm more."""
+
+OPENING_STEPS = 2
+"""Grid steps by which the muscle is opened to cut off thin parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +142,8 @@ def psoas_track(
                     last[0] + part.expected[0] - last_expected[0],
                     last[1] + part.expected[1] - last_expected[1],
                 )
-            reach = part.stray_mm if last is None else MOVE_MM
-            found = thickest(part, guess, reach)
+            reach = part.stray_mm if last is None else PSOAS_MOVE_MM
+            found = _thickest(part, guess, reach)
             last = found or guess
             last_expected = part.expected
             if found is not None:
@@ -134,17 +173,85 @@ def _find(
         if not in_field(volume, part, side):
             return Missing(MissingReason.OUTSIDE_SCAN, "the field does not reach psoas")
         nearest = min(track, key=lambda i: abs(i - index))
-        if abs(nearest - index) * volume.slice_step_mm > 3 * TRACK_STEP_MM:
+        if abs(nearest - index) * volume.slice_step_mm > TRACK_GAP_MM:
             return Missing(MissingReason.TOO_SMALL, "psoas could not be followed to this level")
-        seed = thickest(part, track[nearest], MOVE_MM)
+        seed = _thickest(part, track[nearest], PSOAS_MOVE_MM)
         if seed is None:
             return Missing(MissingReason.TOO_SMALL, f"no muscle beside the spine, slice {index}")
-        mask = muscle_around(part, seed)
-        pixels = part.frame.to_pixel_mask(volume, mask, BEHIND_MM, LATERAL_MM, side)
+        mask = _muscle_around(part, seed)
+        pixels = part.frame.to_pixel_mask(volume, mask, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
         parts.append(RegionSlice(index, pixels))
         depths.append(part.depth_at(seed))
     region = Region((parts[0], parts[1], parts[2]))
     return _Found(region, float(np.median(depths)))
+
+
+def _thickest(
+    part: PsoasSlice, guess: tuple[float, float], reach_mm: float
+) -> tuple[float, float] | None:
+    """The place farthest from the wall, near a guess and not too far from the expected centre.
+
+    Parameters
+    ----------
+    part
+        The slice.
+    guess
+        (behind, lateral), mm.
+    reach_mm
+        Largest distance from the guess, mm.
+
+    Returns
+    -------
+    centre
+        (behind, lateral), mm; None where no tissue is thick enough.
+    """
+    from_guess = np.hypot(PSOAS_BEHIND_MM[:, None] - guess[0], PSOAS_LATERAL_MM[None, :] - guess[1])
+    away = np.hypot(
+        PSOAS_BEHIND_MM[:, None] - part.expected[0], PSOAS_LATERAL_MM[None, :] - part.expected[1]
+    )
+    depth = np.minimum(part.depth_mm, FULL_DEPTH_MM)
+    score = depth - FROM_GUESS_PRICE * from_guess - FROM_EXPECTED_PRICE * away
+    score[(from_guess > reach_mm) | (away > part.stray_mm) | (depth < LEAST_DEPTH_MM)] = -np.inf
+    best = np.unravel_index(int(np.argmax(score)), score.shape)
+    if not np.isfinite(score[best]):
+        return None
+    return float(PSOAS_BEHIND_MM[best[0]]), float(PSOAS_LATERAL_MM[best[1]])
+
+
+def _muscle_around(part: PsoasSlice, seed: tuple[float, float]) -> Mask:
+    """The muscle around a seed, parted from its neighbours where the tissue is narrow.
+
+    Parameters
+    ----------
+    part
+        The slice.
+    seed
+        The centre of psoas: (behind, lateral), mm.
+
+    Returns
+    -------
+    mask
+        bool, shape (behind, lateral) of the slice's grid.
+    """
+    tissue = part.depth_mm > 0
+    i = int(np.argmin(np.abs(PSOAS_BEHIND_MM - seed[0])))
+    j = int(np.argmin(np.abs(PSOAS_LATERAL_MM - seed[1])))
+    depth = float(part.depth_mm[i, j])
+    smooth = ndimage.gaussian_filter(part.depth_mm, PEAK_BLUR_MM / PSOAS_STEP_MM)
+    peaks = smooth == ndimage.maximum_filter(smooth, size=PEAK_WINDOW)
+    peaks &= smooth > PEAK_DEPTH_MM
+    markers, _ = ndimage.label(peaks)
+    rows, columns = np.indices(tissue.shape)
+    from_seed = np.hypot(rows - i, columns - j)
+    own = from_seed <= max(depth * OWN_CENTRE[0], OWN_CENTRE[1])
+    markers = np.where(own & tissue, 1, np.where(markers > 0, markers + 1, 0))
+    basins = watershed(-smooth, markers, mask=tissue)
+    mask = (basins == 1) & (from_seed <= FARTHEST_PART[0] * depth + FARTHEST_PART[1])
+    opened = ndimage.binary_opening(mask, iterations=OPENING_STEPS)
+    components, _ = ndimage.label(opened)
+    if components[i, j] == 0:
+        return np.asarray(mask)
+    return np.asarray(components == components[i, j])
 
 
 def _checked(

@@ -7,20 +7,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.straighten import StraightSpine, sample_beside
+from roi_extraction.builtin.straighten import (
+    BESIDE_SMOOTH_MM,
+    BESIDE_STEP_MM,
+    StraightSpine,
+    sample_beside,
+)
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
 __all__ = ["LowestRib", "lowest_ribs", "way_seen"]
 
-GRID_MM = 2.0
-"""Step of the grid on which ribs are followed, mm."""
+# All numbers of this module were chosen on the development scans (docs/roi.md).
 
-BESIDE_MM = np.arange(28.0, 112.1, GRID_MM)
+RIB_BESIDE_MM = np.arange(28.0, 112.1, BESIDE_STEP_MM)
 """Where ribs are followed, lateral of the spine's line, mm: outside the vertebral arch."""
 
-AHEAD_MM = np.arange(-66.0, -13.9, GRID_MM)
+RIB_AHEAD_MM = np.arange(-66.0, -13.9, BESIDE_STEP_MM)
 """Where ribs are followed, forward of the line, mm."""
 
 RIB_HU = 90.0
@@ -31,29 +35,32 @@ PROMINENCE_HU = 40.0
 filled bowel are not."""
 
 WIDEST_MM = 18.0
-"""Widest rib, mm; with its blur."""
+"""Width of the widest rib with its blur, mm."""
 
-SMOOTH_MM = 1.6
-"""Standard deviation of the smoothing against noise, mm."""
+RIB_CLIP_HU = (-50.0, 400.0)
+"""HU are clipped to this before what is wider than a rib is taken away."""
 
 REACH_MM = 58.0
-"""A rib reaches at least so far lateral of the line, mm: a transverse process does not."""
+"""A rib extends at least this far lateral of the line, mm: a transverse process does not."""
 
 LENGTH_MM = 22.0
 """Least lateral extent of a rib that is believed, mm."""
 
 LEAST_FALL = 0.15
-"""Ribs fall outwards by at least so much, mm per mm."""
+"""Least fall of a rib outwards, mm per mm."""
 
 THICKEST_MM = 22.0
-"""Largest height of a rib's section, mm, in three quarters of its course: the bright rim of an
+"""Largest height of a rib's section, mm, in `THICK_PERCENTILE` of its course: the bright rim of an
 enhanced kidney is higher."""
 
+THICK_PERCENTILE = 75
+"""Share of a rib's course that must be thin enough, percent."""
+
 BACK_MM = -32.0
-"""A rib runs at least so far behind the line somewhere, mm: a kidney lies further forward."""
+"""Every rib somewhere runs at least this far behind the line, mm: a kidney lies further forward."""
 
 ROOT_MM = 34.0
-"""Where a rib's height is read, lateral of the line, mm: about its tubercle."""
+"""Where a rib's height is read, lateral of the line, mm: near its tubercle."""
 
 ROOT_SPAN_MM = 26.0
 """Medial part of a rib from which its height at `ROOT_MM` is read, mm."""
@@ -68,6 +75,9 @@ WAY_MM, WAY_AHEAD_MM, WAY_FALL = 40.0, -36.0, (0.4, 1.2)
 """The way of a rib that would be seen if it were there: how far outwards from `ROOT_MM` and how
 far forward of the line, mm, and how much it may fall, mm per mm."""
 
+WAY_STEP_MM = 4.0
+"""Distance of the places of that way that are looked at, mm."""
+
 WAY_SEEN_SHARE = 0.95
 """Share of that way that must lie in the scan to say that there is no rib."""
 
@@ -79,9 +89,9 @@ class LowestRib:
     Parameters
     ----------
     root_mm
-        Its height at the vertebra along the spine's line, mm.
+        Height at which it meets the vertebra, along the spine's line, mm.
     medial_mm, length_mm
-        Where it begins lateral of the line, and its lateral extent that is seen, mm.
+        Its medial end, lateral of the line, and the lateral extent that is seen, mm.
     """
 
     root_mm: float
@@ -111,10 +121,10 @@ def lowest_ribs(
     mapping
         By side; a side on which no rib is seen is left out.
     """
-    heights = np.arange(lowest_mm, highest_mm, GRID_MM)
+    heights = np.arange(lowest_mm, highest_mm, BESIDE_STEP_MM)
     found = {}
     for side in Side:
-        hu = sample_beside(volume, straight, heights, AHEAD_MM, BESIDE_MM, side)
+        hu = sample_beside(volume, straight, heights, RIB_AHEAD_MM, RIB_BESIDE_MM, side)
         ribs = [rib for rib in _ribs(hu, heights) if rib is not None]
         if ribs:
             found[side] = min(ribs, key=lambda rib: rib.root_mm)
@@ -123,7 +133,7 @@ def lowest_ribs(
 
 def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Side) -> bool:
     """Whether the way of a rib attached at a height lies in the scan, steep or level."""
-    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, 4.0)
+    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, WAY_STEP_MM)
     sign = 1.0 if side is Side.LEFT else -1.0
     points = [
         straight.to_lps(root_mm - fall * (place - ROOT_MM), WAY_AHEAD_MM, sign * place)
@@ -135,9 +145,9 @@ def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Si
 
 
 def _ribs(hu: npt.NDArray[np.float32], heights: npt.NDArray[np.float64]) -> list[LowestRib | None]:
-    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM / GRID_MM)
-    size = round(WIDEST_MM / GRID_MM)
-    wide = ndimage.grey_opening(np.clip(smooth, -50.0, 400.0), size=(size, size, size))
+    smooth = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM)
+    size = round(WIDEST_MM / BESIDE_STEP_MM)
+    wide = ndimage.grey_opening(np.clip(smooth, *RIB_CLIP_HU), size=(size, size, size))
     bone = (smooth > RIB_HU) & (smooth - wide > PROMINENCE_HU)
     components, count = ndimage.label(bone, np.ones((3, 3, 3)))
     boxes = ndimage.find_objects(components)
@@ -148,19 +158,19 @@ def _rib(
     mask: npt.NDArray[np.bool_], box: tuple[slice, ...], heights: npt.NDArray[np.float64]
 ) -> LowestRib | None:
     """A component as a rib: its middle height at each lateral place; None if it is no rib."""
-    beside = BESIDE_MM[box[2]]
+    beside = RIB_BESIDE_MM[box[2]]
     if beside[-1] < REACH_MM or beside[-1] - beside[0] < LENGTH_MM:
         return None
     if beside[0] > ROOT_MM + FARTHEST_ROOT_MM:
         return None
-    if AHEAD_MM[box[1]][0] > BACK_MM:
+    if RIB_AHEAD_MM[box[1]][0] > BACK_MM:
         return None
     height = heights[box[0]]
     weight = mask.sum(axis=1)
     middle = (height[:, None] * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     kept = weight.sum(axis=0) > 0
-    thick = [np.ptp(height[column > 0]) + GRID_MM for column in weight.T[kept]]
-    if float(np.percentile(thick, 75)) > THICKEST_MM:
+    thick = [np.ptp(height[column > 0]) + BESIDE_STEP_MM for column in weight.T[kept]]
+    if float(np.percentile(thick, THICK_PERCENTILE)) > THICKEST_MM:
         return None
     beside, middle = beside[kept], middle[kept]
     fall = -float(np.polyfit(beside, middle, 1)[0])

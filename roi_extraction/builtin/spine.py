@@ -8,7 +8,7 @@ from roi_extraction.builtin.count import check_count
 from roi_extraction.builtin.discs import disc_profile
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
-from roi_extraction.builtin.straighten import STEP_MM, StraightSpine, straighten
+from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine, straighten
 from roi_extraction.errors import (
     FieldOfViewTooSmall,
     InvalidVolume,
@@ -105,12 +105,12 @@ def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]
             f"no sacrum recognised below the lowest disc (bone beside the spine "
             f"{signs.below:.2f} below it, {signs.above:.2f} above it)"
         )
-    if lowest * STEP_MM < MIN_SACRAL_CANAL_MM and not straight.reaches_bottom:
+    if lowest * LINE_STEP_MM < MIN_SACRAL_CANAL_MM and not straight.reaches_bottom:
         raise LevelsAmbiguous(
-            f"the canal is lost {lowest * STEP_MM:.0f} mm below the lowest disc, too early for the "
-            f"sacrum's"
+            f"the vertebral canal is lost {lowest * LINE_STEP_MM:.0f} mm below the lowest disc, "
+            "too early for the sacral canal"
         )
-    if lowest * STEP_MM < MIN_SACRAL_CANAL_MM and signs.step < CLEAR_STEP:
+    if lowest * LINE_STEP_MM < MIN_SACRAL_CANAL_MM and signs.step < CLEAR_STEP:
         raise LevelsNotCovered(
             (Level.S1,), "too little sacrum is in the scan to tell L5-S1 from L4-L5"
         )

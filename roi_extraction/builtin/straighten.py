@@ -12,14 +12,18 @@ from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
 __all__ = [
-    "AHEAD_MM",
+    "BESIDE_SMOOTH_MM",
+    "BESIDE_STEP_MM",
     "BODY_FORWARD_MM",
-    "SIDE_MM",
-    "STEP_MM",
+    "LINE_STEP_MM",
+    "PLANE_AHEAD_MM",
+    "PLANE_SIDE_MM",
     "StraightSpine",
     "sample_beside",
     "straighten",
 ]
+
+# All numbers of this module were chosen on the development scans (docs/roi.md).
 
 BODY_FORWARD_MM = 22.0
 """Distance from the canal's centre forward to the line of the bodies, mm."""
@@ -30,17 +34,23 @@ CANAL_SMOOTH_MM = 10.0
 LINE_SMOOTH_MM = 20.0
 """Standard deviation of the smoothing of the bodies' line, mm."""
 
-STEP_MM = 1.0
+LINE_STEP_MM = 1.0
 """Distance of the planes along the line, mm."""
 
 END_MM = 8.0
 """A canal that ends within this distance of the scan's end reaches it, mm."""
 
-AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
+PLANE_AHEAD_MM = np.arange(-60.0, 30.1, 2.0)
 """Sample positions within a plane, forward of the line, mm."""
 
-SIDE_MM = np.arange(-76.0, 76.1, 2.0)
+PLANE_SIDE_MM = np.arange(-76.0, 76.1, 2.0)
 """Sample positions within a plane, to the patient's left of the line, mm."""
+
+BESIDE_STEP_MM = 2.0
+"""Step of the grids on which ribs and ilium are followed beside the spine, mm."""
+
+BESIDE_SMOOTH_MM = 1.6
+"""Standard deviation of the smoothing against noise on these grids, mm."""
 
 SYMMETRY_ROUNDS = 2
 """How often roll and line are estimated from each other."""
@@ -51,12 +61,31 @@ ROLL_DEG = np.arange(-20.0, 20.1, 4.0)
 SHIFT_MM = np.arange(-10.0, 10.1, 2.0)
 """Sideways errors of the canal's line that mirror symmetry may correct, mm."""
 
+SYMMETRY_PLANES = (4, 8)
+"""First plane, and number of planes from one to the next, in which symmetry is looked at."""
+
+SYMMETRY_AHEAD_MM = np.arange(-44.0, 24.1, 4.0)
+"""Sample positions of symmetry, forward of the line, mm."""
+
+SYMMETRY_SIDE_MM = np.arange(-50.0, 50.1, 2.0)
+"""Sample positions of symmetry to the left of the line, mm: as far apart as the shifts of
+`SHIFT_MM`, so that each shift is a whole number of positions."""
+
+SYMMETRY_CLIP_HU = (-150.0, 300.0)
+"""HU are clipped to this before halves are compared: gas and contrast agent must not dominate."""
+
+SYMMETRY_SMOOTH = (3.0, 2.0)
+"""Gaussian sigma, in looked-at planes, with which likeness and then the shift are smoothed."""
+
+SHIFT_PRICE = 0.0005
+"""Price of a squared mm of shift, in units of correlation."""
+
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class StraightSpine:
-    """Planes across the bodies' line from feet to head, `STEP_MM` apart.
+    """Planes across the bodies' line from feet to head, `LINE_STEP_MM` apart.
 
     Parameters
     ----------
@@ -65,7 +94,7 @@ class StraightSpine:
     along, ahead, side
         float64, shape (n, 3): unit vectors towards the head, forward, and to the patient's left.
     hu
-        float32, shape (n, len(AHEAD_MM), len(SIDE_MM)), HU.
+        float32, shape (n, len(PLANE_AHEAD_MM), len(PLANE_SIDE_MM)), HU.
     canal_lps_mm
         float64, shape (n, 3): the canal's centre in each plane, LPS mm.
     canal_score
@@ -85,14 +114,14 @@ class StraightSpine:
 
     def to_lps(self, s_mm: float, ahead_mm: float, side_mm: float) -> FloatArray:
         """LPS mm, shape (3,), of a point given along the line (mm from its start) and in-plane."""
-        place = min(max(s_mm / STEP_MM, 0.0), len(self.line_lps_mm) - 1.0)
+        place = min(max(s_mm / LINE_STEP_MM, 0.0), len(self.line_lps_mm) - 1.0)
         low = min(int(place), len(self.line_lps_mm) - 2)
         part = place - low
 
         def between(rows: FloatArray) -> FloatArray:
             return (1 - part) * rows[low] + part * rows[low + 1]
 
-        beyond = s_mm - place * STEP_MM
+        beyond = s_mm - place * LINE_STEP_MM
         return (
             between(self.line_lps_mm)
             + beyond * between(self.along)
@@ -119,8 +148,8 @@ def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
     along, forward, side = _frames(line, roll)
     points = (
         line[:, None, None]
-        + AHEAD_MM[None, :, None, None] * forward[:, None, None]
-        + SIDE_MM[None, None, :, None] * side[:, None, None]
+        + PLANE_AHEAD_MM[None, :, None, None] * forward[:, None, None]
+        + PLANE_SIDE_MM[None, None, :, None] * side[:, None, None]
     )
     lowest = curve[0] - END_MM * along[0]
     reaches = bool(sample_hu(volume, lowest[None])[0] <= OUTSIDE_HU + 1)
@@ -154,7 +183,7 @@ def sample_beside(
     heights_mm, ahead_mm, beside_mm
         Places along the line, forward of it and lateral of it, mm.
     """
-    plane = np.clip(np.rint(heights_mm / STEP_MM).astype(int), 0, len(straight.along) - 1)
+    plane = np.clip(np.rint(heights_mm / LINE_STEP_MM).astype(int), 0, len(straight.along) - 1)
     line = np.array([straight.to_lps(float(height), 0.0, 0.0) for height in heights_mm])
     sign = 1.0 if side is Side.LEFT else -1.0
     points = (
@@ -176,9 +205,9 @@ def _smooth(curve: FloatArray, sigma: float) -> FloatArray:
 
 
 def _even(line: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points `STEP_MM` apart on the line, and the fractional row of ``line`` of each."""
+    """Points `LINE_STEP_MM` apart on the line, and the fractional row of ``line`` of each."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
-    wanted = np.arange(0.0, length[-1], STEP_MM)
+    wanted = np.arange(0.0, length[-1], LINE_STEP_MM)
     rows = np.interp(wanted, length, np.arange(len(line)))
     even = np.stack([np.interp(wanted, length, line[:, k]) for k in range(3)], axis=1)
     return even, rows
@@ -186,9 +215,11 @@ def _even(line: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     """The roll (degrees) and the sideways shift of each point (mm) that make the halves alike."""
-    picked = np.arange(4, len(line), 8)
-    ahead = np.arange(-44.0, 24.1, 4.0)
-    side = np.arange(-50.0, 50.1, 2.0)
+    first, every = SYMMETRY_PLANES
+    picked = np.arange(first, len(line), every)
+    ahead, side = SYMMETRY_AHEAD_MM, SYMMETRY_SIDE_MM
+    step_mm = float(side[1] - side[0])
+    spare = round(float(SHIFT_MM[-1]) / step_mm)
     likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
     for number, roll in enumerate(ROLL_DEG):
         _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
@@ -199,18 +230,18 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
         )
         index = np.moveaxis((points - grid.origin_lps_mm) / GRID_MM, -1, 0)[::-1]
         planes = ndimage.map_coordinates(grid.hu, index, order=1, cval=OUTSIDE_HU)
-        planes = np.clip(planes, -150, 300)
+        planes = np.clip(planes, *SYMMETRY_CLIP_HU)
         for place, shift in enumerate(SHIFT_MM):
-            offset = round(shift / 2.0)
-            kept = planes[:, :, 5 + offset : planes.shape[2] - 5 + offset]
+            offset = round(shift / step_mm)
+            kept = planes[:, :, spare + offset : planes.shape[2] - spare + offset]
             likeness[number, place] = _correlation(kept, kept[:, :, ::-1])
-    pooled = ndimage.gaussian_filter1d(likeness, 3.0, axis=2, mode="nearest")
+    pooled = ndimage.gaussian_filter1d(likeness, SYMMETRY_SMOOTH[0], axis=2, mode="nearest")
     by_roll = pooled.max(axis=1).mean(axis=1)
     roll = _peak(ROLL_DEG, by_roll)
     nearest = int(np.abs(ROLL_DEG - roll).argmin())
-    price = 0.0005 * SHIFT_MM**2
+    price = SHIFT_PRICE * SHIFT_MM**2
     at_best = np.array([_peak(SHIFT_MM, column - price) for column in pooled[nearest].T])
-    at_best = ndimage.gaussian_filter1d(at_best, 2.0, mode="nearest")
+    at_best = ndimage.gaussian_filter1d(at_best, SYMMETRY_SMOOTH[1], mode="nearest")
     return roll, np.interp(np.arange(len(line)), picked, at_best)
 
 

@@ -18,13 +18,13 @@ ENHANCED_BLOOD_HU = 80.0
 people without anaemia at 39-50 (325 unenhanced chest CT, doi 10.21203/rs.3.rs-1420003/v1), and
 even at the highest haematocrits stays below; in the portal venous phase it has 100-180."""
 
-LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
+AORTA_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 """Bodies in front of which the aorta is followed; it divides at L4."""
 
-STEP_MM = 3.0
+AORTA_STEP_MM = 3.0
 """Distance of the planes in which it is sought, mm."""
 
-BEYOND_MM = 12.0
+BEYOND_BODIES_MM = 12.0
 """How far above and below the outer bodies' centres it is sought, mm."""
 
 CENTRE_FORWARD_MM = np.arange(22.0, 56.0)
@@ -33,13 +33,13 @@ CENTRE_LATERAL_MM = np.arange(-7.0, 33.0)
 vena cava lies to the right of it."""
 
 MARGIN_MM = 22
-"""What is looked at round these places, mm: the largest radius and what lies behind the wall."""
+"""Extent of the image around these places, mm: the largest radius and what lies behind the wall."""
 
 USUAL_MM = (33.0, 10.0)
-"""Where it usually lies, mm forward and left (9-13 left, 32-36 forward on a labelled scan)."""
+"""The aorta's usual place, mm forward and left (9-13 left, 32-36 forward on a labelled scan)."""
 
 PULL_MM = 60.0
-"""How far from there a place loses as much as a perfect fit gains, mm."""
+"""Distance from there at which a place loses as much as a perfect fit gains, mm."""
 
 RADII_MM = np.array([6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0])
 """Radii, mm: from a slim woman's to an ectatic aorta's; an aneurysm may be missed."""
@@ -47,15 +47,15 @@ RADII_MM = np.array([6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0])
 CORE_MM = 2.5
 """The outermost part of the lumen that is not read, mm: wall, plaque and partial volume."""
 
-RAYS = 24
-OUTSIDE_MM = (2.5, 5.0)
+AORTA_RAYS = 24
+BEYOND_WALL_MM = (2.5, 5.0)
 """Directions in which, and the distances behind the wall at which, fat is looked for; plaque in the
 wall hides the nearer one."""
 
 EDGE_HU = (15.0, 60.0)
 """How much darker than blood the outside must be to count as an edge at all, and wholly."""
 
-SMOOTH_MM = 1.2
+AORTA_SMOOTH_MM = 1.2
 """Gaussian sigma in plane, mm: noise must not pass for a lack of homogeneity."""
 
 LUMEN_SD_HU = (12.0, 45.0)
@@ -67,19 +67,19 @@ BLOOD_HU = (5.0, 700.0)
 CLIPPED_HU = (-200.0, 1000.0)
 """HU are clipped to this before the lumen's SD is taken."""
 
-MOVE_MM = 3
+AORTA_MOVE_MM = 3
 """Most that the aorta moves sideways from one plane to the next, mm."""
 
-MOVE_COST = 0.01
+AORTA_MOVE_COST = 0.01
 """What a move costs per square millimetre, in units of a perfect fit."""
 
 MIN_SCORE = 0.35
 """Least share of a plane's ring and lumen that must fit."""
 
-MIN_LENGTH_MM = 36.0
+MIN_AORTA_MM = 36.0
 """Least length over which it must fit, mm: longer than bowel that crosses it."""
 
-MIN_SHARE = 0.65
+MIN_AORTA_SHARE = 0.65
 """Least share of the planes in which it must fit."""
 
 MAX_SPREAD_HU = 40.0
@@ -90,14 +90,14 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Aorta:
-    """What was found in front of the spine.
+    """The abdominal aorta in front of the spine.
 
     Parameters
     ----------
     mean_hu
-        Of the lumen: the median over planes of the median within the core.
+        HU of the blood: the median over the planes of the median within the lumen's core.
     length_mm
-        Over which it was seen.
+        Length over which the aorta was seen, mm.
     """
 
     mean_hu: float
@@ -127,19 +127,26 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     volume
         The scan.
     spine
-        Its landmarks, by whichever segmenter.
+        Its landmarks, found by any segmenter.
+
+    Returns
+    -------
+    Aorta or AortaNotFound
+        The blood's HU, or why it could not be measured.
     """
     planes = _planes(volume, spine)
     if planes is None:
         return AortaNotFound("fewer than two of L1 to L4 are in the scan")
-    hu = ndimage.gaussian_filter(planes, (0.0, SMOOTH_MM, SMOOTH_MM))
+    hu = ndimage.gaussian_filter(planes, (0.0, AORTA_SMOOTH_MM, AORTA_SMOOTH_MM))
     score, number = _fit(hu)
     path = _path(score)
     index = np.arange(len(path))
     fits = score[index, path[:, 0], path[:, 1]] >= MIN_SCORE
-    length = float(fits.sum()) * STEP_MM
-    if length < MIN_LENGTH_MM or fits.mean() < MIN_SHARE:
-        return AortaNotFound(f"no vessel in front of the spine over more than {length:.0f} mm")
+    length = float(fits.sum()) * AORTA_STEP_MM
+    if length < MIN_AORTA_MM or fits.mean() < MIN_AORTA_SHARE:
+        return AortaNotFound(
+            f"no vessel was followed in front of the spine (best fit: {length:.0f} mm)"
+        )
     radii = RADII_MM[number[index, path[:, 0], path[:, 1]]][fits]
     values = [
         _core_hu(planes[k], path[k] + MARGIN_MM, radius)
@@ -147,13 +154,13 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     ]
     low, high = np.percentile(values, (25, 75))
     if high - low > MAX_SPREAD_HU:
-        return AortaNotFound(f"what lies in front of the spine varies from {low:.0f} to {high:.0f}")
+        return AortaNotFound(f"HU in front of the spine vary from {low:.0f} to {high:.0f}")
     return Aorta(float(np.median(values)), length)
 
 
 def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] | None:
     """HU, float32, shape (planes, forward, lateral), from feet to head."""
-    bodies = [spine.bodies[level] for level in LEVELS if level in spine.bodies]
+    bodies = [spine.bodies[level] for level in AORTA_LEVELS if level in spine.bodies]
     if len(bodies) < 2:
         return None
     centres = np.array(sorted((b.centre_lps_mm for b in bodies), key=lambda c: float(c[2])))
@@ -162,7 +169,9 @@ def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] 
     forward = np.median(centres[:, :2] - behind, axis=0)
     forward /= np.linalg.norm(forward)
     left = np.array([-forward[1], forward[0]])
-    z = np.arange(centres[0, 2] - BEYOND_MM, centres[-1, 2] + BEYOND_MM, STEP_MM)
+    z = np.arange(
+        centres[0, 2] - BEYOND_BODIES_MM, centres[-1, 2] + BEYOND_BODIES_MM, AORTA_STEP_MM
+    )
     middle = np.stack([_along(z, centres[:, 2], centres[:, k]) for k in (0, 1)], axis=1)
     ahead, aside = (
         np.arange(places[0] - MARGIN_MM, places[-1] + MARGIN_MM + 1)
@@ -172,7 +181,7 @@ def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] 
     points = np.empty((len(z), *plane.shape[:2], 3))
     points[..., :2] = middle[:, None, None, :] + plane
     total = np.zeros(points.shape[:3], np.float32)
-    thirds = (-STEP_MM / 3, 0.0, STEP_MM / 3)
+    thirds = (-AORTA_STEP_MM / 3, 0.0, AORTA_STEP_MM / 3)
     for offset in thirds:
         points[..., 2] = (z + offset)[:, None, None]
         total += sample_hu(volume, points)
@@ -209,13 +218,13 @@ def _fit(hu: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDAr
     for which, radius in enumerate(RADII_MM):
         mean, sd = _lumen(hu, radius - CORE_MM)
         edge = np.zeros(seen.shape, np.float32)
-        for angle in np.arange(RAYS) * 2 * np.pi / RAYS:
-            near, far = (_shifted(hu, radius + outside, angle) for outside in OUTSIDE_MM)
+        for angle in np.arange(AORTA_RAYS) * 2 * np.pi / AORTA_RAYS:
+            near, far = (_shifted(hu, radius + outside, angle) for outside in BEYOND_WALL_MM)
             beyond = np.minimum(near, far)
             seen &= beyond > OUTSIDE_HU + 1
             edge += np.clip((mean - beyond - EDGE_HU[0]) / (EDGE_HU[1] - EDGE_HU[0]), 0, 1)
         even = np.clip((LUMEN_SD_HU[1] - sd) / (LUMEN_SD_HU[1] - LUMEN_SD_HU[0]), 0, 1)
-        fit = even * edge / RAYS
+        fit = even * edge / AORTA_RAYS
         fit[(mean < BLOOD_HU[0]) | (mean > BLOOD_HU[1]) | ~seen] = 0
         better = fit > best
         best[better], number[better] = fit[better], which
@@ -254,18 +263,18 @@ def _path(score: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     gain = score - away**2
     moves = [
         (row, column)
-        for row in range(-MOVE_MM, MOVE_MM + 1)
-        for column in range(-MOVE_MM, MOVE_MM + 1)
+        for row in range(-AORTA_MOVE_MM, AORTA_MOVE_MM + 1)
+        for column in range(-AORTA_MOVE_MM, AORTA_MOVE_MM + 1)
     ]
-    costs = np.array([MOVE_COST * (row**2 + column**2) for row, column in moves])
+    costs = np.array([AORTA_MOVE_COST * (row**2 + column**2) for row, column in moves])
     total = gain[0]
     came = np.zeros(score.shape, np.intp)
     size = total.shape
     for k in range(1, len(gain)):
-        padded = np.pad(total, MOVE_MM, constant_values=-np.inf)
+        padded = np.pad(total, AORTA_MOVE_MM, constant_values=-np.inf)
         options = np.stack([
-            padded[MOVE_MM + row : MOVE_MM + row + size[0],
-                   MOVE_MM + column : MOVE_MM + column + size[1]] - cost
+            padded[AORTA_MOVE_MM + row : AORTA_MOVE_MM + row + size[0],
+                   AORTA_MOVE_MM + column : AORTA_MOVE_MM + column + size[1]] - cost
             for (row, column), cost in zip(moves, costs, strict=True)
         ])  # fmt: skip
         came[k] = options.argmax(axis=0)

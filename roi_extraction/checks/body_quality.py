@@ -1,4 +1,4 @@
-"""What misleads staging though it can be measured: collapsed and dense vertebral bodies."""
+"""Vertebral bodies that can be measured but mislead staging: collapsed or dense ones."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BodyHeights", "body_heights", "height_loss"]
 
-STEP_MM = 0.5
+PROFILE_STEP_MM = 0.5
 """Step along a body's axis, mm."""
 
 NEAREST_MM = 3.0
@@ -32,10 +32,10 @@ OFF_CENTRE = 0.72
 """Where the front and the rear profile lie, as a share of half the body's depth."""
 
 OUTERMOST_SHARE = 0.6
-"""An endplate is the outermost fall of HU of at least so much of the largest: sclerosis inside a
-body falls as much, but further in."""
+"""An endplate is the outermost fall of HU that has at least this share of the largest fall:
+sclerosis inside a body falls as much, but further in."""
 
-CLIP_HU = (-50.0, 450.0)
+PROFILE_CLIP_HU = (-50.0, 450.0)
 """HU are clipped to this: gas in a disc and cement must not count for more."""
 
 
@@ -126,7 +126,7 @@ def _heights(
     half_depth = 0.5 * (rows[-1] - rows[0] + 1) * float(volume.spacing_mm[1])
     heights = []
     for forward in (OFF_CENTRE, 0.0, -OFF_CENTRE):
-        along = np.arange(-limits_mm[0] - 6.0, limits_mm[1] + 6.1, STEP_MM)
+        along = np.arange(-limits_mm[0] - 6.0, limits_mm[1] + 6.1, PROFILE_STEP_MM)
         points = (
             body.centre_lps_mm
             + along[:, None, None] * body.axis
@@ -135,7 +135,7 @@ def _heights(
         )
         index = np.moveaxis(volume.to_index(points), -1, 0)
         hu = ndimage.map_coordinates(volume.hu, index, np.float32, order=1, mode="nearest")
-        profile = np.clip(hu, *CLIP_HU).mean(axis=1)
+        profile = np.clip(hu, *PROFILE_CLIP_HU).mean(axis=1)
         lower = _endplate(profile[::-1], -along[::-1], limits_mm[0])
         upper = _endplate(profile, along, limits_mm[1])
         heights.append(lower + upper)
@@ -146,7 +146,7 @@ def _endplate(
     profile: npt.NDArray[np.floating], along_mm: npt.NDArray[np.float64], disc_mm: float
 ) -> float:
     """Where HU fall most from the body into the disc, mm from the centre."""
-    depth = round(FALL_MM / STEP_MM)
+    depth = round(FALL_MM / PROFILE_STEP_MM)
     total = np.concatenate([[0.0], np.cumsum(profile)])
     at = np.arange(depth, len(profile) - depth)
     inside = (total[at] - total[at - depth]) / depth
@@ -159,4 +159,4 @@ def _endplate(
     chosen = allowed & top & (fall >= OUTERMOST_SHARE * fall.max())
     if not chosen.any():
         return float("nan")
-    return float(place[chosen].max() - STEP_MM / 2)
+    return float(place[chosen].max() - PROFILE_STEP_MM / 2)

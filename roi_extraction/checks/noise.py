@@ -17,17 +17,17 @@ correlated."""
 PATCH_MM = 11.0
 """Side of the square over which differences are averaged, mm."""
 
-SPACING_MM = 12.0
+NOISE_SLICE_STEP_MM = 12.0
 """Distance of the effective slices that are looked at, mm."""
 
 WINDOW_MM = (90.0, 80.0)
 """Half the width and half the depth of the part round the spine that is looked at, mm: noise grows
 towards the middle of the patient."""
 
-TISSUE_HU = (-140.0, 140.0)
+EVEN_TISSUE_HU = (-140.0, 140.0)
 """Smoothed HU of fat and of soft tissue; a square that leaves it holds bone, gas or skin."""
 
-SMOOTH_MM = 2.0
+TISSUE_SMOOTH_MM = 2.0
 """Gaussian sigma of that smoothing, mm."""
 
 FEWEST_SQUARES = 300
@@ -47,16 +47,21 @@ a Gaussian grain of 0.65 mm; the pixel's own area if that is larger."""
 def estimate_noise_hu(volume: CtVolume, spine: SpineLandmarks) -> float:
     """SD of the noise in effective slices, HU; NaN where there is too little even tissue.
 
-    Second differences over 4 mm leave out slow gradients; their mean square in small squares of
-    fat and soft tissue is the noise plus whatever structure the square holds. Most squares hold
-    none, so that the commonest value counts.
+    Second differences over 4 mm leave out slow gradients. Their mean square in small squares of
+    fat and soft tissue is the noise plus the structure of the square. Most squares hold no
+    structure, so the commonest value is taken.
 
     Parameters
     ----------
     volume
         The scan.
     spine
-        Its landmarks, which say where to look.
+        Its landmarks: noise is measured around the canal.
+
+    Returns
+    -------
+    noise_hu
+        Standard deviation, HU, or NaN.
 
     References
     ----------
@@ -67,7 +72,7 @@ def estimate_noise_hu(volume: CtVolume, spine: SpineLandmarks) -> float:
     half = volume.slices_per_slab // 2
     first = max(half, round(float(points[:, 0].min())))
     last = min(volume.shape[0] - 1 - half, round(float(points[:, 0].max())))
-    step = max(1, round(SPACING_MM / volume.slice_step_mm))
+    step = max(1, round(NOISE_SLICE_STEP_MM / volume.slice_step_mm))
     found = [
         _local_variance(volume, index, points[int(np.abs(points[:, 0] - index).argmin()), 1:])
         for index in range(first, last + 1, step)
@@ -112,11 +117,11 @@ def _local_variance(
     if (high - low < 3).any():
         return np.zeros(0)
     hu = volume.effective_slice(index)[low[0] : high[0], low[1] : high[1]].astype(np.float64)
-    smooth = ndimage.gaussian_filter(hu, SMOOTH_MM / spacing)
+    smooth = ndimage.gaussian_filter(hu, TISSUE_SMOOTH_MM / spacing)
     size = np.maximum(np.rint(PATCH_MM / spacing).astype(int), 5)
     lag = np.maximum(np.rint(LAG_MM / spacing).astype(int), 1)
-    even = (ndimage.minimum_filter(smooth, size) > TISSUE_HU[0]) & (
-        ndimage.maximum_filter(smooth, size) < TISSUE_HU[1]
+    even = (ndimage.minimum_filter(smooth, size) > EVEN_TISSUE_HU[0]) & (
+        ndimage.maximum_filter(smooth, size) < EVEN_TISSUE_HU[1]
     )
     border = size // 2 + lag
     even[: border[0]] = even[-border[0] :] = False

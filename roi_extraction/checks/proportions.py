@@ -10,7 +10,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BodyProportions", "body_proportions"]
 
-LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
+MEASURED_LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 """Bodies that are measured: slices cut L5 and S1 too obliquely."""
 
 WIDTH_MM = (32.0, 68.0)
@@ -49,7 +49,7 @@ class BodyProportions:
 def body_proportions(volume: CtVolume, anatomy: Anatomy) -> BodyProportions | None:
     """Measure the outlines of the bodies; None when fewer than two of L1 to L4 were outlined."""
     sizes = []
-    for level in LEVELS:
+    for level in MEASURED_LEVELS:
         region = anatomy.regions.get(level.value)
         if isinstance(region, Region):
             points = np.argwhere(region.slices[1].mask) * volume.spacing_mm[1:]

@@ -15,10 +15,10 @@ FloatArray = npt.NDArray[np.float64]
 LabelArray = npt.NDArray[np.integer[Any]]
 
 SPINE_NUMBERS = tuple(range(25, 33))
-"""Sacrum and S1 to T12 in the same numbering."""
+"""Sacrum and S1 to T12 in TotalSegmentator's numbering, task ``total`` version 2."""
 
 CLOSING_MM = 6.0
-"""Gaps between pedicle and lamina that are closed to find the canal's ring, mm."""
+"""Widest gap between pedicle and lamina that is closed to find the canal's ring, mm."""
 
 CANAL_AREA_MM2 = (60.0, 900.0)
 """Cross-sections that a vertebral canal has, mm2."""

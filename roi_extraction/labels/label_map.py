@@ -75,7 +75,7 @@ class LabelMapSegmenter:
         autochthon, split by anatomy. Number 2 and 5 may hold all of erector spinae: its part next
         to transversospinalis is longissimus.
     identity
-        Who drew the labels, as reported.
+        The program that drew the labels, as reported.
     """
 
     def __init__(

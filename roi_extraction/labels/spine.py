@@ -89,6 +89,20 @@ def spine_from_labels(
 ) -> tuple[SpineLandmarks, Mapping[Level, Mask]]:
     """Landmarks and body masks from vertebra labels.
 
+    Parameters
+    ----------
+    volume
+        The scan.
+    labels
+        Integer, shape of the volume: TotalSegmentator v2, task ``total``.
+    parts
+        Integer, shape of the volume: its task ``vertebrae_body`` (1 body, 2 disc), or None.
+
+    Returns
+    -------
+    spine, masks
+        The named spine; bool, shape of the volume, for each body that is there.
+
     Raises
     ------
     InvalidSegmentation

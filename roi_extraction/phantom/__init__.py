@@ -1,7 +1,7 @@
 """An anatomically plausible lumbar CT with known truth, for the demo and for tests."""
 
 from roi_extraction.phantom.generator import Phantom, PhantomTruth, make_phantom
-from roi_extraction.phantom.parameters import Density, PhantomParameters, Sex
+from roi_extraction.phantom.parameters import Density, PhantomParameters, PhantomSex
 from roi_extraction.phantom.pathology import (
     Cement,
     Fracture,
@@ -21,9 +21,9 @@ __all__ = [
     "Pathology",
     "Phantom",
     "PhantomParameters",
+    "PhantomSex",
     "PhantomTruth",
     "Sclerosis",
     "Screws",
-    "Sex",
     "make_phantom",
 ]

@@ -16,7 +16,12 @@ from roi_extraction.phantom.pathology import NATIVE_AORTA_HU, NATIVE_VEIN_HU
 from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
 from roi_extraction.phantom.trunk import paint_table, paint_trunk
-from roi_extraction.phantom.vertebrae import LABELS, paint_canal, paint_disc, paint_vertebra
+from roi_extraction.phantom.vertebrae import (
+    VERTEBRA_NUMBERS,
+    paint_canal,
+    paint_disc,
+    paint_vertebra,
+)
 from roi_extraction.sites import SITES, Level, Side, Site
 from roi_extraction.volume import CtVolume
 
@@ -236,7 +241,7 @@ def _area_mm2(site: Site, spine: Spine, canvas: Canvas) -> float:
     if not 0 <= k < canvas.z.size:
         return 0.0
     if site.level is not None:
-        inside = (canvas.body_labels[k] == 1) & (canvas.labels[k] == LABELS[site.level])
+        inside = (canvas.body_labels[k] == 1) & (canvas.labels[k] == VERTEBRA_NUMBERS[site.level])
     elif site.side is not None and site.muscle is not None:
         inside = canvas.muscle_labels[k] == MUSCLE_NUMBER[site.side, site.muscle]
     return float(inside.sum()) * canvas.pixel_mm**2

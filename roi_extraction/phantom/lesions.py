@@ -10,7 +10,7 @@ from roi_extraction.phantom.metal import add_streaks
 from roi_extraction.phantom.pathology import Cement, Osteophyte, Pathology, Sclerosis, Screws
 from roi_extraction.phantom.shapes import capsule, ellipse, ellipsoid, intersect, unite
 from roi_extraction.phantom.spine import Spine
-from roi_extraction.phantom.vertebrae import ARCH_MM, LABELS, SHELL_MM, body_faces
+from roi_extraction.phantom.vertebrae import ARCH_MM, SHELL_MM, VERTEBRA_NUMBERS, body_faces
 
 __all__ = ["paint_lesions"]
 
@@ -72,8 +72,8 @@ def _paint_osteophyte(
     inside = (spur < 0) & (canvas.labels[patch.index] == 0)
     upper, lower = disc.name.split("-")
     above = np.broadcast_to(c > 0, inside.shape)
-    canvas.labels[patch.index][inside & above] = LABELS[upper]
-    canvas.labels[patch.index][inside & ~above] = LABELS[lower]
+    canvas.labels[patch.index][inside & above] = VERTEBRA_NUMBERS[upper]
+    canvas.labels[patch.index][inside & ~above] = VERTEBRA_NUMBERS[lower]
 
 
 def _paint_sclerosis(

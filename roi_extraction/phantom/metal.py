@@ -8,7 +8,7 @@ from roi_extraction.phantom.canvas import Canvas
 
 __all__ = ["add_streaks"]
 
-ANGLES = 90
+STREAK_ANGLES = 90
 """Projections over 180 degrees."""
 
 COARSE_MM = 1.5
@@ -77,7 +77,7 @@ def _streaks(
     x0, y0 = float(x.mean()), float(y.mean())
     ramp = np.abs(np.fft.rfftfreq(2 * bins)) * np.hanning(2 * bins + 2)[bins + 1 : 2 * bins + 2]
     image = np.zeros((y.size, x.size), np.float32)
-    for angle in np.pi * np.arange(ANGLES) / ANGLES:
+    for angle in np.pi * np.arange(STREAK_ANGLES) / STREAK_ANGLES:
         cos, sin = float(np.cos(angle)), float(np.sin(angle))
         at = np.rint(((px - x0) * cos + (py - y0) * sin) / bin_mm).astype(int) + bins // 2
         length = np.bincount(at, minlength=bins) * canvas.pixel_mm**2 / bin_mm

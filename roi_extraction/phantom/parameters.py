@@ -12,10 +12,10 @@ from roi_extraction.phantom.pathology import Pathology
 from roi_extraction.phantom.random_pathology import random_pathology
 from roi_extraction.sites import SITES, Muscle
 
-__all__ = ["Density", "PhantomParameters", "Sex"]
+__all__ = ["Density", "PhantomParameters", "PhantomSex"]
 
 
-class Sex(StrEnum):
+class PhantomSex(StrEnum):
     """The phantom's sex: a woman's vertebrae are smaller."""
 
     FEMALE = "female"
@@ -109,7 +109,7 @@ class PhantomParameters:
     """
 
     true_hu: tuple[float, ...]
-    sex: Sex = Sex.FEMALE
+    sex: PhantomSex = PhantomSex.FEMALE
     body_scale: float = 1.0
     lordosis_deg: float = 50.0
     sacral_slope_deg: float = 38.0
@@ -163,7 +163,7 @@ class PhantomParameters:
     @classmethod
     def typical(
         cls,
-        sex: Sex = Sex.FEMALE,
+        sex: PhantomSex = PhantomSex.FEMALE,
         density: Density = Density.NORMAL,
         fat_infiltration: float = TYPICAL_FAT_INFILTRATION,
         **others: Any,
@@ -186,7 +186,7 @@ class PhantomParameters:
                 row = list(type(site.disc)).index(site.disc)
                 typical = TYPICAL_MUSCLE_HU[site.muscle][row]
                 values[site.name] = max(-90.0, typical - HU_PER_FAT_SHARE[site.muscle] * excess)
-        others.setdefault("body_scale", 0.95 if sex is Sex.FEMALE else 1.0)
+        others.setdefault("body_scale", 0.95 if sex is PhantomSex.FEMALE else 1.0)
         hu = tuple(values[site.name] for site in SITES)
         return cls(hu, sex=sex, fat_infiltration=fat_infiltration, **others)
 
@@ -202,14 +202,14 @@ class PhantomParameters:
             Any fields of the class, which then are not random.
         """
         rng = np.random.default_rng([seed, 0])
-        sex = list(Sex)[int(rng.integers(2))]
+        sex = list(PhantomSex)[int(rng.integers(2))]
         density = list(Density)[int(rng.integers(4))]
         fat = float(rng.uniform(0.02, 0.35))
         lordosis = float(np.clip(rng.normal(48.0, 9.0), 25.0, 70.0))
         drawn: dict[str, Any] = {
             "lordosis_deg": lordosis,
             "sacral_slope_deg": float(np.clip(0.75 * lordosis + rng.normal(0.0, 4.0), 22.0, 52.0)),
-            "body_scale": float(rng.uniform(0.88, 1.0) + (0.06 if sex is Sex.MALE else 0.0)),
+            "body_scale": float(rng.uniform(0.88, 1.0) + (0.06 if sex is PhantomSex.MALE else 0.0)),
             "noise_sd_hu": float(rng.uniform(7.0, 20.0)),
         }
         shared_bone = rng.normal(0.0, 14.0)

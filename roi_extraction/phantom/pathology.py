@@ -6,14 +6,23 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 __all__ = [
-    "DISCS", "LEVELS", "NATIVE_AORTA_HU", "NATIVE_VEIN_HU", "Cement", "Fracture", "FractureKind",
-    "Osteophyte", "Pathology", "Sclerosis", "Screws",
+    "NATIVE_AORTA_HU",
+    "NATIVE_VEIN_HU",
+    "PATHOLOGY_DISCS",
+    "PATHOLOGY_LEVELS",
+    "Cement",
+    "Fracture",
+    "FractureKind",
+    "Osteophyte",
+    "Pathology",
+    "Sclerosis",
+    "Screws",
 ]  # fmt: skip
 
-LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
+PATHOLOGY_LEVELS = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 """Vertebrae, named from the sacrum, that may be given a finding."""
 
-DISCS = ("T11-T12", "T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
+PATHOLOGY_DISCS = ("T11-T12", "T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1")
 """Discs that osteophytes may surround."""
 
 NATIVE_AORTA_HU, NATIVE_VEIN_HU = 45.0, 42.0
@@ -52,7 +61,7 @@ class Fracture:
     compaction_hu: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("fracture level", self.level, LEVELS)
+        _one_of("fracture level", self.level, PATHOLOGY_LEVELS)
         object.__setattr__(self, "kind", FractureKind(self.kind))
         _within("height_loss", self.height_loss, 0.1, 0.6)
         _within("compaction_hu", self.compaction_hu, 0.0, 300.0)
@@ -77,7 +86,7 @@ class Sclerosis:
     radius_mm: float | None = 6.0
 
     def __post_init__(self) -> None:
-        _one_of("sclerosis level", self.level, LEVELS)
+        _one_of("sclerosis level", self.level, PATHOLOGY_LEVELS)
         _within("gain_hu", self.gain_hu, 20.0, 1000.0)
         if self.radius_mm is not None:
             _within("radius_mm", self.radius_mm, 2.0, 15.0)
@@ -102,7 +111,7 @@ class Osteophyte:
     bridging: bool = True
 
     def __post_init__(self) -> None:
-        _one_of("osteophyte disc", self.disc, DISCS)
+        _one_of("osteophyte disc", self.disc, PATHOLOGY_DISCS)
         _within("size_mm", self.size_mm, 2.0, 15.0)
 
 
@@ -125,7 +134,7 @@ class Cement:
     volume_ml: float = 4.0
 
     def __post_init__(self) -> None:
-        _one_of("cement level", self.level, LEVELS)
+        _one_of("cement level", self.level, PATHOLOGY_LEVELS)
         _within("cement hu", self.hu, 300.0, 2500.0)
         _within("volume_ml", self.volume_ml, 0.5, 10.0)
 
@@ -153,7 +162,7 @@ class Screws:
         if not self.levels:
             raise ValueError("screws need at least one level")
         for level in self.levels:
-            _one_of("screw level", level, LEVELS)
+            _one_of("screw level", level, PATHOLOGY_LEVELS)
         _within("screw hu", self.hu, 2000.0, 3071.0)
         _within("streak_hu", self.streak_hu, 0.0, 300.0)
 

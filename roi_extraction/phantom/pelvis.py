@@ -9,8 +9,8 @@ from roi_extraction.phantom.canvas import Array, Canvas, Patch
 from roi_extraction.phantom.shapes import capsule, ellipse, intersect, unite
 from roi_extraction.phantom.spine import Spine
 from roi_extraction.phantom.vertebrae import (
-    FAT_HU,
-    LABELS,
+    SPINE_FAT_HU,
+    VERTEBRA_NUMBERS,
     body_faces,
     canal_distance,
     paint_body,
@@ -94,7 +94,7 @@ def paint_sacrum(
         hole = ellipse(x - np.float32(17.5 - 0.05 * middle), s - middle, 5.2, 5.5) * np.float32(k)
         hole = np.maximum(hole, -(v + 0.0 * hole) - 20.0)
         hole = intersect(hole, v - 30.0 * shrink, bone - 1.0)
-        canvas.paint(patch, hole.astype(np.float32), FAT_HU + 15.0)
+        canvas.paint(patch, hole.astype(np.float32), SPINE_FAT_HU + 15.0)
         canvas.paint(patch, (hole + 2.6 * k).astype(np.float32), 35.0)
     paint_body(canvas, patch, s1, faces, hu, rng)
     # The remnant of the disc S1-S2.
@@ -102,7 +102,7 @@ def paint_sacrum(
     canvas.paint(patch, rest.astype(np.float32), 160.0)
     whole = (np.minimum(bone, faces.body)) < 0
     labels = canvas.labels[patch.index]
-    labels[whole & (s < 29.0)] = LABELS["S1"]
+    labels[whole & (s < 29.0)] = VERTEBRA_NUMBERS["S1"]
     labels[whole & (s >= 29.0)] = SACRUM_LABEL
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from roi_extraction.phantom.pathology import (
-    DISCS,
-    LEVELS,
+    PATHOLOGY_DISCS,
+    PATHOLOGY_LEVELS,
     Cement,
     Fracture,
     FractureKind,
@@ -52,7 +52,7 @@ def _draw_sclerosis(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _draw_osteophytes(rng: np.random.Generator) -> dict[str, Any]:
-    discs = rng.choice(DISCS[:-1], int(rng.integers(1, 4)), replace=False)
+    discs = rng.choice(PATHOLOGY_DISCS[:-1], int(rng.integers(1, 4)), replace=False)
     return {
         "osteophytes": tuple(
             Osteophyte(str(disc), float(rng.uniform(3.0, 10.0)), bool(rng.random() < 0.5))
@@ -73,7 +73,7 @@ def _draw_cement(rng: np.random.Generator) -> dict[str, Any]:
 def _draw_screws(rng: np.random.Generator) -> dict[str, Any]:
     first, count = int(rng.integers(2, 6)), int(rng.integers(2, 4))
     streak = 0.0 if rng.random() < 0.3 else float(rng.uniform(15.0, 60.0))
-    levels = LEVELS[first : first + count]
+    levels = PATHOLOGY_LEVELS[first : first + count]
     return {"screws": Screws(levels, float(rng.uniform(2200.0, 3071.0)), streak)}
 
 
@@ -108,4 +108,4 @@ _DRAWS = (
 
 
 def _levels(rng: np.random.Generator, count: int) -> list[str]:
-    return [str(level) for level in rng.choice(LEVELS, count, replace=False)]
+    return [str(level) for level in rng.choice(PATHOLOGY_LEVELS, count, replace=False)]

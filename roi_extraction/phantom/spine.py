@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from roi_extraction.phantom.canvas import Array, Patch
 from roi_extraction.phantom.frame import Frame, axis
-from roi_extraction.phantom.parameters import PhantomParameters, Sex
+from roi_extraction.phantom.parameters import PhantomParameters, PhantomSex
 from roi_extraction.phantom.pathology import Fracture, FractureKind, Pathology
 
 __all__ = ["SacralArc", "Spine", "build_spine"]
@@ -178,7 +178,7 @@ class Spine:
 def build_spine(parameters: PhantomParameters) -> Spine:
     """Stack the vertebrae on the sacrum."""
     scale = parameters.body_scale
-    bone = scale * (WOMANS_VERTEBRA if parameters.sex is Sex.FEMALE else 1.0)
+    bone = scale * (WOMANS_VERTEBRA if parameters.sex is PhantomSex.FEMALE else 1.0)
     slope, pathology = parameters.sacral_slope_deg, parameters.pathology
     rolls = _rolls(pathology)
     top = np.zeros(3)

@@ -10,12 +10,20 @@ from roi_extraction.phantom.shapes import capsule, ellipse, intersect
 from roi_extraction.phantom.spine import Spine
 
 __all__ = [
-    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "body_faces", "canal_distance",
+    "ARCH_MM",
+    "CANAL_BEHIND_MM",
+    "SHELL_MM",
+    "VERTEBRA_NUMBERS",
+    "body_faces",
+    "canal_distance",
     "paint_body",
-    "paint_canal", "paint_disc", "paint_vertebra", "superior_processes",
+    "paint_canal",
+    "paint_disc",
+    "paint_vertebra",
+    "superior_processes",
 ]  # fmt: skip
 
-LABELS: dict[str, int] = {
+VERTEBRA_NUMBERS: dict[str, int] = {
     "S1": 26, "L5": 27, "L4": 28, "L3": 29, "L2": 30, "L1": 31, "T12": 32, "T11": 33, "T10": 34,
     "T9": 35,
 }  # fmt: skip
@@ -34,7 +42,7 @@ WAIST = 0.09
 """How much narrower a body is at its middle than at its endplates, as a share."""
 
 DISC_HU = 82.0
-FAT_HU = -95.0
+SPINE_FAT_HU = -95.0
 SAC_HU = 24.0
 """HU of disc, of fat between bones, and of the thecal sac with its roots."""
 
@@ -127,7 +135,7 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
         np.abs(spine.across(patch)) - 2.3 * k, 12.0 * k - behind, behind - 38.0 * k, sacral
     )
     canvas.paint(patch, between, 5.0)
-    canvas.paint(patch, wall - 0.5, FAT_HU + 20.0)
+    canvas.paint(patch, wall - 0.5, SPINE_FAT_HU + 20.0)
     below_l4 = np.clip((spine.bodies["L4"].z_mm - patch.z) / 90.0, 0.0, 1.0)
     sac = wall + 1.0 + 3.5 * below_l4
     canvas.paint(patch, sac, SAC_HU)
@@ -142,7 +150,7 @@ def paint_canal(canvas: Canvas, spine: Spine) -> None:
         scale, x = spine.bone_scale, spine.across(hole)
         space = np.maximum(ellipse(dy, dz, 6.5 * scale, 10.0 * scale), np.abs(x) - 25 * scale)
         space = np.maximum(space, -canal_distance(hole, spine))
-        canvas.paint(hole, space.astype(np.float32), FAT_HU)
+        canvas.paint(hole, space.astype(np.float32), SPINE_FAT_HU)
         for side in (-1, 1):
             root = capsule(
                 x, dy, dz, (side * 12 * scale, -1, 4), (side * 26 * scale, 1, -4), 2.6 * scale
@@ -201,7 +209,7 @@ def paint_vertebra(
     core = np.maximum(rear + ARCH_SHELL_MM, -(faces.body + 2.0))
     canvas.paint(patch, core, marrow)
     whole = np.minimum(faces.body, rear) < 0
-    canvas.labels[patch.index][whole] = LABELS[name]
+    canvas.labels[patch.index][whole] = VERTEBRA_NUMBERS[name]
 
 
 def paint_body(

@@ -29,10 +29,11 @@ MUSCLE_LOOKUP = {17: 1, 15: 2, 19: 3, 18: 4, 16: 5, 20: 6}
 """Numbers of the task ``abdominal_muscles`` to `roi_extraction.labels.label_map.MUSCLE_NUMBERS`:
 transversospinalis, erector spinae, psoas major of the right side, then of the left."""
 
-POLL_SECONDS = 0.2
-"""How often the child's time and memory are looked at."""
+CHILD_POLL_SECONDS = 0.2
+"""How often the child's time and memory are looked at, seconds."""
 
 MESSAGE_CHARACTERS = 300
+"""Longest part of the child's last line that an error quotes."""
 
 LabelArray = npt.NDArray[np.integer[Any]]
 
@@ -171,7 +172,7 @@ def _run(folder: Path, config: TotalSegmentatorConfig) -> Mapping[str, Any]:
                     raise _unavailable("time_limit", f"no result within {config.seconds:g} s")
                 if _resident_mb(child.pid) > config.memory_mb:
                     raise _unavailable("memory_limit", f"over {config.memory_mb} MB of memory")
-                time.sleep(POLL_SECONDS)
+                time.sleep(CHILD_POLL_SECONDS)
         finally:
             _end(child)
     try:
@@ -205,7 +206,7 @@ def _resident_mb(group: int) -> float:
     pages = 0
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            # the name in brackets may hold blanks: count from behind it
+            # the process's name, in brackets, may hold blanks: fields are counted after it
             status = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(status[2]) == group:
                 pages += int((entry / "statm").read_text().split()[1])

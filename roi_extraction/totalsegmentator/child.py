@@ -28,7 +28,7 @@ SUBSET = (
 )  # fmt: skip
 """Classes of the task ``total`` that the extraction uses."""
 
-NUMBERS: dict[str, dict[int, str]] = {
+CLASS_NUMBERS: dict[str, dict[int, str]] = {
     "total": {
         25: "sacrum", 26: "vertebrae_S1", 27: "vertebrae_L5", 28: "vertebrae_L4",
         29: "vertebrae_L3", 30: "vertebrae_L2", 31: "vertebrae_L1", 32: "vertebrae_T12",
@@ -46,7 +46,8 @@ NUMBERS: dict[str, dict[int, str]] = {
 CROPPED_BY = {"total": (298,), "abdominal_muscles": (300,)}
 """Numbers of the coarse models that a task crops by."""
 
-PARENT_POLL_SECONDS = 0.5
+ORPHAN_POLL_SECONDS = 0.5
+"""How often the child looks whether its parent still runs, seconds."""
 
 
 class JobFailed(Exception):
@@ -58,7 +59,7 @@ class JobFailed(Exception):
 
 
 def main(job_path: Path) -> None:
-    """Run one job; whatever happens in the library, ``result.json`` says what came of it."""
+    """Run one job and write its outcome, an error of the library included, to ``result.json``."""
     job = json.loads(job_path.read_text())
     folder = job_path.parent
     _limit(int(job["memory_mb"]), int(job["parent"]), folder)
@@ -125,7 +126,7 @@ def _version() -> str:
 def _check_task(task: str, maps: Any, tables: Any, *, licensed: bool) -> None:
     """Refuse what the library would download, forbid or name differently."""
     own = maps.class_map.get(task, {})
-    for number, name in NUMBERS[task].items():
+    for number, name in CLASS_NUMBERS[task].items():
         if own.get(number) != name:
             raise JobFailed("version", f"task {task} calls {number} {own.get(number)}, not {name}")
     if task in maps.commercial_models and not licensed:
@@ -162,7 +163,7 @@ def _limit(memory_mb: int, parent: int, folder: Path) -> None:
 def _end_with(parent: int, folder: Path) -> None:
     """End with the parent, which then removed neither the scan nor the licence number."""
     while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
+        time.sleep(ORPHAN_POLL_SECONDS)
     shutil.rmtree(folder, ignore_errors=True)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 

@@ -25,6 +25,7 @@ DATASETS: dict[str, tuple[str, ...]] = {
 parts of ``total`` even where a subset is wanted, and for a coarse model to crop by."""
 
 HASH_CHUNK_BYTES = 1 << 22
+"""Bytes of a file that are read at a time."""
 
 
 def check_weights(folder: Path, tasks: Sequence[str], manifest: Path | None) -> tuple[Path, ...]:
