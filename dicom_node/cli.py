@@ -3,7 +3,7 @@
 import typer
 
 from dicom_node.commands import assessing, cohort, node, research, study, watching
-from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail, fail_unforeseen
 from dicom_node.errors import NodeError, SettingsInvalid
 
 __all__ = ["app", "main"]
@@ -32,5 +32,4 @@ def main() -> None:
 
         if isinstance(error, ModelingError):
             fail(str(error), EXIT_USAGE)
-        # its text may hold patient data, so only its kind is said
-        fail(f"unforeseen fault: {type(error).__name__}", EXIT_FAULT)
+        fail_unforeseen(error)

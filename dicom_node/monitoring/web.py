@@ -3,11 +3,11 @@
 import threading
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status, StatusReader
 from dicom_node.records.heartbeat import keep_beating
@@ -51,6 +51,12 @@ def make_app(settings: NodeSettings) -> FastAPI:
         """Everything for Prometheus."""
         content = generate_latest(registry)
         return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=SECURITY_HEADERS)
+
+    @app.exception_handler(Exception)
+    def unforeseen(_request: Request, error: Exception) -> Response:
+        """Log where it arose; the reader learns no more than that it did."""
+        log().error("unforeseen fault", **fault_fields(error))
+        return _text("an unforeseen fault, see the log\n", 500)
 
     return app
 

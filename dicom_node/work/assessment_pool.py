@@ -18,7 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
-from dicom_node.logs import configure_logs
+from dicom_node.logs import configure_logs, fault_fields, log
 from dicom_node.series.survey import SeriesSurvey, survey
 from dicom_node.settings.node import Acquisition, NodeSettings
 from dicom_node.work.analysis import Outcome, analyse
@@ -145,7 +145,9 @@ class AssessmentPool:
             with self._lock:
                 if not self._pool.active and not self._ended:
                     self._pool = self._new()
-                future = self._pool.schedule(function, args=arguments, timeout=seconds)
+                future = self._pool.schedule(
+                    _run_in_child, args=(function, *arguments), timeout=seconds
+                )
             self._await(future)
             result: T = future.result()
         except AssessmentFailed:
@@ -183,6 +185,18 @@ def _enter_child(parent: int, memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _run_in_child(function: Callable[..., T], *arguments: object) -> T:
+    """Run ``function`` and log where it failed, for its frames do not travel to the parent."""
+    try:
+        return function(*arguments)
+    except (MemoryError, AssessmentFailed, ReportInvalid):
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
+            log().error("unforeseen fault", **fault_fields(error))
+        raise
 
 
 def _end_with_parent(parent: int) -> None:

@@ -23,7 +23,7 @@ from dicom_node.errors import (
     OperationalError,
     WorkFailed,
 )
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.spool.spool import SpooledStudy
 from dicom_node.work.arrivals import Arrivals
@@ -137,6 +137,8 @@ class Worker(DBOSConfiguredInstance):
             ) as error:
                 last = (getattr(error, "errors", None) or [error])[-1]
                 reason = str(last) if isinstance(last, AssessmentFailed) else type(last).__name__
+                if not isinstance(last, AssessmentFailed | PortableWorkflowError):
+                    log().error("unforeseen fault", assessment=identity, **fault_fields(last))
                 outcome = {"state": "failed", "code": AssessmentFailed.code, "reason": reason}
             if outcome["state"] == "failed":
                 DBOS.run_step(
@@ -270,7 +272,7 @@ class Worker(DBOSConfiguredInstance):
         except (WorkFailed, dbos_error.DBOSException):
             raise
         except Exception as error:  # the database, or the disk below it
-            log().error("interrupted", assessment=identity, error=type(error).__name__)
+            log().error("interrupted", assessment=identity, **fault_fields(error))
             self.broken.set()
             raise Interrupted from error
         finally:
