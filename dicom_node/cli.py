@@ -1,5 +1,7 @@
 """The ``osteonode`` command."""
 
+from typing import Annotated
+
 import typer
 
 from dicom_node.commands import assessing, cohort, node, research, study, watching
@@ -17,6 +19,29 @@ app = typer.Typer(
 )
 for group in (assessing, node, watching, cohort, study, research):
     app.add_typer(group.app)
+
+
+def _print_versions(asked: bool) -> None:
+    if asked:
+        from dicom_node.commands.versions import versions
+
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of osteonode, Python and the built-in model, and end.",
+            callback=_print_versions,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command's name."""
 
 
 def main() -> None:
