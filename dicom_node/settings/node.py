@@ -1,5 +1,6 @@
 """The node's settings: one TOML file, unknown keys refused, environment overrides."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from sqlalchemy import make_url
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.edge import Audit, Listener, Section, Web
+from dicom_node.settings.environment import (
+    DELIMITER,
+    PREFIX,
+    environment_problems,
+    variable_of,
+)
 from dicom_node.settings.work import Destination, Query, Retention
 
 __all__ = [
@@ -126,8 +133,8 @@ class NodeSettings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
-        env_prefix="OSTEONODE_",
-        env_nested_delimiter="__",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
     )
 
     data_dir: Path
@@ -212,26 +219,32 @@ class NodeSettings(BaseSettings):
 
 
 def load_settings(path: Path) -> NodeSettings:
-    """Read and check a settings file.
+    """Read and check a settings file and the environment variables that override it.
 
     Raises
     ------
     SettingsInvalid
-        The file is missing, is not TOML, or holds unknown keys or values out of range; the
-        message lists each of them.
+        The file is missing, is not TOML, or holds unknown keys or values out of range, or an
+        environment variable does; the message lists each of them.
     """
     if not path.is_file():
         raise SettingsInvalid(
             f"no settings file at {path}; write one (docs/settings.md) and pass it with --config"
         )
+    problems = environment_problems(NodeSettings, os.environ)
+    if problems:
+        raise SettingsInvalid("; ".join(problems))
     try:
         content = TomlConfigSettingsSource(NodeSettings, toml_file=path)()
         return NodeSettings(**content)
     except tomllib.TOMLDecodeError as error:
         raise SettingsInvalid(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise SettingsInvalid(f"{path}: {problems}") from error
+        found = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        raise SettingsInvalid(f"{path}: {found}") from error
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    variable = variable_of(location, os.environ)
+    return f"{key}: {message}" if variable is None else f"{key}, set by {variable}: {message}"
