@@ -24,8 +24,8 @@ from structlog.testing import capture_logs
 from dicom_node.demo import free_port
 from dicom_node.logs import ALLOWED_FIELDS, MAX_FRAMES, fault_fields
 from dicom_node.records.audit import AuditTrail, Peer
-from dicom_node.work.work_steps import Interrupted
-from dicom_node.work.worker import Worker
+from dicom_node.work.assessment_steps import Interrupted
+from dicom_node.work.workflows import Worker
 from tests.dicom_builders import plain_series
 
 ROOT = Path(__file__).parents[1]

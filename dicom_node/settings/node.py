@@ -52,13 +52,13 @@ Mode = Literal["strict", "warn"]
 SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
 
 DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
-"""A segmentation that came with the study is preferred to the node's own."""
+"""A segmentation that was sent with the study is preferred to the node's own."""
 
 
 class AcquisitionRules(Section):
-    """What becomes of a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
+    """What happens to a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
 
-    Tube voltage, largest slice thickness and largest gantry tilt are no choice: always strict.
+    Tube voltage, largest slice thickness and largest gantry tilt cannot be chosen: always strict.
     """
 
     coverage: Mode = "strict"
@@ -77,7 +77,12 @@ class AcquisitionRules(Section):
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "AcquisitionRules":
-        """The defaults with some rules set, each as ``name=mode``.
+        """The defaults with some rules changed.
+
+        Parameters
+        ----------
+        texts
+            Each ``name=mode``, as ``noise=strict``.
 
         Raises
         ------
@@ -95,7 +100,7 @@ class AcquisitionRules(Section):
 
 
 class Acquisition(Section):
-    """What a series must be to be assessed."""
+    """What a series must fulfil to be assessed; tube voltages in kV, lengths in mm."""
 
     kvp: tuple[float, ...] = (120.0,)
     kvp_tolerance: float = Field(default=0.5, ge=0, le=5)
@@ -106,7 +111,7 @@ class Acquisition(Section):
 
 
 class TotalSegmentator(Section):
-    """How TotalSegmentator is run, if it is one of the segmenters."""
+    """How TotalSegmentator is run if ``segmenters`` names it."""
 
     weights: Path
     manifest: Path | None = None
@@ -119,7 +124,7 @@ class TotalSegmentator(Section):
 
 
 class Limits(Section):
-    """What one assessment may use."""
+    """What one assessment may use, how many run at once, and how often one is tried."""
 
     seconds: float = Field(default=600.0, gt=0)
     memory_mb: int = Field(default=6144, ge=1024)
@@ -194,12 +199,17 @@ class NodeSettings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
 
     @property
+    def reports_dir(self) -> Path:
+        """Where the reports are kept, in a folder for each study."""
+        return self.data_dir / "reports"
+
+    @property
     def counters_dir(self) -> Path:
         """Where the processes keep their counters."""
         return self.data_dir / "counters"
 
     def without_password(self) -> "NodeSettings":
-        """The same, with the database's password masked, for printing."""
+        """A copy for printing, with the password in the database's URL masked."""
         if self.database_url is None:
             return self
         masked = make_url(self.database_url).render_as_string(hide_password=True)
