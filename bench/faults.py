@@ -100,6 +100,61 @@ def faults(
                 print(f"lock not taken: {type(error).__name__}", flush=True)
 
 
+class Killer:
+    """Kills the node's processes at random, each some time after it was last started."""
+
+    def __init__(self, node: FaultNode, kills: int, chance: random.Random) -> None:
+        self.killed: Counter[str] = Counter()
+        self._node = node
+        self._kills = kills
+        self._chance = chance
+        self._starts: Counter[str] = Counter()
+        self._due: dict[str, float] = {}
+
+    @property
+    def done(self) -> bool:
+        return sum(self.killed.values()) >= self._kills
+
+    def look(self) -> None:
+        """Kill what is due now."""
+        for what, (event, process) in STARTED.items():
+            found = [e for e in self._node.events(event) if e.get("process") == process]
+            if len(found) > self._starts[what]:
+                self._starts[what] = len(found)
+                pause = self._chance.uniform(*PAUSE_SECONDS[what])
+                self._due[what] = time.monotonic() + pause
+            if time.monotonic() < self._due.get(what, float("inf")):
+                continue
+            if what == "listener" and self.killed[what] >= LISTENER_SHARE * self._kills:
+                continue
+            del self._due[what]
+            before = self._node.kills
+            self._node.kill(what)
+            self.killed[what] += self._node.kills - before
+
+
+def start_senders(
+    port: int, studies: Sequence[tuple[list[Path], str]], seed: int
+) -> list[threading.Thread]:
+    """Two threads that send all studies, one at a time each."""
+    waiting = list(studies)
+    lock = threading.Lock()
+
+    def send(number: int) -> None:
+        own = random.Random(seed * 1000 + number)
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                paths, _ = waiting.pop()
+            send_until_taken(port, paths, own)
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(2)]
+    for sender in senders:
+        sender.start()
+    return senders
+
+
 def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
     chance = random.Random(seed)
     started = time.monotonic()
@@ -109,7 +164,6 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
     peers = [MoodyPacs(seed).start(), MoodyPacs(seed + 1).start()]
     for peer in peers:
         peer.moody = True
-    killed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     stop = threading.Event()
     with small_disk(folder / "disk", count) as mounted:
@@ -117,44 +171,18 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
         with FaultNode(
             (disk or folder) / "node", [peer.port for peer in peers], log=folder / "node.log"
         ) as node:
-            waiting = list(studies)
-            lock = threading.Lock()
-
-            def sender(number: int) -> None:
-                own = random.Random(seed * 1000 + number)
-                while True:
-                    with lock:
-                        if not waiting:
-                            return
-                        paths, _ = waiting.pop()
-                    send_until_taken(node.port, paths, own)
-
-            senders = [threading.Thread(target=sender, args=(k,)) for k in range(2)]
+            senders = start_senders(node.port, studies, seed)
             other = threading.Thread(target=faults, args=(node, peers, disk, chance, stop, counts))
-            for thread in (*senders, other):
-                thread.start()
+            other.start()
+            killer = Killer(node, kills, chance)
             last = time.monotonic()
-            due: dict[str, float] = {}
-            starts: Counter[str] = Counter()
-            while sum(killed.values()) < kills:
+            while not killer.done:
                 time.sleep(0.2)
-                for what, (event, process) in STARTED.items():
-                    found = [e for e in node.events(event) if e.get("process") == process]
-                    if len(found) > starts[what]:
-                        starts[what] = len(found)
-                        due[what] = time.monotonic() + chance.uniform(*PAUSE_SECONDS[what])
-                    if time.monotonic() < due.get(what, float("inf")):
-                        continue
-                    if what == "listener" and killed[what] >= LISTENER_SHARE * kills:
-                        continue
-                    del due[what]
-                    before = node.kills
-                    node.kill(what)
-                    killed[what] += node.kills - before
+                killer.look()
                 if time.monotonic() - last > 30:
                     last = time.monotonic()
                     have = [len(expected & set(peer.stored)) for peer in peers]
-                    print(f"kills {dict(killed)}, reports {have} of {count}", flush=True)
+                    print(f"kills {dict(killer.killed)}, reports {have} of {count}", flush=True)
             for thread in senders:
                 thread.join()
             stop.set()
@@ -173,7 +201,7 @@ def soak(folder: Path, kills: int, seed: int) -> dict[str, object]:
     return {
         "ok": same and identical and "no failed work" in failed,
         "seed": seed,
-        "kills": dict(killed),
+        "kills": dict(killer.killed),
         "faults": dict(counts),
         "small disk": mounted,
         "studies": count,

@@ -1,9 +1,11 @@
 """The ``osteonode`` command."""
 
+from typing import Annotated
+
 import typer
 
 from dicom_node.commands import assessing, cohort, node, research, study, watching
-from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
+from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail, fail_unforeseen
 from dicom_node.errors import NodeError, SettingsInvalid
 
 __all__ = ["app", "main"]
@@ -19,6 +21,29 @@ for group in (assessing, node, watching, cohort, study, research):
     app.add_typer(group.app)
 
 
+def _print_versions(asked: bool) -> None:
+    if asked:
+        from dicom_node.commands.versions import versions
+
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of osteonode, Python and the built-in model, and end.",
+            callback=_print_versions,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command's name."""
+
+
 def main() -> None:
     """Run the command; an unforeseen fault exits 3 with one line on stderr."""
     try:
@@ -32,5 +57,4 @@ def main() -> None:
 
         if isinstance(error, ModelingError):
             fail(str(error), EXIT_USAGE)
-        # its text may hold patient data, so only its kind is said
-        fail(f"unforeseen fault: {type(error).__name__}", EXIT_FAULT)
+        fail_unforeseen(error)

@@ -1,19 +1,21 @@
 """Errors of the DICOM node.
 
 NodeError
-├── SeriesRefused          the series is not suitable; reported, never retried
-├── SettingsInvalid        a settings file that cannot be used
-├── OperationalError       a disk, peer or process fault; retried with a limit
-│   ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
-│   ├── DiskFault          the disk is full or fails
-│   ├── DeliveryFailed     a destination did not take an object
-│   └── QueryFailed        a PACS did not answer a query
-├── ReportInvalid          a report that must not be sent
-└── WorkFailed             work that ended for good, listed until it is retried
+├── CodedError
+│   ├── SeriesRefused      the series is not suitable; reported, never retried
+│   ├── ReportInvalid      a report that must not be sent
+│   └── WorkFailed         work that ended for good, listed until it is retried
+├── SettingsInvalid        settings that cannot be used
+└── OperationalError       a disk, peer or process fault; retried with a limit
+    ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
+    ├── DiskFault          the disk is full or fails
+    ├── DeliveryFailed     a destination did not take an object
+    └── QueryFailed        a PACS did not answer a query
 """
 
 __all__ = [
     "AssessmentFailed",
+    "CodedError",
     "DeliveryFailed",
     "DiskFault",
     "NodeError",
@@ -32,20 +34,32 @@ class NodeError(Exception):
     code = "node.error"
 
 
-class SeriesRefused(NodeError):
-    """A series that cannot be assessed: ``code`` names the rule, the message what was found."""
+class CodedError(NodeError):
+    """An error whose code is an argument.
+
+    Parameters
+    ----------
+    code
+        Stable name of the reason.
+    message
+        What was found.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
-    def __reduce__(self) -> tuple[type["SeriesRefused"], tuple[str, str]]:
+    def __reduce__(self) -> "tuple[type[CodedError], tuple[str, str]]":
         """Travel between processes with both arguments."""
         return type(self), (self.code, str(self))
 
 
+class SeriesRefused(CodedError):
+    """A series that cannot be assessed: ``code`` names the rule, the message what was found."""
+
+
 class SettingsInvalid(NodeError):
-    """A settings file that is missing, malformed or contradicts itself."""
+    """Settings that are missing, malformed or contradict each other."""
 
     code = "node.settings_invalid"
 
@@ -80,27 +94,11 @@ class QueryFailed(OperationalError):
     code = "node.query_failed"
 
 
-class WorkFailed(NodeError):
+class WorkFailed(CodedError):
     """Work that ended for good: ``code`` and message are listed until it is retried."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
-    def __reduce__(self) -> tuple[type["WorkFailed"], tuple[str, str]]:
-        """Travel between processes with both arguments."""
-        return type(self), (self.code, str(self))
-
-
-class ReportInvalid(NodeError):
+class ReportInvalid(CodedError):
     """A report failed the checks that it must pass before it is sent; ``code`` names the first."""
 
     code = "report.invalid"
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-    def __reduce__(self) -> tuple[type["ReportInvalid"], tuple[str, str]]:
-        """Travel between processes with both arguments."""
-        return type(self), (self.code, str(self))

@@ -25,13 +25,14 @@ USAGE_STATUS = 2
 """Exit status of a command that cannot use its settings: to start it again would not help."""
 
 POLL_SECONDS = 0.25
+"""How often the processes, and the parent, are looked at."""
 
 PRIVATE_UMASK = 0o077
-"""Nobody but the node's own user reads what it writes."""
+"""Files that the node writes can be read by its own user only."""
 
 
 def stop_on_signal() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; from now on files are the node's own to read."""
+    """An event that SIGTERM and SIGINT set; also lets only the node's user read its new files."""
     os.umask(PRIVATE_UMASK)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,7 +41,15 @@ def stop_on_signal() -> threading.Event:
 
 
 def end_with_parent(parent: int | None, stop: threading.Event) -> None:
-    """Set ``stop`` when the parent process is gone, however it went."""
+    """Set ``stop`` when the parent process has ended, even if it was killed.
+
+    Parameters
+    ----------
+    parent
+        Its process id; None to watch nothing.
+    stop
+        The event to set.
+    """
     if parent is None:
         return
 
@@ -62,6 +71,15 @@ class Command:
 
 def supervise(commands: Sequence[Command], config: Path, stop: threading.Event) -> None:
     """Run ``osteonode ARGUMENTS --config`` for each command until ``stop`` is set.
+
+    Parameters
+    ----------
+    commands
+        The processes to run.
+    config
+        The settings file of them all.
+    stop
+        Ends the processes when it is set.
 
     Raises
     ------

@@ -11,7 +11,7 @@ NAMESPACE = uuid.UUID("6f0f5a8e-2c59-5d0c-9a0e-6f737465006f")
 
 
 def derived_uid(*parts: str) -> str:
-    """A UID under 2.25 (DICOM PS3.5, annex B.2) derived from ``parts``.
+    """A UID under 2.25 (DICOM PS3.5, annex B.2) derived from ``parts`` and their order.
 
     >>> derived_uid("series", "1.2.3") == derived_uid("series", "1.2.3")
     True
@@ -22,10 +22,25 @@ def derived_uid(*parts: str) -> str:
 
 
 def instances_digest(names: Iterable[str]) -> str:
-    """SHA-256 over a set of instance names, whatever their order."""
+    """SHA-256 (hexadecimal) of a set of instance names; order and repetition do not matter."""
     return hashlib.sha256("\n".join(sorted(set(names))).encode()).hexdigest()
 
 
 def assessment_id(series: str, digest: str, model_id: str) -> str:
-    """The identity of one assessment: the workflow's id and the seed of the report's UIDs."""
+    """The identity of one assessment: its workflow's id, from which the report's UIDs are derived.
+
+    Parameters
+    ----------
+    series
+        Series Instance UID.
+    digest
+        Of the series' instances.
+    model_id
+        Of the model that stages.
+
+    Returns
+    -------
+    str
+        40 hexadecimal digits.
+    """
     return hashlib.sha256(f"{series}\n{digest}\n{model_id}".encode()).hexdigest()[:40]

@@ -1,5 +1,7 @@
 """The pool of children that assess: what waits on it always comes to an end."""
 
+import json
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -52,6 +54,29 @@ def test_waiting_ends_when_the_pool_is_stopped(tmp_path: Path) -> None:
 def test_a_childs_result_comes_back(tmp_path: Path) -> None:
     with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:
         assert pool._run(sum, 60.0, (1, 2, 3)) == 6
+
+
+def fail_and_name_a_patient() -> None:
+    raise ValueError("DOE^JANE")
+
+
+def test_a_fault_in_a_child_is_found_by_its_place_and_not_by_its_text(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
+        with pytest.raises(AssessmentFailed, match=r"^unforeseen ValueError$"):
+            pool._run(fail_and_name_a_patient, 60.0)
+    output = capfd.readouterr().err
+    assert "DOE" not in output
+    lines = [json.loads(line) for line in output.splitlines()]
+    [fault] = [line for line in lines if line["event"] == "unforeseen fault"]
+    assert fault["error"] == "ValueError"
+    assert re.fullmatch(
+        r"tests/test_node_assessment_pool\.py:\d+ fail_and_name_a_patient", fault["frames"][0]
+    )
+    assert re.fullmatch(
+        r"dicom_node/work/assessment_pool\.py:\d+ _run_in_child", fault["frames"][1]
+    )
 
 
 def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:

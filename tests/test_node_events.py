@@ -6,14 +6,29 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pydicom
+import pytest
 from pydicom.uid import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from structlog.testing import capture_logs
 
-from dicom_node.logs import ALLOWED_FIELDS
+from dicom_node.demo import free_port
+from dicom_node.logs import ALLOWED_FIELDS, MAX_FRAMES, fault_fields
 from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.work.assessment_steps import Interrupted
+from dicom_node.work.workflows import Worker
+from tests.dicom_builders import plain_series
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,7 +74,7 @@ def test_every_reason_of_a_refusal_is_documented() -> None:
     text = (ROOT / "docs/events.md").read_text()
     code = "".join(
         (ROOT / "dicom_node" / name).read_text()
-        for name in ("upper_layer.py", "listener_server.py")
+        for name in ("receiving/upper_layer.py", "receiving/listener_server.py")
     )
     reasons = set(re.findall(r'(?:fail|refuse)\("(\w+)"', code))
     reasons |= set(re.findall(r'return "(tls_\w+)"', code))
@@ -92,8 +107,193 @@ def test_texts_of_libraries_faults_and_unknown_fields_are_not_written() -> None:
     assert result.returncode == 1
     assert "DOE" not in result.stdout + result.stderr
     lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert [line["event"] for line in lines].count("unforeseen fault") == 3
+    faults = [line for line in lines if line["event"] == "unforeseen fault"]
+    assert [line["frames"][0] for line in faults] == [
+        "<string>:10 fail",
+        "<string>:13 Bad.__del__",
+        "<string>:10 fail",
+    ]
     assert [line["dropped_fields"] for line in lines if line["event"] == "working"] == [2]
+
+
+def fail_deep(depth: int) -> None:
+    if depth:
+        fail_deep(depth - 1)
+    pydicom.dcmread(Path("/home/DOE^JANE/missing.dcm"))
+
+
+def caught(function: Callable[[], object]) -> dict[str, Any]:
+    try:
+        function()
+    except Exception as error:
+        return fault_fields(error)
+    raise AssertionError("nothing was raised")
+
+
+def test_fault_is_told_by_its_innermost_frames_and_not_by_its_text() -> None:
+    fields = caught(lambda: fail_deep(100))
+    assert fields["error"] == "FileNotFoundError"
+    assert len(fields["frames"]) == MAX_FRAMES
+    innermost, ours = fields["frames"][:2]
+    assert re.fullmatch(r"pydicom/filereader\.py:\d+ dcmread", innermost)
+    assert re.fullmatch(r"tests/test_node_events\.py:\d+ fail_deep", ours)
+    assert "DOE" not in json.dumps(fields)
+
+
+def test_faults_that_led_to_a_fault_are_told_too() -> None:
+    def translated() -> None:
+        try:
+            fail_deep(100)
+        except OSError as error:
+            raise RuntimeError("DOE^JANE") from error
+
+    fields = caught(translated)
+    assert fields["error"] == "RuntimeError"
+    after = fields["frames"].index("after FileNotFoundError")
+    assert fields["frames"][after + 1].startswith("pydicom/filereader.py:")
+    assert len(fields["frames"]) <= MAX_FRAMES + 1
+    assert "DOE" not in json.dumps(fields)
+
+
+def test_fault_that_hides_what_led_to_it_is_told_alone() -> None:
+    def hiding() -> None:
+        try:
+            fail_deep(0)
+        except OSError:
+            raise RuntimeError from None
+
+    assert [frame.partition(":")[0] for frame in caught(hiding)["frames"]] == [
+        "tests/test_node_events.py",
+        "tests/test_node_events.py",
+    ]
+
+
+PLANTED = """
+import sys
+from {module} import {owner}
+from dicom_node.cli import main
+def plant(*_arguments, **_settings):
+    raise ValueError("DOE^JANE")
+{owner}.{method} = plant
+main()
+"""
+"""Runs ``osteonode`` with a method that fails and names a patient."""
+
+
+@contextmanager
+def planted(
+    tmp_path: Path, command: str, method: str, settings: str = ""
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], list[dict[str, Any]]]]]:
+    """Run a process of the node with a planted fault; yields it and a reader of its faults."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'data_dir = "{tmp_path / "data"}"\npoll_seconds = 0.1\n{settings}')
+    module, owner, name = method.rsplit(".", 2)
+    code = PLANTED.format(module=module, owner=owner, method=name)
+    log_path = tmp_path / "log"
+    with log_path.open("wb") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, command, "--config", str(config)], stderr=log_file
+        )
+
+    def faults() -> list[dict[str, Any]]:
+        lines = [line for line in log_path.read_text().splitlines() if line.startswith("{")]
+        return [line for line in map(json.loads, lines) if line["event"] == "unforeseen fault"]
+
+    try:
+        yield process, faults
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert "DOE" not in log_path.read_text()
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return result
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pynetdicom's sockets, nobody listens yet
+def test_planted_fault_in_the_listener_is_found_by_its_place(tmp_path: Path) -> None:
+    port = free_port()
+    instance = pydicom.dcmread(plain_series(tmp_path / "ct", 1)[0])
+    ae = AE(ae_title="SCANNER")
+    ae.add_requested_context(instance.SOPClassUID, instance.file_meta.TransferSyntaxUID)
+    with planted(
+        tmp_path,
+        "listen",
+        "dicom_node.receiving.receiver.Receiver._check",
+        f"[listener]\nport = {port}\nmin_free_mb = 0\n",
+    ) as (_, faults):
+
+        def associate() -> Association | None:
+            association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
+            return association if association.is_established else None
+
+        association = wait_for(associate)
+        assert association.send_c_store(instance).Status == 0x0110
+        association.release()
+        [fault] = wait_for(faults)
+    assert fault["error"] == "ValueError"
+    assert fault["frames"][0] == "<string>:6 plant"
+    assert re.fullmatch(
+        r"dicom_node/receiving/receiver\.py:\d+ Receiver\.store", fault["frames"][1]
+    )
+
+
+def test_planted_fault_in_the_worker_is_found_by_its_place_and_ends_it(tmp_path: Path) -> None:
+    with planted(tmp_path, "work", "dicom_node.work.arrivals.Arrivals.look") as (process, faults):
+        assert process.wait(180) == 3
+        [fault] = faults()
+    assert fault["error"] == "ValueError"
+    assert fault["frames"][0] == "<string>:6 plant"
+    assert re.fullmatch(r"dicom_node/work/worker\.py:\d+ watch", fault["frames"][1])
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert re.fullmatch(
+        r"osteonode: unforeseen fault: ValueError at dicom_node/work/worker\.py:\d+ watch, .*; "
+        "all frames are in the log",
+        last,
+    )
+
+
+def test_planted_fault_in_a_workflow_is_found_by_its_place() -> None:
+    worker = SimpleNamespace(running=set(), broken=threading.Event())
+    with capture_logs() as lines, pytest.raises(Interrupted):  # noqa: SIM117
+        with Worker._runs(cast(Worker, worker)):
+            fail_deep(0)
+    [line] = lines
+    assert (line["event"], line["error"]) == ("interrupted", "FileNotFoundError")
+    assert line["frames"][1].startswith("tests/test_node_events.py:")
+    assert "DOE" not in json.dumps(line)
+    assert worker.broken.is_set()
+
+
+def test_planted_fault_in_the_web_process_is_found_by_its_place(tmp_path: Path) -> None:
+    port = free_port()
+    reader = "dicom_node.monitoring.status.StatusReader.read"
+    with planted(tmp_path, "web", reader, f"[web]\nport = {port}\n") as (_, faults):
+        texts: list[str] = []
+
+        def status() -> int:
+            try:
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{port}/readyz", timeout=10
+                ) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as answer:
+                texts.append(answer.read().decode())
+                return answer.code
+            except OSError:
+                return 0
+
+        assert wait_for(status) == 500
+        assert texts == ["an unforeseen fault, see the log\n"]
+        [fault] = wait_for(faults)
+    assert re.match(
+        r"dicom_node/monitoring/web\.py:\d+ make_app\.<locals>\.read", fault["frames"][1]
+    )
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """``report.json`` and its published schema."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -45,13 +47,13 @@ REPORTS = {
 }
 
 
-def test_published_schema_is_that_of_the_models():
+def test_published_schema_is_that_of_the_models() -> None:
     stated = SCHEMA_FILE.read_text()
     hint = "run python -m dicom_node.reporting.report_schema docs/report.schema.json"
     assert stated == schema_text(), hint
 
 
-def test_a_changed_schema_has_a_new_digest_or_a_new_number():
+def test_a_changed_schema_has_a_new_digest_or_a_new_number() -> None:
     assert schema_digest() == REPORT_SCHEMA_DIGEST, (
         "The schema of report.json has changed. If a field was only added or a description made "
         f"clearer, set REPORT_SCHEMA_DIGEST to {schema_digest()}. If a field changes its meaning, "
@@ -60,7 +62,7 @@ def test_a_changed_schema_has_a_new_digest_or_a_new_number():
 
 
 @pytest.mark.parametrize("build", REPORTS.values(), ids=REPORTS)
-def test_reports_keep_to_the_published_schema(build):
+def test_reports_keep_to_the_published_schema(build: Callable[[], Report | Refusal]) -> None:
     schema = json.loads(SCHEMA_FILE.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(report_json(build())), schema)
@@ -78,7 +80,9 @@ def test_reports_keep_to_the_published_schema(build):
     ],
     ids=["unknown field", "no statement", "probability", "35 sites", "both forms", "number"],
 )
-def test_published_schema_refuses_what_is_no_report(change):
+def test_published_schema_refuses_what_is_no_report(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
     content = json.loads(report_json(reported()))
     change(content)
     with pytest.raises(jsonschema.ValidationError):
@@ -86,19 +90,19 @@ def test_published_schema_refuses_what_is_no_report(change):
 
 
 @pytest.mark.parametrize("build", REPORTS.values(), ids=REPORTS)
-def test_a_report_reads_back_as_what_it_was(build):
+def test_a_report_reads_back_as_what_it_was(build: Callable[[], Report | Refusal]) -> None:
     made = build()
     assert TypeAdapter(CaseReport).validate_json(report_json(made)) == made
 
 
-def test_every_field_of_the_schema_has_a_description():
+def test_every_field_of_the_schema_has_a_description() -> None:
     schema = json.loads(SCHEMA_FILE.read_text())
     for name, model in schema["$defs"].items():
         for field, content in model.get("properties", {}).items():
             assert content.get("description"), f"{name}.{field}"
 
 
-def test_a_report_cannot_be_changed():
+def test_a_report_cannot_be_changed() -> None:
     made = reported()
     with pytest.raises(ValidationError, match="frozen"):
         made.study_uid = "1.2"

@@ -102,9 +102,10 @@ def test_image_coordinates_are_the_projections_on_the_rows_and_columns(
     orientation: npt.NDArray[np.float64],
 ) -> None:
     [image] = instances(1, orientation=orientation, pixel_spacing_mm=(0.7, 0.9))
-    image = replace(image, position_mm=np.array([-180.5, -201.25, 733.125]))
+    origin_mm = np.array([-180.5, -201.25, 733.125])
+    image = replace(image, position_mm=origin_mm)
     pixels = np.random.default_rng(0).uniform(0, 512, (40, 2))
-    contour = image.position_mm + pixels @ (orientation * [[0.9], [0.7]])
+    contour = origin_mm + pixels @ (orientation * [[0.9], [0.7]])
     points = image_coordinates(contour, image)
     np.testing.assert_array_equal(points[0], points[-1])
     # the first pixel's centre is (0.5, 0.5)

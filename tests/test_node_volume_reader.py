@@ -102,7 +102,9 @@ SERIES: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("write", SERIES.values(), ids=SERIES)
-def test_slices_lie_in_the_order_and_at_the_step_that_highdicom_finds(tmp_path, write):
+def test_slices_lie_in_the_order_and_at_the_step_that_highdicom_finds(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
     write(tmp_path)
     stack = stack_slices(scan_folder(tmp_path.iterdir())[0])
     datasets = [pydicom.dcmread(instance.path) for instance in stack.slices]
@@ -116,7 +118,7 @@ def test_slices_lie_in_the_order_and_at_the_step_that_highdicom_finds(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["axial", "reversed", "rotated"])
-def test_volume_is_the_one_that_highdicom_reads(tmp_path, name):
+def test_volume_is_the_one_that_highdicom_reads(tmp_path: Path, name: str) -> None:
     SERIES[name](tmp_path)
     volume = read(tmp_path)
     independent = hd.get_volume_from_series(
@@ -127,7 +129,9 @@ def test_volume_is_the_one_that_highdicom_reads(tmp_path, name):
 
 
 @pytest.mark.parametrize("write", SERIES.values(), ids=SERIES)
-def test_voxels_lie_where_the_header_of_their_slice_puts_them(tmp_path, write):
+def test_voxels_lie_where_the_header_of_their_slice_puts_them(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
     write(tmp_path)
     volume = read(tmp_path)
     for instance in stack_slices(scan_folder(tmp_path.iterdir())[0]).slices:

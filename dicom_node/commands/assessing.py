@@ -1,4 +1,4 @@
-"""Assess a CT by hand, or see the whole node at work on a phantom."""
+"""Assess one CT from its files, or show the whole node at work on a phantom."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,11 +30,15 @@ def analyze(
     bundle: Annotated[Path | None, typer.Option(help="Model bundle; default the built-in.")] = None,
     allow_kvp: Annotated[
         list[float] | None,
-        typer.Option(help="Also measure at this tube voltage (never staged)."),
+        typer.Option(
+            help="Also measure at this tube voltage in kV; such a series is never staged."
+        ),
     ] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(help="Acquisition rule, as kernel_lung_bone=warn; modes strict, warn."),
+        typer.Option(
+            help="Change an acquisition rule, as kernel_lung_bone=warn; modes: strict, warn."
+        ),
     ] = None,
 ) -> None:
     """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.

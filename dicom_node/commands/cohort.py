@@ -1,4 +1,4 @@
-"""The cohort's table: obtain it, check it."""
+"""Obtain and check the cohort's table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,12 +22,12 @@ def fetch(
     force: Annotated[bool, typer.Option("--force", help="Replace another file.")] = False,
     archive: Annotated[
         Path | None,
-        typer.Option(help="bminet-0.1.4.tar.gz that is already here; nothing is downloaded."),
+        typer.Option(help="A copy of bminet-0.1.4.tar.gz; nothing is downloaded."),
     ] = None,
 ) -> None:
-    """Obtain the published cohort from the package index by pip; nothing of the package is run.
+    """Obtain the published cohort from the package index by pip; no code of the package is run.
 
-    Exit code 0 there, 2 another file is in the way, 3 it could not be obtained.
+    Exit code 0 the file is there, 2 another file has its name, 3 it could not be obtained.
     """
     from modeling.cohort.fetch import fetch_cohort
     from modeling.errors import CohortExists, CohortFetchError

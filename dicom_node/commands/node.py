@@ -1,4 +1,4 @@
-"""Run the node and check its settings."""
+"""Run the node, check its settings, and see to failed work."""
 
 import sys
 from pathlib import Path
@@ -39,7 +39,9 @@ def serve(config: Config) -> None:
 def listen(
     config: Config,
     parent: Parent = None,
-    index: Annotated[int, typer.Option(help="Which of several on the same port.")] = 0,
+    index: Annotated[
+        int, typer.Option(help="Number of this listener, from 0, if several share the port.")
+    ] = 0,
 ) -> None:
     """Run the listener alone: receive instances into the spool."""
     from dicom_node.logs import configure_logs
@@ -56,7 +58,7 @@ def listen(
 
 @app.command()
 def work(config: Config, parent: Parent = None) -> None:
-    """Run the worker alone: assess complete series and deliver reports."""
+    """Run the worker alone: assess complete studies and deliver reports."""
     from dicom_node.logs import configure_logs
     from dicom_node.records.heartbeat import keep_beating
     from dicom_node.settings.node import load_settings
@@ -141,10 +143,12 @@ def failed(config: Config) -> None:
 @app.command()
 def retry(
     config: Config,
-    identity: Annotated[str | None, typer.Argument(metavar="ID", help="As 'failed' says.")] = None,
+    identity: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The work's ID, as 'failed' lists it.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All failed work.")] = False,
 ) -> None:
-    """Take up failed work again, or assess a study once more (such as with a new model)."""
+    """Take up failed work again, or assess a study once more, such as with a new model."""
     from dicom_node.settings.node import load_settings
     from dicom_node.work.failed_work import failed_work
     from dicom_node.work.failed_work import retry as take_up

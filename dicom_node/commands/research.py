@@ -36,11 +36,11 @@ def evaluate(
         str, typer.Option(help="Name of a recipe; 'selected' chooses inside the folds.")
     ] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
-    repeats: Annotated[int, typer.Option(min=1, help="Times that the folds are drawn.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="How often the folds are drawn.")] = 3,
     permutations: Annotated[
-        int, typer.Option(min=0, help="Times that the stages are shuffled for the control.")
+        int, typer.Option(min=0, help="How often the stages are shuffled for the control.")
     ] = 20,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes at work at once.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at the same time.")] = 2,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="File for all scores as JSON.")
     ] = None,
@@ -82,20 +82,21 @@ def network(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for tables and pictures.")],
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 42,
     bootstraps: Annotated[
-        int, typer.Option(min=0, help="Patients drawn again, for the support of edges.")
+        int,
+        typer.Option(min=0, help="Bootstrap samples of the patients, for the support of edges."),
     ] = 0,
     permutations: Annotated[
-        int, typer.Option(min=0, help="Stages permuted; the smallest p is 1/(N + 1).")
+        int, typer.Option(min=0, help="Permutations of the stages; the smallest p is 1/(N + 1).")
     ] = 0,
     simulations: Annotated[
-        int, typer.Option(min=0, help="Stages drawn from a model without interactions.")
+        int, typer.Option(min=0, help="Cohorts simulated from a model without interactions.")
     ] = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at the same time.")] = 2,
 ) -> None:
     """Build the bone-muscle interaction network of a cohort by the published procedure.
 
-    With bootstraps, permutations or simulations, what speaks for its edges and ranks is written
-    beside it, into the folder "evidence".
+    With bootstraps, permutations or simulations, the evidence for its edges and ranks is written
+    into OUT/evidence.
     """
     import network as interactions
 

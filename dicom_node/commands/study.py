@@ -1,4 +1,4 @@
-"""The whole published analysis of a cohort in one command."""
+"""Run the whole published analysis of a cohort in one command."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,14 +33,16 @@ def study(
     jobs: Annotated[int, typer.Option(min=1, help="Processes or threads that a step may use.")] = 2,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Run only this step and those that it needs; several by commas."),
+        typer.Option(
+            help="Run only this step and those that it needs; several are separated by commas."
+        ),
     ] = None,
     list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
 ) -> None:
     """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
 
-    A study that was interrupted goes on where it was. Exit code 0 all steps have results, 2 usage,
-    3 a step failed (the others are done).
+    A study that was interrupted goes on with the next step. Exit code 0 all steps have results,
+    2 usage, 3 a step failed (the others are done).
     """
     if list_steps:
         for step in all_steps():

@@ -1,4 +1,4 @@
-"""See from outside what the node is doing."""
+"""Show what the node is doing."""
 
 import json
 import sys

@@ -1,8 +1,9 @@
 """The node seen from outside: its status for people, for programs and for Prometheus.
 
+- `finished_work`: the work that ended: how much, with what outcome, and how long it took.
 - `metrics`: the status as Prometheus metrics; no label holds anything of a patient.
-- `status`: what the node is doing, read from its folders and its database, so that it survives
-  restarts.
+- `status`: what the node is doing, read from its folders and its database, so that restarts
+  lose nothing.
 - `status_text`: the status as lines for people.
-- `web`: the HTTP endpoint: is the node alive, can it work, what has it done.
+- `web`: the HTTP endpoint: whether the node is alive and can work, and what it has done.
 """

@@ -10,7 +10,8 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dicom_node.monitoring.status import DURATION_BOUNDS_S, Status
+from dicom_node.monitoring.finished_work import DURATION_BOUNDS_S
+from dicom_node.monitoring.status import Status
 
 __all__ = ["METRICS", "StatusCollector"]
 
@@ -34,23 +35,29 @@ METRICS = {
 }
 """Each metric and what it says; counters get the suffix ``_total`` in the text."""
 
-LABELS = {
+COUNTER_LABELS = {
     "instances_received": "sop_class",
     "instances_refused": "code",
     "associations_refused": "reason",
     "connections_refused": "reason",
 }
-"""What the one label of a counter is called; the others have none."""
+"""Name of a counter's only label; counters that are not listed have no label."""
 
 
 class StatusCollector(Collector):
-    """Makes metrics of a status that is read when they are asked for."""
+    """Gives the status as metrics.
+
+    Parameters
+    ----------
+    read
+        Reads the status; called each time that the metrics are asked for.
+    """
 
     def __init__(self, read: Callable[[], Status]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of one reading."""
+        """Read the status and give all its metrics."""
         status = self._read()
         yield _gauge("osteonode_ready", float(status.ready))
         silent = _labelled("osteonode_process_silent_seconds", "process")
@@ -96,7 +103,7 @@ def _received(status: Status) -> Iterator[Metric]:
         full = f"osteonode_{name}"
         if full not in METRICS:
             continue
-        names = [LABELS[name]] if name in LABELS else []
+        names = [COUNTER_LABELS[name]] if name in COUNTER_LABELS else []
         if full not in families:
             families[full] = CounterMetricFamily(full, METRICS[full], labels=names)
         families[full].add_metric([label] if names else [], number)

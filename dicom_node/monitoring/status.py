@@ -1,8 +1,8 @@
-"""What the node is doing, read from its folders and its database, so that it survives restarts."""
+"""What the node is doing, read from its folders and its database, so that restarts lose nothing."""
 
 import os
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,45 +11,30 @@ from typing import Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.monitoring.finished_work import (
+    DURATION_BOUNDS_S,
+    NO_QUEUE,
+    Durations,
+    FinishedWork,
+)
 from dicom_node.records.counters import read_counters
 from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 
-__all__ = ["DURATION_BOUNDS_S", "Durations", "Queue", "Status", "StatusReader"]
+__all__ = ["Queue", "Status", "StatusReader"]
 
 UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
-FINISHED = ["SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"]
-"""States of a DBOS workflow."""
-
-ENDS = {"ERROR": "failed"}
-"""What an end without a result of its own is called."""
-
-PAGE = 1000
-"""Finished workflows that are read at a time."""
-
-OVERLAP_MS = 5000
-"""Finished work is looked for again so far back: processes commit in any order."""
-
-DURATION_BOUNDS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+"""States of a DBOS workflow that waits or is worked on."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue: what waits, what is in hand, and how old the oldest of it is."""
+    """One queue: how much waits, how much is in hand, and how old the oldest of both is."""
 
     waiting: int
     running: int
     oldest_seconds: float
-
-
-@dataclass(frozen=True)
-class Durations:
-    """How long finished work took, from being taken up to its end; ``counts`` by upper bound."""
-
-    counts: tuple[int, ...]
-    total_seconds: float
-    number: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +47,16 @@ class Status:
         Whether it can work, and why not.
     processes
         Seconds since each process last gave a sign of life.
+    free_bytes
+        Free space of the disk with the spool.
     series, arriving
         Series in the spool, and studies that arrive or wait to be looked at.
     queues
-        By name: ``assess``, and one for each destination.
+        By name: ``assess``, and for each destination one of deliveries and one of commitments.
     finished
         How much work ended, by queue, state and code.
+    durations
+        How long the finished work took, by queue.
     received
         The listener's counters, by name and label.
     """
@@ -99,7 +88,7 @@ class Status:
 
 
 class StatusReader:
-    """Reads the status again and again; what was finished is counted once.
+    """Reads the status as often as it is asked; finished work is read from the database once.
 
     Parameters
     ----------
@@ -111,14 +100,7 @@ class StatusReader:
         self._settings = settings
         self._spool = Spool(settings.data_dir)
         self._client: DBOSClient | None = None
-        self._seen: dict[str, int] = {}
-        self._read_until_ms = 0
-        self._finished: Counter[tuple[str, str, str]] = Counter()
-        self._seconds: defaultdict[str, list[float]] = defaultdict(lambda: [0.0])
-        self._buckets: defaultdict[str, list[int]] = defaultdict(
-            lambda: [0] * len(DURATION_BOUNDS_S)
-        )
-        self._numbers: Counter[str] = Counter()
+        self._done = FinishedWork()
 
     def close(self) -> None:
         """Leave the database."""
@@ -127,7 +109,7 @@ class StatusReader:
             self._client = None
 
     def read(self) -> Status:
-        """Look now."""
+        """The status at this moment."""
         settings = self._settings
         problems: list[str] = []
         now = time.time()
@@ -152,11 +134,8 @@ class StatusReader:
             series=_entries(self._spool.series),
             arriving=_entries(self._spool.record.arriving),
             queues=queues,
-            finished=dict(self._finished),
-            durations={
-                queue: Durations(tuple(self._buckets[queue]), sum(self._seconds[queue]), number)
-                for queue, number in self._numbers.items()
-            },
+            finished=self._done.finished,
+            durations=self._done.durations,
             received=read_counters(settings.counters_dir.glob("*.json")),
         )
 
@@ -166,52 +145,14 @@ class StatusReader:
                 system_database_url=self._settings.database,
                 serializer=DBOSPortableJSONSerializer(),
             )
-        self._count_finished(self._client)
+        self._done.read(self._client)
         unfinished = self._client.list_workflows(
             status=UNFINISHED, load_input=False, load_output=False
         )
         groups: defaultdict[str, list[Any]] = defaultdict(list)
         for work in unfinished:
-            groups[work.queue_name or "none"].append(work)
+            groups[work.queue_name or NO_QUEUE].append(work)
         return {name: _queue(works, now) for name, works in sorted(groups.items())}
-
-    def _count_finished(self, client: DBOSClient) -> None:
-        since = max(self._read_until_ms - OVERLAP_MS, 0)
-        offset = 0
-        while True:
-            page = client.list_workflows(
-                status=FINISHED,
-                completed_after=_iso(since),
-                load_input=False,
-                limit=PAGE,
-                offset=offset,
-            )
-            self._count(page)
-            if len(page) < PAGE:
-                break
-            offset += PAGE
-        oldest = self._read_until_ms - 2 * OVERLAP_MS
-        self._seen = {key: ended for key, ended in self._seen.items() if ended >= oldest}
-
-    def _count(self, works: Iterable[Any]) -> None:
-        for work in works:
-            ended = int(work.completed_at or work.updated_at or 0)
-            if work.workflow_id in self._seen:
-                continue
-            self._seen[work.workflow_id] = ended
-            self._read_until_ms = max(self._read_until_ms, ended)
-            queue = work.queue_name or "none"
-            output = work.output if isinstance(work.output, dict) else {}
-            state = str(output.get("state") or ENDS.get(work.status) or work.status.lower())
-            code = output.get("code") or getattr(work.error, "code", None) or ""
-            self._finished[queue, state, str(code)] += 1
-            if work.dequeued_at is None:
-                continue
-            seconds = max(ended - work.dequeued_at, 0) / 1000
-            self._numbers[queue] += 1
-            self._seconds[queue][0] += seconds
-            for index, bound in enumerate(DURATION_BOUNDS_S):
-                self._buckets[queue][index] += seconds <= bound
 
 
 def _entries(folder: Path) -> int:
@@ -223,8 +164,3 @@ def _queue(works: Iterable[Any], now: float) -> Queue:
     running = sum(work.status == "PENDING" for work in works)
     oldest = min((work.created_at or now * 1000) for work in works) / 1000
     return Queue(len(works) - running, running, round(max(now - oldest, 0.0), 1))
-
-
-def _iso(milliseconds: int) -> str:
-    moment = time.gmtime(milliseconds / 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", moment)

@@ -10,7 +10,7 @@ GB = 1024**3
 
 
 def status_text(status: Status) -> str:
-    """Some lines that say what matters."""
+    """The status as some lines for a terminal: ready or not, queues, finished work, counters."""
     return "\n".join(_lines(status))
 
 

@@ -1,13 +1,16 @@
-"""The HTTP endpoint: is the node alive, can it work, what has it done."""
+"""The HTTP endpoint: whether the node is alive and can work, and what it has done.
+
+Whoever reaches its address may read all of it; it changes nothing and holds nothing of a patient.
+"""
 
 import threading
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status, StatusReader
 from dicom_node.records.heartbeat import keep_beating
@@ -23,7 +26,7 @@ SECURITY_HEADERS = {
 
 
 def make_app(settings: NodeSettings) -> FastAPI:
-    """The application, which reads the status whenever it is asked."""
+    """The application; it reads the status at each request, one request at a time."""
     app = FastAPI(title="osteonode", docs_url=None, redoc_url=None, openapi_url=None)
     reader = StatusReader(settings)
     lock = threading.Lock()
@@ -42,15 +45,21 @@ def make_app(settings: NodeSettings) -> FastAPI:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """Listener, worker, database and disk can work; else 503 and what cannot."""
+        """Say whether listener, worker, database and disk can work; if not, 503 and what cannot."""
         problems = read().problems
         return _text("\n".join(problems or ["ready"]) + "\n", 503 if problems else 200)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        """Everything for Prometheus."""
+        """Give all metrics for Prometheus."""
         content = generate_latest(registry)
         return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=SECURITY_HEADERS)
+
+    @app.exception_handler(Exception)
+    def unforeseen(_request: Request, error: Exception) -> Response:
+        """Log where it arose; the reader learns no more than that it did."""
+        log().error("unforeseen fault", **fault_fields(error))
+        return _text("an unforeseen fault, see the log\n", 500)
 
     return app
 
@@ -60,6 +69,8 @@ def run_web(settings: NodeSettings, stop: threading.Event) -> None:
 
     Raises
     ------
+    OSError
+        The address cannot be used.
     ValueError
         The settings have no section ``web``.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 from dicom_node.receiving.upper_layer import (
     Budget,
     Guarded,
@@ -153,9 +153,9 @@ class GuardedServer(ThreadedAssociationServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what kind of fault ended a connection, without its text."""
         fault = sys.exception()
-        if not isinstance(fault, LimitExceeded):
-            kind = type(fault).__name__
-            log().warning("connection failed", peer=str(client_address[0]), error=kind)
+        if fault is not None and not isinstance(fault, LimitExceeded):
+            peer = str(client_address[0])
+            log().warning("connection failed", peer=peer, **fault_fields(fault))
 
     def refuse(self, reason: str, host: str) -> None:
         """Log and count a connection that is not admitted or goes beyond a limit."""

@@ -17,7 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 
 __all__ = ["StoreRequest", "StoreService"]
 
@@ -160,7 +160,7 @@ class StoreService(DIMSEServiceProvider):
         try:
             status = self._store(self.assoc, request)
         except Exception as fault:  # the association goes on
-            log().error("unforeseen fault", error=type(fault).__name__)
+            log().error("unforeseen fault", **fault_fields(fault))
             status = PROCESSING_FAILURE
         if status is None:
             return

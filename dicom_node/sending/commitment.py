@@ -20,7 +20,7 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from dicom_node.errors import DeliveryFailed
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
 from dicom_node.sending.delivery import associate
 from dicom_node.settings.work import Destination
 from dicom_node.spool.spool import spool_name, sync_folder
@@ -191,7 +191,7 @@ def _receive(event: Event, commitments: Commitments) -> tuple[int, None]:
             return NO_SUCH_EVENT_TYPE, None
         status = commitments.receive(event.event_information)
     except Exception as error:  # a peer may send anything, and the disk may be full
-        log().warning("commitment answer not kept", error=type(error).__name__)
+        log().warning("commitment answer not kept", **fault_fields(error))
         return PROCESSING_FAILURE, None
     if status != SUCCESS:
         log().warning("commitment answer refused", reason="unknown transaction")

@@ -1,6 +1,7 @@
 """The node's settings: one TOML file, with the sections of its doors and of its work.
 
 - `edge`: settings of the node's doors: listener, TLS, status pages, audit trail.
+- `environment`: environment variables that set the settings: their names, and what is wrong.
 - `node`: the node's settings: one TOML file, unknown keys refused, environment overrides.
 - `work`: settings of the worker's side: destinations, PACS query, retention.
 """

@@ -1,5 +1,6 @@
 """The node's settings: one TOML file, unknown keys refused, environment overrides."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ from sqlalchemy import make_url
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.edge import Audit, Listener, Section, Web
+from dicom_node.settings.environment import (
+    DELIMITER,
+    PREFIX,
+    environment_problems,
+    variable_of,
+)
 from dicom_node.settings.work import Destination, Query, Retention
 
 __all__ = [
@@ -45,13 +52,13 @@ Mode = Literal["strict", "warn"]
 SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
 
 DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
-"""A segmentation that came with the study is preferred to the node's own."""
+"""A segmentation that was sent with the study is preferred to the node's own."""
 
 
 class AcquisitionRules(Section):
-    """What becomes of a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
+    """What happens to a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
 
-    Tube voltage, largest slice thickness and largest gantry tilt are no choice: always strict.
+    Tube voltage, largest slice thickness and largest gantry tilt cannot be chosen: always strict.
     """
 
     coverage: Mode = "strict"
@@ -70,7 +77,12 @@ class AcquisitionRules(Section):
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "AcquisitionRules":
-        """The defaults with some rules set, each as ``name=mode``.
+        """The defaults with some rules changed.
+
+        Parameters
+        ----------
+        texts
+            Each ``name=mode``, as ``noise=strict``.
 
         Raises
         ------
@@ -88,7 +100,7 @@ class AcquisitionRules(Section):
 
 
 class Acquisition(Section):
-    """What a series must be to be assessed."""
+    """What a series must fulfil to be assessed; tube voltages in kV, lengths in mm."""
 
     kvp: tuple[float, ...] = (120.0,)
     kvp_tolerance: float = Field(default=0.5, ge=0, le=5)
@@ -99,7 +111,7 @@ class Acquisition(Section):
 
 
 class TotalSegmentator(Section):
-    """How TotalSegmentator is run, if it is one of the segmenters."""
+    """How TotalSegmentator is run if ``segmenters`` names it."""
 
     weights: Path
     manifest: Path | None = None
@@ -112,7 +124,7 @@ class TotalSegmentator(Section):
 
 
 class Limits(Section):
-    """What one assessment may use."""
+    """What one assessment may use, how many run at once, and how often one is tried."""
 
     seconds: float = Field(default=600.0, gt=0)
     memory_mb: int = Field(default=6144, ge=1024)
@@ -126,8 +138,8 @@ class NodeSettings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
-        env_prefix="OSTEONODE_",
-        env_nested_delimiter="__",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
     )
 
     data_dir: Path
@@ -187,12 +199,17 @@ class NodeSettings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
 
     @property
+    def reports_dir(self) -> Path:
+        """Where the reports are kept, in a folder for each study."""
+        return self.data_dir / "reports"
+
+    @property
     def counters_dir(self) -> Path:
         """Where the processes keep their counters."""
         return self.data_dir / "counters"
 
     def without_password(self) -> "NodeSettings":
-        """The same, with the database's password masked, for printing."""
+        """A copy for printing, with the password in the database's URL masked."""
         if self.database_url is None:
             return self
         masked = make_url(self.database_url).render_as_string(hide_password=True)
@@ -212,26 +229,32 @@ class NodeSettings(BaseSettings):
 
 
 def load_settings(path: Path) -> NodeSettings:
-    """Read and check a settings file.
+    """Read and check a settings file and the environment variables that override it.
 
     Raises
     ------
     SettingsInvalid
-        The file is missing, is not TOML, or holds unknown keys or values out of range; the
-        message lists each of them.
+        The file is missing, is not TOML, or holds unknown keys or values out of range, or an
+        environment variable does; the message lists each of them.
     """
     if not path.is_file():
         raise SettingsInvalid(
             f"no settings file at {path}; write one (docs/settings.md) and pass it with --config"
         )
+    problems = environment_problems(NodeSettings, os.environ)
+    if problems:
+        raise SettingsInvalid("; ".join(problems))
     try:
         content = TomlConfigSettingsSource(NodeSettings, toml_file=path)()
         return NodeSettings(**content)
     except tomllib.TOMLDecodeError as error:
         raise SettingsInvalid(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise SettingsInvalid(f"{path}: {problems}") from error
+        found = "; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())
+        raise SettingsInvalid(f"{path}: {found}") from error
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    variable = variable_of(location, os.environ)
+    return f"{key}: {message}" if variable is None else f"{key}, set by {variable}: {message}"

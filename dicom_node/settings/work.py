@@ -26,7 +26,7 @@ class Destination(Section):
 
 
 class Query(Section):
-    """A PACS that is asked by C-FIND how many instances a series has, and whose study it is."""
+    """A PACS that is asked by C-FIND for the instances of a series and the patient of a study."""
 
     ae_title: AeTitle
     host: str
@@ -37,7 +37,7 @@ class Query(Section):
 
     @property
     def peer(self) -> Destination:
-        """The same as a peer to associate with."""
+        """The PACS as a destination, for code that associates with one."""
         return Destination(
             name="query",
             ae_title=self.ae_title,
@@ -49,7 +49,7 @@ class Query(Section):
 
 
 class Retention(Section):
-    """How long received instances and reports are kept after a study's work is done."""
+    """How many days received instances and reports are kept; None keeps them for ever."""
 
     instance_days: float | None = Field(default=None, ge=0)
     report_days: float | None = Field(default=None, ge=0)

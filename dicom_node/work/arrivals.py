@@ -1,4 +1,4 @@
-"""Which studies in the spool are complete: quiet, without gaps, and as many as the PACS says."""
+"""Which studies in the spool are complete: nothing more arrives and no slice is missing."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ LOOK_AGAIN_SECONDS = 5.0
 
 @dataclass
 class _Waiting:
-    """A study that was looked at: what it lacked, and when it is looked at again."""
+    """A study that was looked at: what was missing, and when it is looked at again."""
 
     changed: float
     findings: tuple[Finding, ...] = ()
@@ -34,8 +34,22 @@ class _Waiting:
 class Arrivals:
     """Hands over each study once it is complete, or once it has waited long enough.
 
-    The spool remembers which studies are not settled; one that was handed over and then not
-    settled, because the process died, is handed over again and recognised by its identity.
+    The spool remembers which studies are not settled. If the process dies after it handed a study
+    over and before it settled it, the study is handed over again and recognised by its identity.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    spool
+        Where the received instances lie.
+    pool
+        Where headers are read.
+    query
+        The PACS that is asked how many instances a series has, or None.
+    hand_over
+        Takes a study, what its report must warn of, and when its last instance arrived, in
+        seconds since the epoch.
     """
 
     def __init__(
@@ -54,7 +68,7 @@ class Arrivals:
         self._waiting: dict[str, _Waiting] = {}
 
     def look(self) -> None:
-        """Look once at all studies that are not settled, the longest quiet first."""
+        """Look once at all studies that are not settled, those that were quiet longest first."""
         seen = set()
         for study in sorted(self._spool.unsettled(), key=lambda study: study.changed):
             seen.add(study.key)
@@ -116,15 +130,20 @@ class Arrivals:
 
 
 def missing(surveyed: Sequence[SeriesSurvey], counts: dict[str, int]) -> list[Finding]:
-    """What the series of a study lack, by their slices and by the PACS's counts.
+    """What is missing from the series of a study, by their slices and by the PACS's counts.
 
     Parameters
     ----------
     surveyed
-        The series as they lie in the spool.
+        The series, by the headers of their files in the spool.
     counts
         Number of instances by series UID, as the PACS says; a series that it does not name is
         not compared.
+
+    Returns
+    -------
+    list of Finding
+        At most one a series: ``input.incomplete`` or ``input.gap``.
     """
     found = []
     for series in surveyed:

@@ -18,7 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
-from dicom_node.logs import configure_logs
+from dicom_node.logs import configure_logs, fault_fields, log
 from dicom_node.series.survey import SeriesSurvey, survey
 from dicom_node.settings.node import Acquisition, NodeSettings
 from dicom_node.work.analysis import Outcome, analyse
@@ -31,7 +31,7 @@ __all__ = ["AssessmentPool", "assess_in_child", "load_models"]
 T = TypeVar("T")
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""What the operating system says of a disk that does not take a file."""
+"""Error numbers of the operating system for a disk that does not take a file."""
 
 STOP_POLL_SECONDS = 0.5
 """How often a waiting assessment looks whether the pool was stopped."""
@@ -45,7 +45,13 @@ ASSESSMENTS_PER_CHILD = 50
 
 @lru_cache(maxsize=2)
 def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]:
-    """The stager and the cohort's network of a bundle, loaded once a process."""
+    """The stager and the cohort's network of a bundle, loaded once in each process.
+
+    Parameters
+    ----------
+    bundle
+        Folder of the bundle; None for the built-in one.
+    """
     loaded = load_bundle(bundle)
     network = None if loaded.network is None else InteractionNetwork.from_json(loaded.network)
     return Stager(loaded), network
@@ -60,13 +66,19 @@ def assess_in_child(
     history: Path,
     findings: tuple[Finding, ...],
 ) -> Outcome:
-    """Load the models, once a process, and analyse."""
+    """Load the models and analyse; the parameters are those of `analyse`."""
     stager, network = load_models(bundle)
     return analyse(paths, out, rules, stager, network, plan, history, findings)
 
 
 class AssessmentPool:
-    """Runs assessments in spawned processes; a hostile file can end only its own child."""
+    """Runs assessments in spawned processes, so that a hostile file can end only its own child.
+
+    Parameters
+    ----------
+    settings
+        Of the node; ``limits`` says how many children there are and what each may use.
+    """
 
     analysis: Callable[..., Outcome] = staticmethod(assess_in_child)
     """What runs in the child."""
@@ -78,7 +90,7 @@ class AssessmentPool:
         self._pool = self._new()
 
     def __enter__(self) -> "AssessmentPool":
-        """Start empty; the first assessment starts a child."""
+        """Start no child yet; the first assessment does."""
         return self
 
     def __exit__(
@@ -87,7 +99,7 @@ class AssessmentPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the children at once; what they did is repeated after the next start."""
+        """Stop the children at once; their assessments are repeated after the next start."""
         with self._lock:
             self._ended = True
             self._pool.stop()
@@ -96,7 +108,18 @@ class AssessmentPool:
     def assess(
         self, paths: list[Path], out: Path, history: Path, findings: Sequence[Finding] = ()
     ) -> Outcome:
-        """Assess one series in a child.
+        """Assess the series of one study in a child.
+
+        Parameters
+        ----------
+        paths
+            The study's files.
+        out
+            Folder for the report.
+        history
+            Folder with the earlier reports on the study.
+        findings
+            What the report must warn of.
 
         Raises
         ------
@@ -131,7 +154,7 @@ class AssessmentPool:
         return self._run(survey, self._settings.limits.seconds, paths)
 
     def _new(self) -> ProcessPool:
-        """A pool; one whose child was killed from outside while it waited is broken for good."""
+        """Make a pool; one whose idle child was killed from outside can never be used again."""
         return ProcessPool(
             max_workers=self._settings.limits.processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
@@ -145,7 +168,9 @@ class AssessmentPool:
             with self._lock:
                 if not self._pool.active and not self._ended:
                     self._pool = self._new()
-                future = self._pool.schedule(function, args=arguments, timeout=seconds)
+                future = self._pool.schedule(
+                    _run_in_child, args=(function, *arguments), timeout=seconds
+                )
             self._await(future)
             result: T = future.result()
         except AssessmentFailed:
@@ -169,7 +194,7 @@ class AssessmentPool:
         return result
 
     def _await(self, future: "Future[Any]") -> None:
-        """Wait for a child; a stopped pool may never tell what became of it."""
+        """Wait for a child; a pool that was stopped may never say that the child ended."""
         while not wait([future], timeout=STOP_POLL_SECONDS).done:
             if self._ended:
                 raise AssessmentFailed("stopped in the middle")
@@ -183,6 +208,18 @@ def _enter_child(parent: int, memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _run_in_child(function: Callable[..., T], *arguments: object) -> T:
+    """Run ``function`` and log where it failed, for its frames do not travel to the parent."""
+    try:
+        return function(*arguments)
+    except (MemoryError, AssessmentFailed, ReportInvalid):
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
+            log().error("unforeseen fault", **fault_fields(error))
+        raise
 
 
 def _end_with_parent(parent: int) -> None:

@@ -15,12 +15,28 @@ from dicom_node.work.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, delivery
 __all__ = ["FailedWork", "failed_work", "retry"]
 
 FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
-"""States of a workflow that nobody works on any more and that did not end well."""
+"""States of a DBOS workflow that ended without success."""
 
 
 @dataclass(frozen=True)
 class FailedWork:
-    """One assessment or delivery that failed for good; ``destination`` is None for the former."""
+    """One assessment, delivery or commitment that failed for good.
+
+    Parameters
+    ----------
+    id
+        Of the work, for `retry`.
+    kind
+        ``assessment``, ``delivery`` or ``commitment``.
+    study
+        Key of the study in the spool.
+    destination
+        Name of the destination; None for an assessment.
+    code, reason
+        Why it failed.
+    when
+        When it failed (UTC).
+    """
 
     id: str
     kind: str
@@ -42,14 +58,13 @@ def failed_work(settings: NodeSettings) -> list[FailedWork]:
 def retry(settings: NodeSettings, identity: str) -> None:
     """Take up work again: failed work, or the assessment of a study that was refused or reported.
 
-    An assessment runs again from its beginning, a delivery goes on with its next attempt. What
-    was reported by the same model stays as it is; another model gives a new report that
-    supersedes it.
+    An assessment runs again from its beginning, a delivery goes on with its next attempt. A report
+    that the same model made stays as it is; another model makes a new report that supersedes it.
 
     Raises
     ------
     WorkFailed
-        There is no such work, or it is still going on.
+        There is no such work, it is not finished, or it is a delivery that did not fail.
     """
     with _client(settings) as client:
         found = client.list_workflows(workflow_ids=[identity])

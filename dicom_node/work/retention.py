@@ -13,21 +13,26 @@ __all__ = ["Retainer", "open_studies"]
 
 DAY_SECONDS = 86400.0
 
-LOOK_SECONDS = 600.0
+SPOOL_LOOK_SECONDS = 600.0
 """How often the spool is looked through."""
 
-UNFINISHED = ("ENQUEUED", "PENDING", "DELAYED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+HOLDING_STATES = ("ENQUEUED", "PENDING", "DELAYED", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""States of a DBOS workflow whose study is kept: it goes on, or failed and may be retried."""
 
 
 class Retainer:
-    """Applies ``[retention]``: only studies of which all work is done, failed work being none.
+    """Applies the settings ``[retention]`` to studies of which all work is done.
+
+    Failed work keeps a study, for it may be retried.
 
     Parameters
     ----------
     settings
         Of the node.
-    spool, reports
-        What is removed from.
+    spool
+        Where the received instances lie.
+    reports
+        Folder of the reports, with a folder a study in it.
     """
 
     def __init__(self, settings: NodeSettings, spool: Spool, reports: Path) -> None:
@@ -37,11 +42,11 @@ class Retainer:
         self._looked: float | None = None
 
     def look(self) -> None:
-        """Remove what is due, at most every `LOOK_SECONDS`."""
+        """Remove what is due, at most every `SPOOL_LOOK_SECONDS`."""
         rules = self._settings
         if self._looked is None:
             self._spool.finish_removals(overwrite=rules.overwrite)
-        if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
+        if self._looked is not None and time.monotonic() - self._looked < SPOOL_LOOK_SECONDS:
             return
         self._looked = time.monotonic()
         if rules.instance_days is None and rules.report_days is None:
@@ -72,9 +77,9 @@ class Retainer:
 
 
 def open_studies() -> set[str]:
-    """Studies of which something is queued, runs, or failed and may be retried."""
+    """Keys of the studies of which work is queued, runs, or failed and may be retried."""
     found = set()
-    for status in DBOS.list_workflows(status=list(UNFINISHED), load_output=False):
+    for status in DBOS.list_workflows(status=list(HOLDING_STATES), load_output=False):
         arguments = status.input["args"] if status.input else ()
         for argument in arguments:
             if isinstance(argument, dict) and "study" in argument:

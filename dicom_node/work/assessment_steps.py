@@ -1,0 +1,159 @@
+"""The steps of a study's assessment: assess it, and write down an assessment that failed."""
+
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
+from dicom_node.logs import log
+from dicom_node.records.audit import AuditTrail
+from dicom_node.spool.spool import Spool
+from dicom_node.work.analysis import Outcome
+from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.report_folder import write_failure
+from roi_extraction.anatomy import Finding
+
+__all__ = ["DISK_SECONDS", "AssessmentSteps", "Interrupted"]
+
+DISK_SECONDS = 10.0
+"""Pause before a full disk is tried again, and before a process with a broken database ends."""
+
+
+class Interrupted(BaseException):
+    """Ends a workflow without any record of it, so that it is taken up after the next start."""
+
+
+class AssessmentSteps:
+    """Steps that may each be done again after a crash.
+
+    Parameters
+    ----------
+    pool
+        Where assessments run.
+    spool
+        Where the received instances lie.
+    reports
+        Folder of the reports, with a folder a study in it.
+    audit
+        Where each assessment is recorded.
+    stop
+        Set when the process is to end.
+    """
+
+    def __init__(
+        self,
+        pool: AssessmentPool,
+        spool: Spool,
+        reports: Path,
+        audit: AuditTrail,
+        stop: threading.Event,
+    ) -> None:
+        self._pool = pool
+        self._spool = spool
+        self._reports = reports
+        self._audit = audit
+        self._stop = stop
+        self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def assess(
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+        findings: list[list[str]],
+    ) -> dict[str, Any]:
+        """Assess the series of one study in a child process.
+
+        Parameters
+        ----------
+        identity
+            Of the assessment; also the name of its report's folder.
+        key
+            Of the study in the spool.
+        names
+            File names of the images, by the key of their series.
+        segmentations
+            File names of the segmentation objects, by the key of the series that they segment.
+        findings
+            What the report must warn of: a code and a message each.
+
+        Returns
+        -------
+        dict
+            ``state`` is ``reported``, ``refused`` or, for a report that must not be sent,
+            ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one.
+
+        Raises
+        ------
+        OperationalError
+            The child died or was stopped; the step may be tried again.
+        Interrupted
+            The process is to end.
+        """
+        started = time.perf_counter()
+        paths = [path for series in names for path in self._spool.paths(series, names[series])]
+        for series, objects in segmentations.items():
+            paths += self._spool.segmentation_paths(series, objects)
+        log().info("assessing", assessment=identity, study=key, instances=len(paths))
+        found = [Finding(code, message) for code, message in findings]
+        folder = self._reports / key
+        try:
+            with self._studies[key]:
+                while (outcome := self._try(paths, folder / identity, found)) is None:
+                    if self._stop.wait(DISK_SECONDS):
+                        raise Interrupted
+        except ReportInvalid as error:
+            log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
+            return {"state": "failed", "code": error.code, "reason": str(error)}
+        except OperationalError as error:
+            if self._stop.is_set():
+                raise Interrupted from error
+            log().warning("assessment interrupted", assessment=identity, reason=str(error))
+            raise
+        seconds = round(time.perf_counter() - started, 3)
+        return self._conclude(identity, key, outcome, len(paths), seconds)
+
+    def _conclude(
+        self, identity: str, key: str, outcome: Outcome, instances: int, seconds: float
+    ) -> dict[str, Any]:
+        """Log and record what an assessment led to, and give the step's result."""
+        log().info(
+            "assessed" if outcome.reported else "refused",
+            assessment=identity,
+            study=key,
+            code=outcome.code,
+            reason=outcome.message,
+            stage=outcome.stage,
+            warnings=list(outcome.warnings),
+            others=list(outcome.others),
+            seconds=seconds,
+        )
+        state = "reported" if outcome.reported else "refused"
+        self._audit.assessed(outcome.study_uid, identity, state, outcome.code, instances)
+        if not outcome.reported:
+            return {"state": state, "code": outcome.code}
+        report = {
+            "identity": outcome.identity or "",
+            "study": key,
+            "study_uid": outcome.study_uid,
+            "folder": outcome.folder,
+            "sha256": outcome.sha256 or "",
+        }
+        return {"state": state, "code": None, "report": report}
+
+    def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:
+        """Try once to assess; None if the disk did not take the report."""
+        try:
+            return self._pool.assess(paths, folder, folder.parent, findings)
+        except DiskFault as error:
+            log().error("disk fault", assessment=folder.name, code=error.code, reason=str(error))
+            return None
+
+    def report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
+        """Log and record an assessment that failed for good, and write its ``report.json``."""
+        log().error("assessment failed", assessment=identity, code=code, reason=reason)
+        write_failure(self._reports / key / identity, code, reason)
+        self._audit.assessed("", identity, "failed", code, 0)

@@ -1,0 +1,191 @@
+"""The steps of a report's delivery: send it, and ask the destination to commit to keeping it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from dicom_node.errors import DeliveryFailed, OperationalError, QueryFailed, ReportInvalid
+from dicom_node.logs import log
+from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.reporting.report_history import REPORT_FILE, file_digest
+from dicom_node.sending.commitment import Commitments, request_commitment
+from dicom_node.sending.delivery import send
+from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.uids import derived_uid
+
+__all__ = ["DeliverySteps"]
+
+
+class DeliverySteps:
+    """Steps that may each be done again after a crash.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    audit
+        Where each attempt is recorded.
+    query
+        The PACS that is asked whose study it is, or None.
+    """
+
+    def __init__(self, settings: NodeSettings, audit: AuditTrail, query: PacsQuery | None) -> None:
+        self._reports = settings.reports_dir
+        self._ae_title = settings.listener.ae_title
+        self._commitments = Commitments(settings.data_dir)
+        self._audit = audit
+        self._query = query
+
+    def send(
+        self, report: dict[str, str], destination: Destination, attempt: int
+    ) -> dict[str, Any]:
+        """Send a report's Structured Report, if its file is still the one that was checked.
+
+        Parameters
+        ----------
+        report
+            As the assessment's step returns it: ``identity``, ``study``, ``study_uid``,
+            ``folder`` and ``sha256``.
+        destination
+            The peer to send it to.
+        attempt
+            Number of the attempt, from 1.
+
+        Returns
+        -------
+        dict
+            ``state`` is ``delivered``, ``retrying`` or ``failed``; with ``code``, and ``reason``
+            unless it was delivered.
+        """
+        identity = report["identity"]
+        path = self._path(report)
+        try:
+            if file_digest(path) != report["sha256"]:
+                return {
+                    "state": "failed",
+                    "code": "report.changed",
+                    "reason": "the file is not the one that was checked",
+                }
+            self._check_identity(path)
+            status = send(path, destination, self._ae_title)
+        except ReportInvalid as error:
+            return {"state": "failed", "code": error.code, "reason": str(error)}
+        except FileNotFoundError:
+            reason = "the report is no longer on the disk"
+            return {"state": "failed", "code": "report.gone", "reason": reason}
+        except (DeliveryFailed, QueryFailed, OSError) as error:
+            code = getattr(error, "code", OperationalError.code)
+            reason = str(error) if isinstance(error, OperationalError) else type(error).__name__
+            self._audit_delivery(report, destination, reason)
+            log().warning(
+                "delivery attempt failed",
+                assessment=identity,
+                destination=destination.name,
+                attempt=attempt,
+                code=code,
+                reason=reason,
+            )
+            return {"state": "retrying", "code": code, "reason": reason}
+        log().info(
+            "delivered",
+            assessment=identity,
+            destination=destination.name,
+            attempt=attempt,
+            status=f"0x{status:04X}",
+        )
+        self._audit_delivery(report, destination, None)
+        return {"state": "delivered", "code": f"0x{status:04X}"}
+
+    def commitment(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        look: int,
+        since: float,
+    ) -> dict[str, Any]:
+        """Ask for storage commitment at the first look, then see whether the answer has come.
+
+        Parameters
+        ----------
+        report, destination, attempt
+            As for `send`.
+        look
+            Number of the look, from 0.
+        since
+            When commitment was asked for, in seconds since the epoch.
+
+        Returns
+        -------
+        dict
+            ``state`` is ``committed``, ``waiting`` or, if the report must be sent again,
+            ``retrying``; with ``code``, and ``reason`` for the last.
+        """
+        identity = report["identity"]
+        uid = derived_uid("commitment", identity, destination.name, str(attempt))
+        reason = ""
+        try:
+            if look == 0:
+                request_commitment(
+                    pydicom.dcmread(self._path(report)),
+                    uid,
+                    destination,
+                    self._ae_title,
+                    self._commitments,
+                )
+            answer = self._commitments.answer(uid)
+            if answer is not None and answer.committed:
+                self._commitments.forget(uid)
+                log().info("committed", assessment=identity, destination=destination.name)
+                return {"state": "committed", "code": None}
+            if answer is not None:
+                self._commitments.forget(uid)
+                reason = f"the peer does not keep the report {answer.reason}".strip()
+            elif time.time() - since > destination.commitment_seconds:
+                self._commitments.forget(uid)
+                reason = f"no commitment within {destination.commitment_seconds:g} s"
+        except (DeliveryFailed, OSError, InvalidDicomError) as error:
+            reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
+        if not reason:
+            return {"state": "waiting", "code": None}
+        log().warning(
+            "not committed",
+            assessment=identity,
+            destination=destination.name,
+            attempt=attempt,
+            reason=reason,
+        )
+        return {"state": "retrying", "code": "node.not_committed", "reason": reason}
+
+    def _path(self, report: dict[str, str]) -> Path:
+        return self._reports / report["study"] / report["folder"] / REPORT_FILE
+
+    def _audit_delivery(
+        self, report: dict[str, str], destination: Destination, failure: str | None
+    ) -> None:
+        peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
+        self._audit.delivered(peer, report["study_uid"], report["identity"], failure)
+
+    def _check_identity(self, path: Path) -> None:
+        """Compare patient and study with what the PACS says now, if there is one to ask."""
+        if self._query is None:
+            return
+        document = pydicom.dcmread(path, stop_before_pixels=True)
+        try:
+            theirs = self._query.identity(str(document.StudyInstanceUID))
+        except QueryFailed as error:
+            if self._query.settings.unanswered == "hold":
+                raise
+            log().warning("identity not checked", reason=str(error))
+            return
+        differing = theirs.differs(document) if theirs is not None else ()
+        if differing:
+            raise ReportInvalid(
+                "report.pacs_identity",
+                f"the PACS has another {', '.join(differing)} for this study: the report must "
+                "not be sent",
+            )

@@ -1,0 +1,296 @@
+"""Durable work: a DBOS workflow for each study, one for each attempt to deliver a report."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dbos import (
+    DBOS,
+    DBOSConfiguredInstance,
+    PortableWorkflowError,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    StepOptions,
+)
+from dbos import error as dbos_error
+
+from dicom_node.errors import AssessmentFailed, WorkFailed
+from dicom_node.logs import fault_fields, log
+from dicom_node.records.audit import AuditTrail
+from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.spool.spool import Spool, SpooledStudy
+from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.assessment_steps import AssessmentSteps, Interrupted
+from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.work_queues import ASSESS_QUEUE, commit_queue, delivery_queue
+from roi_extraction.anatomy import Finding
+
+__all__ = ["Worker"]
+
+MAX_RETRY_SECONDS = 600.0
+"""The longest pause between two attempts to deliver."""
+
+FIRST_COMMIT_LOOKS_SECONDS = (0.0, 1.0, 5.0, 30.0)
+"""Pauses before the first looks for an answer on storage commitment."""
+
+COMMIT_LOOK_SECONDS = 60.0
+"""Pause before each later look."""
+
+MAX_RECOVERIES = 1000
+"""How often a workflow is taken up again after a start of the node; then it counts as failed."""
+
+
+@DBOS.dbos_class()
+class Worker(DBOSConfiguredInstance):
+    """Assesses complete studies and delivers their reports.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    pool
+        Where assessments run.
+    stop
+        Set when the process is to end.
+    """
+
+    def __init__(self, settings: NodeSettings, pool: AssessmentPool, stop: threading.Event) -> None:
+        super().__init__("worker")
+        self.settings = settings
+        self.pool = pool
+        self.spool = Spool(settings.data_dir)
+        self.audit = AuditTrail.of(settings)
+        self.query = (
+            None
+            if settings.query is None
+            else PacsQuery(settings.query, settings.listener.ae_title)
+        )
+        self.assessment_steps = AssessmentSteps(
+            pool, self.spool, settings.reports_dir, self.audit, stop
+        )
+        self.delivery_steps = DeliverySteps(settings, self.audit, self.query)
+        self.running: set[str] = set()  # identities of the workflows that this process has in hand
+        self.broken = threading.Event()  # a fault of database or disk: the process must end
+
+    def enqueue(self, study: SpooledStudy, findings: Sequence[Finding], changed: float) -> None:
+        """Queue the assessment of a complete study, unless the same was queued before.
+
+        Parameters
+        ----------
+        study
+            The study's files in the spool.
+        findings
+            What its report must warn of.
+        changed
+            When its last instance arrived, in seconds since the epoch. A study that was refused
+            or failed before that was sent again, so it is assessed again.
+
+        Raises
+        ------
+        dbos.error.DBOSQueueDeduplicatedError
+            An assessment of the study as it was before is still queued or running.
+        """
+        identity = study.identity
+        before = DBOS.get_workflow_status(identity)
+        if before is not None:
+            reported = (before.output or {}).get("state") == "reported"
+            ended = before.status in ("SUCCESS", "ERROR")
+            if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
+                DBOS.rewind_workflow(identity, queue_name=ASSESS_QUEUE)
+            return
+        with SetWorkflowID(identity), SetEnqueueOptions(deduplication_id=study.key):
+            DBOS.enqueue_workflow(
+                ASSESS_QUEUE,
+                self.assess_series,
+                identity,
+                study.key,
+                {series.key: list(series.names) for series in study.series},
+                {series.key: list(series.segmentations) for series in study.series},
+                [[finding.code, finding.message] for finding in findings],
+            )
+
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def assess_series(
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+        findings: list[list[str]],
+    ) -> dict[str, Any]:
+        """Assess one study and queue the delivery of its report to every destination.
+
+        The parameters are those of `AssessmentSteps.assess`.
+        """
+        with self._runs():
+            try:
+                outcome: dict[str, Any] = DBOS.run_step(
+                    StepOptions(
+                        name="assess",
+                        retries_allowed=True,
+                        max_attempts=self.settings.limits.attempts,
+                        interval_seconds=1.0,
+                    ),
+                    self.assessment_steps.assess,
+                    identity,
+                    key,
+                    names,
+                    segmentations,
+                    findings,
+                )
+            except (
+                AssessmentFailed,
+                PortableWorkflowError,  # the same, read back from the record
+                dbos_error.DBOSMaxStepRetriesExceeded,
+            ) as error:
+                last = (getattr(error, "errors", None) or [error])[-1]
+                reason = str(last) if isinstance(last, AssessmentFailed) else type(last).__name__
+                if not isinstance(last, AssessmentFailed | PortableWorkflowError):
+                    log().error("unforeseen fault", assessment=identity, **fault_fields(last))
+                outcome = {"state": "failed", "code": AssessmentFailed.code, "reason": reason}
+            if outcome["state"] == "failed":
+                DBOS.run_step(
+                    StepOptions(name="report failure"),
+                    self.assessment_steps.report_failure,
+                    identity,
+                    key,
+                    outcome["code"],
+                    outcome["reason"],
+                )
+                raise WorkFailed(outcome["code"], outcome["reason"])
+            if outcome["state"] == "reported":
+                for destination in self.settings.destinations:
+                    self._enqueue_delivery(outcome["report"], destination, 1, 0.0)
+            return {"state": outcome["state"], "code": outcome["code"]}
+
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def deliver(self, report: dict[str, str], name: str, attempt: int) -> dict[str, Any]:
+        """Try once to deliver a report; if that fails, queue the next attempt after a pause.
+
+        The parameters are those of `DeliverySteps.send`, with the destination by its name.
+        """
+        with self._runs():
+            destination = self._destination(name)
+            sent: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="send"), self.delivery_steps.send, report, destination, attempt
+            )
+            if sent["state"] == "delivered":
+                if destination.commitment:
+                    self._enqueue_commit(report, destination, attempt, 0)
+                return sent
+            if sent["state"] == "retrying":
+                return self._again(report, destination, attempt, sent)
+            raise self._failed(report, name, sent["code"], sent["reason"])
+
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def confirm(
+        self, report: dict[str, str], name: str, attempt: int, look: int, since: float
+    ) -> dict[str, Any]:
+        """Look once for storage commitment; without it in time, queue another delivery.
+
+        The parameters are those of `DeliverySteps.commitment`, with the destination by its name.
+        """
+        with self._runs():
+            destination = self._destination(name)
+            found: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="commitment"),
+                self.delivery_steps.commitment,
+                report,
+                destination,
+                attempt,
+                look,
+                since,
+            )
+            if found["state"] == "waiting":
+                self._enqueue_commit(report, destination, attempt, look + 1, since)
+            elif found["state"] == "retrying":
+                return self._again(report, destination, attempt, found)
+            return found
+
+    def _destination(self, name: str) -> Destination:
+        for destination in self.settings.destinations:
+            if destination.name == name:
+                return destination
+        log().error("delivery failed", destination=name, code="node.unknown_destination")
+        raise WorkFailed("node.unknown_destination", f"the settings name no destination {name}")
+
+    def _failed(self, report: dict[str, str], name: str, code: str, reason: str) -> WorkFailed:
+        log().error(
+            "delivery failed",
+            assessment=report["identity"],
+            destination=name,
+            code=code,
+            reason=reason,
+        )
+        return WorkFailed(code, reason)
+
+    def _again(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        outcome: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Queue the next attempt after its pause, or end the work as failed."""
+        if attempt % destination.max_attempts == 0:
+            raise self._failed(report, destination.name, outcome["code"], outcome["reason"])
+        tried = attempt % destination.max_attempts
+        # the exponent is bounded: it would overflow long before the attempts end
+        pause = destination.retry_seconds * destination.retry_backoff ** min(tried - 1, 100)
+        self._enqueue_delivery(report, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS))
+        return outcome
+
+    def _enqueue_delivery(
+        self, report: dict[str, str], destination: Destination, attempt: int, pause: float
+    ) -> None:
+        with (
+            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}"),
+            SetEnqueueOptions(delay_seconds=pause or None),
+        ):
+            DBOS.enqueue_workflow(
+                delivery_queue(destination.name), self.deliver, report, destination.name, attempt
+            )
+
+    def _enqueue_commit(
+        self,
+        report: dict[str, str],
+        destination: Destination,
+        attempt: int,
+        look: int,
+        since: float | None = None,
+    ) -> None:
+        pauses = FIRST_COMMIT_LOOKS_SECONDS
+        pause = pauses[look] if look < len(pauses) else COMMIT_LOOK_SECONDS
+        pause = min(pause, destination.commitment_seconds)
+        with (
+            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}:commit:{look}"),
+            SetEnqueueOptions(delay_seconds=pause or None),
+        ):
+            DBOS.enqueue_workflow(
+                commit_queue(destination.name),
+                self.confirm,
+                report,
+                destination.name,
+                attempt,
+                look,
+                time.time() if since is None else since,
+            )
+
+    @contextmanager
+    def _runs(self) -> Iterator[None]:
+        """Note the workflow as running; after a fault of the node leave it to the next start."""
+        identity = DBOS.workflow_id or ""
+        self.running.add(identity)
+        try:
+            yield
+        except (WorkFailed, dbos_error.DBOSException):
+            raise
+        except Exception as error:  # the database, or the disk below it
+            log().error("interrupted", assessment=identity, **fault_fields(error))
+            self.broken.set()
+            raise Interrupted from error
+        finally:
+            self.running.discard(identity)
