@@ -37,6 +37,7 @@ autodoc_default_options = {
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+add_module_names = False
 default_role = "code"  # the house writes `name` in docstrings
 python_use_unqualified_type_names = True
 
@@ -53,6 +54,8 @@ myst_enable_extensions = ["colon_fence"]
 
 html_theme = "furo"
 html_extra_path = ["_site/extra"]
+html_static_path = ["_site/static"]
+html_css_files = ["phone.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
@@ -91,18 +94,20 @@ def _dotted(folder: Path) -> str:
     return ".".join(folder.relative_to(ROOT).parts)
 
 
-def keep_drawings(
-    _app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]
+def keep_as_written(
+    _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
-    """Show a paragraph that draws a tree or a table as it stands in the docstring."""
+    """Keep napoleon from reading what is not meant for it, and trees and tables as they stand."""
     shown: list[str] = []
     for paragraph in "\n".join(lines).split("\n\n"):
         drawn = any(line.startswith(("|", "├", "└")) for line in paragraph.splitlines())
         shown.append("::\n\n" + indent(paragraph, "   ") if drawn else paragraph)
     lines[:] = "\n\n".join(shown).split("\n")
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")  # else a sentence's first colon would part a type from the rest
 
 
 def setup(app: Sphinx) -> None:
-    """Have the API pages written before Sphinx looks for pages."""
+    """Write the API pages before Sphinx looks for pages; see docstrings before napoleon does."""
     app.connect("builder-inited", write_api_pages)
-    app.connect("autodoc-process-docstring", keep_drawings)
+    app.connect("autodoc-process-docstring", keep_as_written, priority=400)

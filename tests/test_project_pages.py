@@ -17,7 +17,7 @@ def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def test_architecture_names_every_room_and_no_other():
+def test_architecture_names_every_room_and_no_other() -> None:
     rooms = {
         ".".join(folder.parent.relative_to(ROOT).parts)
         for package in PACKAGES
@@ -28,14 +28,14 @@ def test_architecture_names_every_room_and_no_other():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_and_folder_that_a_page_names_exists(page):
+def test_every_file_and_folder_that_a_page_names_exists(page: str) -> None:
     within = rf"(?:{'|'.join((*PACKAGES, 'tests', 'docs', 'bench'))})/[\w/.-]+"
     named = {name.rstrip(".") for name in re.findall(rf"(?<![\w/.-]){within}", text_of(page))}
     missing = [n for n in named if not n.startswith(NOT_OURS) and not (ROOT / n).exists()]
     assert not missing
 
 
-def test_release_is_the_same_in_package_changelog_and_citation():
+def test_release_is_the_same_in_package_changelog_and_citation() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     newest = re.search(r"^## \[(\d[\d.]*)\] - (\S+)$", text_of("CHANGELOG.md"), re.MULTILINE)
     assert newest is not None
