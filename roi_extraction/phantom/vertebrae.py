@@ -10,7 +10,7 @@ from roi_extraction.phantom.shapes import capsule, ellipse, intersect
 from roi_extraction.phantom.spine import Spine
 
 __all__ = [
-    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "BodyFaces", "body_faces", "canal_distance",
+    "ARCH_MM", "CANAL_BEHIND_MM", "LABELS", "SHELL_MM", "body_faces", "canal_distance",
     "paint_body",
     "paint_canal", "paint_disc", "paint_vertebra", "superior_processes",
 ]  # fmt: skip
