@@ -105,7 +105,8 @@ def keep_as_written(
         shown.append("::\n\n" + indent(paragraph, "   ") if drawn else paragraph)
     lines[:] = "\n\n".join(shown).split("\n")
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # else a sentence's first colon would part a type from the rest
+        # an empty comment: else napoleon takes what stands before the first colon for a type
+        lines[:0] = ["..", ""]
 
 
 def setup(app: Sphinx) -> None:
