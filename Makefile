@@ -3,20 +3,28 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
+.PHONY: demo test lint docs wheel bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20
 
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory docs
 	@.ci/audit
+
+docs: $(READY)
+	@$(BIN)/python -m sphinx -q -n -W --keep-going -c docs -d build/doctrees . build/docs
+	@echo "docs: build/docs/index.html"
+
+wheel: $(READY)
+	@.ci/wheel
 
 bench: $(READY)
 	@$(BIN)/python -m bench.pipeline
@@ -42,12 +50,12 @@ bench-modeling: $(READY)
 	@$(BIN)/python -m bench.modeling $(COHORT)
 
 clean:
-	rm -rf .venv .venv-audit demo-output dist
+	rm -rf .venv .venv-audit .venv-wheel build demo-output dist docs/api
 
 $(READY): pyproject.toml requirements.lock
 	@echo "Setting up .venv (about a minute with a warm cache) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0])'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e . --group dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock -e . --group dev --group docs
 	@touch $@

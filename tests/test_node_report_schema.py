@@ -15,6 +15,7 @@ from dicom_node.reporting.report_model import (
     REPORT_SCHEMA,
     REPORT_SCHEMA_DIGEST,
     CaseReport,
+    Refusal,
     Report,
     report_json,
 )
