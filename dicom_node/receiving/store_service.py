@@ -172,7 +172,8 @@ class StoreService(DIMSEServiceProvider):
 
     def _pass_on(self, context_id: int, value: bytes) -> None:
         other = P_DATA()
-        other.presentation_data_value_list = [(context_id, value)]
+        # the setter refuses the tuples that its own type asks for
+        other.presentation_data_value_list = [[context_id, value]]  # type: ignore[list-item]
         super().receive_primitive(other)
 
 
