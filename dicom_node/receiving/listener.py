@@ -3,32 +3,31 @@
 import sys
 import threading
 
-from pydicom.uid import AllTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 
 from dicom_node.logs import log
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.receiver import STORAGE_CLASSES, SUCCESS, Receiver
+from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters
 from dicom_node.records.heartbeat import beat
 from dicom_node.sending.commitment import Commitments, accept_commitment_reports
 from dicom_node.settings.node import Listener, NodeSettings
 from dicom_node.spool.spool import Spool
+from dicom_node.statuses import SUCCESS
 
 __all__ = ["CLOSING_SECONDS", "TRANSFER_SYNTAXES", "run_listener", "start_listener"]
 
 TRANSFER_SYNTAXES = (
     *AllTransferSyntaxes,
-    "1.2.840.10008.1.2.4.52",
-    "1.2.840.10008.1.2.4.53",
-    "1.2.840.10008.1.2.4.54",
-    "1.2.840.10008.1.2.4.55",
+    *(UID(f"1.2.840.10008.1.2.4.{number}") for number in (52, 53, 54, 55)),
 )
-"""All current ones and the retired JPEG ones: what is lossy is received and then refused with a
-reason, instead of vanishing at the association."""
+"""All current ones, and the retired ones of JPEG for which pydicom has no names. Lossy images are
+received and then refused with a reason: a presentation context that is not accepted would only be
+missing at the sender."""
 
 CLOSING_SECONDS = 5.0
 """ARTIM: for the peer to close after a rejection or an abort, and for a request, which has arrived

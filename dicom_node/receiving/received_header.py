@@ -9,6 +9,7 @@ import pydicom
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
@@ -128,7 +129,7 @@ def file_header(
 def _plain(transfer_syntax: str) -> bytes:
     """The transfer syntax that tells a reader how ``head`` is encoded, once it is inflated."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        return b"1.2.840.10008.1.2.1"
+        return ExplicitVRLittleEndian.encode()
     return transfer_syntax.encode()
 
 

@@ -21,16 +21,16 @@ from dicom_node.records.counters import Counters
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.edge import Listener
 from dicom_node.spool.spool import Spool
+from dicom_node.statuses import (
+    CANNOT_UNDERSTAND,
+    CLASS_NOT_SUPPORTED,
+    DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+)
 from dicom_node.tls import certificate_names
 
-__all__ = ["REFUSALS", "STORAGE_CLASSES", "SUCCESS", "Receiver"]
-
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-CLASS_NOT_SUPPORTED = 0x0122
-"""C-STORE statuses (DICOM PS3.4, table B.2-1; PS3.7, C.5.6)."""
+__all__ = ["REFUSALS", "STORAGE_CLASSES", "Receiver"]
 
 REFUSALS = {
     "instance.class": CLASS_NOT_SUPPORTED,

@@ -18,6 +18,7 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.logs import log
+from dicom_node.statuses import PROCESSING_FAILURE
 
 __all__ = ["StoreRequest", "StoreService"]
 
@@ -32,8 +33,6 @@ AFFECTED_SOP_INSTANCE_UID = 0x1000
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 NO_DATA_SET = 0x0101
-PROCESSING_FAILURE = 0x0110
-"""PS3.7, C.5.12."""
 
 COMMAND, LAST = 0x01, 0x02
 """Bits of a fragment's message control header (PS3.8, E.2)."""

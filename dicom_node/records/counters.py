@@ -1,11 +1,12 @@
 """Counters of one process, in a file: they survive a restart, and other processes read them."""
 
 import json
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+
+from dicom_node.files import write_atomically
 
 __all__ = ["Counters", "read_counters"]
 
@@ -50,11 +51,9 @@ class Counters:
                 return
             content = json.dumps(self._counts, sort_keys=True)
             self._changed = False
-        temporary = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(content)
-            os.replace(temporary, self._path)
+            write_atomically(self._path, content.encode(), durable=False)
         except OSError:
             self._changed = True
 

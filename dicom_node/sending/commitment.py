@@ -7,7 +7,6 @@ the worker looks there.
 """
 
 import json
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,27 +16,31 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from dicom_node.errors import DeliveryFailed
+from dicom_node.files import write_atomically
 from dicom_node.logs import log
 from dicom_node.sending.delivery import associate
 from dicom_node.settings.work import Destination
-from dicom_node.spool.spool import spool_name, sync_folder
+from dicom_node.spool.spool import spool_name
+from dicom_node.statuses import (
+    INVALID_OBJECT,
+    NO_SUCH_EVENT_TYPE,
+    PROCESSING_FAILURE,
+    SUCCESS,
+)
 
 __all__ = ["CommitmentAnswer", "Commitments", "accept_commitment_reports", "request_commitment"]
-
-PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
-"""Storage Commitment Push Model SOP Instance (PS3.4, J.3.5)."""
 
 REQUEST_ACTION = 1
 """Action Type ID of a request for storage commitment (PS3.4, table J.3-1)."""
 
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_EVENT_TYPE = 0x0113
-INVALID_OBJECT = 0x0117
-"""Statuses of N-EVENT-REPORT (PS3.7, annex C)."""
+REPORTED_EVENTS = (1, 2)
+"""Event Type IDs of an answer: all is kept, or failures exist (PS3.4, table J.3-2)."""
 
 SAME_ASSOCIATION_SECONDS = 2.0
 """How long the association of a request stays open for an answer on it."""
@@ -110,13 +113,7 @@ class Commitments:
         return self.root / f"{spool_name(transaction_uid)}.{kind}.json"
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        with temporary.open("w") as file:
-            file.write(json.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        write_atomically(path, json.dumps(content).encode(), durable=True)
 
 
 def request_commitment(
@@ -157,7 +154,7 @@ def request_commitment(
         if not association.accepted_contexts:
             raise DeliveryFailed(f"{destination.name} does not offer storage commitment")
         status, _ = association.send_n_action(
-            asked, REQUEST_ACTION, StorageCommitmentPushModel, PUSH_MODEL_INSTANCE
+            asked, REQUEST_ACTION, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         code = status.get("Status")
         if code != SUCCESS:
@@ -187,7 +184,7 @@ def accept_commitment_reports(
 
 def _receive(event: Event, commitments: Commitments) -> tuple[int, None]:
     try:
-        if event.event_type not in (1, 2):
+        if event.event_type not in REPORTED_EVENTS:
             return NO_SUCH_EVENT_TYPE, None
         status = commitments.receive(event.event_information)
     except Exception as error:  # a peer may send anything, and the disk may be full

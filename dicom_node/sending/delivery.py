@@ -14,15 +14,10 @@ from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed, SettingsInvalid
 from dicom_node.settings.work import Destination
+from dicom_node.statuses import DUPLICATE_INSTANCE, SUCCESS, is_warning
 from dicom_node.tls import client_context
 
 __all__ = ["associate", "echo", "send"]
-
-
-SUCCESS = 0x0000
-DUPLICATE_INSTANCE = 0x0111
-"""The peer holds the instance already (DICOM PS3.7, C.5.7): ours came before, as its UID is ours
-alone."""
 
 
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
@@ -55,7 +50,8 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
     status = answer.get("Status")
     if status is None:
         raise DeliveryFailed(f"{destination.name} broke the connection or did not answer")
-    if status not in (SUCCESS, DUPLICATE_INSTANCE) and status >> 12 != 0xB:
+    # a peer that holds the instance already got it from us: its UID is ours alone
+    if status not in (SUCCESS, DUPLICATE_INSTANCE) and not is_warning(status):
         raise DeliveryFailed(f"{destination.name} refused with status 0x{status:04X}")
     return int(status)
 
@@ -71,7 +67,7 @@ def echo(destination: Destination, calling_ae: str) -> None:
     association = associate(calling_ae, destination, [Verification])
     answer = association.send_c_echo()
     association.release()
-    if answer.get("Status") != 0x0000:
+    if answer.get("Status") != SUCCESS:
         raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
 
 

@@ -10,12 +10,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from dicom_node.errors import DeliveryFailed, QueryFailed
 from dicom_node.sending.delivery import associate
 from dicom_node.settings.work import Query
+from dicom_node.statuses import PENDING, SUCCESS
 
 __all__ = ["PacsQuery", "StudyIdentity"]
-
-PENDING = (0xFF00, 0xFF01)
-SUCCESS = 0x0000
-"""C-FIND statuses (DICOM PS3.4, table C.4-1)."""
 
 REST_SECONDS = 30.0
 """After a failure nothing is asked for so long: a dead PACS must not hold up the node."""

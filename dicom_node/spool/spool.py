@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.files import sync_folder, write_atomically
 from dicom_node.spool.unsettled import UnsettledStudies
 from dicom_node.uids import assessment_id, instances_digest
 
@@ -44,15 +45,6 @@ LEFTOVER_SECONDS = 3600.0
 def spool_name(uid: str) -> str:
     """The file or folder name that stands for a UID: 40 hexadecimal digits."""
     return hashlib.sha256(uid.encode()).hexdigest()[:40]
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries, such as a name just given, to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_tree(folder: Path, *, overwrite: bool) -> None:
@@ -244,17 +236,7 @@ class Spool:
             self._sync(root)
         temporary = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
         target = folder / f"{spool_name(sop_instance_uid)}.dcm"
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(parts)
-                file.flush()
-                if self.durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._sync(folder)
+        write_atomically(target, *parts, durable=self.durable, temporary=temporary)
         return target
 
     def unsettled(self) -> list[ArrivedStudy]:
