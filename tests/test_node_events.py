@@ -56,7 +56,7 @@ def test_every_field_of_the_code_is_on_the_allow_list():
 def test_every_reason_of_a_refusal_is_documented():
     text = (ROOT / "docs/events.md").read_text()
     code = "".join(
-        (ROOT / "dicom_node" / name).read_text()
+        (ROOT / "dicom_node" / "receiving" / name).read_text()
         for name in ("upper_layer.py", "listener_server.py")
     )
     reasons = set(re.findall(r'(?:fail|refuse)\("(\w+)"', code))

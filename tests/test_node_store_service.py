@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import Verification
 
 from dicom_node.receiving.listener import start_listener
-from dicom_node.receiving.store_service import answer_pdus, read_command
+from dicom_node.receiving.store_messages import StoreCommand, answer_pdus, read_command
 from dicom_node.settings.node import Listener
 from dicom_node.spool.spool import Spool
 from tests.dicom_builders import plain_series
@@ -56,9 +56,9 @@ def command_of(message, primitive: C_STORE) -> bytes:
 
 @pytest.mark.parametrize("status", [0x0000, 0xA700, 0x0122])
 def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status):
-    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+    request = StoreCommand(CONTEXT, read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS))))
     expected = command_of(C_STORE_RSP(), store_primitive(*UIDS, status=status))
-    [pdu] = answer_pdus(request, status, CONTEXT, 16_384)
+    [pdu] = answer_pdus(request, status, 16_384)
     decoded = P_DATA_TF()
     decoded.decode(pdu)
     [[context_id, value]] = decoded.to_primitive().presentation_data_value_list
@@ -67,9 +67,9 @@ def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status):
 
 
 def test_an_answer_is_cut_to_what_the_peer_takes():
-    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
-    [whole] = answer_pdus(request, 0, CONTEXT, 0)
-    pieces = answer_pdus(request, 0, CONTEXT, 64)
+    request = StoreCommand(CONTEXT, read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS))))
+    [whole] = answer_pdus(request, 0, 0)
+    pieces = answer_pdus(request, 0, 64)
     assert len(pieces) > 1
     assert all(len(piece) <= 6 + 64 for piece in pieces)
     assert [piece[11] for piece in pieces] == [1] * (len(pieces) - 1) + [3]

@@ -34,7 +34,13 @@ from dicom_node.statuses import (
     SUCCESS,
 )
 
-__all__ = ["CommitmentAnswer", "Commitments", "accept_commitment_reports", "request_commitment"]
+__all__ = [
+    "CommitmentAnswer",
+    "Commitments",
+    "accept_commitment_reports",
+    "commitment_handlers",
+    "request_commitment",
+]
 
 REQUEST_ACTION = 1
 """Action Type ID of a request for storage commitment (PS3.4, table J.3-1)."""
@@ -168,17 +174,13 @@ def request_commitment(
             association.release()
 
 
-def accept_commitment_reports(
-    ae: AE, commitments: Commitments
-) -> list[tuple[Any, Callable[[Event], Any]]]:
-    """Let a listener take answers that come on associations of the peers' own.
-
-    Returns
-    -------
-    list
-        Handlers to bind.
-    """
+def accept_commitment_reports(ae: AE) -> None:
+    """Let a listener accept associations on which peers send their answers."""
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+
+
+def commitment_handlers(commitments: Commitments) -> list[tuple[Any, Callable[[Event], Any]]]:
+    """The event handlers, to be bound by a listener, that keep the answers of peers."""
     return [(evt.EVT_N_EVENT_REPORT, lambda event: _receive(event, commitments))]
 
 

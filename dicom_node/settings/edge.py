@@ -70,6 +70,7 @@ class Listener(Section):
     allowed_networks: tuple[Network, ...] = ()
     tls: ServerTls | None = None
     durability: Literal["fsync", "none"] = "fsync"
+    store_service: Literal["direct", "pynetdicom"] = "direct"
     max_instances_per_association: int = Field(default=20_000, ge=1)
     max_pdu_bytes: int = Field(default=131_072, ge=4096, le=131_072)
     max_object_mb: int = Field(default=512, ge=1, le=4095)
