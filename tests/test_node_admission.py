@@ -51,14 +51,15 @@ def stranger(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("stranger"))
 
 
-@pytest.fixture
-def listen(tmp_path):
+@pytest.fixture(params=["direct", "pynetdicom"])
+def listen(tmp_path, request):
     servers = []
 
     def start(**settings):
         counters = Counters()
         spool = Spool(tmp_path / "node")
-        server = start_listener(Listener(port=0, **settings), spool, counters)
+        chosen = Listener(port=0, store_service=request.param, **settings)
+        server = start_listener(chosen, spool, counters)
         servers.append(server)
         port = server.port
         return SimpleNamespace(server=server, port=port, counters=counters, spool=spool)

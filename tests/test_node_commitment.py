@@ -112,9 +112,13 @@ def test_answer_on_the_same_association_is_kept(document, tmp_path):
     assert not list(commitments.root.iterdir())
 
 
+@pytest.mark.parametrize("service", ["direct", "pynetdicom"])
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not kept"])
-def test_answer_on_an_association_of_the_peer_reaches_the_listener(document, tmp_path, keeps):
-    server = start_listener(Listener(port=0, min_free_mb=0), Spool(tmp_path))
+def test_answer_on_an_association_of_the_peer_reaches_the_listener(
+    document, tmp_path, keeps, service
+):
+    settings = Listener(port=0, min_free_mb=0, store_service=service)
+    server = start_listener(settings, Spool(tmp_path))
     commitments = Commitments(tmp_path)
     with Committing(server.port, keeps=keeps) as pacs:
         request_commitment(document, "1.2.3", peer(pacs.port), "OSTEONODE", commitments)

@@ -12,10 +12,10 @@ from dicom_node.spool.spool import Spool, spool_name
 from tests.dicom_builders import plain_series
 
 
-@pytest.fixture
-def node(tmp_path):
+@pytest.fixture(params=["direct", "pynetdicom"])
+def node(tmp_path, request):
     spool = Spool(tmp_path / "node")
-    server = start_listener(Listener(port=0), spool)
+    server = start_listener(Listener(port=0, store_service=request.param), spool)
     yield spool, server.port
     server.shutdown()
 

@@ -1,14 +1,18 @@
-"""C-STORE messages on the wire: read and answered as pynetdicom itself would do it."""
+"""C-STORE messages on the wire: both store services read and answer them alike."""
 
 import socket
 import struct
+from contextlib import contextmanager
 
 import pydicom
 import pytest
+import structlog
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
-from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.acse import ACSE
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, C_STORE_RSP
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
@@ -17,23 +21,30 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.sop_class import Verification
 
+from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.listener import start_listener
 from dicom_node.receiving.store_messages import StoreCommand, answer_pdus, read_command
 from dicom_node.settings.node import Listener
 from dicom_node.spool.spool import Spool
 from tests.dicom_builders import plain_series
 
-CONTEXT = 1
+CONTEXT, ECHO_CONTEXT = 1, 3
 UIDS = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.56")
 """The second one has an odd length."""
 
 
-@pytest.fixture
-def node(tmp_path):
-    spool = Spool(tmp_path / "node")
-    server = start_listener(Listener(port=0), spool)
+@contextmanager
+def listening(folder, service):
+    spool = Spool(folder)
+    server = start_listener(Listener(port=0, store_service=service), spool)
     yield spool, server.port
     server.shutdown()
+
+
+@pytest.fixture(params=["direct", "pynetdicom"])
+def node(tmp_path, request):
+    with listening(tmp_path / "node", request.param) as started:
+        yield started
 
 
 def store_primitive(sop_class: str, sop_instance: str, *, status: int | None = None) -> C_STORE:
@@ -85,14 +96,16 @@ def test_what_is_no_command_set_is_refused(command):
         read_command(command)
 
 
-def request_pdu(sop_class: str) -> bytes:
+def request_pdu() -> bytes:
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
     request.calling_ae_title, request.called_ae_title = "TEST", "OSTEONODE"
-    request.presentation_context_definition_list = [
-        build_context(sop_class, ExplicitVRLittleEndian)
+    contexts = [
+        build_context(CTImageStorage, ExplicitVRLittleEndian),
+        build_context(Verification, ExplicitVRLittleEndian),
     ]
-    request.presentation_context_definition_list[0].context_id = CONTEXT
+    contexts[0].context_id, contexts[1].context_id = CONTEXT, ECHO_CONTEXT
+    request.presentation_context_definition_list = contexts
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     length.maximum_length_received = 16_384
     implementation.implementation_class_uid = "1.2.3"
@@ -108,8 +121,9 @@ class Peer:
     def __init__(self, port: int) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
         self.connection.settimeout(20)
-        self.connection.sendall(request_pdu(CTImageStorage))
+        self.connection.sendall(request_pdu())
         assert self.receive()[0] == 0x02
+        self.said: list[bytes | str] = []
 
     def __enter__(self) -> "Peer":
         return self
@@ -124,9 +138,14 @@ class Peer:
         kind, _, length = struct.unpack(">BBL", head)
         return kind, self.connection.recv(length, socket.MSG_WAITALL)
 
-    def send(self, *values: bytes) -> None:
-        body = b"".join(struct.pack(">LB", len(v) + 1, CONTEXT) + v for v in values)
+    def send(self, *values: bytes, context: int = CONTEXT) -> None:
+        body = b"".join(struct.pack(">LB", len(v) + 1, context) + v for v in values)
         self.connection.sendall(struct.pack(">BBL", 4, 0, len(body)) + body)
+
+    def hear(self) -> None:
+        """Note the next response, or how the association ended."""
+        kind, body = self.receive()
+        self.said.append({0x04: body, 0x07: ABORTED, 0x00: CLOSED}[kind])
 
     def status(self) -> int:
         kind, body = self.receive()
@@ -134,7 +153,7 @@ class Peer:
         return struct.unpack("<H", read_command(body[6:])[0x0900])[0]
 
     def send_store(self, command: bytes, content: bytes, piece: int) -> None:
-        """Command in two fragments of one PDU, data in pieces of their own PDUs."""
+        """Send the command in two fragments of one PDU, and pieces of the data in one PDU each."""
         self.send(b"\x01" + command[:20], b"\x03" + command[20:])
         for start in range(0, len(content), piece):
             last = start + piece >= len(content)
@@ -227,3 +246,194 @@ def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(node, tmp
     assert association.send_c_store(first).Status == 0x0110
     assert association.send_c_store(second).Status == 0x0000
     association.release()
+
+
+# Both services are told the same and must answer the same
+
+
+def echo_command() -> bytes:
+    primitive = C_ECHO()
+    primitive.MessageID = 8
+    primitive.AffectedSOPClassUID = Verification
+    return command_of(C_ECHO_RQ(), primitive)
+
+
+def good(peer, command, content):
+    peer.send_store(command, content, 16_000)
+
+
+def fragmented(peer, command, content):
+    for start in range(0, len(command), 30):
+        last = start + 30 >= len(command)
+        peer.send(bytes([1 + 2 * last]) + command[start : start + 30])
+    for start in range(0, len(content), 9_999):
+        last = start + 9_999 >= len(content)
+        piece = content[start : start + 9_999]
+        peer.send(b"\x00" + piece[:1], bytes([2 * last]) + piece[1:])
+
+
+def doubled(peer, command, content):
+    good(peer, command, content)
+    good(peer, command, content)
+
+
+def echo_between(peer, command, content):
+    good(peer, command, content)
+    peer.hear()
+    peer.send(b"\x03" + echo_command(), context=ECHO_CONTEXT)
+    peer.hear()
+    good(peer, command, content)
+
+
+def of_another_uid(peer, command, content):
+    good(peer, store_command(CTImageStorage, "1.2.3"), content)
+    good(peer, command, content)
+
+
+def without_series(peer, command, content):
+    good(peer, command, content[:100])
+    good(peer, command, content)
+
+
+def aborted_in_the_middle(peer, command, content):
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.connection.sendall(struct.pack(">BBLL", 7, 0, 4, 0))
+
+
+def closed_in_the_middle(peer, command, content):
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.connection.shutdown(socket.SHUT_WR)
+
+
+def bad_command_set(peer, _command, _content):
+    peer.send(b"\x03" + bytes(7))
+
+
+def unknown_command(peer, command, content):
+    field = struct.pack("<HHL", 0, 0x0100, 2)
+    good(peer, command.replace(field + b"\x01\x00", field + b"\x99\x09"), content)
+
+
+def unknown_context(peer, command, content):
+    peer.send(b"\x03" + command, b"\x02" + content, context=99)
+
+
+def no_data_set(peer, _command, _content):
+    peer.send(b"\x03" + command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+
+
+def begun_anew_in_the_middle(peer, command, content):
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    good(peer, command, content)
+
+
+def data_of_another_context(peer, command, content):
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.send(b"\x02" + content[5000:], context=ECHO_CONTEXT)
+
+
+ABORTED, CLOSED = "aborted", "closed"
+
+
+def exchange(port: int, talk, content: bytes, uid: str, count: int) -> list[bytes | str]:
+    """What the listener says in a conversation: whole responses, or how it ends the association."""
+    with Peer(port) as peer:
+        talk(peer, store_command(CTImageStorage, uid), content)
+        while len(peer.said) < count:
+            peer.hear()
+    return peer.said
+
+
+@pytest.mark.parametrize(
+    ("talk", "expected"),
+    [
+        (good, [0x0000]),
+        (fragmented, [0x0000]),
+        (doubled, [0x0000, 0x0000]),
+        (echo_between, [0x0000, 0x0000, 0x0000]),
+        (of_another_uid, [0xA900, 0x0000]),
+        (without_series, [0xC000, 0x0000]),
+        (aborted_in_the_middle, [CLOSED]),
+        (closed_in_the_middle, [CLOSED]),
+        (bad_command_set, [ABORTED]),
+        (unknown_command, [ABORTED]),
+        (unknown_context, [ABORTED]),
+        (no_data_set, [ABORTED]),
+        (begun_anew_in_the_middle, [ABORTED]),
+        (data_of_another_context, [ABORTED]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_both_services_give_the_same_bytes_and_keep_the_same_files(tmp_path, talk, expected):
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    said, kept = {}, {}
+    for service in ("direct", "pynetdicom"):
+        with listening(tmp_path / service, service) as (spool, port):
+            said[service] = exchange(port, talk, content, uid, len(expected))
+            kept[service] = {
+                path.relative_to(spool.root): path.read_bytes()
+                for path in spool.root.rglob("*.dcm")
+            }
+    assert said["pynetdicom"] == said["direct"]
+    statuses = [
+        answer
+        if isinstance(answer, str)
+        else struct.unpack("<H", read_command(answer[6:])[0x0900])[0]
+        for answer in said["direct"]
+    ]
+    assert statuses == expected
+    assert kept["pynetdicom"] == kept["direct"]
+    assert [file.endswith(content) for file in kept["direct"].values()] == [True] * (
+        0x0000 in expected
+    )
+
+
+# What a later release of pynetdicom may lack
+
+
+def renamed(provider, pdata):
+    """Take a P-DATA primitive under another parameter's name."""
+    return RECEIVE(provider, pdata)
+
+
+RECEIVE = DIMSEServiceProvider.receive_primitive
+
+
+@pytest.mark.parametrize(
+    ("lack", "name"),
+    [
+        (lambda patch: patch.setattr(DIMSEServiceProvider, "receive_primitive", renamed),
+         "DIMSEServiceProvider.receive_primitive"),
+        (lambda patch: patch.setattr(pynetdicom_inside, "NOT_IMPORTED", "pynetdicom.dimse"),
+         "pynetdicom.dimse"),
+        (lambda patch: patch.setattr(pynetdicom_inside, "Association", None), "Association"),
+    ],
+    ids=["parameter", "module", "association"],
+)  # fmt: skip
+def test_without_an_internal_the_listener_warns_and_uses_pynetdicoms_service(
+    tmp_path, monkeypatch, lack, name
+):
+    assert pynetdicom_inside.missing_internals() == ()
+    lack(monkeypatch)
+    replaced = []
+    monkeypatch.setattr(pynetdicom_inside, "serve_directly", lambda *_: replaced.append(1))
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    with (
+        structlog.testing.capture_logs() as lines,
+        listening(tmp_path / "node", "direct") as (spool, port),
+    ):
+        [answer] = exchange(port, good, content, uid, 1)
+    assert read_command(answer[6:])[0x0900] == b"\0\0"
+    assert replaced == []
+    assert len(list(spool.arrivals())) == 1
+    [line] = [line for line in lines if line.get("code") == "listener.pynetdicom_changed"]
+    assert (line["log_level"], line["reason"]) == ("warning", name)
+
+
+def test_a_node_that_cannot_reject_with_a_reason_aborts(node, monkeypatch):
+    monkeypatch.delattr(ACSE, "send_reject")
+    monkeypatch.setattr(Spool, "free_bytes", lambda _self: 0)
+    association = AE(ae_title="TEST").associate(
+        "127.0.0.1", node[1], [build_context(Verification)], ae_title="OSTEONODE"
+    )
+    assert association.is_aborted
