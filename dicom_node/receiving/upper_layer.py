@@ -195,8 +195,7 @@ class Guarded(socket.socket):
     store service `recv` gives no more than was asked for, as any socket, and the order of fragments
     is checked here, since that service would join pieces of different instances: a peer that breaks
     the order is aborted. All limits hold for both services. They count the bytes of data sets as
-    they arrive; copies that a store service makes while it works come on top: for the direct one
-    once the size of an instance, for pynetdicom's own one about twice.
+    they arrive; the copy of an instance that a store service makes while it works comes on top.
     """
 
     limit: Limit | None = None

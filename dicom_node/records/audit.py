@@ -61,7 +61,7 @@ class AuditTrail:
     folder
         Where the files lie; None writes nothing.
     ae_title
-        The node's own.
+        AE title of the node.
     keep_days
         Older files are removed when a day's first message is written; 0 keeps all.
     """
@@ -89,7 +89,7 @@ class AuditTrail:
         self._activity(process, APPLICATION_START)
 
     def stopped(self, process: str) -> None:
-        """A process of the node ended in order."""
+        """A process of the node ended as it should."""
         self._activity(process, APPLICATION_STOP)
 
     def refused(self, peer: Peer, reason: str) -> None:

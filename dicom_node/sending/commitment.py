@@ -1,9 +1,9 @@
 """Storage commitment: ask a peer to confirm that it keeps a report, and take its answer.
 
 The answer (N-EVENT-REPORT) comes on the association of the request or, as a rule, on one that the
-peer opens to the listener, often before the asking side has begun to wait. So each request is
-written down before it is sent, and whoever receives the answer writes it beside the request;
-the worker looks there.
+peer opens to the listener, often before the worker waits for it. So each request is written to a
+file before it is sent, the process that receives the answer writes it beside the request, and the
+worker looks there.
 """
 
 import json
@@ -54,14 +54,22 @@ SAME_ASSOCIATION_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class CommitmentAnswer:
-    """What a peer said: whether it keeps the report, and if not its failure reason."""
+    """What a peer answered.
+
+    Parameters
+    ----------
+    committed
+        Whether it keeps the report.
+    reason
+        Its Failure Reason (0008,1197) in hexadecimal, empty if it gave none.
+    """
 
     committed: bool
     reason: str = ""
 
 
 class Commitments:
-    """The requests that wait for an answer, one file each, and the answers beside them.
+    """The requests that are not settled, one file each, and the answers beside them.
 
     Parameters
     ----------
@@ -73,12 +81,26 @@ class Commitments:
         self.root = data_dir / "commitments"
 
     def expect(self, transaction_uid: str, sop_instance_uid: str) -> None:
-        """Write down a request before it is sent."""
+        """Note a request, on the disk, before it is sent."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write(self._path(transaction_uid, "request"), {"uid": sop_instance_uid})
 
     def receive(self, information: Dataset) -> int:
-        """Keep the answer of a peer, and return the status of N-EVENT-REPORT for it."""
+        """Keep the answer of a peer.
+
+        Any peer that may associate can send one: an answer counts only for a transaction UID that
+        was requested, and only for the report of that request.
+
+        Parameters
+        ----------
+        information
+            Event Information of the N-EVENT-REPORT.
+
+        Returns
+        -------
+        int
+            The status of the response.
+        """
         transaction_uid = str(information.get("TransactionUID") or "")
         request = self._path(transaction_uid, "request")
         if not transaction_uid or not request.is_file():
@@ -104,7 +126,7 @@ class Commitments:
         return SUCCESS
 
     def answer(self, transaction_uid: str) -> CommitmentAnswer | None:
-        """The answer to a request; None while there is none."""
+        """The answer to a request; None until it has come."""
         path = self._path(transaction_uid, "answer")
         if not path.is_file():
             return None
@@ -130,6 +152,19 @@ def request_commitment(
     commitments: Commitments,
 ) -> None:
     """Ask for commitment of one document (N-ACTION); the answer goes to ``commitments``.
+
+    Parameters
+    ----------
+    document
+        Of which only class and instance UID are sent.
+    transaction_uid
+        UID of this request alone.
+    destination
+        The peer.
+    calling_ae
+        AE title of this node.
+    commitments
+        Takes the request, and the answer if it comes on the same association.
 
     Raises
     ------

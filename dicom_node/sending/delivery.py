@@ -21,7 +21,21 @@ __all__ = ["associate", "echo", "send"]
 
 
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
-    """C-STORE a file and return the peer's status: success, warning 0xBxxx, or already there.
+    """Send a file by C-STORE.
+
+    Parameters
+    ----------
+    path
+        A DICOM file.
+    destination
+        The peer.
+    calling_ae
+        AE title of this node.
+
+    Returns
+    -------
+    int
+        The peer's status: success, a warning 0xBxxx, or that it holds the instance already.
 
     Raises
     ------
@@ -57,12 +71,12 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
 
 
 def echo(destination: Destination, calling_ae: str) -> None:
-    """C-ECHO a peer.
+    """Verify by C-ECHO that a peer answers.
 
     Raises
     ------
     DeliveryFailed
-        No peer, no association, or no success.
+        The peer cannot be reached, rejects the association or does not answer with success.
     """
     association = associate(calling_ae, destination, [Verification])
     answer = association.send_c_echo()
@@ -77,7 +91,23 @@ def associate(
     sop_classes: Sequence[str | PresentationContext],
     handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
 ) -> Association:
-    """An established association with a peer.
+    """Open an association with a peer.
+
+    Parameters
+    ----------
+    calling_ae
+        AE title of this node.
+    destination
+        The peer.
+    sop_classes
+        UIDs, offered with pynetdicom's default transfer syntaxes, or whole presentation contexts.
+    handlers
+        pynetdicom's events and the functions that handle them.
+
+    Returns
+    -------
+    Association
+        Established, though perhaps without an accepted context.
 
     Raises
     ------
