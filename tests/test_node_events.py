@@ -57,7 +57,7 @@ def test_every_reason_of_a_refusal_is_documented():
     text = (ROOT / "docs/events.md").read_text()
     code = "".join(
         (ROOT / "dicom_node" / "receiving" / name).read_text()
-        for name in ("upper_layer.py", "listener_server.py")
+        for name in ("limits.py", "upper_layer.py", "listener_server.py")
     )
     reasons = set(re.findall(r'(?:fail|refuse)\("(\w+)"', code))
     reasons |= set(re.findall(r'return "(tls_\w+)"', code))

@@ -4,6 +4,8 @@ The way of an instance: `listener_server` admits a connection, whose socket (`up
 PDUs within the limits; pynetdicom negotiates the association; a store service reads the C-STORE
 request, and `receiver` keeps the instance and gives the status of the answer.
 
+- `limits`: what one connection may send: types and lengths of PDUs, sizes of messages, memory of
+  all.
 - `listener`: the storage SCP: a server on the network that hands received instances to a
   `Receiver`.
 - `listener_server`: the listener's server: admits connections by address, number and certificate.
@@ -17,6 +19,5 @@ request, and `receiver` keeps the instance and gives the status of the answer.
   the response.
 - `store_service`: the direct store service: C-STORE requests, answered where their last fragment is
   read.
-- `upper_layer`: the listener's sockets: how long a PDU may take, how large it and its message may
-  be.
+- `upper_layer`: the listener's sockets: whole PDUs, each read within its time and its limits.
 """

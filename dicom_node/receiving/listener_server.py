@@ -15,14 +15,8 @@ from typing import Any
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.logs import log
-from dicom_node.receiving.upper_layer import (
-    Budget,
-    Guarded,
-    GuardedPlain,
-    GuardedTls,
-    Limit,
-    LimitExceeded,
-)
+from dicom_node.receiving.limits import Budget, Limit, LimitExceeded
+from dicom_node.receiving.upper_layer import Guarded, GuardedPlain, GuardedTls
 from dicom_node.records.counters import Counters
 from dicom_node.settings.edge import Listener
 from dicom_node.tls import certificate_names, server_context
