@@ -17,9 +17,9 @@ from pynetdicom.sop_class import (
     Verification,
 )
 
+from dicom_node.receiving.limits import MAX_UNANSWERED
 from dicom_node.receiving.listener import CLOSING_SECONDS, TRANSFER_SYNTAXES
 from dicom_node.receiving.receiver import REFUSALS, STORAGE_CLASSES
-from dicom_node.receiving.upper_layer import MAX_UNANSWERED
 from dicom_node.reporting import codes
 from dicom_node.series.selection import LOSSY_SYNTAXES
 from dicom_node.settings.edge import Listener

@@ -19,7 +19,9 @@ from pynetdicom.transport import ThreadedAssociationServer
 from rich.console import Console
 
 from dicom_node.errors import NodeError, OperationalError
+from dicom_node.files import write_atomically
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from dicom_node.statuses import SUCCESS
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 __all__ = ["free_port", "run_demo", "start_storage"]
@@ -101,9 +103,9 @@ def start_storage(
 
     def store(event: Event) -> int:
         path = folder / f"{event.dataset.SOPInstanceUID}.dcm"
-        path.write_bytes(event.encoded_dataset())
+        write_atomically(path, event.encoded_dataset(), durable=False)
         received.set()
-        return 0x0000
+        return SUCCESS
 
     ae = AE(ae_title=ae_title)
     ae.add_supported_context(ComprehensiveSRStorage)
@@ -156,7 +158,7 @@ def _send(paths: list[Path], port: int) -> None:
     try:
         for path in paths:
             status = association.send_c_store(pydicom.dcmread(path)).get("Status")
-            if status != 0x0000:
+            if status != SUCCESS:
                 raise OperationalError(f"the node answered {status!r} to a slice")
     finally:
         association.release()

@@ -21,12 +21,12 @@ OpenSSL's."""
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """The context that connections to the listener are wrapped with.
+    """The TLS context of the listener.
 
     Raises
     ------
     SettingsInvalid
-        A file is missing or is no certificate or key, or they do not belong together.
+        A file is missing or is not a certificate or key, or certificate and key do not match.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
@@ -47,7 +47,7 @@ def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
     Raises
     ------
     SettingsInvalid
-        As for `server_context`; the message says which destination's.
+        As for `server_context`; the message names the destination.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _restrict(context)
@@ -62,7 +62,7 @@ def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
 
 
 def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
-    """DNS names, addresses and common name of a certificate, as ``getpeercert`` gives it.
+    """DNS names, addresses and common name of a certificate that ``getpeercert`` has given.
 
     >>> sorted(certificate_names({"subjectAltName": (("DNS", "ct1"), ("IP Address", "10.0.0.7"))}))
     ['10.0.0.7', 'ct1']

@@ -60,14 +60,15 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("stranger"))
 
 
-@pytest.fixture
-def listen(tmp_path: Path) -> Iterator[Listen]:
+@pytest.fixture(params=["direct", "pynetdicom"])
+def listen(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listen]:
     servers = []
 
     def start(**settings: Any) -> SimpleNamespace:
         counters = Counters()
         spool = Spool(tmp_path / "node")
-        server = start_listener(Listener(port=0, **settings), spool, counters)
+        chosen = Listener(port=0, store_service=request.param, **settings)
+        server = start_listener(chosen, spool, counters)
         servers.append(server)
         port = server.port
         return SimpleNamespace(server=server, port=port, counters=counters, spool=spool)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pydicom
 import pytest
@@ -119,11 +119,13 @@ def test_answer_on_the_same_association_is_kept(document: Dataset, tmp_path: Pat
     assert not list(commitments.root.iterdir())
 
 
+@pytest.mark.parametrize("service", ["direct", "pynetdicom"])
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not kept"])
 def test_answer_on_an_association_of_the_peer_reaches_the_listener(
-    document: Dataset, tmp_path: Path, keeps: bool
+    document: Dataset, tmp_path: Path, keeps: bool, service: Literal["direct", "pynetdicom"]
 ) -> None:
-    server = start_listener(Listener(port=0, min_free_mb=0), Spool(tmp_path))
+    settings = Listener(port=0, min_free_mb=0, store_service=service)
+    server = start_listener(settings, Spool(tmp_path))
     commitments = Commitments(tmp_path)
     with Committing(server.port, keeps=keeps) as pacs:
         request_commitment(document, "1.2.3", peer(pacs.port), "OSTEONODE", commitments)

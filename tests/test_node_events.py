@@ -73,8 +73,8 @@ def test_every_field_of_the_code_is_on_the_allow_list() -> None:
 def test_every_reason_of_a_refusal_is_documented() -> None:
     text = (ROOT / "docs/events.md").read_text()
     code = "".join(
-        (ROOT / "dicom_node" / name).read_text()
-        for name in ("receiving/upper_layer.py", "receiving/listener_server.py")
+        (ROOT / "dicom_node" / "receiving" / name).read_text()
+        for name in ("limits.py", "upper_layer.py", "listener_server.py")
     )
     reasons = set(re.findall(r'(?:fail|refuse)\("(\w+)"', code))
     reasons |= set(re.findall(r'return "(tls_\w+)"', code))

@@ -16,10 +16,10 @@ from dicom_node.spool.spool import Spool, spool_name
 from tests.dicom_builders import plain_series
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[tuple[Spool, int]]:
+@pytest.fixture(params=["direct", "pynetdicom"])
+def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Spool, int]]:
     spool = Spool(tmp_path / "node")
-    server = start_listener(Listener(port=0), spool)
+    server = start_listener(Listener(port=0, store_service=request.param), spool)
     yield spool, server.port
     server.shutdown()
 

@@ -1,42 +1,56 @@
-"""C-STORE messages on the wire: read and answered as pynetdicom itself would do it."""
+"""C-STORE messages on the wire: both store services read and answer them alike."""
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydicom
 import pytest
+import structlog
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
-from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP, DIMSEMessage
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.acse import ACSE
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, C_STORE_RSP, DIMSEMessage
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
+    P_DATA,
     ImplementationClassUIDNotification,
     MaximumLengthNotification,
 )
 from pynetdicom.sop_class import Verification
 
+from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.listener import start_listener
-from dicom_node.receiving.store_service import answer_pdus, read_command
+from dicom_node.receiving.store_messages import StoreCommand, answer_pdus, read_command
 from dicom_node.settings.node import Listener
 from dicom_node.spool.spool import Spool
 from tests.dicom_builders import plain_series
 
-CONTEXT = 1
+CONTEXT, ECHO_CONTEXT = 1, 3
 UIDS = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.56")
 """The second one has an odd length."""
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[tuple[Spool, int]]:
-    spool = Spool(tmp_path / "node")
-    server = start_listener(Listener(port=0), spool)
+@contextmanager
+def listening(
+    folder: Path, service: Literal["direct", "pynetdicom"]
+) -> Iterator[tuple[Spool, int]]:
+    spool = Spool(folder)
+    server = start_listener(Listener(port=0, store_service=service), spool)
     yield spool, server.port
     server.shutdown()
+
+
+@pytest.fixture(params=["direct", "pynetdicom"])
+def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Spool, int]]:
+    with listening(tmp_path / "node", request.param) as started:
+        yield started
 
 
 def store_primitive(sop_class: str, sop_instance: str, *, status: int | None = None) -> C_STORE:
@@ -51,7 +65,7 @@ def store_primitive(sop_class: str, sop_instance: str, *, status: int | None = N
     return primitive
 
 
-def command_of(message: DIMSEMessage, primitive: C_STORE) -> bytes:
+def command_of(message: DIMSEMessage, primitive: C_STORE | C_ECHO) -> bytes:
     message.primitive_to_message(primitive)
     [data] = message.encode_msg(CONTEXT, 0)
     return data.presentation_data_value_list[0][1][1:]
@@ -59,9 +73,9 @@ def command_of(message: DIMSEMessage, primitive: C_STORE) -> bytes:
 
 @pytest.mark.parametrize("status", [0x0000, 0xA700, 0x0122])
 def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status: int) -> None:
-    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+    request = StoreCommand(CONTEXT, read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS))))
     expected = command_of(C_STORE_RSP(), store_primitive(*UIDS, status=status))
-    [pdu] = answer_pdus(request, status, CONTEXT, 16_384)
+    [pdu] = answer_pdus(request, status, 16_384)
     decoded = P_DATA_TF()
     decoded.decode(pdu)
     [[context_id, value]] = decoded.to_primitive().presentation_data_value_list
@@ -70,9 +84,9 @@ def test_an_answer_has_the_bytes_that_pynetdicom_gives_it(status: int) -> None:
 
 
 def test_an_answer_is_cut_to_what_the_peer_takes() -> None:
-    request = read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS)))
-    [whole] = answer_pdus(request, 0, CONTEXT, 0)
-    pieces = answer_pdus(request, 0, CONTEXT, 64)
+    request = StoreCommand(CONTEXT, read_command(command_of(C_STORE_RQ(), store_primitive(*UIDS))))
+    [whole] = answer_pdus(request, 0, 0)
+    pieces = answer_pdus(request, 0, 64)
     assert len(pieces) > 1
     assert all(len(piece) <= 6 + 64 for piece in pieces)
     assert [piece[11] for piece in pieces] == [1] * (len(pieces) - 1) + [3]
@@ -88,14 +102,16 @@ def test_what_is_no_command_set_is_refused(command: bytes) -> None:
         read_command(command)
 
 
-def request_pdu(sop_class: str) -> bytes:
+def request_pdu() -> bytes:
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
     request.calling_ae_title, request.called_ae_title = "TEST", "OSTEONODE"
-    request.presentation_context_definition_list = [
-        build_context(sop_class, ExplicitVRLittleEndian)
+    contexts = [
+        build_context(CTImageStorage, ExplicitVRLittleEndian),
+        build_context(Verification, ExplicitVRLittleEndian),
     ]
-    request.presentation_context_definition_list[0].context_id = CONTEXT
+    contexts[0].context_id, contexts[1].context_id = CONTEXT, ECHO_CONTEXT
+    request.presentation_context_definition_list = contexts
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
     length.maximum_length_received = 16_384
     implementation.implementation_class_uid = "1.2.3"
@@ -111,8 +127,9 @@ class Peer:
     def __init__(self, port: int) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port))
         self.connection.settimeout(20)
-        self.connection.sendall(request_pdu(CTImageStorage))
+        self.connection.sendall(request_pdu())
         assert self.receive()[0] == 0x02
+        self.said: list[bytes | str] = []
 
     def __enter__(self) -> "Peer":
         return self
@@ -127,9 +144,15 @@ class Peer:
         kind, _, length = struct.unpack(">BBL", head)
         return kind, self.connection.recv(length, socket.MSG_WAITALL)
 
-    def send(self, *values: bytes) -> None:
-        body = b"".join(struct.pack(">LB", len(v) + 1, CONTEXT) + v for v in values)
+    def send(self, *values: bytes, context: int = CONTEXT) -> None:
+        body = b"".join(struct.pack(">LB", len(v) + 1, context) + v for v in values)
         self.connection.sendall(struct.pack(">BBL", 4, 0, len(body)) + body)
+
+    def hear(self) -> None:
+        """Note the next response, or how the association ended."""
+        kind, body = self.receive()
+        ends: dict[int, bytes | str] = {0x04: body, 0x07: ABORTED, 0x00: CLOSED}
+        self.said.append(ends[kind])
 
     def status(self) -> int:
         kind, body = self.receive()
@@ -137,7 +160,7 @@ class Peer:
         return struct.unpack("<H", read_command(body[6:])[0x0900])[0]
 
     def send_store(self, command: bytes, content: bytes, piece: int) -> None:
-        """Command in two fragments of one PDU, data in pieces of their own PDUs."""
+        """Send the command in two fragments of one PDU, and pieces of the data in one PDU each."""
         self.send(b"\x01" + command[:20], b"\x03" + command[20:])
         for start in range(0, len(content), piece):
             last = start + piece >= len(content)
@@ -238,3 +261,207 @@ def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(
     assert association.send_c_store(first).Status == 0x0110
     assert association.send_c_store(second).Status == 0x0000
     association.release()
+
+
+# Both services are told the same and must answer the same
+
+Talk = Callable[["Peer", bytes, bytes], None]
+"""Says something to a listener, given a C-STORE command and a data set."""
+
+
+def echo_command() -> bytes:
+    primitive = C_ECHO()
+    primitive.MessageID = 8
+    primitive.AffectedSOPClassUID = Verification
+    return command_of(C_ECHO_RQ(), primitive)
+
+
+def good(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send_store(command, content, 16_000)
+
+
+def fragmented(peer: "Peer", command: bytes, content: bytes) -> None:
+    for start in range(0, len(command), 30):
+        last = start + 30 >= len(command)
+        peer.send(bytes([1 + 2 * last]) + command[start : start + 30])
+    for start in range(0, len(content), 9_999):
+        last = start + 9_999 >= len(content)
+        piece = content[start : start + 9_999]
+        peer.send(b"\x00" + piece[:1], bytes([2 * last]) + piece[1:])
+
+
+def doubled(peer: "Peer", command: bytes, content: bytes) -> None:
+    good(peer, command, content)
+    good(peer, command, content)
+
+
+def echo_between(peer: "Peer", command: bytes, content: bytes) -> None:
+    good(peer, command, content)
+    peer.hear()
+    peer.send(b"\x03" + echo_command(), context=ECHO_CONTEXT)
+    peer.hear()
+    good(peer, command, content)
+
+
+def of_another_uid(peer: "Peer", command: bytes, content: bytes) -> None:
+    good(peer, store_command(CTImageStorage, "1.2.3"), content)
+    good(peer, command, content)
+
+
+def without_series(peer: "Peer", command: bytes, content: bytes) -> None:
+    good(peer, command, content[:100])
+    good(peer, command, content)
+
+
+def aborted_in_the_middle(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.connection.sendall(struct.pack(">BBLL", 7, 0, 4, 0))
+
+
+def closed_in_the_middle(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.connection.shutdown(socket.SHUT_WR)
+
+
+def bad_command_set(peer: "Peer", _command: bytes, _content: bytes) -> None:
+    peer.send(b"\x03" + bytes(7))
+
+
+def unknown_command(peer: "Peer", command: bytes, content: bytes) -> None:
+    field = struct.pack("<HHL", 0, 0x0100, 2)
+    good(peer, command.replace(field + b"\x01\x00", field + b"\x99\x09"), content)
+
+
+def unknown_context(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send(b"\x03" + command, b"\x02" + content, context=99)
+
+
+def no_data_set(peer: "Peer", _command: bytes, _content: bytes) -> None:
+    peer.send(b"\x03" + command_of(C_STORE_RQ(), store_primitive(*UIDS)))
+
+
+def begun_anew_in_the_middle(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    good(peer, command, content)
+
+
+def data_of_another_context(peer: "Peer", command: bytes, content: bytes) -> None:
+    peer.send(b"\x03" + command, b"\x00" + content[:5000])
+    peer.send(b"\x02" + content[5000:], context=ECHO_CONTEXT)
+
+
+ABORTED, CLOSED = "aborted", "closed"
+
+
+def exchange(port: int, talk: Talk, content: bytes, uid: str, count: int) -> list[bytes | str]:
+    """What the listener says in a conversation: whole responses, or how it ends the association."""
+    with Peer(port) as peer:
+        talk(peer, store_command(CTImageStorage, uid), content)
+        while len(peer.said) < count:
+            peer.hear()
+    return peer.said
+
+
+@pytest.mark.parametrize(
+    ("talk", "expected"),
+    [
+        (good, [0x0000]),
+        (fragmented, [0x0000]),
+        (doubled, [0x0000, 0x0000]),
+        (echo_between, [0x0000, 0x0000, 0x0000]),
+        (of_another_uid, [0xA900, 0x0000]),
+        (without_series, [0xC000, 0x0000]),
+        (aborted_in_the_middle, [CLOSED]),
+        (closed_in_the_middle, [CLOSED]),
+        (bad_command_set, [ABORTED]),
+        (unknown_command, [ABORTED]),
+        (unknown_context, [ABORTED]),
+        (no_data_set, [ABORTED]),
+        (begun_anew_in_the_middle, [ABORTED]),
+        (data_of_another_context, [ABORTED]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_both_services_give_the_same_bytes_and_keep_the_same_files(
+    tmp_path: Path, talk: Talk, expected: list[int | str]
+) -> None:
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    said: dict[str, list[bytes | str]] = {}
+    kept: dict[str, dict[Path, bytes]] = {}
+    services: tuple[Literal["direct"], Literal["pynetdicom"]] = ("direct", "pynetdicom")
+    for service in services:
+        with listening(tmp_path / service, service) as (spool, port):
+            said[service] = exchange(port, talk, content, uid, len(expected))
+            kept[service] = {
+                path.relative_to(spool.root): path.read_bytes()
+                for path in spool.root.rglob("*.dcm")
+            }
+    assert said["pynetdicom"] == said["direct"]
+    statuses = [
+        answer
+        if isinstance(answer, str)
+        else struct.unpack("<H", read_command(answer[6:])[0x0900])[0]
+        for answer in said["direct"]
+    ]
+    assert statuses == expected
+    assert kept["pynetdicom"] == kept["direct"]
+    assert [file.endswith(content) for file in kept["direct"].values()] == [True] * (
+        0x0000 in expected
+    )
+
+
+# What a later release of pynetdicom may lack
+
+
+def renamed(provider: DIMSEServiceProvider, pdata: P_DATA) -> None:
+    """Take a P-DATA primitive under another parameter's name."""
+    RECEIVE(provider, pdata)
+
+
+RECEIVE = DIMSEServiceProvider.receive_primitive
+
+
+@pytest.mark.parametrize(
+    ("lack", "name"),
+    [
+        (lambda patch: patch.setattr(DIMSEServiceProvider, "receive_primitive", renamed),
+         "DIMSEServiceProvider.receive_primitive"),
+        (lambda patch: patch.setattr(pynetdicom_inside, "NOT_IMPORTED", "pynetdicom.dimse"),
+         "pynetdicom.dimse"),
+        (lambda patch: patch.setattr(pynetdicom_inside, "Association", None), "Association"),
+    ],
+    ids=["parameter", "module", "association"],
+)  # fmt: skip
+def test_without_an_internal_the_listener_warns_and_uses_pynetdicoms_service(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lack: Callable[[pytest.MonkeyPatch], None],
+    name: str,
+) -> None:
+    assert pynetdicom_inside.missing_internals() == ()
+    lack(monkeypatch)
+    replaced: list[int] = []
+    monkeypatch.setattr(pynetdicom_inside, "serve_directly", lambda *_: replaced.append(1))
+    content, uid = encoded(plain_series(tmp_path / "series", 1)[0])
+    with (
+        structlog.testing.capture_logs() as lines,
+        listening(tmp_path / "node", "direct") as (spool, port),
+    ):
+        [answer] = exchange(port, good, content, uid, 1)
+    assert isinstance(answer, bytes)
+    assert read_command(answer[6:])[0x0900] == b"\0\0"
+    assert replaced == []
+    assert len(list(spool.arrivals())) == 1
+    [line] = [line for line in lines if line.get("code") == "listener.pynetdicom_changed"]
+    assert (line["log_level"], line["reason"]) == ("warning", name)
+
+
+def test_a_node_that_cannot_reject_with_a_reason_aborts(
+    node: tuple[Spool, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(ACSE, "send_reject")
+    monkeypatch.setattr(Spool, "free_bytes", lambda _self: 0)
+    association = AE(ae_title="TEST").associate(
+        "127.0.0.1", node[1], [build_context(Verification)], ae_title="OSTEONODE"
+    )
+    assert association.is_aborted

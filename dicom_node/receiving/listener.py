@@ -1,41 +1,46 @@
-"""The storage SCP: a server on the network that hands what it gets to a `Receiver`."""
+"""The storage SCP: a server on the network that hands received instances to a `Receiver`."""
 
 import sys
 import threading
 
-from pydicom.uid import AllTransferSyntaxes
+from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 
 from dicom_node.logs import log
+from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.receiver import STORAGE_CLASSES, SUCCESS, Receiver
+from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters
 from dicom_node.records.heartbeat import beat
-from dicom_node.sending.commitment import Commitments, accept_commitment_reports
+from dicom_node.sending.commitment import (
+    Commitments,
+    accept_commitment_reports,
+    commitment_handlers,
+)
 from dicom_node.settings.node import Listener, NodeSettings
 from dicom_node.spool.spool import Spool
+from dicom_node.statuses import CLASS_NOT_SUPPORTED, SUCCESS
 
 __all__ = ["CLOSING_SECONDS", "TRANSFER_SYNTAXES", "run_listener", "start_listener"]
 
 TRANSFER_SYNTAXES = (
     *AllTransferSyntaxes,
-    "1.2.840.10008.1.2.4.52",
-    "1.2.840.10008.1.2.4.53",
-    "1.2.840.10008.1.2.4.54",
-    "1.2.840.10008.1.2.4.55",
+    *(UID(f"1.2.840.10008.1.2.4.{number}") for number in (52, 53, 54, 55)),
 )
-"""All current ones and the retired JPEG ones: what is lossy is received and then refused with a
-reason, instead of vanishing at the association."""
+"""All current ones, and the retired ones of JPEG for which pydicom has no names. Lossy images are
+received and then refused with a reason: a presentation context that is not accepted would only be
+missing at the sender."""
 
 CLOSING_SECONDS = 5.0
-"""ARTIM: for the peer to close after a rejection or an abort, and for a request, which has arrived
-when an association begins, to be understood."""
+"""ARTIM timer (PS3.8, 9.1.5): how long the peer may take to close after a rejection or an abort. An
+association begins when its request has arrived, and the request is read within the same time."""
 
 FLUSH_SECONDS = 1.0
-"""How often counters are written."""
+"""Seconds between two writes of the counters."""
 
 
 def start_listener(
@@ -44,38 +49,37 @@ def start_listener(
     counters: Counters | None = None,
     audit: AuditTrail | None = None,
 ) -> GuardedServer:
-    """Listen in the background until ``shutdown()`` is called on what is returned.
+    """Listen in the background until ``shutdown()`` is called on the returned server.
+
+    Parameters
+    ----------
+    settings
+        The listener's.
+    spool
+        Where instances are kept; its folders are made if need be.
+    counters, audit
+        Take what was received and refused; by default counts are kept in memory and no audit
+        records are written.
 
     Raises
     ------
     OSError
-        The address is in use or not ours.
+        The address is in use, or not an address of this machine.
     SettingsInvalid
         A certificate, key or CA cannot be used.
     """
     spool.prepare()
     spool.remove_leftovers()
     counters = counters or Counters()
-    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None))
-    ae = AE(ae_title=settings.ae_title)
-    ae.maximum_pdu_size = settings.max_pdu_bytes
-    # counted by the receiver: pynetdicom also counts those that are broken and not yet gone
-    ae.maximum_associations = sys.maxsize
-    ae.acse_timeout = CLOSING_SECONDS
-    ae.dimse_timeout = settings.idle_seconds
-    ae.network_timeout = settings.idle_seconds
-    ae.require_called_aet = True
-    ae.require_calling_aet = list(settings.allowed_ae_titles)
-    ae.add_supported_context(Verification)
-    for storage in STORAGE_CLASSES:
-        ae.add_supported_context(storage, TRANSFER_SYNTAXES)
-    commitments = accept_commitment_reports(ae, Commitments(spool.root.parent))
-    server = ae.make_server(
+    direct = _serves_directly(settings)
+    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None), direct=direct)
+    server = _application_entity(settings).make_server(
         (settings.host, settings.port),
         server_class=GuardedServer,
         evt_handlers=[
             (evt.EVT_C_ECHO, handle_echo),
-            *commitments,
+            (evt.EVT_C_STORE, receiver.store_event),
+            *commitment_handlers(Commitments(spool.root.parent)),
             (evt.EVT_REQUESTED, receiver.requested),
             (evt.EVT_ACCEPTED, receiver.accepted),
             (evt.EVT_REJECTED, receiver.rejected),
@@ -86,6 +90,7 @@ def start_listener(
         settings=settings,
         counters=counters,
         tidy=receiver.tidy,
+        direct=direct,
     )
     assert isinstance(server, GuardedServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -100,8 +105,49 @@ def start_listener(
     return server
 
 
+def _serves_directly(settings: Listener) -> bool:
+    """Whether the direct store service is wanted and this release of pynetdicom allows it."""
+    if settings.store_service != "direct":
+        return False
+    missing = pynetdicom_inside.missing_internals()
+    if missing:
+        log().warning(
+            "direct store service not available",
+            code="listener.pynetdicom_changed",
+            reason=", ".join(missing),
+        )
+    return not missing
+
+
+def _application_entity(settings: Listener) -> AE:
+    """What the listener offers on an association."""
+    ae = AE(ae_title=settings.ae_title)
+    ae.maximum_pdu_size = settings.max_pdu_bytes
+    # the receiver limits their number: pynetdicom counts broken ones too until they are gone
+    ae.maximum_associations = sys.maxsize
+    ae.acse_timeout = CLOSING_SECONDS
+    ae.dimse_timeout = settings.idle_seconds
+    ae.network_timeout = settings.idle_seconds
+    ae.require_called_aet = True
+    ae.require_calling_aet = list(settings.allowed_ae_titles)
+    ae.add_supported_context(Verification)
+    for storage in STORAGE_CLASSES:
+        ae.add_supported_context(storage, TRANSFER_SYNTAXES)
+    accept_commitment_reports(ae)
+    return ae
+
+
 def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) -> None:
     """Listen until ``stop`` is set, as one of several processes.
+
+    Parameters
+    ----------
+    settings
+        The node's.
+    stop
+        Ends the listener when it is set.
+    index
+        Number of this process among those that share the port, from 0; names its counters.
 
     Raises
     ------
@@ -123,6 +169,10 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
     audit.stopped("listener")
 
 
-def handle_echo(_event: Event) -> int:
-    """Answer a C-ECHO."""
-    return SUCCESS
+def handle_echo(event: Event) -> int:
+    """Answer a C-ECHO.
+
+    pynetdicom's own services go by the SOP class: this handler also gets a C-STORE request of the
+    Verification class, whose instance is not kept.
+    """
+    return SUCCESS if isinstance(event.request, C_ECHO) else CLASS_NOT_SUPPORTED

@@ -15,14 +15,8 @@ from typing import Any
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.logs import fault_fields, log
-from dicom_node.receiving.upper_layer import (
-    Budget,
-    Guarded,
-    GuardedPlain,
-    GuardedTls,
-    Limit,
-    LimitExceeded,
-)
+from dicom_node.receiving.limits import Budget, Limit, LimitExceeded
+from dicom_node.receiving.upper_layer import Guarded, GuardedPlain, GuardedTls
 from dicom_node.records.counters import Counters
 from dicom_node.settings.edge import Listener
 from dicom_node.tls import certificate_names, server_context
@@ -30,22 +24,36 @@ from dicom_node.tls import certificate_names, server_context
 __all__ = ["CONNECTIONS_PER_ASSOCIATION", "GuardedServer"]
 
 CONNECTIONS_PER_ASSOCIATION = 2
-"""Connections that are admitted for each association that may be open: those above
-``max_associations`` are told so by a rejection instead of silence."""
+"""Connections that are admitted for each association that may be open: a peer above
+``max_associations`` can be rejected with a reason only on a connection."""
 
 THREADS_PER_CONNECTION = 6
-"""Threads that are let live for each connection; pynetdicom's end some time after it."""
+"""Threads that may live for each connection; pynetdicom's end some time after the connection."""
 
 SPARE_THREADS = 50
 
 BACKLOG = 64
-"""Connections that the system keeps until they are looked at."""
+"""Connections that the system keeps waiting until the server accepts them."""
 
 
 class GuardedServer(ThreadedAssociationServer):
-    """Admits connections and hands them, guarded, to the upper layer.
+    """Admits connections and hands them, with their limits, to the upper layer.
 
-    The TLS handshake has a thread and a deadline of its own, so that a silent peer holds up none.
+    Each connection has a thread of its own from the TLS handshake on, and the handshake a deadline,
+    so that a silent peer delays no other.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for pynetdicom's server.
+    settings
+        The listener's.
+    counters
+        Take the connections that are refused, by reason.
+    tidy
+        Is called about twice a second.
+    direct
+        Whether the direct store service answers on the connections.
     """
 
     request_queue_size = BACKLOG
@@ -57,8 +65,10 @@ class GuardedServer(ThreadedAssociationServer):
         settings: Listener,
         counters: Counters,
         tidy: Callable[[], None],
+        direct: bool,
         **kwargs: Any,
     ) -> None:
+        self._direct = direct
         self._settings = settings
         self._counters = counters
         self._tidy = tidy
@@ -90,13 +100,13 @@ class GuardedServer(ThreadedAssociationServer):
         return self._budget.used
 
     def server_bind(self) -> None:
-        """Bind; several processes may share the port."""
+        """Bind to the address; several processes may share the port."""
         if self._settings.processes > 1 and self.socket is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Say whether a connection is admitted at all."""
+        """Whether a connection is admitted: by its address and by the number of connections."""
         host = str(client_address[0])
         networks = self._settings.allowed_networks
         if networks and not any(ip_address(host) in network for network in networks):
@@ -112,7 +122,7 @@ class GuardedServer(ThreadedAssociationServer):
         return admitted
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands where TLS is configured, and start the association."""
+        """Do the TLS handshake, where TLS is configured, and start the association."""
         host = str(client_address[0])
         connection: Guarded
         try:
@@ -130,6 +140,7 @@ class GuardedServer(ThreadedAssociationServer):
             Limit(self._settings, self._budget, lambda reason: self.refuse(reason, host)),
             self._gone,
             self._readable,
+            direct=self._direct,
         )
         trusted = not isinstance(connection, GuardedTls) or self._trusted(connection, host)
         if not trusted or not connection.await_request(self._settings.association_seconds):
@@ -138,7 +149,7 @@ class GuardedServer(ThreadedAssociationServer):
         super().finish_request(connection, client_address)
 
     def shutdown(self) -> None:
-        """Stop listening, and abort what is still open: a sender sends again what has no answer."""
+        """Stop listening and abort open associations: senders send again what was not answered."""
         BaseServer.shutdown(self)
         self.server_close()
         for association in self.active_associations:
@@ -146,12 +157,12 @@ class GuardedServer(ThreadedAssociationServer):
         os.close(self._written)
 
     def service_actions(self) -> None:
-        """Tidy up, about twice a second."""
+        """Call ``tidy``, about twice a second."""
         super().service_actions()
         self._tidy()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what kind of fault ended a connection, without its text."""
+        """Log the kind of the fault that ended a connection, without its text."""
         fault = sys.exception()
         if fault is not None and not isinstance(fault, LimitExceeded):
             peer = str(client_address[0])

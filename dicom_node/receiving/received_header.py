@@ -9,6 +9,7 @@ import pydicom
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
@@ -18,10 +19,10 @@ from dicom_node.series.instances import referenced_series
 __all__ = ["ReceivedHeader", "file_header", "read_received"]
 
 MAX_HEADER_BYTES = 8 * 1024 * 1024
-"""How far into a data set is looked: image headers take some kB, those of enhanced CT some MB."""
+"""Bytes of a data set that are searched: image headers take some kB, enhanced CT ones some MB."""
 
 MAX_DEPTH = 32
-"""Of nested sequences."""
+"""How deep sequences may be nested."""
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -41,14 +42,24 @@ WANTED = {
 LAST_WANTED = max(WANTED)
 
 REFERENCED_SERIES = 0x00081115
-"""Referenced Series Sequence, the one sequence that is read, of a SEG."""
+"""Referenced Series Sequence of a segmentation, the only sequence that is read."""
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 
 
 @dataclass(frozen=True)
 class ReceivedHeader:
-    """What the listener knows of an instance; empty or 1 where the data set does not say."""
+    """What the listener knows of an instance; empty or 1 where the data set has no value.
+
+    Parameters
+    ----------
+    sop_instance_uid, study_uid, series_uid
+        UIDs as they came, without padding.
+    frames, rows, columns
+        Size of the image, in frames and pixels, at least 1.
+    of_series
+        Series UIDs that a segmentation references.
+    """
 
     sop_instance_uid: str = ""
     study_uid: str = ""
@@ -60,7 +71,7 @@ class ReceivedHeader:
 
     @property
     def pixels(self) -> int:
-        """Pixels that decoding would give, by the header."""
+        """Number of pixels that the image has according to the header."""
         return self.frames * self.rows * self.columns
 
 
@@ -74,14 +85,14 @@ def read_received(
     content
         The data set without file meta information.
     transfer_syntax
-        Its UID.
+        UID of its encoding.
     references
-        Whether the series that it references are wanted too, which takes longer.
+        Whether to read the series that it references too, which takes longer.
 
     Raises
     ------
     Exception
-        Of any kind: what cannot be read as a data set.
+        Of any kind: the content cannot be read as a data set.
     """
     implicit = transfer_syntax == ImplicitVRLittleEndian
     head = bytes(content[:MAX_HEADER_BYTES])
@@ -110,7 +121,15 @@ def read_received(
 def file_header(
     sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str, source_ae: str
 ) -> bytes:
-    """Preamble and file meta information (PS3.10, 7.1) for a data set as it came."""
+    """Encode preamble and file meta information (PS3.10, 7.1) for a data set as it came.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid, transfer_syntax
+        Of the data set.
+    source_ae
+        AE title of the sender.
+    """
     elements = b"".join(
         (
             _meta_element(0x01, b"OB", b"\0\1"),
@@ -126,9 +145,9 @@ def file_header(
 
 
 def _plain(transfer_syntax: str) -> bytes:
-    """The transfer syntax that tells a reader how ``head`` is encoded, once it is inflated."""
+    """The transfer syntax of a data set after it was inflated, if it was deflated."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        return b"1.2.840.10008.1.2.1"
+        return ExplicitVRLittleEndian.encode()
     return transfer_syntax.encode()
 
 
@@ -159,7 +178,7 @@ def _interpret(found: dict[str, bytes], of_series: tuple[str, ...] = ()) -> Rece
 
 
 def _scan(head: bytes, implicit: bool) -> dict[str, bytes]:
-    """The wanted elements of the outermost level of a little-endian data set."""
+    """The values of `WANTED` at the outermost level of a little-endian data set."""
     found: dict[str, bytes] = {}
     position, previous, size = 0, 0, len(head)
     while position + 8 <= size:

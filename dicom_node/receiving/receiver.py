@@ -1,9 +1,11 @@
-"""What is done with what a peer sends: look at the header, write, rename, answer; nothing else."""
+"""What is done with received instances: read the header, write, rename, answer; nothing else."""
 
 import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 from pydicom.uid import (
     CTImageStorage,
@@ -11,26 +13,29 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
-from dicom_node.logs import log
+from dicom_node.logs import fault_fields, log
+from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
-from dicom_node.receiving.store_service import StoreRequest, StoreService
+from dicom_node.receiving.store_messages import StoreRequest
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.counters import Counters
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.edge import Listener
 from dicom_node.spool.spool import Spool
+from dicom_node.statuses import (
+    CANNOT_UNDERSTAND,
+    CLASS_NOT_SUPPORTED,
+    DOES_NOT_MATCH,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    SUCCESS,
+)
 from dicom_node.tls import certificate_names
 
-__all__ = ["REFUSALS", "STORAGE_CLASSES", "SUCCESS", "Receiver"]
-
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-CLASS_NOT_SUPPORTED = 0x0122
-"""C-STORE statuses (DICOM PS3.4, table B.2-1; PS3.7, C.5.6)."""
+__all__ = ["REFUSALS", "STORAGE_CLASSES", "Receiver"]
 
 REFUSALS = {
     "instance.class": CLASS_NOT_SUPPORTED,
@@ -48,7 +53,8 @@ REFUSALS = {
 
 REJECTED_TRANSIENT, BY_PRESENTATION = 0x02, 0x03
 CONGESTION, LOCAL_LIMIT = 0x01, 0x02
-"""Of an A-ASSOCIATE-RJ by a node that is full for now (PS3.8, table 9-21)."""
+"""Result, source and diagnostics of an A-ASSOCIATE-RJ by a node that is full for now (PS3.8, table
+9-21)."""
 
 STORAGE_CLASSES = (
     CTImageStorage,
@@ -58,20 +64,21 @@ STORAGE_CLASSES = (
 )
 
 UID = re.compile(r"[0-9.]{1,64}")
-"""What a UID is made of (PS3.5, 9.1); leading zeros, which some devices write, are let pass."""
+"""The characters of a UID (PS3.5, 9.1); components with leading zeros, which some devices write,
+are accepted."""
 
 MB = 1024 * 1024
 
 MAX_LOGGED_CLASSES = 10
-"""Of one association: some devices offer all that there are."""
+"""SOP classes of one association that are logged as not accepted; some devices offer them all."""
 
 MAX_AUDITED_STUDIES = 1000
-"""Of one association, in its audit record."""
+"""Studies of one association that get audit records."""
 
 
 @dataclass
 class _Arrivals:
-    """What one association has sent."""
+    """Instances that one association has sent, counted by study and SOP class."""
 
     peer: Peer
     count: int = 0
@@ -84,16 +91,25 @@ class Receiver:
     Parameters
     ----------
     settings
-        Of the listener.
+        The listener's.
     spool
         Where instances are kept.
     counters, audit
-        What was received and refused, as numbers and as records.
+        Take what was received and refused, as numbers and as records.
+    direct
+        Whether C-STORE requests are answered by the direct store service instead of pynetdicom's.
     """
 
     def __init__(
-        self, settings: Listener, spool: Spool, counters: Counters, audit: AuditTrail
+        self,
+        settings: Listener,
+        spool: Spool,
+        counters: Counters,
+        audit: AuditTrail,
+        *,
+        direct: bool,
     ) -> None:
+        self._direct = direct
         self._settings = settings
         self._spool = spool
         self._counters = counters
@@ -105,11 +121,38 @@ class Receiver:
     def store(self, association: Association, request: StoreRequest) -> int | None:
         """Keep one instance; success is answered only when it is kept.
 
+        Parameters
+        ----------
+        association
+            Which the request came on.
+        request
+            The instance.
+
         Returns
         -------
         int or None
             The status of the answer; None if the association has ended meanwhile.
         """
+        try:
+            return self._store(association, request)
+        except Exception as fault:  # the association goes on
+            log().error("unforeseen fault", **fault_fields(fault))
+            return PROCESSING_FAILURE
+
+    def store_event(self, event: Event) -> int:
+        """Keep the instance of a C-STORE request that pynetdicom's own service has read."""
+        asked = cast(C_STORE, event.request)
+        request = StoreRequest(
+            str(asked.AffectedSOPClassUID),
+            str(asked.AffectedSOPInstanceUID),
+            str(event.context.transfer_syntax),
+            event.encoded_dataset(include_meta=False),
+        )
+        status = self.store(event.assoc, request)
+        # without a status the association has ended, and pynetdicom sends no answer
+        return PROCESSING_FAILURE if status is None else status
+
+    def _store(self, association: Association, request: StoreRequest) -> int | None:
         arrivals = self._arrivals.get(association)
         if arrivals is None:
             return None
@@ -158,7 +201,7 @@ class Receiver:
         return SUCCESS
 
     def requested(self, event: Event) -> None:
-        """Reject the association when the disk is nearly full or too many are open."""
+        """Reject the association if the disk is nearly full or too many are open."""
         if self._spool.free_bytes() < self._settings.min_free_mb * MB:
             self._reject(event.assoc, "disk_nearly_full", CONGESTION)
             return
@@ -171,7 +214,8 @@ class Receiver:
         if not admitted:
             self._reject(event.assoc, "too_many_associations", LOCAL_LIMIT)
             return
-        event.assoc.dimse = StoreService(event.assoc, self.store)
+        if self._direct:
+            pynetdicom_inside.serve_directly(event.assoc, partial(self.store, event.assoc))
 
     def rejected(self, event: Event) -> None:
         """Log, count and audit an association that was not accepted."""
@@ -190,7 +234,7 @@ class Receiver:
         self._audit.refused(_peer(association), reason)
 
     def accepted(self, event: Event) -> None:
-        """Count an association, and say which SOP classes it wanted in vain."""
+        """Count an association, and log which of its SOP classes are not accepted."""
         self._counters.add("associations_accepted")
         offered = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts}
         taken = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
@@ -199,11 +243,11 @@ class Receiver:
                 log().info("class not accepted", sop_class=uid, **_names(event.assoc))
 
     def ended(self, event: Event) -> None:
-        """Audit what an association has sent, and forget it."""
+        """Write the audit records of what an association has sent, and forget it."""
         self._end(event.assoc)
 
     def tidy(self) -> None:
-        """End what ended without an event, as some associations do that break in the middle."""
+        """Forget associations that ended without an event, as broken ones sometimes do."""
         with self._lock:
             dead = [association for association in self._open if not association.is_alive()]
         for association in dead:
@@ -226,8 +270,7 @@ class Receiver:
     def _reject(self, association: Association, reason: str, diagnostic: int) -> None:
         self._counters.add("associations_refused", reason)
         log().error("association refused", reason=reason, **_names(association))
-        association.acse.send_reject(REJECTED_TRANSIENT, BY_PRESENTATION, diagnostic)
-        association.kill()
+        pynetdicom_inside.reject(association, REJECTED_TRANSIENT, BY_PRESENTATION, diagnostic)
 
     def _check(self, header: ReceivedHeader, announced_uid: str) -> str | None:
         settings = self._settings
@@ -253,7 +296,7 @@ class Receiver:
 
 
 def _ae_titles(association: Association) -> tuple[str, str]:
-    """Called and calling AE title of a request, empty where none was read."""
+    """Called and calling AE title of an association request; empty where none was read."""
     request = association.requestor.primitive
     if request is None:
         return "", ""
@@ -268,10 +311,8 @@ def _names(association: Association) -> dict[str, str]:
 
 
 def _peer(association: Association) -> Peer:
-    connection = association.dul.socket.socket if association.dul.socket else None
-    certificate = getattr(connection, "getpeercert", lambda: None)
     try:
-        names = certificate_names(certificate())
+        names = certificate_names(pynetdicom_inside.peer_certificate(association))
     except (OSError, ValueError):
         names = frozenset()
     of = _names(association)

@@ -1,184 +1,68 @@
-"""The listener's sockets: who may connect, how long a PDU may take, how large it may be."""
+"""The listener's sockets: whole PDUs, each read within its time and its limits."""
 
 import select
 import socket
 import ssl
 import struct
-import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from dicom_node.settings.edge import Listener
+from dicom_node.receiving.limits import HEADER_BYTES, P_DATA, Limit
+from dicom_node.receiving.store_messages import MALFORMED, FragmentReader, fragments
 
-__all__ = ["Budget", "Guarded", "GuardedPlain", "GuardedTls", "Limit", "LimitExceeded"]
-
-HEADER_BYTES = 6
-"""PDU type, a reserved byte, and the length of what follows (PS3.8, 9.3.1)."""
-
-ASSOCIATE_REQUEST, P_DATA = 0x01, 0x04
-
-MAX_CONTROL_BYTES = {0x01: 262_144, 0x05: 4, 0x06: 4, 0x07: 4}
-"""What may follow the header of A-ASSOCIATE-RQ, A-RELEASE-RQ and -RP, and A-ABORT. 128
-presentation contexts with all transfer syntaxes take about 200 kB. A requestor sends these and
-P-DATA."""
-
-PDU_SLACK_BYTES = 12
-"""Some senders leave the headers of their values out of their count."""
-
-MAX_COMMAND_BYTES = 16_384
-"""Of one command set, which takes some hundred bytes."""
-
-MAX_UNANSWERED = 4
-"""Messages that may wait for an answer: without a negotiated window (PS3.7, D.3.3.3) one is the
-rule."""
-
+__all__ = ["Guarded", "GuardedPlain", "GuardedTls"]
 
 NEXT_MESSAGE_SECONDS = 0.002
-"""The upper layer pauses for a millisecond when it finds nothing to read. After an answer the next
-message is under way: to wait for it here saves that pause, a third of the time of a CT slice."""
+"""After an answer the next message is on its way. The upper layer would find nothing to read yet
+and pause for a millisecond, a third of the time of a CT slice; to wait for the message here saves
+the pause."""
+
+UNRECOGNISED_PDU = bytes(HEADER_BYTES)
+"""A PDU of type 0, which does not exist: the upper layer answers it with an abort (PS3.8, table
+9-10, event 19)."""
 
 
-class LimitExceeded(ConnectionError):
-    """A peer went beyond a limit; its connection is closed. The text is the reason's name."""
-
-
-class Budget:
-    """Memory of the messages that are being received, over all associations."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def take(self, count: int) -> bool:
-        """Reserve so many bytes; False if they are not to be had."""
-        with self._lock:
-            if self._used + count > self._limit:
-                return False
-            self._used += count
-            return True
-
-    def give_back(self, count: int) -> None:
-        """Return what was taken."""
-        with self._lock:
-            self._used -= count
-
-    @property
-    def used(self) -> int:
-        """Bytes taken now."""
-        return self._used
-
-
-class Limit:
-    """What one connection may send, and what it has sent that is not answered yet."""
-
-    def __init__(self, settings: Listener, budget: Budget, refuse: Callable[[str], None]) -> None:
-        self.seconds = settings.idle_seconds
-        self._max_pdu = settings.max_pdu_bytes + PDU_SLACK_BYTES
-        self._max_object = settings.max_object_mb * 1024 * 1024
-        self._budget = budget
-        self._refuse = refuse
-        self._requested = False
-        self._command = 0
-        self._object = 0
-        self._unanswered: deque[int] = deque()
-        self._lock = threading.Lock()
-
-    def body_bytes(self, header: bytearray) -> int:
-        """The length of what follows a PDU's header.
-
-        Raises
-        ------
-        LimitExceeded
-            It is longer than a PDU of its type may be, or a requestor does not send it, or not now.
-        """
-        kind, _, length = struct.unpack(">BBL", header)
-        allowed = self._max_pdu if kind == P_DATA else MAX_CONTROL_BYTES.get(kind)
-        first, self._requested = not self._requested, True
-        if allowed is None or first != (kind == ASSOCIATE_REQUEST):
-            self.fail("unexpected_pdu")
-        elif length > allowed:
-            self.fail("pdu_too_long")
-        return int(length)
-
-    def count(self, body: bytes | bytearray) -> None:
-        """Count the fragments of a P-DATA PDU.
-
-        Raises
-        ------
-        LimitExceeded
-            The command or the data set is too long, or too much is being received at once.
-        """
-        position = 0
-        while position + 6 <= len(body):
-            length, _, control = struct.unpack_from(">LBB", body, position)
-            position += 4 + length
-            if length < 2 or position > len(body):
-                self.fail("malformed_pdu")
-            if control & 1:
-                self._count_command(length, last=bool(control & 2))
-            else:
-                self._count_data(length, last=bool(control & 2))
-        if position != len(body):
-            self.fail("malformed_pdu")
-
-    def answered(self) -> None:
-        """Give back what the oldest unanswered message took."""
-        with self._lock:
-            if self._unanswered:
-                self._budget.give_back(self._unanswered.popleft())
-
-    def release(self) -> None:
-        """Give back what all messages took."""
-        with self._lock:
-            self._budget.give_back(self._object + sum(self._unanswered))
-            self._object = 0
-            self._unanswered.clear()
-
-    def fail(self, reason: str) -> None:
-        """Refuse the connection."""
-        self._refuse(reason)
-        raise LimitExceeded(reason)
-
-    def _count_command(self, length: int, *, last: bool) -> None:
-        self._command += length
-        if self._command > MAX_COMMAND_BYTES:
-            self.fail("command_too_long")
-        if len(self._unanswered) >= MAX_UNANSWERED:
-            self.fail("not_waiting_for_answers")
-        if last:
-            self._command = 0
-
-    def _count_data(self, length: int, *, last: bool) -> None:
-        if self._object + length > self._max_object:
-            self.fail("object_too_large")
-        if not self._budget.take(length):
-            self.fail("too_much_in_flight")
-        with self._lock:
-            self._object += length
-            if last:
-                self._unanswered.append(self._object)
-                self._object = 0
+Piece = bytes | bytearray | memoryview
+"""Some bytes that were read."""
 
 
 class Guarded(socket.socket):
-    """Reads whole PDUs, each within a time and a size, before the upper layer takes them."""
+    """Reads whole PDUs, each within a time and a size, before the upper layer takes them.
+
+    For the direct store service the upper layer gets a PDU's body at once. For pynetdicom's own
+    store service `recv` gives no more than was asked for, as any socket, and the order of fragments
+    is checked here, since that service would join pieces of different instances: a peer that breaks
+    the order is aborted. All limits hold for both services. They count the bytes of data sets as
+    they arrive; the copy of an instance that a store service makes while it works comes on top.
+    """
 
     limit: Limit | None = None
-    _ahead: tuple[bytearray, ...] = ()
+    _reader: FragmentReader | None = None
+    _ahead: tuple[Piece, ...] = ()
     _readable: int | None = None
     _closed_once: Callable[[], object] | None = None
 
-    def guard(self, limit: Limit, closed: Callable[[], object], readable: int) -> None:
-        """Set the limits, and what is called once the connection is gone, however it went.
+    def guard(
+        self, limit: Limit, closed: Callable[[], object], readable: int, *, direct: bool
+    ) -> None:
+        """Set the limits.
 
-        ``readable`` is a file that always has something to read: it stands for this connection in
-        ``select`` while a PDU that was read ahead waits to be taken.
+        Parameters
+        ----------
+        limit
+            What this connection may send.
+        closed
+            Is called once when the connection is gone, for whatever reason.
+        readable
+            Descriptor of a file that always has something to read: it stands for this connection in
+            ``select`` while a PDU that was read ahead waits to be taken.
+        direct
+            Whether the direct store service takes the messages.
         """
         self.limit = limit
+        self._reader = None if direct else FragmentReader()
         self._readable = readable
         self._set_patience(limit.seconds)
 
@@ -189,7 +73,12 @@ class Guarded(socket.socket):
         self._closed_once = weakref.finalize(self, gone)
 
     def await_request(self, seconds: float) -> bool:
-        """Read the association request ahead; False if the peer leaves instead.
+        """Read the association request ahead; False if the peer closes the connection instead.
+
+        Parameters
+        ----------
+        seconds
+            How long it may take.
 
         Raises
         ------
@@ -204,16 +93,17 @@ class Guarded(socket.socket):
         return len(self._ahead) > 1
 
     def fileno(self) -> int:
-        """The file to wait for."""
+        """The descriptor that ``select`` waits for."""
         if self._ahead and self._readable is not None:
             return self._readable
         return super().fileno()
 
-    def recv(self, bufsize: int, flags: int = 0) -> bytes | bytearray:  # type: ignore[override]
+    def recv(self, bufsize: int, flags: int = 0) -> Piece:  # type: ignore[override]
         """Give the header of the next PDU, then its body.
 
-        The upper layer asks for a header's six bytes and then for the body in pieces of 4 kB,
-        adding up what it gets; it gets the body at once.
+        pynetdicom asks for a header's six bytes and then for the body in pieces of 4 kB, adding up
+        what it gets. For the direct store service it gets the whole body at once, which is more
+        than it asked for.
 
         Raises
         ------
@@ -224,11 +114,14 @@ class Guarded(socket.socket):
         if limit is None or flags:
             return super().recv(bufsize, flags)
         part, *left = self._ahead or self._next(limit, limit.seconds)
+        if self._reader is not None and len(part) > bufsize:
+            view = memoryview(part)
+            part, left = view[:bufsize], [view[bufsize:], *left]
         self._ahead = tuple(left)
         return part
 
     def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]
-        """Send; an answer makes room for the next message, which is waited for a moment."""
+        """Send; after an answer wait a moment for the next message, which now has room."""
         if self.limit is None or data[0] != P_DATA:
             return super().send(data, flags)
         self.limit.answered()
@@ -238,18 +131,18 @@ class Guarded(socket.socket):
         return sent
 
     def shutdown(self, how: int) -> None:
-        """Shut down, whether or not the peer has done so: what follows must close it."""
+        """Shut down; an error, as when the peer was faster, must not keep it from being closed."""
         with suppress(OSError):
             super().shutdown(how)
 
     def close(self) -> None:
-        """Close, and give back what unanswered messages took."""
+        """Close, and give back the memory of unanswered messages."""
         if self._closed_once is not None:
             self._closed_once()
         super().close()
 
-    def _next(self, limit: Limit, seconds: float) -> tuple[bytearray, ...]:
-        """Header and body of one PDU, or less of it when the peer is gone."""
+    def _next(self, limit: Limit, seconds: float) -> tuple[Piece, ...]:
+        """Header and body of the next PDU; less if the peer closes the connection before."""
         try:
             header = self._exactly(HEADER_BYTES, limit, seconds)
             if len(header) < HEADER_BYTES:
@@ -258,11 +151,25 @@ class Guarded(socket.socket):
             body = self._exactly(length, limit, seconds)
             if header[0] == P_DATA and len(body) == length:
                 limit.count(body)
+                if not self._in_order(body):
+                    return (UNRECOGNISED_PDU,)
         except OSError:
             self.shutdown(socket.SHUT_RDWR)
             self.close()
             raise
         return (header, body) if body else (header,)
+
+    def _in_order(self, body: bytearray) -> bool:
+        """Whether fragments come as DIMSE messages; not looked at for the direct store service."""
+        if self._reader is None:
+            return True
+        try:
+            for context_id, value in fragments(body):
+                self._reader.take(context_id, value)
+        except MALFORMED:
+            self._reader = FragmentReader()
+            return False
+        return True
 
     def _exactly(self, count: int, limit: Limit, seconds: float) -> bytearray:
         deadline = time.monotonic() + seconds
@@ -282,11 +189,17 @@ class Guarded(socket.socket):
         return buffer
 
     def _set_patience(self, seconds: float) -> None:
-        """How long to wait for the peer in each call."""
+        """Set how long each call waits for the peer."""
         self.settimeout(seconds)
 
     def _receive(self, view: memoryview) -> int:
-        """Fill ``view``, or some of it; 0 when the peer is gone, TimeoutError when it is silent."""
+        """Fill some or all of ``view`` and return how many bytes; 0 if the peer has closed.
+
+        Raises
+        ------
+        TimeoutError
+            Nothing came in time.
+        """
         return self.recv_into(view)
 
 

@@ -23,7 +23,7 @@ __all__ = ["AuditTrail", "Peer"]
 
 SECONDS_PER_DAY = 86_400
 
-SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE = 0, 4, 8
+OUTCOME_SUCCESS, OUTCOME_MINOR, OUTCOME_SERIOUS = 0, 4, 8
 """Event outcome indicators (RFC 3881, 5.1.4)."""
 
 CREATE, READ, EXECUTE = "C", "R", "E"
@@ -61,7 +61,7 @@ class AuditTrail:
     folder
         Where the files lie; None writes nothing.
     ae_title
-        The node's own.
+        AE title of the node.
     keep_days
         Older files are removed when a day's first message is written; 0 keeps all.
     """
@@ -89,13 +89,13 @@ class AuditTrail:
         self._activity(process, APPLICATION_START)
 
     def stopped(self, process: str) -> None:
-        """A process of the node ended in order."""
+        """A process of the node ended as it should."""
         self._activity(process, APPLICATION_STOP)
 
     def refused(self, peer: Peer, reason: str) -> None:
         """A connection or an association was refused."""
         self._write(
-            SECURITY_ALERT, EXECUTE, SERIOUS_FAILURE,
+            SECURITY_ALERT, EXECUTE, OUTCOME_SERIOUS,
             [_participant(peer, SOURCE_ROLE, requestor=True), self._self],
             [], event_type=NODE_AUTHENTICATION, reason=reason,
         )  # fmt: skip
@@ -103,7 +103,7 @@ class AuditTrail:
     def received(self, peer: Peer, study_uid: str, instances: Mapping[str, int]) -> None:
         """A peer sent instances of a study; ``instances`` counts them by SOP class."""
         self._write(
-            INSTANCES_TRANSFERRED, CREATE, SUCCESS,
+            INSTANCES_TRANSFERRED, CREATE, OUTCOME_SUCCESS,
             [_participant(peer, SOURCE_ROLE, requestor=True), self._own(DESTINATION_ROLE)],
             [_study(study_uid, instances)],
         )  # fmt: skip
@@ -113,7 +113,7 @@ class AuditTrail:
     ) -> None:
         """A series was assessed: ``state`` is reported, refused or failed, ``code`` says why."""
         self._write(
-            INSTANCES_ACCESSED, READ, SUCCESS if state == "reported" else MINOR_FAILURE,
+            INSTANCES_ACCESSED, READ, OUTCOME_SUCCESS if state == "reported" else OUTCOME_MINOR,
             [{**self._self, "UserIsRequestor": True}],
             [_study(study_uid, {"": instances}, assessment=assessment, state=state)],
             reason=code,
@@ -122,7 +122,7 @@ class AuditTrail:
     def delivered(self, peer: Peer, study_uid: str, assessment: str, failure: str | None) -> None:
         """A report was sent to a destination, or an attempt failed."""
         self._write(
-            INSTANCES_TRANSFERRED, READ, MINOR_FAILURE if failure else SUCCESS,
+            INSTANCES_TRANSFERRED, READ, OUTCOME_MINOR if failure else OUTCOME_SUCCESS,
             [self._own(SOURCE_ROLE, requestor=True), _participant(peer, DESTINATION_ROLE)],
             [_study(study_uid, {ComprehensiveSRStorage: 1}, assessment=assessment)],
             reason=failure,
@@ -130,7 +130,7 @@ class AuditTrail:
 
     def _activity(self, process: str, event_type: tuple[str, str]) -> None:
         self._write(
-            APPLICATION_ACTIVITY, EXECUTE, SUCCESS,
+            APPLICATION_ACTIVITY, EXECUTE, OUTCOME_SUCCESS,
             [{**self._self, "AlternativeUserID": f"{process} {os.getpid()}",
               "RoleIDCode": [_code(APPLICATION)]}],
             [], event_type=event_type,

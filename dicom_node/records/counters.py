@@ -1,16 +1,17 @@
 """Counters of one process, in a file: they survive a restart, and other processes read them."""
 
 import json
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from dicom_node.files import write_atomically
+
 __all__ = ["Counters", "read_counters"]
 
 SEPARATOR = "|"
-"""Between a counter's name and its label; neither holds it."""
+"""Stands between a counter's name and its label, neither of which contains it."""
 
 
 class Counters:
@@ -19,8 +20,8 @@ class Counters:
     Parameters
     ----------
     path
-        A JSON file of which this process is the only writer; counting goes on from what it holds.
-        None counts in memory only.
+        A JSON file that only this process writes; counting goes on from the counts in it. With None
+        they are kept in memory only.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -32,17 +33,17 @@ class Counters:
             self._counts.update(_read(path))
 
     def add(self, name: str, label: str = "", count: int = 1) -> None:
-        """Count."""
+        """Add ``count`` to a counter."""
         with self._lock:
             self._counts[f"{name}{SEPARATOR}{label}"] += count
             self._changed = True
 
     def get(self, name: str, label: str = "") -> int:
-        """One count."""
+        """The value of one counter."""
         return self._counts.get(f"{name}{SEPARATOR}{label}", 0)
 
     def flush(self) -> None:
-        """Write the counts, whole or not at all; a full disk loses at most the newest."""
+        """Write the counts; if the disk does not take them, the next call tries again."""
         if self._path is None:
             return
         with self._lock:
@@ -50,11 +51,9 @@ class Counters:
                 return
             content = json.dumps(self._counts, sort_keys=True)
             self._changed = False
-        temporary = self._path.with_suffix(".part")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(content)
-            os.replace(temporary, self._path)
+            write_atomically(self._path, content.encode(), durable=False)
         except OSError:
             self._changed = True
 

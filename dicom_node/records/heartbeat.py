@@ -1,4 +1,4 @@
-"""Signs of life: a file a process, touched while it works."""
+"""Signs of life: each process has a file, which it touches while it works."""
 
 import os
 import threading
@@ -9,16 +9,16 @@ from pathlib import Path
 __all__ = ["BEAT_SECONDS", "STALE_SECONDS", "beat", "heartbeat_ages", "keep_beating"]
 
 BEAT_SECONDS = 2.0
-"""How often a process gives a sign of life."""
+"""Seconds between two signs of life of a process."""
 
 STALE_SECONDS = 30.0
-"""A process that was silent for so long does not count as alive."""
+"""A process whose last sign of life is older does not count as alive."""
 
 SUFFIX = ".alive"
 
 
 def beat(folder: Path, name: str) -> None:
-    """Give one sign of life; a disk that does not take it is not the process's end."""
+    """Give one sign of life; a failing disk does not end the process."""
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{name}{SUFFIX}"

@@ -3,5 +3,5 @@
 - `commitment`: storage commitment: ask a peer to confirm that it keeps a report, and take its
   answer.
 - `delivery`: send one object to one destination by C-STORE.
-- `pacs_query`: ask a PACS by C-FIND what it holds of a study, and whose it is.
+- `pacs_query`: ask a PACS by C-FIND how many instances of a study it holds, and of which patient.
 """

@@ -1,13 +1,12 @@
 """Storage commitment: ask a peer to confirm that it keeps a report, and take its answer.
 
 The answer (N-EVENT-REPORT) comes on the association of the request or, as a rule, on one that the
-peer opens to the listener, often before the asking side has begun to wait. So each request is
-written down before it is sent, and whoever receives the answer writes it beside the request;
-the worker looks there.
+peer opens to the listener, often before the worker waits for it. So each request is written to a
+file before it is sent, the process that receives the answer writes it beside the request, and the
+worker looks there.
 """
 
 import json
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,27 +16,37 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from dicom_node.errors import DeliveryFailed
+from dicom_node.files import write_atomically
 from dicom_node.logs import fault_fields, log
 from dicom_node.sending.delivery import associate
 from dicom_node.settings.work import Destination
-from dicom_node.spool.spool import spool_name, sync_folder
+from dicom_node.spool.spool import spool_name
+from dicom_node.statuses import (
+    INVALID_OBJECT,
+    NO_SUCH_EVENT_TYPE,
+    PROCESSING_FAILURE,
+    SUCCESS,
+)
 
-__all__ = ["CommitmentAnswer", "Commitments", "accept_commitment_reports", "request_commitment"]
-
-PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
-"""Storage Commitment Push Model SOP Instance (PS3.4, J.3.5)."""
+__all__ = [
+    "CommitmentAnswer",
+    "Commitments",
+    "accept_commitment_reports",
+    "commitment_handlers",
+    "request_commitment",
+]
 
 REQUEST_ACTION = 1
 """Action Type ID of a request for storage commitment (PS3.4, table J.3-1)."""
 
-SUCCESS = 0x0000
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_EVENT_TYPE = 0x0113
-INVALID_OBJECT = 0x0117
-"""Statuses of N-EVENT-REPORT (PS3.7, annex C)."""
+REPORTED_EVENTS = (1, 2)
+"""Event Type IDs of an answer: all is kept, or failures exist (PS3.4, table J.3-2)."""
 
 SAME_ASSOCIATION_SECONDS = 2.0
 """How long the association of a request stays open for an answer on it."""
@@ -45,14 +54,22 @@ SAME_ASSOCIATION_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class CommitmentAnswer:
-    """What a peer said: whether it keeps the report, and if not its failure reason."""
+    """What a peer answered.
+
+    Parameters
+    ----------
+    committed
+        Whether it keeps the report.
+    reason
+        Its Failure Reason (0008,1197) in hexadecimal, empty if it gave none.
+    """
 
     committed: bool
     reason: str = ""
 
 
 class Commitments:
-    """The requests that wait for an answer, one file each, and the answers beside them.
+    """The requests that are not settled, one file each, and the answers beside them.
 
     Parameters
     ----------
@@ -64,12 +81,26 @@ class Commitments:
         self.root = data_dir / "commitments"
 
     def expect(self, transaction_uid: str, sop_instance_uid: str) -> None:
-        """Write down a request before it is sent."""
+        """Note a request, on the disk, before it is sent."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write(self._path(transaction_uid, "request"), {"uid": sop_instance_uid})
 
     def receive(self, information: Dataset) -> int:
-        """Keep the answer of a peer, and return the status of N-EVENT-REPORT for it."""
+        """Keep the answer of a peer.
+
+        Any peer that may associate can send one: an answer counts only for a transaction UID that
+        was requested, and only for the report of that request.
+
+        Parameters
+        ----------
+        information
+            Event Information of the N-EVENT-REPORT.
+
+        Returns
+        -------
+        int
+            The status of the response.
+        """
         transaction_uid = str(information.get("TransactionUID") or "")
         request = self._path(transaction_uid, "request")
         if not transaction_uid or not request.is_file():
@@ -95,7 +126,7 @@ class Commitments:
         return SUCCESS
 
     def answer(self, transaction_uid: str) -> CommitmentAnswer | None:
-        """The answer to a request; None while there is none."""
+        """The answer to a request; None until it has come."""
         path = self._path(transaction_uid, "answer")
         if not path.is_file():
             return None
@@ -110,13 +141,7 @@ class Commitments:
         return self.root / f"{spool_name(transaction_uid)}.{kind}.json"
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        with temporary.open("w") as file:
-            file.write(json.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        write_atomically(path, json.dumps(content).encode(), durable=True)
 
 
 def request_commitment(
@@ -127,6 +152,19 @@ def request_commitment(
     commitments: Commitments,
 ) -> None:
     """Ask for commitment of one document (N-ACTION); the answer goes to ``commitments``.
+
+    Parameters
+    ----------
+    document
+        Of which only class and instance UID are sent.
+    transaction_uid
+        UID of this request alone.
+    destination
+        The peer.
+    calling_ae
+        AE title of this node.
+    commitments
+        Takes the request, and the answer if it comes on the same association.
 
     Raises
     ------
@@ -157,7 +195,7 @@ def request_commitment(
         if not association.accepted_contexts:
             raise DeliveryFailed(f"{destination.name} does not offer storage commitment")
         status, _ = association.send_n_action(
-            asked, REQUEST_ACTION, StorageCommitmentPushModel, PUSH_MODEL_INSTANCE
+            asked, REQUEST_ACTION, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         code = status.get("Status")
         if code != SUCCESS:
@@ -171,23 +209,19 @@ def request_commitment(
             association.release()
 
 
-def accept_commitment_reports(
-    ae: AE, commitments: Commitments
-) -> list[tuple[Any, Callable[[Event], Any]]]:
-    """Let a listener take answers that come on associations of the peers' own.
-
-    Returns
-    -------
-    list
-        Handlers to bind.
-    """
+def accept_commitment_reports(ae: AE) -> None:
+    """Let a listener accept associations on which peers send their answers."""
     ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+
+
+def commitment_handlers(commitments: Commitments) -> list[tuple[Any, Callable[[Event], Any]]]:
+    """The event handlers, to be bound by a listener, that keep the answers of peers."""
     return [(evt.EVT_N_EVENT_REPORT, lambda event: _receive(event, commitments))]
 
 
 def _receive(event: Event, commitments: Commitments) -> tuple[int, None]:
     try:
-        if event.event_type not in (1, 2):
+        if event.event_type not in REPORTED_EVENTS:
             return NO_SUCH_EVENT_TYPE, None
         status = commitments.receive(event.event_information)
     except Exception as error:  # a peer may send anything, and the disk may be full

@@ -14,19 +14,28 @@ from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed, SettingsInvalid
 from dicom_node.settings.work import Destination
+from dicom_node.statuses import DUPLICATE_INSTANCE, SUCCESS, is_warning
 from dicom_node.tls import client_context
 
 __all__ = ["associate", "echo", "send"]
 
 
-SUCCESS = 0x0000
-DUPLICATE_INSTANCE = 0x0111
-"""The peer holds the instance already (DICOM PS3.7, C.5.7): ours came before, as its UID is ours
-alone."""
-
-
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
-    """C-STORE a file and return the peer's status: success, warning 0xBxxx, or already there.
+    """Send a file by C-STORE.
+
+    Parameters
+    ----------
+    path
+        A DICOM file.
+    destination
+        The peer.
+    calling_ae
+        AE title of this node.
+
+    Returns
+    -------
+    int
+        The peer's status: success, a warning 0xBxxx, or that it holds the instance already.
 
     Raises
     ------
@@ -55,23 +64,24 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
     status = answer.get("Status")
     if status is None:
         raise DeliveryFailed(f"{destination.name} broke the connection or did not answer")
-    if status not in (SUCCESS, DUPLICATE_INSTANCE) and status >> 12 != 0xB:
+    # a peer that holds the instance already got it from us: its UID is ours alone
+    if status not in (SUCCESS, DUPLICATE_INSTANCE) and not is_warning(status):
         raise DeliveryFailed(f"{destination.name} refused with status 0x{status:04X}")
     return int(status)
 
 
 def echo(destination: Destination, calling_ae: str) -> None:
-    """C-ECHO a peer.
+    """Verify by C-ECHO that a peer answers.
 
     Raises
     ------
     DeliveryFailed
-        No peer, no association, or no success.
+        The peer cannot be reached, rejects the association or does not answer with success.
     """
     association = associate(calling_ae, destination, [Verification])
     answer = association.send_c_echo()
     association.release()
-    if answer.get("Status") != 0x0000:
+    if answer.get("Status") != SUCCESS:
         raise DeliveryFailed(f"{destination.name} did not answer the echo with success")
 
 
@@ -81,7 +91,23 @@ def associate(
     sop_classes: Sequence[str | PresentationContext],
     handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
 ) -> Association:
-    """An established association with a peer.
+    """Open an association with a peer.
+
+    Parameters
+    ----------
+    calling_ae
+        AE title of this node.
+    destination
+        The peer.
+    sop_classes
+        UIDs, offered with pynetdicom's default transfer syntaxes, or whole presentation contexts.
+    handlers
+        pynetdicom's events and the functions that handle them.
+
+    Returns
+    -------
+    Association
+        Established, though perhaps without an accepted context.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Ask a PACS by C-FIND what it holds of a study, and whose it is."""
+"""Ask a PACS by C-FIND how many instances of a study it holds, and of which patient."""
 
 import time
 from collections.abc import Mapping
@@ -10,30 +10,33 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from dicom_node.errors import DeliveryFailed, QueryFailed
 from dicom_node.sending.delivery import associate
 from dicom_node.settings.work import Query
+from dicom_node.statuses import PENDING, SUCCESS
 
 __all__ = ["PacsQuery", "StudyIdentity"]
 
-PENDING = (0xFF00, 0xFF01)
-SUCCESS = 0x0000
-"""C-FIND statuses (DICOM PS3.4, table C.4-1)."""
-
 REST_SECONDS = 30.0
-"""After a failure nothing is asked for so long: a dead PACS must not hold up the node."""
+"""Pause after a failure, in which nothing is asked: a dead PACS must not hold up the node."""
 
 IDENTITY = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
 
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """Whose study it is, as the PACS says; elements that it leaves out are empty."""
+    """The patient and accession number that the PACS has for a study.
+
+    Parameters
+    ----------
+    values
+        By the keywords of `IDENTITY`; elements that the PACS leaves out are empty.
+    """
 
     values: Mapping[str, str]
 
     def differs(self, document: Dataset) -> tuple[str, ...]:
-        """Keywords in which the PACS says something else than a document does.
+        """Keywords whose values differ between the PACS and a document.
 
-        Names are compared without regard to case, trailing carets and spaces, as archives
-        change them; an element that one side leaves empty does not differ.
+        Case, trailing carets and spaces are not compared, as archives change them; an element that
+        is empty on one side does not differ.
         """
         found = []
         for keyword in IDENTITY:
@@ -45,7 +48,7 @@ class StudyIdentity:
 
 
 class PacsQuery:
-    """C-FIND at one PACS, with a rest after each failure.
+    """C-FIND at one PACS, with a pause after each failure.
 
     Parameters
     ----------
@@ -63,13 +66,23 @@ class PacsQuery:
     def instance_counts(self, study_uid: str) -> dict[str, int]:
         """Number of instances of each series of a study; empty if the PACS does not know it.
 
-        Asked at series level (0020,1209); a PACS that does not count there is asked for the
-        images of the series.
+        The PACS is asked at series level (0020,1209). For a series that it does not count there it
+        is asked for the images, which are counted here.
+
+        Parameters
+        ----------
+        study_uid
+            Study Instance UID.
+
+        Returns
+        -------
+        dict
+            Numbers of instances by Series Instance UID.
 
         Raises
         ------
         QueryFailed
-            No answer, or a failure.
+            The PACS does not answer, or answers with a failure.
         """
         asked = Dataset()
         asked.QueryRetrieveLevel = "SERIES"
@@ -85,12 +98,12 @@ class PacsQuery:
         return counts
 
     def identity(self, study_uid: str) -> StudyIdentity | None:
-        """Whose study it is; None if the PACS does not know it.
+        """The patient of a study; None if the PACS does not know the study.
 
         Raises
         ------
         QueryFailed
-            No answer, or a failure.
+            The PACS does not answer, or answers with a failure.
         """
         asked = Dataset()
         asked.QueryRetrieveLevel = "STUDY"

@@ -1,4 +1,4 @@
-"""Settings of the node's doors: listener, TLS, status pages, audit trail."""
+"""Settings of what the node shows to others: listener, TLS, status pages, audit trail."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -59,7 +59,7 @@ class ClientTls(Section):
 
 
 class Listener(Section):
-    """Where instances are received, from whom, and how much of them."""
+    """Where instances are received, from whom, and how many."""
 
     ae_title: AeTitle = "OSTEONODE"
     host: str = "127.0.0.1"
@@ -70,6 +70,7 @@ class Listener(Section):
     allowed_networks: tuple[Network, ...] = ()
     tls: ServerTls | None = None
     durability: Literal["fsync", "none"] = "fsync"
+    store_service: Literal["direct", "pynetdicom"] = "direct"
     max_instances_per_association: int = Field(default=20_000, ge=1)
     max_pdu_bytes: int = Field(default=131_072, ge=4096, le=131_072)
     max_object_mb: int = Field(default=512, ge=1, le=4095)
@@ -93,7 +94,7 @@ class Listener(Section):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the door wider than a hospital should leave it."""
+        """What leaves the listener more open than it should be in a hospital."""
         if not self.exposed:
             return ()
         found = []
@@ -109,14 +110,14 @@ class Listener(Section):
 
 
 class Web(Section):
-    """The HTTP endpoint: health, readiness and metrics, for the machine itself unless set."""
+    """The HTTP endpoint: health, readiness and metrics, by default for this machine only."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes it wider than it should be left."""
+        """What leaves it more open than it should be."""
         if not _exposed(self.host):
             return ()
         return (f"web on {self.host}: whoever is on the network can read status and metrics",)

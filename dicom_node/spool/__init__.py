@@ -1,5 +1,5 @@
-"""Received instances on disk, and which studies still wait to be looked at.
+"""Received instances on disk, and which studies are still to be assessed.
 
 - `spool`: received instances on disk: the truth of what the node holds.
-- `unsettled`: which studies got something that nobody has seen to yet; it outlives every process.
+- `unsettled`: which studies got something that no worker has dealt with yet, on disk.
 """

@@ -1,10 +1,10 @@
-"""Received instances on disk: the truth of what the node holds.
+"""Received instances on disk: what lies here is what the node holds.
 
 ``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones,
 ``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key, and
 ``studies/<study>/<key>`` an empty file for each series of a study. Keys and names are digests of
-UIDs, so nothing that a peer sends becomes a path. `unsettled` keeps the record by which the node
-finds its work at once, however many studies it keeps.
+UIDs, so nothing that a peer sends becomes a path. The record of `unsettled` lets the node find its
+work without a look at every study.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.files import sync_folder, write_atomically
 from dicom_node.spool.unsettled import UnsettledStudies
 from dicom_node.uids import assessment_id, instances_digest
 
@@ -35,10 +36,10 @@ __all__ = [
 CHUNK_BYTES = 1 << 20
 
 DOOMED = "doomed-"
-"""Name of a folder in ``removed/`` that holds nothing to be kept."""
+"""Begins the names of those folders in ``removed/`` that are to be deleted."""
 
 LEFTOVER_SECONDS = 3600.0
-"""A file in ``incoming/`` that is older was left by a crash: one instance takes seconds."""
+"""Age above which a file in ``incoming/`` was left by a crash; to write one takes seconds."""
 
 
 def spool_name(uid: str) -> str:
@@ -46,17 +47,16 @@ def spool_name(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:40]
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries, such as a name just given, to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def remove_tree(folder: Path, *, overwrite: bool) -> None:
-    """Remove a folder; with ``overwrite`` each file is first filled with zeros, on the disk."""
+    """Remove a folder with its content.
+
+    Parameters
+    ----------
+    folder
+        What is removed.
+    overwrite
+        Whether each file is filled with zeros, on the disk, before.
+    """
     if overwrite:
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
@@ -76,7 +76,17 @@ def _overwrite(path: Path) -> None:
 
 @dataclass(frozen=True)
 class SpooledSeries:
-    """One series as it lies in the spool: its instances, and the segmentations that are of it."""
+    """One series in the spool.
+
+    Parameters
+    ----------
+    key
+        Name of its folder.
+    names
+        Its instances: file names without suffix.
+    segmentations
+        The segmentations of this series, likewise.
+    """
 
     key: str
     names: tuple[str, ...]
@@ -85,7 +95,17 @@ class SpooledSeries:
 
 @dataclass(frozen=True)
 class ArrivedStudy:
-    """A study in the spool, and the time, in seconds since the epoch, of its last arrival."""
+    """A study in the spool.
+
+    Parameters
+    ----------
+    key
+        Digest of its UID.
+    changed
+        Time of the last arrival, in seconds since the epoch.
+    series_keys
+        Folders of its series.
+    """
 
     key: str
     changed: float
@@ -94,7 +114,17 @@ class ArrivedStudy:
 
 @dataclass(frozen=True)
 class SpooledStudy:
-    """The series of one study as they lie in the spool."""
+    """The content of one study in the spool.
+
+    Parameters
+    ----------
+    key
+        Digest of its UID.
+    series
+        Those that have instances.
+    segmentation_digests
+        SHA-256, in hexadecimal, of each segmentation file.
+    """
 
     key: str
     series: tuple[SpooledSeries, ...]
@@ -102,7 +132,7 @@ class SpooledStudy:
 
     @property
     def identity(self) -> str:
-        """The id of this very set of instances; the model has no part in it."""
+        """The id of exactly these instances and segmentations; it does not depend on the model."""
         names = [f"{series.key}/{name}" for series in self.series for name in series.names]
         return assessment_id(
             self.key, instances_digest(names), "\n".join(sorted(self.segmentation_digests))
@@ -161,7 +191,7 @@ class Spool:
         self.record.prepare(lambda: ((study.key, study.changed) for study in self.arrivals()))
 
     def free_bytes(self) -> int:
-        """What the disk still takes; 0 if it cannot be asked."""
+        """Bytes that are free on the spool's disk; 0 if that cannot be found out."""
         try:
             disk = os.statvfs(self.root)
         except OSError:
@@ -169,7 +199,7 @@ class Spool:
         return disk.f_bavail * disk.f_frsize
 
     def remove_leftovers(self) -> None:
-        """Remove what a crash left half-written: nothing is written to it for so long."""
+        """Remove the half-written files of a crash, known by their age."""
         oldest = time.time() - LEFTOVER_SECONDS
         for path in self.incoming.iterdir():
             if path.stat().st_mtime < oldest:
@@ -183,7 +213,23 @@ class Spool:
         header: bytes = b"",
         study_uid: str = "",
     ) -> Path:
-        """Keep one instance, ``header`` before ``content``; received again, it replaces itself.
+        """Keep one instance; one that was received before is replaced.
+
+        Parameters
+        ----------
+        content
+            The data set as it came.
+        series_uid, sop_instance_uid
+            Of the instance.
+        header
+            Preamble and file meta information, written before the content.
+        study_uid
+            Of the instance; empty if it names none.
+
+        Returns
+        -------
+        Path
+            The file.
 
         Raises
         ------
@@ -206,6 +252,18 @@ class Spool:
     ) -> Path:
         """Keep one segmentation of a series, whether or not that series was received.
 
+        Parameters
+        ----------
+        series_uid
+            Series that the segmentation is of, not the one that it is in.
+        content, sop_instance_uid, header, study_uid
+            As for `store`.
+
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         OSError
@@ -216,7 +274,7 @@ class Spool:
         return path
 
     def _study_of(self, series_key: str, study_uid: str) -> str:
-        """The study of a series; what a segmentation of it says is not relied on."""
+        """The key of a series' study; the study that a segmentation names is only a first guess."""
         said = spool_name(study_uid) if study_uid else series_key
         if (self.studies / said / series_key).exists() or not (self.series / series_key).is_dir():
             return said
@@ -244,28 +302,18 @@ class Spool:
             self._sync(root)
         temporary = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
         target = folder / f"{spool_name(sop_instance_uid)}.dcm"
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(parts)
-                file.flush()
-                if self.durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._sync(folder)
+        write_atomically(target, *parts, durable=self.durable, temporary=temporary)
         return target
 
     def unsettled(self) -> list[ArrivedStudy]:
-        """Each study of which something arrived since it was settled, and when."""
+        """Each study of which something arrived since it was settled."""
         return [
             ArrivedStudy(key, changed, self._series_of(key))
             for key, changed in self.record.listed()
         ]
 
     def settle(self, study: ArrivedStudy) -> None:
-        """Take a study off the unsettled ones, unless something arrived since it was read."""
+        """Take a study off the unsettled ones, unless something arrived since it was listed."""
         self.record.settle(study.key, study.changed)
 
     def _series_of(self, study_key: str) -> tuple[str, ...]:
@@ -274,7 +322,7 @@ class Spool:
         return tuple(key for key in keys if (self.series / key).is_dir())
 
     def arrivals(self) -> Iterator[ArrivedStudy]:
-        """Each study that is held, and when its last instance or segmentation arrived.
+        """Each study in the spool; its last arrival may be an instance or a segmentation.
 
         A series of which the study is not known counts as a study of its own.
         """
@@ -297,7 +345,7 @@ class Spool:
             yield ArrivedStudy(key, changed[key], (key,))
 
     def load(self, study: ArrivedStudy) -> SpooledStudy:
-        """List the series of a study as they lie in the spool now."""
+        """List what the spool holds of a study now."""
         series = []
         digests = []
         for key in study.series_keys:
@@ -333,7 +381,7 @@ class Spool:
             shutil.rmtree(self.studies / study.key, ignore_errors=True)
 
     def finish_removals(self, *, overwrite: bool = False) -> None:
-        """Remove what was moved away to be removed, also by a process that died meanwhile."""
+        """Finish removals, also those of a process that died in the middle."""
         if not self.removed.is_dir():
             return
         for away in list(self.removed.iterdir()):

@@ -1,4 +1,4 @@
-"""Which studies got something that nobody has seen to yet; it outlives every process.
+"""Which studies got something that no worker has dealt with yet, on disk.
 
 ``arriving/<study>`` is an empty file for each of them; its time is that of the last arrival.
 ``settling/<study>`` is such a file while it is taken away.
@@ -15,14 +15,14 @@ __all__ = ["UnsettledStudies"]
 
 
 class UnsettledStudies:
-    """A record by study key.
+    """The unsettled studies, by study key.
 
     Parameters
     ----------
     root
         The folder that holds ``arriving/`` and ``settling/``.
     sync
-        Brings the entries of a folder to the disk.
+        Is called with a folder whose entries have changed, to bring them to the disk.
     """
 
     def __init__(self, root: Path, sync: Callable[[Path], None]) -> None:
@@ -31,13 +31,13 @@ class UnsettledStudies:
         self._sync = sync
 
     def prepare(self, held: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Make the folders; what a crash left in the middle is unsettled.
+        """Make the folders; a study that was being settled at a crash counts as unsettled.
 
         Parameters
         ----------
         held
-            Gives all studies with the times of their last arrivals, in seconds since the epoch:
-            where there was no record, all are unsettled.
+            Lists all studies with the times of their last arrivals, in seconds since the epoch. It
+            is called if there is no record yet: then all studies are unsettled.
         """
         if not self.arriving.is_dir():
             self._begin(held())
@@ -56,7 +56,7 @@ class UnsettledStudies:
             self._sync(self.arriving)
 
     def listed(self) -> list[tuple[str, float]]:
-        """The unsettled studies, and when their last instances arrived."""
+        """The unsettled studies and when each last got something, in seconds since the epoch."""
         found = []
         for path in self.arriving.iterdir():
             with suppress(FileNotFoundError):
@@ -64,7 +64,15 @@ class UnsettledStudies:
         return found
 
     def settle(self, key: str, changed: float) -> None:
-        """Take a study off the record, unless something arrived after ``changed``."""
+        """Take a study off the record, unless something arrived after ``changed``.
+
+        Parameters
+        ----------
+        key
+            The study's.
+        changed
+            Time of the last arrival that was dealt with, as `listed` gave it.
+        """
         path, away = self.arriving / key, self.settling / key
         with suppress(FileNotFoundError):
             if path.stat().st_mtime != changed:
@@ -75,7 +83,7 @@ class UnsettledStudies:
             away.unlink()
 
     def forget(self, key: str) -> None:
-        """Take a study off the record, whatever arrived."""
+        """Take a study off the record, even if something arrived meanwhile."""
         (self.arriving / key).unlink(missing_ok=True)
 
     def _begin(self, held: Iterable[tuple[str, float]]) -> None:
@@ -86,5 +94,5 @@ class UnsettledStudies:
             os.utime(folder / key, (changed, changed))
         try:
             os.rename(folder, self.arriving)
-        except OSError:  # another process was faster
+        except OSError:  # another process has made it meanwhile
             shutil.rmtree(folder)

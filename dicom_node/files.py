@@ -1,0 +1,55 @@
+"""Files that are written whole or not at all."""
+
+import os
+import threading
+from pathlib import Path
+
+__all__ = ["sync_folder", "write_atomically"]
+
+
+def write_atomically(
+    path: Path, *parts: bytes, durable: bool, temporary: Path | None = None
+) -> None:
+    """Write a file beside its place and give it its name when it is whole.
+
+    Parameters
+    ----------
+    path
+        The file's name; a file that has it already is replaced.
+    parts
+        The content, written one after the other without being joined in memory.
+    durable
+        Whether content and name are on the disk, and not only in the page cache, on return. Without
+        it nothing is synced: a power failure may lose the file, a crash of the process may not.
+    temporary
+        Where it is written, on the same file system. By default a hidden name in the same folder
+        that no other thread or process uses.
+
+    Raises
+    ------
+    OSError
+        The disk did not take it; what ``path`` named before is as it was.
+    """
+    if temporary is None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries, such as a name just given, to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
