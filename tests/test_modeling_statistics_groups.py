@@ -17,8 +17,8 @@ from modeling.statistics.characteristics import (
     sex_differences,
 )
 from modeling.statistics.comparison import compare_sites
-from modeling.statistics.comparison import plot as plot_comparison
 from modeling.statistics.delong import auroc_of_folds, delong_auroc
+from modeling.statistics.figures.comparison_figure import plot as plot_comparison
 from modeling.statistics.site_values import clipped_count, site_values, tissue_means
 from modeling.statistics.two_groups import (
     GroupTest,

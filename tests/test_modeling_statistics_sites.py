@@ -10,7 +10,7 @@ from sklearn.metrics import roc_curve
 
 from modeling.cohort import SITE_NAMES
 from modeling.statistics.correlation import cluster_sites, spearman
-from modeling.statistics.correlation_figure import plot as plot_correlation
+from modeling.statistics.figures.correlation_figure import plot as plot_correlation
 from modeling.statistics.single_feature import best_sites, roc_points, single_site_rocs
 from tests.test_modeling_statistics_groups import plain_cohort
 

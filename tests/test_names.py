@@ -11,20 +11,6 @@ ROOT = Path(__file__).parents[1]
 
 PACKAGES = ("roi_extraction", "modeling", "network", "dicom_node")
 
-STILL_TO_RENAME = {
-    "BOOTSTRAPS",
-    "FOLDS",
-    "LOOK_SECONDS",
-    "MAX_MISSING_SHARE",
-    "NO_TILT_DEG",
-    "PERMUTATIONS",
-    "PROCESSING_FAILURE",
-    "REPEATS",
-    "SIGNIFICANT_DIGITS",
-    "SUCCESS",
-}
-"""Numeric constants of the other packages that still share a name."""
-
 
 def constants(package: str) -> Iterator[tuple[str, str, ast.expr]]:
     """Module, name and value of every upper-case name that a package's modules define."""
@@ -63,8 +49,7 @@ def test_no_two_modules_of_roi_extraction_define_the_same_constant() -> None:
 
 
 def test_no_two_modules_define_the_same_numeric_constant() -> None:
-    shared = shared_names(*PACKAGES, numeric=True)
-    assert {name: found for name, found in shared.items() if name not in STILL_TO_RENAME} == {}
+    assert shared_names(*PACKAGES, numeric=True) == {}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

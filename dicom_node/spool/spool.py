@@ -29,7 +29,6 @@ __all__ = [
     "SpooledStudy",
     "remove_tree",
     "spool_name",
-    "sync_folder",
 ]
 
 

@@ -30,7 +30,7 @@ from dicom_node.work.input_findings import (
     no_series,
     part_segmentations,
 )
-from dicom_node.work.report_folder import publish_report, write_checked, write_refusal
+from dicom_node.work.report_folder import checked_document, publish_report, write_refusal
 from modeling import Stager
 from network import InteractionNetwork
 from roi_extraction import CtVolume, Finding, RoiError, render_rois
@@ -215,7 +215,7 @@ def _report(
     document = build_structured_report(
         assessment, candidate.identity, [earlier.path for earlier in predecessors]
     )
-    written = write_checked(out, document, series.slices, predecessors)
+    written = checked_document(out, document, series.slices, predecessors)
     picture = render_rois(measured.volume, assessment.features)
     timings = {**timings_s, "report": time.perf_counter() - started}
     content = report(assessment, timings, selection.refused)

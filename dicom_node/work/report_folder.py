@@ -1,22 +1,22 @@
 """Write the files of one report: each complete or not at all, the Structured Report last."""
 
-import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
+from dicom_node.files import write_atomically
 from dicom_node.reporting.report import refusal_report
 from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report, report_json
 from dicom_node.reporting.report_text import text_summary
 from dicom_node.series.instances import Instance
-from dicom_node.spool.spool import sync_folder
 
-__all__ = ["publish_report", "write_checked", "write_failure", "write_refusal"]
+__all__ = ["checked_document", "publish_report", "write_failure", "write_refusal"]
 
 INVALID_FILE = "report.invalid.dcm"
 """A Structured Report that did not pass its check; it is never sent."""
@@ -24,10 +24,10 @@ INVALID_FILE = "report.invalid.dcm"
 PICTURE_FILE = "rois.png"
 
 
-def write_checked(
+def checked_document(
     out: Path, document: Dataset, slices: Sequence[Instance], predecessors: Sequence[KeptReport]
-) -> Path:
-    """Write a Structured Report under a temporary name and check what was written.
+) -> bytes:
+    """Encode a Structured Report as it will be sent, and check what was encoded.
 
     Parameters
     ----------
@@ -42,34 +42,35 @@ def write_checked(
 
     Returns
     -------
-    pathlib.Path
-        The file, for `publish_report`.
+    bytes
+        The file's content, for `publish_report`.
 
     Raises
     ------
     ReportInvalid
         The report must not be sent; it lies in the folder as ``report.invalid.dcm``.
     """
-    written = out / f".{REPORT_FILE}.part"
+    written = BytesIO()
     document.save_as(written, enforce_file_format=True)
+    content = written.getvalue()
     try:
         check_report(
-            pydicom.dcmread(written),
+            pydicom.dcmread(BytesIO(content)),
             read_sources([instance.path for instance in slices]),
             [report.uid for report in predecessors],
         )
     except ReportInvalid:
-        _publish(written, out / INVALID_FILE)
+        _write(out / INVALID_FILE, content)
         raise
-    return written
+    return content
 
 
-def publish_report(out: Path, report: Report, picture: bytes, document: Path) -> None:
+def publish_report(out: Path, report: Report, picture: bytes, document: bytes) -> None:
     """Write the report of an assessed series; its checked document gets its name last."""
     _write(out / PICTURE_FILE, picture)
     _write_report(out, report)
     (out / INVALID_FILE).unlink(missing_ok=True)
-    _publish(document, out / REPORT_FILE)
+    _write(out / REPORT_FILE, document)
 
 
 def write_refusal(out: Path, refusal: Refusal) -> None:
@@ -91,14 +92,4 @@ def _write_report(out: Path, report: CaseReport) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    _publish(temporary, path)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Give a written file its name; file and name are on the disk when this returns."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    write_atomically(path, content, durable=True)

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from modeling.statistics import characteristics
-from modeling.statistics import characteristics_figure as draw
+from modeling.statistics.figures import characteristics_figure as draw
 from modeling.statistics.site_values import comparison_table, table_of
 from modeling.statistics.wording import clipping, json_number, p_words
 from modeling.study.step import Figure, StepResult, StudyInput, Table

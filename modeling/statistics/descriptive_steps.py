@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from modeling.cohort import SITE_NAMES
-from modeling.statistics import comparison, single_feature, single_feature_figure
+from modeling.statistics import comparison, single_feature
+from modeling.statistics.figures import comparison_figure, single_feature_figure
 from modeling.statistics.site_values import comparison_table, table_of
 from modeling.statistics.two_groups import GroupTest
 from modeling.statistics.wording import clipping, json_number
@@ -65,7 +66,7 @@ def comparison_step(given: StudyInput) -> StepResult:
             Figure(
                 "effect-sizes",
                 "Cliff's delta between the stages, with marks of the adjusted p-value.",
-                partial(comparison.plot, rows),
+                partial(comparison_figure.plot, rows),
             ),
         ),
         values={

@@ -7,7 +7,8 @@ from functools import partial
 import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
-from modeling.statistics import linear, linear_figure
+from modeling.statistics import linear
+from modeling.statistics.figures import linear_figure
 from modeling.statistics.linear_fit import FORMULA_FOLDS
 from modeling.statistics.wording import clipping, json_number
 from modeling.study.step import Figure, StepResult, StudyInput, Table

@@ -9,10 +9,9 @@ import pandas as pd
 
 from modeling.statistics import (
     correlation,
-    correlation_figure,
     projection,
-    projection_figure,
 )
+from modeling.statistics.figures import correlation_figure, projection_figure
 from modeling.statistics.wording import clipping, json_number, p_words
 from modeling.study.step import Figure, StepResult, StudyInput, Table
 

@@ -15,7 +15,7 @@ from modeling.statistics.characteristics import (
     Groups,
     SexDifference,
 )
-from modeling.statistics.drawing import (
+from modeling.statistics.figures.drawing import (
     SEX_COLOURS,
     STAGE_COLOURS,
     STAGE_MARKERS,

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.cluster.hierarchy import dendrogram
 
 from modeling.statistics.correlation import Correlations, SiteClusters
-from modeling.statistics.drawing import new_figure
+from modeling.statistics.figures.drawing import new_figure
 from modeling.study.palette import VERMILION
 
 __all__ = ["plot"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from modeling.calibration import pair_name
-from modeling.statistics.drawing import new_axes, new_figure
+from modeling.statistics.figures.drawing import new_axes, new_figure
 from modeling.statistics.linear import Formula, FormulaKind, Penalty
 from modeling.study.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
 

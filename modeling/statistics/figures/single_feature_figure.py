@@ -8,7 +8,7 @@ import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import SITE_NAMES
-from modeling.statistics.drawing import heat_map, new_axes, new_figure
+from modeling.statistics.figures.drawing import heat_map, new_axes, new_figure
 from modeling.statistics.single_feature import (
     MIN_PATIENTS_FOR_BEST,
     SiteRoc,

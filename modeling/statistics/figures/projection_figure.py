@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.stats import chi2
 
 from modeling.cohort import Stage
-from modeling.statistics.drawing import (
+from modeling.statistics.figures.drawing import (
     STAGE_COLOURS,
     STAGE_MARKERS,
     new_axes,
