@@ -239,7 +239,7 @@ def test_planted_fault_in_the_listener_is_found_by_its_place(tmp_path: Path) -> 
     assert fault["error"] == "ValueError"
     assert fault["frames"][0] == "<string>:6 plant"
     assert re.fullmatch(
-        r"dicom_node/receiving/receiver\.py:\d+ Receiver\.store", fault["frames"][1]
+        r"dicom_node/receiving/receiver\.py:\d+ Receiver\._store", fault["frames"][1]
     )
 
 
