@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_atomically"]
+__all__ = ["sync_folder", "write_atomically", "write_new"]
 
 
 def write_atomically(
@@ -42,6 +42,34 @@ def write_atomically(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_new(path: Path, *parts: bytes, durable: bool, temporary: Path) -> None:
+    """Write a file whole, and never over another one: of several writers one gets the name.
+
+    Parameters
+    ----------
+    path, parts, durable, temporary
+        As for `write_atomically`; ``temporary`` is a name that no other writer uses.
+
+    Raises
+    ------
+    FileExistsError
+        A file has the name already; it is as it was.
+    OSError
+        The disk did not take it.
+    """
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
 

@@ -1,10 +1,9 @@
-"""Deterministic UIDs: the same series, instances and model always give the same ones."""
+"""Identities and UIDs that follow from content: the same content always gives the same ones."""
 
 import hashlib
 import uuid
-from collections.abc import Iterable
 
-__all__ = ["assessment_id", "derived_uid", "instances_digest"]
+__all__ = ["content_id", "derived_uid"]
 
 NAMESPACE = uuid.UUID("6f0f5a8e-2c59-5d0c-9a0e-6f737465006f")
 """Name space of all UIDs derived here (RFC 9562, version 5)."""
@@ -21,26 +20,11 @@ def derived_uid(*parts: str) -> str:
     return f"2.25.{uuid.uuid5(NAMESPACE, '|'.join(f'{len(p)}:{p}' for p in parts)).int}"
 
 
-def instances_digest(names: Iterable[str]) -> str:
-    """SHA-256 (hexadecimal) of a set of instance names; order and repetition do not matter."""
-    return hashlib.sha256("\n".join(sorted(set(names))).encode()).hexdigest()
+def content_id(*parts: str) -> str:
+    """The identity of work or of a report: 40 hexadecimal digits that depend on all of ``parts``.
 
-
-def assessment_id(series: str, digest: str, model_id: str) -> str:
-    """The identity of one assessment: its workflow's id, from which the report's UIDs are derived.
-
-    Parameters
-    ----------
-    series
-        Series Instance UID.
-    digest
-        Of the series' instances.
-    model_id
-        Of the model that stages.
-
-    Returns
-    -------
-    str
-        40 hexadecimal digits.
+    >>> content_id("a", "bc") == content_id("ab", "c")
+    False
     """
-    return hashlib.sha256(f"{series}\n{digest}\n{model_id}".encode()).hexdigest()[:40]
+    text = "|".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]

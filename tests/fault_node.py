@@ -26,6 +26,7 @@ from dicom_node.reporting.structured_report import report_uids
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
+from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from dicom_node.work.analysis import series_identity
 from tests.dicom_builders import plain_volume
@@ -246,8 +247,9 @@ def quick_study(folder: Path, seed: str) -> tuple[list[Path], str]:
     """(files of a small series, UID of the one report that it must give)."""
     paths = write_ct_series(plain_volume(SLICES), folder, InventedHeader(seed=seed))
     found, _ = scan_folder(paths)
-    series = check_series(found, Acquisition(min_coverage_mm=90))
-    return paths, report_uids(series_identity(series, MODEL_ID))[1]
+    rules = Acquisition(min_coverage_mm=90)
+    series = check_series(found, rules)
+    return paths, report_uids(series_identity(series, read_volume(series), rules, MODEL_ID))[1]
 
 
 def send_until_taken(

@@ -16,11 +16,12 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 from dicom_node.demo import free_port
 from dicom_node.errors import QueryFailed
 from dicom_node.sending.pacs_query import PacsQuery
-from dicom_node.series.survey import SeriesSurvey, survey
+from dicom_node.series.survey import SeriesSurvey, StudySurvey, survey
 from dicom_node.settings.node import NodeSettings, Query
-from dicom_node.spool.spool import Spool, SpooledStudy, spool_name
+from dicom_node.spool.spool import Spool, series_key, spool_name
 from dicom_node.work.arrivals import Arrivals, missing
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.complete_study import CompleteStudy, complete_study
 from roi_extraction.anatomy import Finding
 from tests.dicom_builders import plain_series
 
@@ -107,9 +108,9 @@ def test_identity_differs_only_where_both_sides_say_something() -> None:
 
 def test_gap_is_seen_in_the_headers(tmp_path: Path) -> None:
     paths = plain_series(tmp_path)
-    [whole] = survey(paths)
+    [whole] = survey(paths).series
     assert (whole.instances, whole.gap) == (40, "")
-    [holed] = survey([*paths[:20], *paths[22:]])
+    [holed] = survey([*paths[:20], *paths[22:]]).series
     assert "2 slices are missing" in holed.gap
 
 
@@ -126,15 +127,15 @@ class Pool(AssessmentPool):
     def __init__(self) -> None:
         """Start no child."""
 
-    def survey(self, paths: Sequence[Path]) -> list[SeriesSurvey]:
+    def survey(self, paths: Sequence[Path]) -> StudySurvey:
         return survey(paths)
 
 
 class Handed:
     def __init__(self) -> None:
-        self.studies: list[tuple[SpooledStudy, list[str]]] = []
+        self.studies: list[tuple[CompleteStudy, list[str]]] = []
 
-    def __call__(self, study: SpooledStudy, findings: Sequence[Finding], _changed: float) -> None:
+    def __call__(self, study: CompleteStudy, findings: Sequence[Finding], _changed: float) -> None:
         self.studies.append((study, [finding.code for finding in findings]))
 
 
@@ -173,13 +174,14 @@ def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path: Path)
     arrivals.look()
     [(study, codes)] = handed.studies
     assert codes == []
-    assert len(study.series[0].names) == 40
+    assert [len(names) for names in study.names.values()] == [40]
     arrivals.look()
     assert len(handed.studies) == 1
 
 
 def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path: Path) -> None:
-    spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, paths[:39])
     time.sleep(0.05)
     Arrivals(settings(tmp_path), spool, Pool(), None, Handed()).look()
     assert spool.unsettled() == []
@@ -190,7 +192,9 @@ def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path: Path) -
     restarted = Arrivals(settings(tmp_path), again, Pool(), None, later)
     restarted.look()
     assert later.studies == []
-    store(again, plain_series(tmp_path / "ct")[:1])
+    store(again, paths[:1])
+    assert again.unsettled() == [], "nothing changed"
+    store(again, paths[39:])
     time.sleep(0.05)
     restarted.look()
     assert len(later.studies) == 1
@@ -228,18 +232,49 @@ def test_without_a_record_of_what_is_settled_every_study_is_looked_at(tmp_path: 
     assert spool.unsettled() == [study]
 
 
-def test_a_segmentation_calls_for_the_study_of_its_series(tmp_path: Path) -> None:
+def test_a_segmentation_is_kept_once_and_calls_for_its_study(tmp_path: Path) -> None:
     spool = spooled(tmp_path, plain_series(tmp_path / "ct"))
     header = pydicom.dcmread(tmp_path / "ct" / "0001.dcm", stop_before_pixels=True)
     [study] = spool.unsettled()
-    for said in (str(header.StudyInstanceUID), "1.2.3", ""):
-        spool.settle(spool.unsettled()[0])
-        spool.store_segmentation(b"seg", str(header.SeriesInstanceUID), "1.2.3.4", b"", said)
-        [found] = spool.unsettled()
-        assert (found.key, found.series_keys) == (study.key, study.series_keys)
-    spool.store_segmentation(b"seg", "1.2.9", "1.2.9.1", b"", "1.2.8")
-    early = {found.key: found for found in spool.unsettled()}[spool_name("1.2.8")]
+    spool.settle(study)
+    spool.store_segmentation(b"seg", "1.2.3.4", b"", str(header.StudyInstanceUID))
+    [found] = spool.unsettled()
+    assert (found.key, found.series_keys) == (study.key, study.series_keys)
+    [folder] = spool.load(found).segmentations
+    assert (folder.key, folder.names) == (study.key, (spool_name("1.2.3.4"),))
+
+
+def test_segmentations_whose_series_never_comes_are_listed_and_removed(tmp_path: Path) -> None:
+    spool = spooled(tmp_path, [])
+    spool.store_segmentation(b"seg", "1.2.9.1", b"", "1.2.8")
+    [early] = spool.unsettled()
     assert early.series_keys == ()
+    [study] = spool.arrivals()
+    assert study.key == early.key == spool_name("1.2.8")
+    spool.remove(study)
+    assert list(spool.arrivals()) == []
+    assert not list(spool.segmentations.iterdir())
+
+
+def test_spool_of_the_first_release_is_read(tmp_path: Path) -> None:
+    paths = plain_series(tmp_path / "ct")
+    spool = spooled(tmp_path, paths[:39])
+    [study] = spool.arrivals()
+    header = pydicom.dcmread(paths[0], stop_before_pixels=True)
+    old = spool_name(header.SeriesInstanceUID)
+    new = series_key(header.StudyInstanceUID, header.SeriesInstanceUID)
+    (spool.series / new).rename(spool.series / old)
+    (spool.studies / study.key / new).rename(spool.studies / study.key / old)
+    (spool.segmentations / old).mkdir()
+    (spool.segmentations / old / "0.dcm").write_bytes(b"seg")
+    store(spool, paths[38:])
+    [found] = spool.arrivals()
+    content = spool.load(found)
+    assert sorted(len(series.names) for series in content.series) == [2, 39]
+    assert [folder.names for folder in content.segmentations] == [("0",)]
+    read = survey([p for s in content.series for p in spool.paths(s.key, s.names)])
+    assert [series.instances for series in read.series] == [40]
+    assert read.membership.conflicting == ()
 
 
 def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path: Path) -> None:
@@ -286,9 +321,13 @@ def test_order_and_doubles_do_not_change_the_identity(tmp_path: Path) -> None:
     disorder = [*paths, *paths[:9]]
     random.Random(3).shuffle(disorder)
     second = spooled(tmp_path / "2", disorder)
-    identities = {
-        spool.load(study).identity for spool in (first, second) for study in spool.arrivals()
-    }
+    identities = set()
+    for spool in (first, second):
+        [study] = spool.arrivals()
+        content = spool.load(study)
+        [series] = content.series
+        surveyed = survey(spool.paths(series.key, series.names))
+        identities.add(complete_study(content, surveyed).identity)
     assert len(identities) == 1
 
 

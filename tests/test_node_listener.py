@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_node.receiving.listener import start_listener
 from dicom_node.settings.node import Listener
-from dicom_node.spool.spool import Spool, spool_name
+from dicom_node.spool.spool import Spool, series_key, spool_name
 from tests.dicom_builders import plain_series
 
 
@@ -56,7 +56,7 @@ def test_stored_instances_lie_whole_in_the_spool_under_digests(
     first = pydicom.dcmread(paths[0])
     key = series.key
     assert study.key == spool_name(first.StudyInstanceUID)
-    assert key == spool_name(first.SeriesInstanceUID)
+    assert key == series_key(first.StudyInstanceUID, first.SeriesInstanceUID)
     assert len(series.names) == 5
     kept = pydicom.dcmread(spool.series / key / f"{spool_name(first.SOPInstanceUID)}.dcm")
     assert kept.PixelData == first.PixelData
@@ -98,7 +98,7 @@ def test_full_disk_is_answered_with_out_of_resources(
         raise OSError(28, "No space left on device")
 
     spool, port = node
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "link", full)
     association = associate(port)
     status = association.send_c_store(pydicom.dcmread(plain_series(tmp_path / "s", 1)[0])).Status
     association.release()
@@ -113,8 +113,9 @@ def test_every_transfer_syntax_of_the_real_samples_is_accepted(
     _, port = node
     files = sorted((shared_data / "ct" / "syntaxes_cornerstone_ct").glob("*.dcm"))
     files += [p for p in (shared_data / "ct" / "syntaxes_wg04_ct").iterdir() if p.suffix != ".md"]
-    for path in files:
+    for number, path in enumerate(files):
         dataset = pydicom.dcmread(path)
+        dataset.SOPInstanceUID = f"2.25.{number}"  # the samples share one
         syntax = dataset.file_meta.TransferSyntaxUID
         association = associate(port, contexts=[build_context(CTImageStorage, syntax)])
         assert association.accepted_contexts, path.name

@@ -30,6 +30,7 @@ from dicom_node.receiving.listener import start_listener
 from dicom_node.receiving.store_messages import StoreCommand, answer_pdus, read_command
 from dicom_node.settings.node import Listener
 from dicom_node.spool.spool import Spool
+from dicom_node.spool.versions import Receipt
 from tests.dicom_builders import plain_series
 
 CONTEXT, ECHO_CONTEXT = 1, 3
@@ -246,7 +247,7 @@ def test_a_fault_while_keeping_is_answered_and_the_association_goes_on(
     store = Spool.store
     calls = []
 
-    def broken(self: Spool, *arguments: Any) -> Path:
+    def broken(self: Spool, *arguments: Any) -> Receipt:
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError("a fault of ours")

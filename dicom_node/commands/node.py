@@ -149,6 +149,7 @@ def retry(
     everything: Annotated[bool, typer.Option("--all", help="All failed work.")] = False,
 ) -> None:
     """Take up failed work again, or assess a study once more, such as with a new model."""
+    from dicom_node.errors import WorkFailed
     from dicom_node.settings.node import load_settings
     from dicom_node.work.failed_work import failed_work
     from dicom_node.work.failed_work import retry as take_up
@@ -156,7 +157,51 @@ def retry(
     settings = load_settings(config)
     if (identity is None) != everything:
         fail("give either an ID or --all", EXIT_USAGE)
-    identities = [item.id for item in failed_work(settings)] if everything else [str(identity)]
-    for name in identities:
-        take_up(settings, name)
-        print(f"{name}: taken up again")
+    if not everything:
+        take_up(settings, str(identity))
+        print(f"{identity}: taken up again")
+        return
+    left = False
+    for item in failed_work(settings):
+        try:
+            take_up(settings, item.id)
+            print(f"{item.id}: taken up again")
+        except WorkFailed as error:
+            left = True
+            print(f"{item.id}: {error} [{error.code}]", file=sys.stderr)
+    if left:
+        raise SystemExit(EXIT_FAULT)
+
+
+@app.command()
+def discard(
+    config: Config,
+    study: Annotated[str, typer.Argument(help="The study's key, as 'failed' and the log name it.")],
+    items: Annotated[
+        list[str] | None, typer.Argument(metavar="[ITEM]...", help="What is removed for good.")
+    ] = None,
+) -> None:
+    """List what of a study was set aside or stands in conflict, or remove some of it."""
+    from dicom_node.records.audit import AuditTrail
+    from dicom_node.settings.node import load_settings
+    from dicom_node.spool.spool import Spool
+    from dicom_node.work.assessment_pool import AssessmentPool
+    from dicom_node.work.discarding import discard_items, removable_items
+
+    settings = load_settings(config)
+    spool = Spool(settings.data_dir)
+    with AssessmentPool(settings) as pool:
+        found = {item.id: item for item in removable_items(spool, study, pool.survey)}
+    if unknown := sorted(set(items or ()) - found.keys()):
+        fail(f"study {study} has no item {', '.join(unknown)}", EXIT_USAGE)
+    if items:
+        chosen = [found[name] for name in dict.fromkeys(items)]
+        overwrite = settings.retention.overwrite
+        discard_items(spool, AuditTrail.of(settings), study, chosen, overwrite=overwrite)
+        print(f"{sum(len(item.paths) for item in chosen)} instances removed")
+        return
+    for item in found.values():
+        print(f"{item.id}\t{item.kind}\t{len(item.paths)} instances\tfrom {item.sender}")
+        print(f"\treceived {item.first:%Y-%m-%d %H:%M:%S}Z to {item.last:%Y-%m-%d %H:%M:%S}Z")
+    if not found:
+        print("nothing was set aside or stands in conflict")

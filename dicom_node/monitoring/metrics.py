@@ -27,6 +27,7 @@ METRICS = {
     "osteonode_work_finished": "Work that ended, by queue, state and code.",
     "osteonode_work_seconds": "Seconds from taking up work to its end, by queue.",
     "osteonode_instances_received": "Instances kept, by SOP class.",
+    "osteonode_instances_again": "Instances that had come before, by receipt.",
     "osteonode_bytes_received": "Bytes of the instances kept.",
     "osteonode_instances_refused": "Instances refused, by code.",
     "osteonode_associations_accepted": "Associations accepted.",
@@ -37,6 +38,7 @@ METRICS = {
 
 COUNTER_LABELS = {
     "instances_received": "sop_class",
+    "instances_again": "receipt",
     "instances_refused": "code",
     "associations_refused": "reason",
     "connections_refused": "reason",

@@ -25,6 +25,7 @@ from dicom_node.records.counters import Counters
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.edge import Listener
 from dicom_node.spool.spool import Spool
+from dicom_node.spool.versions import TooManyVersions
 from dicom_node.statuses import (
     CANNOT_UNDERSTAND,
     CLASS_NOT_SUPPORTED,
@@ -43,6 +44,7 @@ REFUSALS = {
     "instance.no_uid": CANNOT_UNDERSTAND,
     "instance.malformed_uid": CANNOT_UNDERSTAND,
     "instance.uid_mismatch": DOES_NOT_MATCH,
+    "instance.too_many_versions": OUT_OF_RESOURCES,
     "instance.too_many": OUT_OF_RESOURCES,
     "instance.too_many_frames": OUT_OF_RESOURCES,
     "instance.too_many_pixels": OUT_OF_RESOURCES,
@@ -78,11 +80,15 @@ MAX_AUDITED_STUDIES = 1000
 
 @dataclass
 class _Arrivals:
-    """Instances that one association has sent, counted by study and SOP class."""
+    """Instances that one association has sent, counted by study and SOP class.
+
+    ``receipts`` counts them by study and by what they are beside those received before.
+    """
 
     peer: Peer
     count: int = 0
     studies: dict[str, Counter[str]] = field(default_factory=dict)
+    receipts: dict[str, Counter[str]] = field(default_factory=dict)
 
 
 class Receiver:
@@ -176,28 +182,29 @@ class Receiver:
             request.transfer_syntax,
             association.requestor.ae_title,
         )
+        study_uid = header.study_uid or header.series_uid
         try:
-            if segmentation and header.of_series:
-                for uid in header.of_series:
-                    self._spool.store_segmentation(
-                        content, uid, header.sop_instance_uid, prefix, header.study_uid
-                    )
-            else:
-                self._spool.store(
-                    content,
-                    header.series_uid,
-                    header.sop_instance_uid,
-                    prefix,
-                    header.study_uid,
+            if segmentation:
+                receipt = self._spool.store_segmentation(
+                    content, header.sop_instance_uid, prefix, study_uid
                 )
+            else:
+                receipt = self._spool.store(
+                    content, header.series_uid, header.sop_instance_uid, prefix, header.study_uid
+                )
+        except TooManyVersions:
+            return self._refuse("instance.too_many_versions", association)
         except OSError as error:
             self._counters.add("instances_refused", "spool.disk")
             log().error("instance not stored", code="spool.disk", error=str(error.strerror))
             return REFUSALS["spool.disk"]
         self._counters.add("instances_received", sop_class)
         self._counters.add("bytes_received", count=len(content))
+        if receipt != "new":
+            self._counters.add("instances_again", receipt)
         if header.study_uid in arrivals.studies or len(arrivals.studies) < MAX_AUDITED_STUDIES:
             arrivals.studies.setdefault(header.study_uid, Counter())[sop_class] += 1
+            arrivals.receipts.setdefault(header.study_uid, Counter())[receipt] += 1
         return SUCCESS
 
     def requested(self, event: Event) -> None:
@@ -259,8 +266,15 @@ class Receiver:
             return
         received = sum(sum(classes.values()) for classes in arrivals.studies.values())
         log().info("received", instances=received, **_names(association))
+        receipts = sum(arrivals.receipts.values(), Counter[str]())
+        if receipts["repeated"]:
+            log().info("received again", instances=receipts["repeated"], **_names(association))
+        if receipts["different"]:
+            log().warning(
+                "received otherwise", instances=receipts["different"], **_names(association)
+            )
         for study_uid, classes in arrivals.studies.items():
-            self._audit.received(arrivals.peer, study_uid, classes)
+            self._audit.received(arrivals.peer, study_uid, classes, arrivals.receipts[study_uid])
 
     def _release(self, association: Association) -> _Arrivals | None:
         with self._lock:

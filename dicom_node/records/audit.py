@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
 
 from dicom_node.logs import log
 from dicom_node.settings.node import NodeSettings
@@ -26,7 +26,7 @@ SECONDS_PER_DAY = 86_400
 OUTCOME_SUCCESS, OUTCOME_MINOR, OUTCOME_SERIOUS = 0, 4, 8
 """Event outcome indicators (RFC 3881, 5.1.4)."""
 
-CREATE, READ, EXECUTE = "C", "R", "E"
+CREATE, READ, DELETE, EXECUTE = "C", "R", "D", "E"
 """Event action codes."""
 
 APPLICATION_ACTIVITY = ("110100", "Application Activity")
@@ -100,12 +100,30 @@ class AuditTrail:
             [], event_type=NODE_AUTHENTICATION, reason=reason,
         )  # fmt: skip
 
-    def received(self, peer: Peer, study_uid: str, instances: Mapping[str, int]) -> None:
-        """A peer sent instances of a study; ``instances`` counts them by SOP class."""
+    def received(
+        self,
+        peer: Peer,
+        study_uid: str,
+        instances: Mapping[str, int],
+        receipts: Mapping[str, int] | None = None,
+    ) -> None:
+        """A peer sent instances of a study.
+
+        Parameters
+        ----------
+        peer
+            Who sent them.
+        study_uid
+            Study Instance UID.
+        instances
+            How many, by SOP class.
+        receipts
+            How many were new, repeated, or different from what was received under the same UID.
+        """
         self._write(
             INSTANCES_TRANSFERRED, CREATE, OUTCOME_SUCCESS,
             [_participant(peer, SOURCE_ROLE, requestor=True), self._own(DESTINATION_ROLE)],
-            [_study(study_uid, instances)],
+            [_study(study_uid, instances, **_texts(receipts or {}))],
         )  # fmt: skip
 
     def assessed(
@@ -126,6 +144,32 @@ class AuditTrail:
             [self._own(SOURCE_ROLE, requestor=True), _participant(peer, DESTINATION_ROLE)],
             [_study(study_uid, {ComprehensiveSRStorage: 1}, assessment=assessment)],
             reason=failure,
+        )  # fmt: skip
+
+    def displaced(self, study_uid: str, assessment: str, report: str) -> None:
+        """A report was found to stand under another patient or study than its images now do."""
+        self._write(
+            SECURITY_ALERT, EXECUTE, OUTCOME_SERIOUS,
+            [{**self._self, "UserIsRequestor": True}],
+            [_study(study_uid, {}, assessment=assessment, report=report)],
+            reason="report stands under another patient",
+        )  # fmt: skip
+
+    def withdrawn(self, peer: Peer, study_uid: str, assessment: str, failure: str | None) -> None:
+        """A note that a report is withdrawn was sent to a destination, or an attempt failed."""
+        self._write(
+            INSTANCES_TRANSFERRED, READ, OUTCOME_MINOR if failure else OUTCOME_SUCCESS,
+            [self._own(SOURCE_ROLE, requestor=True), _participant(peer, DESTINATION_ROLE)],
+            [_study(study_uid, {KeyObjectSelectionDocumentStorage: 1}, assessment=assessment)],
+            reason=failure,
+        )  # fmt: skip
+
+    def discarded(self, study_key: str, items: Mapping[str, int]) -> None:
+        """An administrator removed received instances; ``items`` counts them by item."""
+        self._write(
+            INSTANCES_ACCESSED, DELETE, OUTCOME_SUCCESS,
+            [{**self._self, "UserIsRequestor": True, "AlternativeUserID": "discard"}],
+            [_study("", {}, study=study_key, **_texts(items))],
         )  # fmt: skip
 
     def _activity(self, process: str, event_type: tuple[str, str]) -> None:
@@ -201,6 +245,10 @@ class AuditTrail:
 
 def _code(code: tuple[str, str]) -> dict[str, str]:
     return {"csd-code": code[0], "codeSystemName": "DCM", "originalText": code[1]}
+
+
+def _texts(counts: Mapping[str, int]) -> dict[str, str]:
+    return {name: str(count) for name, count in counts.items()}
 
 
 def _participant(peer: Peer, role: tuple[str, str], *, requestor: bool = False) -> dict[str, Any]:

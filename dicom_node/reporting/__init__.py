@@ -13,5 +13,9 @@
 - `report_geometry`: the part that looks at references, regions on the images and the patient's
   sides.
 - `report_content`: the content of a Structured Report of this node: every item, code and unit.
-- `report_history`: earlier reports of one study: which of them stand, and which are superseded.
+- `report_history`: earlier reports: which of them stand, which are superseded, and which are
+  withdrawn.
+- `report_index`: which reports are on which images, found without a look at every report.
+- `withdrawal`: the note that a report is withdrawn: a Key Object Selection that rejects it (IHE
+  RAD, IOCM).
 """

@@ -1,51 +1,134 @@
-"""Earlier reports of one study: which of them stand, and which are superseded."""
+"""Earlier reports: which of them stand, which are superseded, and which are withdrawn."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-__all__ = ["REPORT_FILE", "KeptReport", "file_digest", "kept_reports", "standing_reports"]
+from dicom_node.files import write_atomically
+from dicom_node.series.patients import PATIENT, Patient, patient_of
+
+__all__ = [
+    "REPORT_FILE",
+    "KeptReport",
+    "evidence_uids",
+    "file_digest",
+    "kept_report",
+    "kept_reports",
+    "mark_withdrawn",
+    "standing_reports",
+    "withdrawn_by",
+]
 
 REPORT_FILE = "report.sr.dcm"
 """Name of the Structured Report; it is written last, so a folder that holds it is complete."""
 
 
+WITHDRAWN_FILE = "withdrawn.json"
+"""Lies beside a report that must not be sent any more."""
+
+
 @dataclass(frozen=True)
 class KeptReport:
-    """A report on the disk, with the UIDs of the reports that it supersedes."""
+    """A report on the disk.
+
+    Parameters
+    ----------
+    path
+        The document.
+    uid
+        Its SOP Instance UID.
+    study_uid
+        Its Study Instance UID.
+    patient
+        Whose it is.
+    predecessor_uids
+        SOP Instance UIDs of the reports that it supersedes.
+    evidence_uids
+        SOP Instance UIDs of the images that it names as evidence.
+    """
 
     path: Path
     uid: str
+    study_uid: str
+    patient: Patient
     predecessor_uids: tuple[str, ...]
+    evidence_uids: tuple[str, ...]
 
     @property
     def folder(self) -> str:
         """Name of the folder it lies in: the id of the assessment that made it."""
         return self.path.parent.name
 
+    @property
+    def study(self) -> str:
+        """Key of its study."""
+        return self.path.parent.parent.name
+
 
 def kept_reports(study_folder: Path) -> list[KeptReport]:
     """All readable reports of a study, in the order of their folders' names."""
-    found = []
-    for path in sorted(study_folder.glob(f"*/{REPORT_FILE}")):
-        try:
-            document = pydicom.dcmread(
-                path, specific_tags=["SOPInstanceUID", "PredecessorDocumentsSequence"]
-            )
-        except (OSError, InvalidDicomError):
-            continue
-        named = [
-            str(instance.ReferencedSOPInstanceUID)
-            for study in document.get("PredecessorDocumentsSequence") or ()
-            for series in study.ReferencedSeriesSequence
-            for instance in series.ReferencedSOPSequence
-        ]
-        found.append(KeptReport(path, str(document.SOPInstanceUID), tuple(named)))
-    return found
+    found = [kept_report(path) for path in sorted(study_folder.glob(f"*/{REPORT_FILE}"))]
+    return [report for report in found if report is not None]
+
+
+def kept_report(path: Path) -> KeptReport | None:
+    """One report; None if it is not there or cannot be read."""
+    try:
+        document = pydicom.dcmread(
+            path,
+            specific_tags=[
+                "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", *PATIENT,
+                "PredecessorDocumentsSequence", "CurrentRequestedProcedureEvidenceSequence",
+            ],
+        )  # fmt: skip
+    except (OSError, InvalidDicomError):
+        return None
+    return KeptReport(
+        path,
+        str(document.SOPInstanceUID),
+        str(document.StudyInstanceUID),
+        patient_of(document),
+        _referenced(document, "PredecessorDocumentsSequence"),
+        evidence_uids(document),
+    )
+
+
+def evidence_uids(document: Dataset) -> tuple[str, ...]:
+    """SOP Instance UIDs of the images that a report names as evidence."""
+    return _referenced(document, "CurrentRequestedProcedureEvidenceSequence")
+
+
+def _referenced(document: Dataset, keyword: str) -> tuple[str, ...]:
+    return tuple(
+        str(instance.ReferencedSOPInstanceUID)
+        for study in document.get(keyword) or ()
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    )
+
+
+def withdrawn_by(report: Path) -> str | None:
+    """The assessment that withdrew a report; None if it is not withdrawn."""
+    try:
+        content = json.loads((report.parent / WITHDRAWN_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    return str(content["assessment"])
+
+
+def mark_withdrawn(report: Path, assessment: str) -> bool:
+    """Mark a report as withdrawn, durably; whether it was not yet."""
+    if withdrawn_by(report) is not None:
+        return False
+    content = json.dumps({"assessment": assessment}).encode()
+    write_atomically(report.parent / WITHDRAWN_FILE, content, durable=True)
+    return True
 
 
 def standing_reports(kept: Sequence[KeptReport], without: Iterable[str] = ()) -> list[KeptReport]:

@@ -9,6 +9,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.errors import DeliveryFailed, QueryFailed
 from dicom_node.sending.delivery import associate
+from dicom_node.series.patients import plain
 from dicom_node.settings.work import Query
 from dicom_node.statuses import PENDING, SUCCESS
 
@@ -35,13 +36,13 @@ class StudyIdentity:
     def differs(self, document: Dataset) -> tuple[str, ...]:
         """Keywords whose values differ between the PACS and a document.
 
-        Case, trailing carets and spaces are not compared, as archives change them; an element that
-        is empty on one side does not differ.
+        Case, diacritics, carets and further spaces are not compared, as archives change them; an
+        element that is empty on one side does not differ.
         """
         found = []
         for keyword in IDENTITY:
-            theirs = _plain(self.values.get(keyword, ""))
-            ours = _plain(str(document.get(keyword) or ""))
+            theirs = plain(self.values.get(keyword, ""))
+            ours = plain(str(document.get(keyword) or ""))
             if theirs and ours and theirs != ours:
                 found.append(keyword)
         return tuple(found)
@@ -161,7 +162,3 @@ class PacsQuery:
             if association.is_established:
                 association.release()
         return found
-
-
-def _plain(value: str) -> str:
-    return " ".join(value.upper().split()).rstrip("^= ")

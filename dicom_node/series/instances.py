@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+
+from dicom_node.series.content import content_digests
 
 __all__ = [
     "SEGMENTATION_STORAGE",
     "Instance",
     "UnreadableFile",
+    "instance_of",
     "read_instance",
     "referenced_series",
     "scan_folder",
@@ -38,6 +41,8 @@ class Instance:
         float64, shape (3,): Image Position (Patient), LPS mm.
     pixel_spacing_mm
         Distance between rows and between columns, mm.
+    inherited_digest, measured_digest
+        Of its elements, as `content.ContentDigests` has them.
     """
 
     path: Path
@@ -72,6 +77,8 @@ class Instance:
     referenced_series_uids: tuple[str, ...] = ()
     content_time: str = ""
     gantry_tilt_deg: float | None = None
+    inherited_digest: str = ""
+    measured_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,13 @@ def read_instance(path: Path) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    return instance_of(path, pydicom.dcmread(path, stop_before_pixels=True))
+
+
+def instance_of(path: Path, dataset: FileDataset) -> Instance:
+    """The header of a file that was read, with or without its pixels."""
     meta = dataset.file_meta
+    digests = content_digests(dataset)
     spacing = _floats(dataset, "PixelSpacing", 2)
     orientation = _floats(dataset, "ImageOrientationPatient", 6)
     position = _floats(dataset, "ImagePositionPatient", 3)
@@ -130,6 +142,8 @@ def read_instance(path: Path) -> Instance:
         referenced_series_uids=referenced_series(dataset),
         content_time=_text(dataset, "ContentDate") + _text(dataset, "ContentTime"),
         gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
+        inherited_digest=digests.inherited,
+        measured_digest=digests.measured,
     )
 
 

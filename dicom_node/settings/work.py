@@ -22,6 +22,7 @@ class Destination(Section):
     timeout_seconds: float = Field(default=30.0, gt=0)
     commitment: bool = False
     commitment_seconds: float = Field(default=3600.0, gt=0)
+    withdraw: bool = True
     tls: ClientTls | None = None
 
 

@@ -2,4 +2,5 @@
 
 - `spool`: received instances on disk: the truth of what the node holds.
 - `unsettled`: which studies got something that no worker has dealt with yet, on disk.
+- `versions`: the versions of one instance, in the order in which they came.
 """

@@ -1,10 +1,12 @@
 """Received instances on disk: what lies here is what the node holds.
 
 ``incoming/`` holds files that are being written, ``series/<key>/<name>.dcm`` the received ones,
-``segmentations/<key>/<name>.dcm`` the segmentations of a series, under that series' key, and
-``studies/<study>/<key>`` an empty file for each series of a study. Keys and names are digests of
-UIDs, so nothing that a peer sends becomes a path. The record of `unsettled` lets the node find its
-work without a look at every study.
+``segmentations/<study>/<name>.dcm`` the segmentations of a study, and ``studies/<study>/<key>`` an
+empty file for each series of a study. Keys and names are digests of UIDs, so nothing that a peer
+sends becomes a path; a series has a key for each study that it was sent under. Spools of version
+0.2.0, whose series and segmentations have the series' key alone, are read too. An instance that
+came again with other bytes lies beside the first (`versions`). The record of `unsettled` lets the
+node find its work without a look at every study.
 """
 
 import hashlib
@@ -13,14 +15,21 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.files import sync_folder, write_atomically
+from dicom_node.files import sync_folder, write_atomically, write_new
 from dicom_node.spool.unsettled import UnsettledStudies
-from dicom_node.uids import assessment_id, instances_digest
+from dicom_node.spool.versions import (
+    MAX_VERSIONS,
+    Receipt,
+    TooManyVersions,
+    remove_version,
+    same_data_set,
+    version_of,
+    version_paths,
+)
 
 __all__ = [
     "ArrivedStudy",
@@ -28,6 +37,7 @@ __all__ = [
     "SpooledSeries",
     "SpooledStudy",
     "remove_tree",
+    "series_key",
     "spool_name",
 ]
 
@@ -37,6 +47,9 @@ CHUNK_BYTES = 1 << 20
 DOOMED = "doomed-"
 """Begins the names of those folders in ``removed/`` that are to be deleted."""
 
+NEWEST = ".assessment"
+"""File among a study's marks that names its newest assessment."""
+
 LEFTOVER_SECONDS = 3600.0
 """Age above which a file in ``incoming/`` was left by a crash; to write one takes seconds."""
 
@@ -44,6 +57,11 @@ LEFTOVER_SECONDS = 3600.0
 def spool_name(uid: str) -> str:
     """The file or folder name that stands for a UID: 40 hexadecimal digits."""
     return hashlib.sha256(uid.encode()).hexdigest()[:40]
+
+
+def series_key(study_uid: str, series_uid: str) -> str:
+    """The folder of a series of a study; of the series alone if it names no study."""
+    return spool_name(f"{study_uid}\n{series_uid}" if study_uid else series_uid)
 
 
 def remove_tree(folder: Path, *, overwrite: bool) -> None:
@@ -75,21 +93,18 @@ def _overwrite(path: Path) -> None:
 
 @dataclass(frozen=True)
 class SpooledSeries:
-    """One series in the spool.
+    """Received files of one folder.
 
     Parameters
     ----------
     key
-        Name of its folder.
+        Name of the folder.
     names
-        Its instances: file names without suffix.
-    segmentations
-        The segmentations of this series, likewise.
+        File names without suffix; one a version of an instance.
     """
 
     key: str
     names: tuple[str, ...]
-    segmentations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,21 +136,13 @@ class SpooledStudy:
         Digest of its UID.
     series
         Those that have instances.
-    segmentation_digests
-        SHA-256, in hexadecimal, of each segmentation file.
+    segmentations
+        Its folders of segmentations that are not empty.
     """
 
     key: str
     series: tuple[SpooledSeries, ...]
-    segmentation_digests: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        """The id of exactly these instances and segmentations; it does not depend on the model."""
-        names = [f"{series.key}/{name}" for series in self.series for name in series.names]
-        return assessment_id(
-            self.key, instances_digest(names), "\n".join(sorted(self.segmentation_digests))
-        )
+    segmentations: tuple[SpooledSeries, ...] = ()
 
 
 class Spool:
@@ -211,8 +218,8 @@ class Spool:
         sop_instance_uid: str,
         header: bytes = b"",
         study_uid: str = "",
-    ) -> Path:
-        """Keep one instance; one that was received before is replaced.
+    ) -> Receipt:
+        """Keep one instance; what was received before under its UID stays.
 
         Parameters
         ----------
@@ -227,82 +234,71 @@ class Spool:
 
         Returns
         -------
-        Path
-            The file.
+        Receipt
+            Whether it is new, the same again, or kept as another version of what is there.
 
         Raises
         ------
+        TooManyVersions
+            It came with other bytes too often; it is not kept.
         OSError
             The disk did not take it; nothing counts as received.
         """
         if study_uid:
             self._mark(study_uid, series_uid)
-        path = self._store((header, content), self.series, series_uid, sop_instance_uid)
-        self.record.arrived(spool_name(study_uid or series_uid))
-        return path
+        folder = self.series / series_key(study_uid, series_uid)
+        study = spool_name(study_uid or series_uid)
+        return self._store((header, content), folder, spool_name(sop_instance_uid), study)
 
     def store_segmentation(
-        self,
-        content: bytes,
-        series_uid: str,
-        sop_instance_uid: str,
-        header: bytes = b"",
-        study_uid: str = "",
-    ) -> Path:
-        """Keep one segmentation of a series, whether or not that series was received.
+        self, content: bytes, sop_instance_uid: str, header: bytes = b"", study_uid: str = ""
+    ) -> Receipt:
+        """Keep one segmentation of a study, whether or not a series of it was received.
 
-        Parameters
-        ----------
-        series_uid
-            Series that the segmentation is of, not the one that it is in.
-        content, sop_instance_uid, header, study_uid
-            As for `store`.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        OSError
-            The disk did not take it; nothing counts as received.
+        The parameters and what it returns and raises are those of `store`.
         """
-        path = self._store((header, content), self.segmentations, series_uid, sop_instance_uid)
-        self.record.arrived(self._study_of(spool_name(series_uid), study_uid))
-        return path
-
-    def _study_of(self, series_key: str, study_uid: str) -> str:
-        """The key of a series' study; the study that a segmentation names is only a first guess."""
-        said = spool_name(study_uid) if study_uid else series_key
-        if (self.studies / said / series_key).exists() or not (self.series / series_key).is_dir():
-            return said
-        holders = (path.name for path in self.studies.iterdir() if (path / series_key).exists())
-        return next(holders, series_key)
+        study = spool_name(study_uid)
+        folder = self.segmentations / study
+        return self._store((header, content), folder, spool_name(sop_instance_uid), study)
 
     def _mark(self, study_uid: str, series_uid: str) -> None:
         """Note that a series belongs to a study."""
         folder = self.studies / spool_name(study_uid)
-        mark = folder / spool_name(series_uid)
+        mark = folder / series_key(study_uid, series_uid)
         if mark.exists():
             return
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            self._sync(self.studies)
+        self._make(folder)
         mark.touch(mode=0o600)
         self._sync(folder)
 
-    def _store(
-        self, parts: tuple[bytes, ...], root: Path, series_uid: str, sop_instance_uid: str
-    ) -> Path:
-        folder = root / spool_name(series_uid)
+    def _make(self, folder: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            self._sync(root)
-        temporary = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
-        target = folder / f"{spool_name(sop_instance_uid)}.dcm"
-        write_atomically(target, *parts, durable=self.durable, temporary=temporary)
-        return target
+            self._sync(folder.parent)
+
+    def _store(self, parts: tuple[bytes, bytes], folder: Path, name: str, study: str) -> Receipt:
+        self._make(folder)
+        target = folder / f"{name}.dcm"
+        receipt: Receipt = "new"
+        while True:
+            if target.exists():
+                held = version_paths(folder, name)
+                if same_data_set(held[-1].read_bytes(), b"".join(parts)):
+                    self.record.still_arriving(study)
+                    return "repeated"
+                number = version_of(held[-1].stem) + 1
+                if number >= MAX_VERSIONS:
+                    raise TooManyVersions
+                target, receipt = folder / f"{name}.{number}.dcm", "different"
+            # noted before it has its name too: a crash in between must not hide it from the worker
+            self.record.arrived(study)
+            temporary = self.incoming / f"{self._own_name}.{next(self._temporary_names)}"
+            try:
+                write_new(target, *parts, durable=self.durable, temporary=temporary)
+            except FileExistsError:  # another process received the same meanwhile
+                continue
+            self.record.arrived(study)
+            return receipt
 
     def unsettled(self) -> list[ArrivedStudy]:
         """Each study of which something arrived since it was settled."""
@@ -317,44 +313,81 @@ class Spool:
 
     def _series_of(self, study_key: str) -> tuple[str, ...]:
         marks = self.studies / study_key
-        keys = sorted(os.listdir(marks)) if marks.is_dir() else [study_key]
+        keys = sorted({study_key, *(os.listdir(marks) if marks.is_dir() else ())})
         return tuple(key for key in keys if (self.series / key).is_dir())
 
     def arrivals(self) -> Iterator[ArrivedStudy]:
         """Each study in the spool; its last arrival may be an instance or a segmentation.
 
-        A series of which the study is not known counts as a study of its own.
+        A series, or segmentations, of which the study is not known count as a study of their own.
         """
-        changed: dict[str, float] = {}
-        for entry in os.scandir(self.series):
-            if entry.is_dir():
-                changed[entry.name] = entry.stat().st_mtime
-                with suppress(FileNotFoundError):
-                    later = (self.segmentations / entry.name).stat().st_mtime
-                    changed[entry.name] = max(changed[entry.name], later)
+        series = _times(self.series)
+        segmentations = _times(self.segmentations)
         known: set[str] = set()
         for study in sorted(path.name for path in self.studies.iterdir()):
             keys = sorted(
-                path.name for path in (self.studies / study).iterdir() if path.name in changed
+                path.name for path in (self.studies / study).iterdir() if path.name in series
             )
             known.update(keys)
             if keys:
-                yield ArrivedStudy(study, max(changed[key] for key in keys), tuple(keys))
-        for key in sorted(changed.keys() - known):
-            yield ArrivedStudy(key, changed[key], (key,))
+                known.add(study)
+                times = [segmentations.get(key, 0.0) for key in (study, *keys)]
+                changed = max(*times, *(series[key] for key in keys))
+                yield ArrivedStudy(study, changed, tuple(keys))
+        for key in sorted((series.keys() | segmentations.keys()) - known):
+            changed = max(series.get(key, 0.0), segmentations.get(key, 0.0))
+            yield ArrivedStudy(key, changed, (key,) if key in series else ())
+
+    def find(self, study_key: str) -> ArrivedStudy | None:
+        """A study by its key; None if the spool holds nothing of it."""
+        keys = self._series_of(study_key)
+        folders = [self.series / key for key in keys]
+        folders += [self.segmentations / key for key in (study_key, *keys)]
+        times = [folder.stat().st_mtime for folder in folders if folder.is_dir()]
+        return ArrivedStudy(study_key, max(times), keys) if times else None
 
     def load(self, study: ArrivedStudy) -> SpooledStudy:
         """List what the spool holds of a study now."""
-        series = []
-        digests = []
-        for key in study.series_keys:
-            names = sorted(path.stem for path in (self.series / key).glob("*.dcm"))
-            objects = sorted((self.segmentations / key).glob("*.dcm"))
-            digests += [hashlib.sha256(path.read_bytes()).hexdigest() for path in objects]
-            if names:
-                stems = tuple(path.stem for path in objects)
-                series.append(SpooledSeries(key, tuple(names), stems))
-        return SpooledStudy(study.key, tuple(series), tuple(digests))
+        return SpooledStudy(
+            study.key,
+            _filled(self.series, study.series_keys),
+            _filled(self.segmentations, dict.fromkeys((study.key, *study.series_keys))),
+        )
+
+    def assessing(self, study_key: str, assessment: str) -> None:
+        """Note which assessment of a study is the newest, durably."""
+        folder = self.studies / study_key
+        self._make(folder)
+        write_atomically(folder / NEWEST, assessment.encode(), durable=self.durable)
+
+    def newest_assessment(self, study_key: str) -> str:
+        """The newest assessment of a study; empty if none is noted."""
+        try:
+            return (self.studies / study_key / NEWEST).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def discard(self, study_key: str, paths: Sequence[Path], *, overwrite: bool = False) -> None:
+        """Remove some versions of a study's instances; the study is then looked at again.
+
+        Parameters
+        ----------
+        study_key
+            Of the study.
+        paths
+            Files that `paths` or `segmentation_paths` named.
+        overwrite
+            Whether their bytes are zeroed, on the disk, before.
+        """
+        self.removed.mkdir(mode=0o700, exist_ok=True)
+        away = self.removed / f"{DOOMED}{uuid.uuid4().hex}"
+        away.mkdir(mode=0o700)
+        self.record.arrived(study_key)  # before as well: a crash in between must not hide it
+        for number, path in enumerate(paths):
+            remove_version(path, away / f"{number}.dcm")
+            self._sync(path.parent)
+        self.record.arrived(study_key)
+        remove_tree(away, overwrite=overwrite)
 
     def remove(self, study: ArrivedStudy, *, overwrite: bool = False) -> None:
         """Remove a study, unless something arrives just now; ``overwrite`` zeroes files first.
@@ -365,8 +398,8 @@ class Spool:
         self.removed.mkdir(mode=0o700, exist_ok=True)
         self.record.forget(study.key)
         for root in (self.segmentations, self.series):
-            for key in study.series_keys:
-                away = self.removed / f"{root.name}.{key}"
+            for key in dict.fromkeys((*study.series_keys, study.key)):
+                away = self.removed / f"{root.name}.{key}.{study.key}"
                 try:
                     os.rename(root / key, away)
                 except FileNotFoundError:
@@ -390,7 +423,7 @@ class Spool:
                 self._put_back(away)
 
     def _put_back(self, away: Path) -> None:
-        root, _, key = away.name.partition(".")
+        root, key, *of = away.name.split(".")
         folder = self.root / root / key
         folder.mkdir(mode=0o700, exist_ok=True)
         for path in away.iterdir():
@@ -398,16 +431,30 @@ class Spool:
                 os.replace(path, folder / path.name)
         shutil.rmtree(away)
         self._sync(folder)
-        self.record.arrived(self._study_of(key, ""))
+        self.record.arrived(of[0] if of else key)
 
-    def paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
+    def paths(self, key: str, names: Sequence[str]) -> list[Path]:
         """The files of some instances of a series."""
         return [self.series / key / f"{name}.dcm" for name in names]
 
-    def segmentation_paths(self, key: str, names: tuple[str, ...] | list[str]) -> list[Path]:
-        """The files of some segmentations of a series."""
+    def segmentation_paths(self, key: str, names: Sequence[str]) -> list[Path]:
+        """The files of some segmentations, by the folder that they lie in."""
         return [self.segmentations / key / f"{name}.dcm" for name in names]
 
     def _sync(self, folder: Path) -> None:
         if self.durable:
             sync_folder(folder)
+
+
+def _times(root: Path) -> dict[str, float]:
+    """When each folder got its last file, in seconds since the epoch."""
+    return {entry.name: entry.stat().st_mtime for entry in os.scandir(root) if entry.is_dir()}
+
+
+def _filled(root: Path, keys: Iterable[str]) -> tuple[SpooledSeries, ...]:
+    """The folders that hold files, with what they hold."""
+    found = [
+        SpooledSeries(key, tuple(sorted(path.stem for path in (root / key).glob("*.dcm"))))
+        for key in keys
+    ]
+    return tuple(series for series in found if series.names)

@@ -55,6 +55,11 @@ class UnsettledStudies:
             path.touch(mode=0o600)
             self._sync(self.arriving)
 
+    def still_arriving(self, key: str) -> None:
+        """Note a sign of life of a study; one that is settled stays so."""
+        with suppress(FileNotFoundError):
+            os.utime(self.arriving / key)
+
     def listed(self) -> list[tuple[str, float]]:
         """The unsettled studies and when each last got something, in seconds since the epoch."""
         found = []

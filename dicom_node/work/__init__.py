@@ -1,17 +1,21 @@
 """The durable work on a study: when it is complete, its assessment, its delivery, its end.
 
 - `analysis`: assess the best series among some files and write its report into a folder.
-- `arrivals`: which studies in the spool are complete: nothing more arrives and no slice is
-  missing.
+- `arrivals`: which studies are complete: nothing more arrives, no slice is missing, the patient is
+  one.
 - `assessment_pool`: assessments in child processes with limits on time and memory.
 - `assessment_steps`: the steps of a study's assessment: assess it, and write down an assessment
   that failed.
+- `complete_study`: a study that is complete: which of its files are assessed, and under which
+  identity.
 - `delivery_steps`: the steps of a report's delivery: send it, and ask the destination to commit to
   keeping it.
+- `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
 - `input_findings`: what the reader should know of the files that were given.
 - `report_folder`: write the files of one report: each complete or not at all.
 - `retention`: remove received instances and reports after the time that the settings give them.
+- `withdrawal_steps`: the steps of the withdrawal of a report that stands under another patient.
 - `work_queues`: names that the worker and the commands about its work share.
 - `worker`: the worker's process: starts the durable work, and hands it the studies that are
   complete.

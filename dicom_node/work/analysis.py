@@ -1,9 +1,12 @@
 """Assess the best series among some files and write its report into a folder."""
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pydicom
 
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
@@ -12,17 +15,20 @@ from dicom_node.reporting.report import refusal_report, report
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
     KeptReport,
+    evidence_uids,
     file_digest,
     kept_reports,
     standing_reports,
+    withdrawn_by,
 )
+from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
 from dicom_node.series.instances import Instance, scan_folder
+from dicom_node.series.patients import differing, patient_of
 from dicom_node.series.selection import EligibleSeries, RefusedSeries, Selection, select_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
-from dicom_node.spool.spool import spool_name
-from dicom_node.uids import assessment_id, instances_digest
+from dicom_node.uids import content_id
 from dicom_node.work.input_findings import (
     choice_findings,
     file_findings,
@@ -64,6 +70,8 @@ class Outcome:
         Of the document that was checked and may be sent; None if refused.
     others
         Series of the study that could have been assessed too.
+    displaced
+        Earlier reports on the same study or images that stand under another patient or study.
     """
 
     reported: bool
@@ -78,15 +86,23 @@ class Outcome:
     folder: str = ""
     sha256: str | None = None
     others: tuple[str, ...] = ()
+    displaced: tuple[KeptReport, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """An eligible series with the DICOM SEGs that are of it, and the identity of its report."""
+    """An eligible series with its volume, the DICOM SEGs that are of it, and what is kept of it.
+
+    ``identity`` is that of its report, ``standing`` are the reports that it supersedes.
+    """
 
     series: EligibleSeries
+    volume: CtVolume
     segmentations: tuple[Instance, ...]
     identity: str
+    made: KeptReport | None = None
+    standing: tuple[KeptReport, ...] = ()
+    displaced: tuple[KeptReport, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +110,6 @@ class _Measured:
     """A candidate that was assessed."""
 
     candidate: _Candidate
-    volume: CtVolume
     assessment: Assessment
 
 
@@ -128,8 +143,9 @@ def analyse(
     plan
         Which segmenters are tried.
     history
-        Folder of the study's reports, ``out`` among them: a report that was made before is used
-        as it is, and a new one supersedes those that stand.
+        Folder of the study's reports, ``out`` among them, in the folder of all reports: a report
+        that was made before is used as it is, and a new one supersedes those that stand under the
+        same patient.
     findings
         Further findings that the reader should know.
 
@@ -145,23 +161,27 @@ def analyse(
     selection = select_series(instances, rules)
     findings = [*findings, *file_findings(unreadable)]
     if not selection.eligible:
-        return _refused(out, no_series(instances, unreadable, selection), findings, selection)
+        reason = no_series(instances, unreadable, selection)
+        return _refused(out, reason, findings, selection, keep=history is not None)
     findings += foreign_findings(segmentations, instances)
-    kept = [] if history is None else kept_reports(history)
     refused: list[RefusedSeries] = []
     for series in selection.eligible:
-        candidate = _candidate(series, segmentations, stager, plan)
         others = [other for other in selection.eligible if other is not series]
-        made = [earlier for earlier in kept if earlier.uid == report_uids(candidate.identity)[1]]
-        if made:
-            return _made_before(made[0], series, candidate.identity, others)
         try:
             volume = read_volume(series)
+            own = tuple(s for s in segmentations if series.series_uid in s.referenced_series_uids)
+            variant = plan.variant([item.path for item in own])
+            identity = series_identity(series, volume, rules, stager.bundle.model_id + variant)
+            candidate = _Candidate(series, volume, own, identity)
+            if history is not None:
+                candidate = _with_history(candidate, history, out.name)
+            if candidate.made is not None:
+                return _made_before(candidate, candidate.made, others)
             read_s = time.perf_counter() - started
             assessment = assess(
                 series,
                 volume,
-                plan.segmenter(series, candidate.segmentations),
+                plan.segmenter(series, own),
                 stager,
                 network,
                 [*findings, *choice_findings(refused, others)],
@@ -173,52 +193,115 @@ def analyse(
             )
             continue
         return _report(
-            _Measured(candidate, volume, assessment),
+            _Measured(candidate, assessment),
             out,
             Selection(selection.eligible, (*selection.refused, *refused)),
-            standing_reports(kept),
             {"read": read_s, **assessment.timings_s},
+            None if history is None else ReportIndex(history.parent),
         )
     return _refused(
         out,
         refused[0],
         [*selection.eligible[0].findings, *findings],
         Selection(selection.eligible, (*selection.refused, *refused[1:])),
+        keep=history is not None,
     )
 
 
-def series_identity(series: EligibleSeries, model_id: str) -> str:
-    """The assessment's id, the same whether the files lie in the spool or in a user's folder."""
-    names = [spool_name(instance.sop_instance_uid) for instance in series.slices]
-    return assessment_id(spool_name(series.series_uid), instances_digest(names), model_id)
+def series_identity(
+    series: EligibleSeries, volume: CtVolume, rules: Acquisition, model_id: str
+) -> str:
+    """The identity of a report, the same whether the files lie in the spool or in a user's folder.
+
+    Reports of two patients, studies, sets of images, models or rules never have the same. How
+    the images were encoded and what the report does not depend on make no difference.
+
+    Parameters
+    ----------
+    series
+        The series that is measured.
+    volume
+        Its volume: int16 HU, shape (slices, rows, columns).
+    rules
+        What a series must fulfil.
+    model_id
+        Of the model that stages, with the variant of the segmenters.
+    """
+    hu = hashlib.sha256(repr((volume.hu.shape, volume.affine.tolist())).encode())
+    hu.update(volume.hu.tobytes())
+    return content_id(
+        series.study_uid,
+        series.series_uid,
+        "\n".join(instance.sop_instance_uid for instance in series.slices),
+        "\n".join(sorted({instance.inherited_digest for instance in series.slices})),
+        "\n".join(instance.measured_digest for instance in series.slices),
+        hu.hexdigest(),
+        rules.model_dump_json(),
+        model_id,
+    )
 
 
-def _candidate(
-    series: EligibleSeries, segmentations: Sequence[Instance], stager: Stager, plan: SegmenterPlan
-) -> _Candidate:
-    own = tuple(item for item in segmentations if series.series_uid in item.referenced_series_uids)
-    variant = plan.variant([item.path for item in own])
-    return _Candidate(series, own, series_identity(series, stager.bundle.model_id + variant))
+def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Candidate:
+    """Add what is kept of the study and of the images.
+
+    Parameters
+    ----------
+    candidate
+        The series.
+    history
+        Folder of the study's reports.
+    assessment
+        Name of the folder that a new report goes to.
+    """
+    series = candidate.series
+    patient = patient_of(pydicom.dcmread(series.first.path, stop_before_pixels=True))
+    kept = kept_reports(history)
+    identity = candidate.identity
+    made = _report_of(identity, kept)
+    while made is not None and withdrawn_by(made.path) is not None:
+        identity = content_id(identity, "after withdrawal")
+        made = _report_of(identity, kept)
+    index = ReportIndex(history.parent)
+    elsewhere = index.find(instance.sop_instance_uid for instance in series.slices)
+    wrong = [report for report in kept if differing(report.patient, patient)]
+    wrong += [report for report in elsewhere if report.study_uid != series.study_uid]
+    own = [report for report in kept if report not in wrong and withdrawn_by(report.path) is None]
+    return replace(
+        candidate,
+        identity=identity,
+        made=made,
+        standing=tuple(standing_reports(own)),
+        displaced=tuple(
+            report for report in wrong if withdrawn_by(report.path) in (None, assessment)
+        ),
+    )
+
+
+def _report_of(identity: str, kept: Sequence[KeptReport]) -> KeptReport | None:
+    uid = report_uids(identity)[1]
+    return next((report for report in kept if report.uid == uid), None)
 
 
 def _report(
     measured: _Measured,
     out: Path,
     selection: Selection,
-    predecessors: Sequence[KeptReport],
     timings_s: Mapping[str, float],
+    index: ReportIndex | None,
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
     document = build_structured_report(
-        assessment, candidate.identity, [earlier.path for earlier in predecessors]
+        assessment, candidate.identity, [earlier.path for earlier in candidate.standing]
     )
-    written = checked_document(out, document, series.slices, predecessors)
-    picture = render_rois(measured.volume, assessment.features)
+    written = checked_document(out, document, series.slices, candidate.standing)
+    picture = render_rois(candidate.volume, assessment.features)
     timings = {**timings_s, "report": time.perf_counter() - started}
     content = report(assessment, timings, selection.refused)
+    if index is not None:
+        index.add(out.parent.name, out.name, evidence_uids(document))
     publish_report(out, content, picture, written)
     return Outcome(
         reported=True,
@@ -233,31 +316,38 @@ def _report(
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),
+        displaced=candidate.displaced,
     )
 
 
 def _made_before(
-    kept: KeptReport, series: EligibleSeries, identity: str, others: Sequence[EligibleSeries]
+    candidate: _Candidate, kept: KeptReport, others: Sequence[EligibleSeries]
 ) -> Outcome:
     """The outcome for a series whose report was made before and is kept on the disk."""
     return Outcome(
         reported=True,
-        study_uid=series.study_uid,
-        series_uid=series.series_uid,
+        study_uid=candidate.series.study_uid,
+        series_uid=candidate.series.series_uid,
         code=None,
         message=None,
         warnings=(),
         stage=None,
         timings_s={},
-        identity=identity,
+        identity=candidate.identity,
         folder=kept.folder,
         sha256=file_digest(kept.path),
         others=tuple(other.series_uid for other in others),
+        displaced=candidate.displaced,
     )
 
 
 def _refused(
-    out: Path, reason: RefusedSeries, findings: Sequence[Finding], selection: Selection
+    out: Path,
+    reason: RefusedSeries,
+    findings: Sequence[Finding],
+    selection: Selection,
+    *,
+    keep: bool,
 ) -> Outcome:
     """Write the refusal; the series that the selection refused are listed in it."""
     study_uid, series_uid = reason.study_uid, reason.series_uid
@@ -266,6 +356,7 @@ def _refused(
         refusal_report(
             study_uid, series_uid, reason.code, reason.message, findings, selection.refused
         ),
+        keep=keep,
     )
     codes = tuple(finding.code for finding in findings)
     return Outcome(False, study_uid, series_uid, reason.code, reason.message, codes, None, {})

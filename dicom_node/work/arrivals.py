@@ -1,4 +1,4 @@
-"""Which studies in the spool are complete: nothing more arrives and no slice is missing."""
+"""Which studies are complete: nothing more arrives, no slice is missing, the patient is one."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +9,11 @@ from dbos import error as dbos_error
 from dicom_node.errors import AssessmentFailed, QueryFailed
 from dicom_node.logs import log
 from dicom_node.sending.pacs_query import PacsQuery
-from dicom_node.series.survey import SeriesSurvey
+from dicom_node.series.survey import SeriesSurvey, StudySurvey
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import ArrivedStudy, Spool, SpooledStudy
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.complete_study import CompleteStudy, complete_study, doubts
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Arrivals", "missing"]
@@ -26,6 +27,7 @@ class _Waiting:
     """A study that was looked at: what was missing, and when it is looked at again."""
 
     changed: float
+    survey: StudySurvey | None = None
     findings: tuple[Finding, ...] = ()
     ready: bool = False
     again: float = 0.0
@@ -58,7 +60,7 @@ class Arrivals:
         spool: Spool,
         pool: AssessmentPool,
         query: PacsQuery | None,
-        hand_over: Callable[[SpooledStudy, Sequence[Finding], float], None],
+        hand_over: Callable[[CompleteStudy, Sequence[Finding], float], None],
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -86,9 +88,10 @@ class Arrivals:
             return
         content = self._spool.load(study)
         if not waiting.ready and content.series:
-            lacks = self._lacks(content)
+            lacks = self._lacks(content, waiting)
             waited = time.time() - study.changed
-            if lacks and waited < self._settings.max_wait_seconds:
+            held = waiting.survey is not None and bool(waiting.survey.membership.conflicting)
+            if lacks and not held and waited < self._settings.max_wait_seconds:
                 if lacks != waiting.findings:
                     log().info("waiting", study=study.key, reason=_words(lacks))
                 waiting.findings = lacks
@@ -99,23 +102,29 @@ class Arrivals:
             waiting.findings, waiting.ready = lacks, True
         if content.series:
             try:
-                self._hand_over(content, waiting.findings, study.changed)
+                complete = complete_study(content, waiting.survey)
+                self._hand_over(complete, waiting.findings, study.changed)
             except dbos_error.DBOSQueueDeduplicatedError:  # still busy with what it was before
                 waiting.again = time.monotonic() + self._settings.poll_seconds
                 return
         del self._waiting[study.key]
         self._spool.settle(study)
 
-    def _lacks(self, study: SpooledStudy) -> tuple[Finding, ...]:
+    def _lacks(self, study: SpooledStudy, waiting: _Waiting) -> tuple[Finding, ...]:
+        """What a study lacks; its files are read once, for a change makes it wait anew."""
         paths = [
             path for series in study.series for path in self._spool.paths(series.key, series.names)
         ]
-        try:
-            surveyed = self._pool.survey(paths)
-        except AssessmentFailed as error:
-            log().warning("survey failed", study=study.key, reason=str(error))
-            text = "the headers could not be looked through for missing slices"
-            return (Finding("input.not_surveyed", text),)
+        for folder in study.segmentations:
+            paths += self._spool.segmentation_paths(folder.key, folder.names)
+        if waiting.survey is None:
+            try:
+                waiting.survey = self._pool.survey(paths)
+            except AssessmentFailed as error:
+                log().warning("survey failed", study=study.key, reason=str(error))
+                text = "the files could not be looked through for missing slices and other patients"
+                return (Finding("input.not_surveyed", text),)
+        surveyed = waiting.survey.series
         counts: dict[str, int] = {}
         unchecked: list[Finding] = []
         if self._query is not None:
@@ -126,7 +135,7 @@ class Arrivals:
                     log().warning("count not checked", study=study.key, reason=str(error))
                     text = "the PACS did not answer how many instances the series have"
                     unchecked = [Finding("input.count_unchecked", text)]
-        return (*missing(surveyed, counts), *unchecked)
+        return (*doubts(waiting.survey.membership), *missing(surveyed, counts), *unchecked)
 
 
 def missing(surveyed: Sequence[SeriesSurvey], counts: dict[str, int]) -> list[Finding]:

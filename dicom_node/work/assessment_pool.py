@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
 from dicom_node.logs import configure_logs, fault_fields, log
-from dicom_node.series.survey import SeriesSurvey, survey
+from dicom_node.series.survey import StudySurvey, survey
 from dicom_node.settings.node import Acquisition, NodeSettings
 from dicom_node.work.analysis import Outcome, analyse
 from modeling import Stager, load_bundle
@@ -143,8 +143,8 @@ class AssessmentPool:
             tuple(findings),
         )
 
-    def survey(self, paths: list[Path]) -> list[SeriesSurvey]:
-        """Look at the headers of some files in a child.
+    def survey(self, paths: list[Path]) -> StudySurvey:
+        """Look through the files of a study in a child.
 
         Raises
         ------

@@ -9,13 +9,18 @@ from typing import Any
 from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.reporting.report_history import file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.analysis import Outcome
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.report_folder import write_failure
 from roi_extraction.anatomy import Finding
 
-__all__ = ["DISK_SECONDS", "AssessmentSteps", "Interrupted"]
+__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps", "Interrupted"]
+
+GONE = "node.instances_gone"
+GONE_TEXT = "the instances are no longer in the spool: send the study again; nothing was changed"
+OUTDATED = "node.outdated_work"
 
 DISK_SECONDS = 10.0
 """Pause before a full disk is tried again, and before a process with a broken database ends."""
@@ -64,6 +69,7 @@ class AssessmentSteps:
         names: dict[str, list[str]],
         segmentations: dict[str, list[str]],
         findings: list[list[str]],
+        hold: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Assess the series of one study in a child process.
 
@@ -79,12 +85,15 @@ class AssessmentSteps:
             File names of the segmentation objects, by the key of the series that they segment.
         findings
             What the report must warn of: a code and a message each.
+        hold
+            Why the study is not assessed: ``state``, ``code`` and ``reason``; None if it is.
 
         Returns
         -------
         dict
             ``state`` is ``reported``, ``refused`` or, for a report that must not be sent,
-            ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one.
+            ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one, and
+            with ``displaced``: the reports that stand under another patient.
 
         Raises
         ------
@@ -97,6 +106,12 @@ class AssessmentSteps:
         paths = [path for series in names for path in self._spool.paths(series, names[series])]
         for series, objects in segmentations.items():
             paths += self._spool.segmentation_paths(series, objects)
+        if hold is None:
+            hold = self._outdated(identity, key, paths)
+        if hold is not None and hold["state"] == "failed":
+            return {**hold}
+        if hold is not None:
+            return self._refuse(identity, key, hold, len(paths))
         log().info("assessing", assessment=identity, study=key, instances=len(paths))
         found = [Finding(code, message) for code, message in findings]
         folder = self._reports / key
@@ -115,6 +130,24 @@ class AssessmentSteps:
             raise
         seconds = round(time.perf_counter() - started, 3)
         return self._conclude(identity, key, outcome, len(paths), seconds)
+
+    def _outdated(self, identity: str, key: str, paths: list[Path]) -> dict[str, str] | None:
+        """Why an assessment must not be done any more: its files are gone, or others came."""
+        if not all(path.exists() for path in paths):
+            return {"state": "failed", "code": GONE, "reason": GONE_TEXT}
+        if self._spool.newest_assessment(key) not in ("", identity):
+            reason = "other instances of the study were received since; they have their own work"
+            return {"state": "failed", "code": OUTDATED, "reason": reason}
+        return None
+
+    def _refuse(
+        self, identity: str, key: str, hold: dict[str, str], instances: int
+    ) -> dict[str, Any]:
+        """Refuse a study before anything of it is read."""
+        code, reason = hold["code"], hold["reason"]
+        write_failure(self._reports / key / identity, code, reason)
+        outcome = Outcome(False, "", "", code, reason, (), None, {})
+        return self._conclude(identity, key, outcome, instances, 0.0)
 
     def _conclude(
         self, identity: str, key: str, outcome: Outcome, instances: int, seconds: float
@@ -135,6 +168,7 @@ class AssessmentSteps:
         self._audit.assessed(outcome.study_uid, identity, state, outcome.code, instances)
         if not outcome.reported:
             return {"state": state, "code": outcome.code}
+        self._displace(identity, key, outcome)
         report = {
             "identity": outcome.identity or "",
             "study": key,
@@ -142,7 +176,29 @@ class AssessmentSteps:
             "folder": outcome.folder,
             "sha256": outcome.sha256 or "",
         }
-        return {"state": state, "code": None, "report": report}
+        displaced = [
+            {
+                "identity": earlier.folder,
+                "study": earlier.study,
+                "study_uid": earlier.study_uid,
+                "folder": earlier.folder,
+                "sha256": file_digest(earlier.path),
+            }
+            for earlier in outcome.displaced
+        ]
+        return {"state": state, "code": None, "report": report, "displaced": displaced}
+
+    def _displace(self, identity: str, key: str, outcome: Outcome) -> None:
+        """Withdraw the reports that stand under another patient, before anything is sent."""
+        for earlier in outcome.displaced:
+            if mark_withdrawn(earlier.path, identity):
+                log().error(
+                    "report stands under another patient",
+                    assessment=identity,
+                    study=key,
+                    others=[f"{earlier.study}/{earlier.folder}"],
+                )
+                self._audit.displaced(earlier.study_uid, identity, earlier.folder)
 
     def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:
         """Try once to assess; None if the disk did not take the report."""
@@ -153,7 +209,11 @@ class AssessmentSteps:
             return None
 
     def report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
-        """Log and record an assessment that failed for good, and write its ``report.json``."""
+        """Log and record an assessment that failed for good, and write its ``report.json``.
+
+        Where the instances are gone or others count, what was written before is left alone.
+        """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
-        write_failure(self._reports / key / identity, code, reason)
+        if code not in (GONE, OUTDATED):
+            write_failure(self._reports / key / identity, code, reason)
         self._audit.assessed("", identity, "failed", code, 0)

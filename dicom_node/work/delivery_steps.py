@@ -10,7 +10,7 @@ from pydicom.errors import InvalidDicomError
 from dicom_node.errors import DeliveryFailed, OperationalError, QueryFailed, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
-from dicom_node.reporting.report_history import REPORT_FILE, file_digest
+from dicom_node.reporting.report_history import REPORT_FILE, file_digest, withdrawn_by
 from dicom_node.sending.commitment import Commitments, request_commitment
 from dicom_node.sending.delivery import send
 from dicom_node.sending.pacs_query import PacsQuery
@@ -58,11 +58,16 @@ class DeliverySteps:
         Returns
         -------
         dict
-            ``state`` is ``delivered``, ``retrying`` or ``failed``; with ``code``, and ``reason``
-            unless it was delivered.
+            ``state`` is ``delivered``, ``retrying``, ``failed``, or ``withdrawn`` for a report
+            that was found to stand under another patient; with ``code``, and ``reason`` unless
+            it was delivered.
         """
         identity = report["identity"]
         path = self._path(report)
+        if withdrawn_by(path) is not None:
+            log().warning("not sent", assessment=identity, destination=destination.name)
+            reason = "the report stands under another patient and was withdrawn"
+            return {"state": "withdrawn", "code": "report.withdrawn", "reason": reason}
         try:
             if file_digest(path) != report["sha256"]:
                 return {

@@ -10,6 +10,8 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, Workflo
 
 from dicom_node.errors import WorkFailed
 from dicom_node.settings.node import NodeSettings
+from dicom_node.spool.spool import Spool
+from dicom_node.work.assessment_steps import GONE, GONE_TEXT
 from dicom_node.work.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, delivery_queue
 
 __all__ = ["FailedWork", "failed_work", "retry"]
@@ -20,14 +22,14 @@ FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
 
 @dataclass(frozen=True)
 class FailedWork:
-    """One assessment, delivery or commitment that failed for good.
+    """One assessment, delivery, commitment or withdrawal that failed for good.
 
     Parameters
     ----------
     id
         Of the work, for `retry`.
     kind
-        ``assessment``, ``delivery`` or ``commitment``.
+        ``assessment``, ``delivery``, ``commitment`` or ``withdrawal``.
     study
         Key of the study in the spool.
     destination
@@ -64,7 +66,8 @@ def retry(settings: NodeSettings, identity: str) -> None:
     Raises
     ------
     WorkFailed
-        There is no such work, it is not finished, or it is a delivery that did not fail.
+        There is no such work, it is not finished, it is a delivery that did not fail, or its
+        instances are no longer in the spool.
     """
     with _client(settings) as client:
         found = client.list_workflows(workflow_ids=[identity])
@@ -75,6 +78,7 @@ def retry(settings: NodeSettings, identity: str) -> None:
             raise WorkFailed("node.work_goes_on", f"{identity} is not finished")
         kind = _kind(status)
         if kind == "assessment":
+            _check_instances(settings, _arguments(status))
             client.rewind_workflow(
                 identity, queue_name=ASSESS_QUEUE, application_version=WORKFLOW_VERSION
             )
@@ -82,17 +86,29 @@ def retry(settings: NodeSettings, identity: str) -> None:
         if status.status == "SUCCESS":
             raise WorkFailed("node.work_goes_on", f"{identity} did not fail")
         report, name, attempt = _arguments(status)[:3]
+        withdrawal = ":withdraw" if kind == "withdrawal" else ""
         options: EnqueueOptions = {
-            "workflow_name": "Worker.deliver",
+            "workflow_name": f"Worker.{'withdraw' if withdrawal else 'deliver'}",
             "class_name": "Worker",
             "instance_name": "worker",
             "queue_name": delivery_queue(name),
-            "workflow_id": f"{report['identity']}:{name}:{attempt + 1}",
+            "workflow_id": f"{report['identity']}:{name}{withdrawal}:{attempt + 1}",
             "app_version": WORKFLOW_VERSION,
         }
         client.enqueue(options, report, name, attempt + 1)
         # listed until the next attempt is queued: a crash in between loses nothing
         client.delete_workflow(identity)
+
+
+def _check_instances(settings: NodeSettings, arguments: list[Any]) -> None:
+    """Refuse to take up an assessment whose files were removed meanwhile."""
+    spool = Spool(settings.data_dir)
+    _, _, names, segmentations = arguments[:4]
+    paths = [path for key, stems in names.items() for path in spool.paths(key, stems)]
+    for key, stems in segmentations.items():
+        paths += spool.segmentation_paths(key, stems)
+    if not all(path.exists() for path in paths):
+        raise WorkFailed(GONE, GONE_TEXT)
 
 
 @contextmanager
@@ -112,6 +128,7 @@ def _kind(status: WorkflowStatus) -> str:
         "assess_series": "assessment",
         "deliver": "delivery",
         "confirm": "commitment",
+        "withdraw": "withdrawal",
     }.get(name, "")
 
 

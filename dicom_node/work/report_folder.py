@@ -73,17 +73,30 @@ def publish_report(out: Path, report: Report, picture: bytes, document: bytes) -
     _write(out / REPORT_FILE, document)
 
 
-def write_refusal(out: Path, refusal: Refusal) -> None:
-    """Write the report of a refused series in place of what an earlier analysis left."""
+def write_refusal(out: Path, refusal: Refusal, *, keep: bool) -> None:
+    """Write the report of a refused series.
+
+    Parameters
+    ----------
+    out
+        Folder of the report.
+    refusal
+        What is written.
+    keep
+        Whether a report that is complete in the folder stays, and nothing is written; otherwise
+        the refusal takes its place.
+    """
+    if keep and (out / REPORT_FILE).exists():
+        return
     for name in (REPORT_FILE, PICTURE_FILE):
         (out / name).unlink(missing_ok=True)
     _write_report(out, refusal)
 
 
 def write_failure(out: Path, code: str, message: str) -> None:
-    """Write the report of a series whose assessment failed for good, its UIDs being unread."""
+    """Write the report of a study that was not assessed, its UIDs being unread; a report stays."""
     out.mkdir(parents=True, exist_ok=True)
-    _write_report(out, refusal_report("", "", code, message))
+    write_refusal(out, refusal_report("", "", code, message), keep=True)
 
 
 def _write_report(out: Path, report: CaseReport) -> None:

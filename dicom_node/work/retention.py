@@ -6,8 +6,9 @@ from pathlib import Path
 from dbos import DBOS
 
 from dicom_node.logs import log
+from dicom_node.reporting.report_index import INDEX, ReportIndex
 from dicom_node.settings.node import NodeSettings
-from dicom_node.spool.spool import Spool, remove_tree
+from dicom_node.spool.spool import ArrivedStudy, Spool, remove_tree
 
 __all__ = ["Retainer", "open_studies"]
 
@@ -55,7 +56,7 @@ class Retainer:
         if rules.instance_days is not None:
             for study in list(self._spool.arrivals()):
                 due = study.changed + rules.instance_days * DAY_SECONDS
-                if study.key in unfinished or not self._done(study.key, study.changed):
+                if study.key in unfinished or not self._done(study):
                     continue
                 if time.time() >= due:
                     self._spool.remove(study, overwrite=rules.overwrite)
@@ -63,17 +64,24 @@ class Retainer:
         if rules.report_days is not None:
             held = {study.key for study in self._spool.arrivals()}
             for folder in list(self._reports.iterdir()):
-                if not folder.is_dir() or folder.name in unfinished | held:
+                if folder.name == INDEX or not folder.is_dir():
+                    continue
+                if folder.name in unfinished | held:
                     continue
                 newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
                 if time.time() >= newest + rules.report_days * DAY_SECONDS:
+                    ReportIndex(self._reports).forget(folder)
                     remove_tree(folder, overwrite=rules.overwrite)
                     log().info("reports removed", study=folder.name)
 
-    def _done(self, key: str, changed: float) -> bool:
-        """Whether the study was assessed after its last instance arrived."""
-        written = [path.stat().st_mtime for path in (self._reports / key).glob("*/report.json")]
-        return bool(written) and max(written) >= changed
+    def _done(self, study: ArrivedStudy) -> bool:
+        """Whether a study was assessed after its last instance arrived, if it has any images."""
+        if not study.series_keys:
+            return True
+        written = [
+            path.stat().st_mtime for path in (self._reports / study.key).glob("*/report.json")
+        ]
+        return bool(written) and max(written) >= study.changed
 
 
 def open_studies() -> set[str]:

@@ -8,6 +8,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from dicom_node.errors import OperationalError
 from dicom_node.logs import log
+from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.arrivals import Arrivals
 from dicom_node.work.assessment_pool import AssessmentPool
@@ -62,6 +63,7 @@ def run_worker(
         DBOS(config=config)
         worker = Worker(settings, pool, stop)
         worker.spool.prepare()
+        ReportIndex(settings.reports_dir).prepare()
         DBOS.launch()
         try:
             for name, concurrency in (

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from dbos import (
@@ -19,12 +20,16 @@ from dbos import error as dbos_error
 from dicom_node.errors import AssessmentFailed, WorkFailed
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.reporting.report_history import REPORT_FILE, withdrawn_by
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.spool.spool import Spool, SpooledStudy
+from dicom_node.spool.spool import Spool
+from dicom_node.uids import content_id
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps, Interrupted
+from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import ASSESS_QUEUE, commit_queue, delivery_queue
 from roi_extraction.anatomy import Finding
 
@@ -72,16 +77,17 @@ class Worker(DBOSConfiguredInstance):
             pool, self.spool, settings.reports_dir, self.audit, stop
         )
         self.delivery_steps = DeliverySteps(settings, self.audit, self.query)
+        self.withdrawal_steps = WithdrawalSteps(settings, self.audit)
         self.running: set[str] = set()  # identities of the workflows that this process has in hand
         self.broken = threading.Event()  # a fault of database or disk: the process must end
 
-    def enqueue(self, study: SpooledStudy, findings: Sequence[Finding], changed: float) -> None:
+    def enqueue(self, study: CompleteStudy, findings: Sequence[Finding], changed: float) -> None:
         """Queue the assessment of a complete study, unless the same was queued before.
 
         Parameters
         ----------
         study
-            The study's files in the spool.
+            The study's files in the spool, and whether they are assessed.
         findings
             What its report must warn of.
         changed
@@ -93,24 +99,54 @@ class Worker(DBOSConfiguredInstance):
         dbos.error.DBOSQueueDeduplicatedError
             An assessment of the study as it was before is still queued or running.
         """
-        identity = study.identity
-        before = DBOS.get_workflow_status(identity)
+        identity, before = study.identity, DBOS.get_workflow_status(study.identity)
+        while before is not None and self._withdrawn(study.key, identity):
+            # what counted before counts again, but a report that was withdrawn is not sent again
+            identity = content_id(identity, "after withdrawal")
+            before = DBOS.get_workflow_status(identity)
         if before is not None:
+            self.spool.assessing(study.key, identity)
             reported = (before.output or {}).get("state") == "reported"
             ended = before.status in ("SUCCESS", "ERROR")
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
                 DBOS.rewind_workflow(identity, queue_name=ASSESS_QUEUE)
             return
+        newest = self.spool.newest_assessment(study.key)
+        self.spool.assessing(study.key, identity)  # before it can begin
+        try:
+            self._enqueue_assessment(study, identity, findings)
+        except dbos_error.DBOSQueueDeduplicatedError:
+            self.spool.assessing(study.key, newest)
+            raise
+        self._forget_failed(study.key, identity)
+
+    def _enqueue_assessment(
+        self, study: CompleteStudy, identity: str, findings: Sequence[Finding]
+    ) -> None:
         with SetWorkflowID(identity), SetEnqueueOptions(deduplication_id=study.key):
             DBOS.enqueue_workflow(
                 ASSESS_QUEUE,
                 self.assess_series,
                 identity,
                 study.key,
-                {series.key: list(series.names) for series in study.series},
-                {series.key: list(series.segmentations) for series in study.series},
+                study.names,
+                study.segmentations,
                 [[finding.code, finding.message] for finding in findings],
+                None if study.hold is None else asdict(study.hold),
             )
+
+    def _withdrawn(self, study: str, assessment: str) -> bool:
+        path = self.settings.reports_dir / study / assessment / REPORT_FILE
+        return withdrawn_by(path) is not None
+
+    def _forget_failed(self, study: str, newest: str) -> None:
+        """Take assessments of a study off the failed work: other instances count now."""
+        for status in DBOS.list_workflows(
+            status="ERROR", name=self.assess_series.__qualname__, load_output=False
+        ):
+            arguments = status.input["args"] if status.input else ()
+            if status.workflow_id != newest and study in arguments[1:2]:
+                DBOS.delete_workflow(status.workflow_id)
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def assess_series(
@@ -120,6 +156,7 @@ class Worker(DBOSConfiguredInstance):
         names: dict[str, list[str]],
         segmentations: dict[str, list[str]],
         findings: list[list[str]],
+        hold: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """Assess one study and queue the delivery of its report to every destination.
 
@@ -140,6 +177,7 @@ class Worker(DBOSConfiguredInstance):
                     names,
                     segmentations,
                     findings,
+                    hold,
                 )
             except (
                 AssessmentFailed,
@@ -164,6 +202,9 @@ class Worker(DBOSConfiguredInstance):
             if outcome["state"] == "reported":
                 for destination in self.settings.destinations:
                     self._enqueue_delivery(outcome["report"], destination, 1, 0.0)
+                    if destination.withdraw:
+                        for wrong in outcome.get("displaced", ()):
+                            self._enqueue_withdrawal(wrong, destination, 1, 0.0)
             return {"state": outcome["state"], "code": outcome["code"]}
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
@@ -180,6 +221,8 @@ class Worker(DBOSConfiguredInstance):
             if sent["state"] == "delivered":
                 if destination.commitment:
                     self._enqueue_commit(report, destination, attempt, 0)
+                return sent
+            if sent["state"] == "withdrawn":
                 return sent
             if sent["state"] == "retrying":
                 return self._again(report, destination, attempt, sent)
@@ -210,6 +253,49 @@ class Worker(DBOSConfiguredInstance):
                 return self._again(report, destination, attempt, found)
             return found
 
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def withdraw(self, report: dict[str, str], name: str, attempt: int) -> dict[str, Any]:
+        """Try once to withdraw a report from a destination that got it.
+
+        The parameters are those of `deliver`; ``report`` is the one that is withdrawn.
+        """
+        with self._runs():
+            destination = self._destination(name)
+            had: str = DBOS.run_step(
+                StepOptions(name="delivered"), self._delivered, report["sha256"], name
+            )
+            if had == "no":
+                return {"state": "not delivered", "code": None}
+            if had == "sending":
+                again = self._again
+                waits = {"state": "waiting", "code": None, "reason": "it is being sent"}
+                return again(report, destination, attempt, waits, self._enqueue_withdrawal)
+            sent: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="send withdrawal"),
+                self.withdrawal_steps.send,
+                report,
+                destination,
+                attempt,
+            )
+            if sent["state"] == "retrying":
+                return self._again(report, destination, attempt, sent, self._enqueue_withdrawal)
+            if sent["state"] == "failed":
+                raise self._failed(report, name, sent["code"], sent["reason"])
+            return sent
+
+    def _delivered(self, sha256: str, name: str) -> str:
+        """Whether a destination has got a document: yes, no, or that it is being sent."""
+        states = set()
+        for status in DBOS.list_workflows(
+            name=self.deliver.__qualname__, queue_name=delivery_queue(name)
+        ):
+            if status.input and status.input["args"][0].get("sha256") == sha256:
+                state = (status.output or {}).get("state") if status.status == "SUCCESS" else None
+                states.add("delivered" if state == "delivered" else status.status)
+        if "delivered" in states:
+            return "yes"
+        return "sending" if "PENDING" in states else "no"
+
     def _destination(self, name: str) -> Destination:
         for destination in self.settings.destinations:
             if destination.name == name:
@@ -233,6 +319,7 @@ class Worker(DBOSConfiguredInstance):
         destination: Destination,
         attempt: int,
         outcome: dict[str, Any],
+        enqueue: Callable[[dict[str, str], Destination, int, float], None] | None = None,
     ) -> dict[str, Any]:
         """Queue the next attempt after its pause, or end the work as failed."""
         if attempt % destination.max_attempts == 0:
@@ -240,7 +327,8 @@ class Worker(DBOSConfiguredInstance):
         tried = attempt % destination.max_attempts
         # the exponent is bounded: it would overflow long before the attempts end
         pause = destination.retry_seconds * destination.retry_backoff ** min(tried - 1, 100)
-        self._enqueue_delivery(report, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS))
+        queue = enqueue or self._enqueue_delivery
+        queue(report, destination, attempt + 1, min(pause, MAX_RETRY_SECONDS))
         return outcome
 
     def _enqueue_delivery(
@@ -252,6 +340,17 @@ class Worker(DBOSConfiguredInstance):
         ):
             DBOS.enqueue_workflow(
                 delivery_queue(destination.name), self.deliver, report, destination.name, attempt
+            )
+
+    def _enqueue_withdrawal(
+        self, report: dict[str, str], destination: Destination, attempt: int, pause: float
+    ) -> None:
+        with (
+            SetWorkflowID(f"{report['identity']}:{destination.name}:withdraw:{attempt}"),
+            SetEnqueueOptions(delay_seconds=pause or None),
+        ):
+            DBOS.enqueue_workflow(
+                delivery_queue(destination.name), self.withdraw, report, destination.name, attempt
             )
 
     def _enqueue_commit(

@@ -1,0 +1,45 @@
+"""The note that a report is withdrawn: a Key Object Selection that rejects it (IHE RAD, IOCM)."""
+
+from io import BytesIO
+from pathlib import Path
+
+from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from pydicom.sr.coding import Code
+
+from dicom_node.files import write_atomically
+from dicom_node.reporting.structured_report import MANUFACTURER, SERIES_NUMBER, evidence_header
+from dicom_node.uids import derived_uid
+
+__all__ = ["WITHDRAWAL_FILE", "write_withdrawal"]
+
+WITHDRAWAL_FILE = "withdrawal.ko.dcm"
+"""Lies beside the report that it rejects."""
+
+REJECTED_FOR_PATIENT_SAFETY = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
+"""Title of the note (PS3.16, CID 7011)."""
+
+
+def write_withdrawal(report: Path) -> Path:
+    """Write the note beside its report, unless it is there; return its file.
+
+    It belongs to the patient and the study of the report. Its UIDs follow from the report's.
+    """
+    path = report.parent / WITHDRAWAL_FILE
+    if path.exists():
+        return path
+    rejected = evidence_header(report)
+    uid = str(rejected.SOPInstanceUID)
+    note = KeyObjectSelectionDocument(
+        evidence=[rejected],
+        content=KeyObjectSelection(REJECTED_FOR_PATIENT_SAFETY, [rejected]),
+        series_instance_uid=derived_uid("withdrawal-series", uid),
+        series_number=SERIES_NUMBER + 1,
+        sop_instance_uid=derived_uid("withdrawal-instance", uid),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        series_description="osteonode report withdrawn",
+    )
+    written = BytesIO()
+    note.save_as(written, enforce_file_format=True)
+    write_atomically(path, written.getvalue(), durable=True)
+    return path

@@ -1,0 +1,142 @@
+"""Digests of what an instance holds: what a report inherits from it, and what is measured on it."""
+
+import hashlib
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
+
+__all__ = ["INHERITED_STUDY", "MEASURED", "ContentDigests", "content_digests", "is_inherited"]
+
+INHERITED_GROUPS = (0x0010, 0x0012)
+"""Groups of the patient and of the clinical trial, all of which count as inherited."""
+
+INHERITED_STUDY = (
+    "StudyDate", "StudyTime", "AccessionNumber", "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName", "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName", "ConsultingPhysicianIdentificationSequence", "StudyDescription",
+    "ProcedureCodeSequence", "PhysiciansOfRecord", "PhysiciansOfRecordIdentificationSequence",
+    "NameOfPhysiciansReadingStudy", "PhysiciansReadingStudyIdentificationSequence",
+    "ReferencedStudySequence", "ReferencedPatientSequence", "StudyID", "RequestingService",
+    "RequestingServiceCodeSequence", "ReasonForPerformedProcedureCodeSequence",
+    "AdmittingDiagnosesDescription", "AdmittingDiagnosesCodeSequence", "ReasonForVisit",
+    "ReasonForVisitCodeSequence", "AdmissionID", "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID", "ServiceEpisodeDescription", "IssuerOfServiceEpisodeIDSequence",
+    "PatientState", "ReferencedPatientPhotoSequence",
+)  # fmt: skip
+"""Elements of other groups that highdicom copies from an image into a report: modules General
+Study and Patient Study (PS3.3, C.7.2.1 and C.7.2.2)."""
+
+MEASURED = (
+    "SOPClassUID", "Modality", "ImageType", "LossyImageCompression", "KVP", "SliceThickness",
+    "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "FrameOfReferenceUID",
+    "PatientPosition", "GantryDetectorTilt", "AcquisitionNumber", "NumberOfFrames",
+    "ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "ContrastBolusAgent",
+    "ContrastBolusAgentSequence", "ContrastBolusVolume", "ContrastBolusRoute",
+    "ContrastBolusStartTime", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
+    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
+    "RescaleType", "ModalityLUTSequence",
+    # of a segmentation
+    "ReferencedSeriesSequence", "SegmentationType", "SegmentSequence", "MaximumFractionalValue",
+    "DimensionIndexSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+"""Elements beside the pixels that selection, geometry, acquisition rules and HU depend on. Those of
+the patient that staging reads too, sex and age, count as inherited: they may be corrected."""
+
+NUMBERS = ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL")
+"""Value representations whose numbers count, not how they are written."""
+
+
+@dataclass(frozen=True)
+class ContentDigests:
+    """SHA-256, in hexadecimal, of the three parts of an instance that a report depends on.
+
+    Parameters
+    ----------
+    inherited
+        Patient and study elements.
+    measured
+        The elements of `MEASURED`.
+    pixels
+        Pixel Data as encoded; of nothing if the data set was read without it.
+    """
+
+    inherited: str
+    measured: str
+    pixels: str
+
+
+def content_digests(dataset: Dataset) -> ContentDigests:
+    """Digest a data set; neither its encoding nor the order of its elements matters.
+
+    An element without a value counts as absent.
+    """
+    inherited = [tag for tag in dataset.keys() if is_inherited(tag)]  # noqa: SIM118
+    measured = [Tag(keyword) for keyword in MEASURED]
+    pixels = dataset.get_item("PixelData")
+    raw = b"" if pixels is None else pixels.value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that do not fit their representation
+        return ContentDigests(
+            _digest(dataset, inherited),
+            _digest(dataset, measured),
+            hashlib.sha256(raw if isinstance(raw, bytes) else b"").hexdigest(),
+        )
+
+
+def is_inherited(tag: BaseTag) -> bool:
+    """Whether a report takes an element from its images."""
+    return tag.group in INHERITED_GROUPS or tag in _STUDY_TAGS
+
+
+def _digest(dataset: Dataset, tags: Iterable[BaseTag]) -> str:
+    return hashlib.sha256(_text_of(dataset, tags).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _text_of(dataset: Dataset, tags: Iterable[BaseTag]) -> str:
+    texts = []
+    for tag in sorted(tags):
+        text = _value(dataset, tag)
+        if text:
+            texts.append(f"{tag!s}{len(text)}:{text}")
+    return "".join(texts)
+
+
+def _value(dataset: Dataset, tag: BaseTag) -> str:
+    """One element's value as text; of a damaged one its bytes."""
+    if tag not in dataset:
+        return ""
+    try:
+        element = dataset[tag]
+    except Exception:  # foreign values fail in open-ended ways
+        return repr(dataset.get_item(tag).value)
+    value = element.value
+    if element.VR == "SQ":
+        return "".join(f"[{_text_of(item, item.keys())}]" for item in value)
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    parts = list(value) if isinstance(value, MultiValue | list) else [value]
+    texts = [_part(part, element.VR) for part in parts]
+    if element.keyword == "LossyImageCompression" and texts == ["00"]:
+        return ""  # says what absence says; some add it when they compress without loss
+    return "\\".join(texts)
+
+
+def _part(part: object, vr: str) -> str:
+    text = str(part).strip(" \0")
+    if vr in NUMBERS and text:
+        try:
+            return repr(float(text))
+        except ValueError:
+            return text
+    return text
+
+
+_STUDY_TAGS = frozenset(Tag(tag_for_keyword(keyword) or 0) for keyword in INHERITED_STUDY)
