@@ -12,10 +12,11 @@ from pynetdicom.sop_class import Verification
 from dicom_node.logs import log
 from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver
+from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver, peer_of
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters
 from dicom_node.records.heartbeat import beat
+from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.sending.commitment import (
     Commitments,
     accept_commitment_reports,
@@ -71,15 +72,18 @@ def start_listener(
     spool.prepare()
     spool.remove_leftovers()
     counters = counters or Counters()
+    audit = audit or AuditTrail(None)
+    alerts = SecurityAlerts(audit)
     direct = _serves_directly(settings)
-    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None), direct=direct)
+    commitments = Commitments(spool.root.parent, tls=settings.tls is not None)
+    receiver = Receiver(settings, spool, counters, audit, alerts, direct=direct)
     server = _application_entity(settings).make_server(
         (settings.host, settings.port),
         server_class=GuardedServer,
         evt_handlers=[
             (evt.EVT_C_ECHO, handle_echo),
             (evt.EVT_C_STORE, receiver.store_event),
-            *commitment_handlers(Commitments(spool.root.parent)),
+            *commitment_handlers(commitments, alerts, peer_of),
             (evt.EVT_REQUESTED, receiver.requested),
             (evt.EVT_ACCEPTED, receiver.accepted),
             (evt.EVT_REJECTED, receiver.rejected),
@@ -89,6 +93,7 @@ def start_listener(
         ],
         settings=settings,
         counters=counters,
+        alerts=alerts,
         tidy=receiver.tidy,
         direct=direct,
     )

@@ -206,7 +206,9 @@ class Worker(DBOSConfiguredInstance):
             )
             if found["state"] == "waiting":
                 self._enqueue_commit(report, destination, attempt, look + 1, since)
-            elif found["state"] == "retrying":
+                return found
+            self.delivery_steps.forget_commitment(report, destination, attempt)
+            if found["state"] == "retrying":
                 return self._again(report, destination, attempt, found)
             return found
 
