@@ -14,7 +14,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.demo import free_port
-from dicom_node.errors import QueryFailed
+from dicom_node.errors import IdentityUnclear, QueryFailed
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.series.survey import SeriesSurvey, survey
 from dicom_node.settings.node import NodeSettings, Query
@@ -98,11 +98,11 @@ def test_identity_differs_only_where_both_sides_say_something() -> None:
     document = answer(PatientID="P1", PatientName="Doe^Jane", AccessionNumber="A1")
     with answering_pacs(answers) as query:
         identity = PacsQuery(query, "NODE").identity("1.2")
-        assert identity is not None
         assert identity.differs(document) == ()
         document.PatientID = "P2"
         assert identity.differs(document) == ("PatientID",)
-        assert PacsQuery(query, "NODE").identity("1.3") is None
+        with pytest.raises(IdentityUnclear, match="does not know the study"):
+            PacsQuery(query, "NODE").identity("1.3")
 
 
 def test_gap_is_seen_in_the_headers(tmp_path: Path) -> None:

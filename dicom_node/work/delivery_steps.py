@@ -7,7 +7,13 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from dicom_node.errors import DeliveryFailed, OperationalError, QueryFailed, ReportInvalid
+from dicom_node.errors import (
+    DeliveryFailed,
+    IdentityUnclear,
+    OperationalError,
+    QueryFailed,
+    ReportInvalid,
+)
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.security_alerts import SecurityAlerts
@@ -80,7 +86,7 @@ class DeliverySteps:
         except FileNotFoundError:
             reason = "the report is no longer on the disk"
             return {"state": "failed", "code": "report.gone", "reason": reason}
-        except (DeliveryFailed, QueryFailed, OSError) as error:
+        except (DeliveryFailed, IdentityUnclear, QueryFailed, OSError) as error:
             code = getattr(error, "code", OperationalError.code)
             reason = str(error) if isinstance(error, OperationalError) else type(error).__name__
             self._audit_delivery(report, destination, reason)
@@ -183,13 +189,14 @@ class DeliverySteps:
         if self._query is None:
             return
         document = pydicom.dcmread(path, stop_before_pixels=True)
+        theirs = None
         try:
             theirs = self._query.identity(str(document.StudyInstanceUID))
-        except QueryFailed as error:
-            if self._query.settings.unanswered == "hold":
+            theirs.require_patient_id(document)
+        except (QueryFailed, IdentityUnclear) as error:
+            if self._query.holds(error):
                 raise
-            log().warning("identity not checked", reason=str(error))
-            return
+            log().warning("identity not checked", code=error.code, reason=str(error))
         differing = theirs.differs(document) if theirs is not None else ()
         if differing:
             raise ReportInvalid(
