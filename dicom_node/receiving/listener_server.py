@@ -125,6 +125,14 @@ class GuardedServer(ThreadedAssociationServer):
             self.refuse("too_many_connections", host)
         return admitted
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the connection's thread; without memory for one it is closed."""
+        try:
+            super().process_request(request, client_address)
+        except (RuntimeError, MemoryError):
+            self._gone()
+            raise
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake, where TLS is configured, and start the association."""
         host = str(client_address[0])
@@ -137,7 +145,7 @@ class GuardedServer(ThreadedAssociationServer):
                 connection = self._tls.wrap_socket(  # type: ignore[assignment]
                     request, server_side=True, do_handshake_on_connect=False
                 )
-        except OSError:
+        except (OSError, MemoryError):
             self._gone()
             raise
         connection.guard(

@@ -34,7 +34,7 @@ from dicom_node.files import write_atomically
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import Peer
 from dicom_node.records.security_alerts import SecurityAlerts
-from dicom_node.sending.delivery import associate
+from dicom_node.sending.delivery import PLAIN_SYNTAXES, associate
 from dicom_node.settings.work import Destination
 from dicom_node.spool.spool import spool_name
 from dicom_node.statuses import (
@@ -286,7 +286,9 @@ def request_commitment(
 
 def accept_commitment_reports(ae: AE) -> None:
     """Let a listener accept associations on which peers send their answers."""
-    ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+    ae.add_supported_context(
+        StorageCommitmentPushModel, list(PLAIN_SYNTAXES), scu_role=False, scp_role=True
+    )
 
 
 def commitment_handlers(
@@ -314,8 +316,12 @@ def _receive(
     event: Event, commitments: Commitments, sender: Peer, alerts: SecurityAlerts
 ) -> tuple[int, None]:
     status = INVALID_OBJECT
+    refused: str | None
     try:
-        if event.event_type in REPORTED_EVENTS:
+        if event.context.abstract_syntax != StorageCommitmentPushModel:
+            # a peer may name the class on any context, such as one for images
+            refused = "commitment_context"
+        elif event.event_type in REPORTED_EVENTS:
             refused = commitments.receive(event.event_information, sender)
         else:
             status, refused = NO_SUCH_EVENT_TYPE, "commitment_event_type"
