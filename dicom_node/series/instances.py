@@ -11,6 +11,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from dicom_node.series.inflation import plain_file
+
 __all__ = [
     "SEGMENTATION_STORAGE",
     "Instance",
@@ -70,7 +72,6 @@ class Instance:
     patient_position: str
     frame_of_reference_uid: str = ""
     referenced_series_uids: tuple[str, ...] = ()
-    content_time: str = ""
     gantry_tilt_deg: float | None = None
 
 
@@ -92,7 +93,7 @@ def read_instance(path: Path) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
     meta = dataset.file_meta
     spacing = _floats(dataset, "PixelSpacing", 2)
     orientation = _floats(dataset, "ImageOrientationPatient", 6)
@@ -128,7 +129,6 @@ def read_instance(path: Path) -> Instance:
         patient_position=_text(dataset, "PatientPosition").upper(),
         frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
         referenced_series_uids=referenced_series(dataset),
-        content_time=_text(dataset, "ContentDate") + _text(dataset, "ContentTime"),
         gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
     )
 

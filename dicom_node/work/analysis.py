@@ -141,12 +141,14 @@ def analyse(
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     found, unreadable = scan_folder(paths)
-    instances, segmentations = part_segmentations(found)
+    instances, received = part_segmentations(found)
     selection = select_series(instances, rules)
     findings = [*findings, *file_findings(unreadable)]
     if not selection.eligible:
         return _refused(out, no_series(instances, unreadable, selection), findings, selection)
-    findings += foreign_findings(segmentations, instances)
+    findings += foreign_findings(received, instances)
+    segmentations, untrusted = plan.trusted(received)
+    findings += untrusted
     kept = [] if history is None else kept_reports(history)
     refused: list[RefusedSeries] = []
     for series in selection.eligible:
