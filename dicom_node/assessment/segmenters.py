@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
-
 from dicom_node.assessment.segmentation_object import DicomSegSegmenter, object_digest
-from dicom_node.series.instances import Instance
+from dicom_node.series.instances import Instance, sender_of
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import DEFAULT_SEGMENTERS, NodeSettings, SegmenterName
 from roi_extraction import (
@@ -75,7 +73,7 @@ class SegmenterPlan:
         """
         if self.sources is None or self.segmentation is not None or "dicom-seg" not in self.names:
             return tuple(objects), ()
-        used = tuple(item for item in objects if _sender(item.path) in self.sources)
+        used = tuple(item for item in objects if sender_of(item.path) in self.sources)
         others = len(objects) - len(used)
         if not others:
             return used, ()
@@ -176,10 +174,6 @@ def _newest_first(objects: Sequence[Instance]) -> list[Instance]:
         return item.path.stat().st_mtime_ns, item.sop_instance_uid
 
     return sorted(objects, key=arrival, reverse=True)
-
-
-def _sender(path: Path) -> str:
-    return str(read_file_meta_info(path).get("SourceApplicationEntityTitle") or "").strip()
 
 
 def _digest(path: Path) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
 from dicom_node.series.inflation import plain_file
 
@@ -20,6 +21,7 @@ __all__ = [
     "read_instance",
     "referenced_series",
     "scan_folder",
+    "sender_of",
 ]
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -131,6 +133,21 @@ def read_instance(path: Path) -> Instance:
         referenced_series_uids=referenced_series(dataset),
         gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
     )
+
+
+def sender_of(path: Path) -> str:
+    """Calling AE title of who sent a file: the node wrote it into its file meta information.
+
+    Returns
+    -------
+    str
+        Source Application Entity Title (0002,0016); empty if there is none or no such file.
+    """
+    try:
+        meta = read_file_meta_info(path)
+    except Exception:  # of a user's file anything may be wrong
+        return ""
+    return str(meta.get("SourceApplicationEntityTitle") or "").strip()
 
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:

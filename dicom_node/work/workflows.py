@@ -25,6 +25,7 @@ from dicom_node.spool.spool import Spool, SpooledStudy
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps, Interrupted
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.turns import Turns
 from dicom_node.work.work_queues import ASSESS_QUEUE, commit_queue, delivery_queue
 from roi_extraction.anatomy import Finding
 
@@ -72,10 +73,13 @@ class Worker(DBOSConfiguredInstance):
             pool, self.spool, settings.reports_dir, self.audit, stop
         )
         self.delivery_steps = DeliverySteps(settings, self.audit, self.query)
+        self.turns = Turns()
         self.running: set[str] = set()  # identities of the workflows that this process has in hand
         self.broken = threading.Event()  # a fault of database or disk: the process must end
 
-    def enqueue(self, study: SpooledStudy, findings: Sequence[Finding], changed: float) -> None:
+    def enqueue(
+        self, study: SpooledStudy, findings: Sequence[Finding], changed: float, sender: str
+    ) -> None:
         """Queue the assessment of a complete study, unless the same was queued before.
 
         Parameters
@@ -87,6 +91,8 @@ class Worker(DBOSConfiguredInstance):
         changed
             When its last instance arrived, in seconds since the epoch. A study that was refused
             or failed before that was sent again, so it is assessed again.
+        sender
+            AE title that it came from; senders take turns.
 
         Raises
         ------
@@ -101,7 +107,18 @@ class Worker(DBOSConfiguredInstance):
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
                 DBOS.rewind_workflow(identity, queue_name=ASSESS_QUEUE)
             return
-        with SetWorkflowID(identity), SetEnqueueOptions(deduplication_id=study.key):
+        waiting = DBOS.list_workflows(
+            status="ENQUEUED",
+            queue_name=ASSESS_QUEUE,
+            limit=1,
+            load_input=False,
+            load_output=False,
+        )
+        turn = self.turns.number(sender, waiting[0].priority if waiting else None)
+        with (
+            SetWorkflowID(identity),
+            SetEnqueueOptions(deduplication_id=study.key, priority=turn),
+        ):
             DBOS.enqueue_workflow(
                 ASSESS_QUEUE,
                 self.assess_series,
