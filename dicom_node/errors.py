@@ -10,7 +10,8 @@ NodeError
     ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
     ├── DiskFault          the disk is full or fails
     ├── DeliveryFailed     a destination did not take an object
-    └── QueryFailed        a PACS did not answer a query
+    ├── QueryFailed        a PACS did not answer a query
+    └── IdentityUnclear    a PACS does not say clearly whose study it is
 """
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "CodedError",
     "DeliveryFailed",
     "DiskFault",
+    "IdentityUnclear",
     "NodeError",
     "OperationalError",
     "QueryFailed",
@@ -92,6 +94,22 @@ class QueryFailed(OperationalError):
     """A PACS that is asked by C-FIND did not answer."""
 
     code = "node.query_failed"
+
+
+class IdentityUnclear(OperationalError):
+    """A PACS answered, but not with one patient who can be compared.
+
+    Parameters
+    ----------
+    code
+        Stable name of the reason.
+    message
+        What was found.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class WorkFailed(CodedError):

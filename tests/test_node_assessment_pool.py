@@ -13,6 +13,7 @@ from pebble import ProcessPool
 
 from dicom_node.errors import AssessmentFailed
 from dicom_node.settings.node import NodeSettings
+from dicom_node.work import assessment_pool
 from dicom_node.work.assessment_pool import AssessmentPool
 
 
@@ -36,13 +37,13 @@ def test_waiting_ends_when_the_pool_is_stopped(tmp_path: Path) -> None:
     pool._pool = cast(ProcessPool, SilentPool())
     failures: list[BaseException] = []
 
-    def wait_for_survey() -> None:
+    def wait_for_result() -> None:
         try:
-            pool.survey([])
+            pool._run(sum, 60.0, (1, 2))
         except AssessmentFailed as error:
             failures.append(error)
 
-    waiting = threading.Thread(target=wait_for_survey)
+    waiting = threading.Thread(target=wait_for_result)
     waiting.start()
     with pool:
         pass
@@ -58,6 +59,23 @@ def test_a_childs_result_comes_back(tmp_path: Path) -> None:
 
 def fail_and_name_a_patient() -> None:
     raise ValueError("DOE^JANE")
+
+
+def test_survey_goes_on_while_all_children_assess(tmp_path: Path) -> None:
+    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:
+        pool._pool = cast(ProcessPool, SilentPool())
+        assert pool.survey([]).result(timeout=300) == []
+
+
+def test_survey_that_takes_too_long_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment_pool, "SURVEY_SECONDS", 0.2)
+    monkeypatch.setattr(assessment_pool, "survey", time.sleep)
+    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:
+        surveyed = pool.survey(cast(list[Path], 60))
+        with pytest.raises(AssessmentFailed, match=r"no result within 0\.2 s"):
+            surveyed.result(timeout=300)
 
 
 def test_a_fault_in_a_child_is_found_by_its_place_and_not_by_its_text(

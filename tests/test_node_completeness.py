@@ -4,24 +4,29 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.demo import free_port
-from dicom_node.errors import QueryFailed
+from dicom_node.errors import IdentityUnclear, QueryFailed
+from dicom_node.receiving.received_header import file_header
 from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.series.instances import sender_of
 from dicom_node.series.survey import SeriesSurvey, StudySurvey, survey
 from dicom_node.settings.node import NodeSettings, Query
 from dicom_node.spool.spool import Spool, series_key, spool_name
 from dicom_node.work.arrivals import Arrivals, missing
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.complete_study import CompleteStudy, complete_study
+from dicom_node.work.turns import Turns
 from roi_extraction.anatomy import Finding
 from tests.dicom_builders import plain_series
 
@@ -99,11 +104,11 @@ def test_identity_differs_only_where_both_sides_say_something() -> None:
     document = answer(PatientID="P1", PatientName="Doe^Jane", AccessionNumber="A1")
     with answering_pacs(answers) as query:
         identity = PacsQuery(query, "NODE").identity("1.2")
-        assert identity is not None
         assert identity.differs(document) == ()
         document.PatientID = "P2"
         assert identity.differs(document) == ("PatientID",)
-        assert PacsQuery(query, "NODE").identity("1.3") is None
+        with pytest.raises(IdentityUnclear, match="does not know the study"):
+            PacsQuery(query, "NODE").identity("1.3")
 
 
 def test_gap_is_seen_in_the_headers(tmp_path: Path) -> None:
@@ -127,16 +132,22 @@ class Pool(AssessmentPool):
     def __init__(self) -> None:
         """Start no child."""
 
-    def survey(self, paths: Sequence[Path]) -> StudySurvey:
-        return survey(paths)
+    def survey(self, paths: Sequence[Path]) -> "Future[StudySurvey]":
+        done: Future[StudySurvey] = Future()
+        done.set_result(survey(paths))
+        return done
 
 
 class Handed:
     def __init__(self) -> None:
         self.studies: list[tuple[CompleteStudy, list[str]]] = []
+        self.senders: list[str] = []
 
-    def __call__(self, study: CompleteStudy, findings: Sequence[Finding], _changed: float) -> None:
+    def __call__(
+        self, study: CompleteStudy, findings: Sequence[Finding], _changed: float, sender: str
+    ) -> None:
         self.studies.append((study, [finding.code for finding in findings]))
+        self.senders.append(sender)
 
 
 def spooled(tmp_path: Path, paths: list[Path]) -> Spool:
@@ -313,6 +324,58 @@ def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path: Path) -> None:
     waits = settings(tmp_path, max_wait_seconds=0.01)
     Arrivals(waits, spool, Pool(), Silent(), handed).look()
     assert [codes for _, codes in handed.studies] == [["input.count_unchecked"]]
+
+
+class SlowPool(Pool):
+    """Its surveys of one sender's study never end; the others are done at once."""
+
+    def __init__(self, stuck: set[str]) -> None:
+        super().__init__()
+        self.stuck = stuck
+        self.begun: list[str] = []
+
+    def survey(self, paths: Sequence[Path]) -> "Future[list[SeriesSurvey]]":
+        sender = sender_of(paths[0])
+        self.begun.append(sender)
+        return Future() if sender in self.stuck else super().survey(paths)
+
+
+def study_from(spool: Spool, number: int, sender: str) -> None:
+    """A study of one slice that a sender sent."""
+    spool.store(
+        b"", f"1.2.{number}.1", f"1.2.{number}.1.1",
+        file_header(CTImageStorage, f"1.2.{number}.1.1", ExplicitVRLittleEndian, sender),
+        f"1.2.{number}",
+    )  # fmt: skip
+
+
+def test_slow_survey_holds_up_no_other_study_and_senders_take_turns(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "data", durable=False)
+    spool.prepare()
+    study_from(spool, 0, "SLOW")
+    for number in range(1, 21):
+        study_from(spool, number, "FLOOD")
+    study_from(spool, 21, "CT1")
+    pool, handed = SlowPool({"SLOW"}), Handed()
+    arrivals = Arrivals(settings(tmp_path), spool, pool, None, handed)
+    time.sleep(0.05)
+    for _ in range(3):
+        arrivals.look()
+    assert pool.begun[:3] == ["SLOW", "FLOOD", "CT1"]
+    assert pool.begun.count("SLOW") == 1
+    assert handed.senders[:3] == ["FLOOD", "CT1", "FLOOD"]
+    assert len(handed.senders) == 21
+
+
+def test_a_flood_of_one_sender_delays_only_its_own(tmp_path: Path) -> None:
+    turns = Turns()
+    flood = [turns.number("FLOOD", None if n == 0 else 1) for n in range(100)]
+    assert flood == list(range(1, 101))
+    # ten were done meanwhile
+    assert [turns.number("CT1", 11) for _ in range(3)] == [11, 12, 13]
+    assert turns.number("FLOOD", 11) == 101
+    # nothing waits: everybody begins anew
+    assert turns.number("CT2", None) == turns.number("FLOOD", 1) == 1
 
 
 def test_order_and_doubles_do_not_change_the_identity(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 
 from dicom_node.conformance import fill, tables
 from dicom_node.receiving import listener as listening
+from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.edge import Listener
 from dicom_node.settings.node import load_settings
 from dicom_node.spool.spool import Spool
@@ -29,10 +32,8 @@ def test_stated_contexts_are_those_that_a_listener_accepts(tmp_path: Path) -> No
     assert len(rows) >= 6
     assert len(syntaxes) > 20
     for uid in rows:
-        if uid != "1.2.840.10008.1.1":
-            ae.add_requested_context(uid, syntaxes[len(uid) % 10])
-        else:
-            ae.add_requested_context(uid)
+        plain = uid == Verification or uid in SEGMENTATION_STORAGE
+        ae.add_requested_context(uid, ImplicitVRLittleEndian if plain else syntaxes[len(uid) % 10])
     try:
         association = ae.associate("127.0.0.1", server.port, ae_title="OSTEONODE")
         assert {cx.abstract_syntax for cx in association.accepted_contexts} == set(rows)

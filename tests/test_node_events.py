@@ -25,7 +25,11 @@ from structlog.testing import capture_logs
 
 from dicom_node.demo import free_port
 from dicom_node.logs import ALLOWED_FIELDS, MAX_FRAMES, fault_fields
+from dicom_node.receiving.listener import start_listener
 from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.records.security_alerts import MOST_EACH_MINUTE, SecurityAlerts
+from dicom_node.settings.edge import Listener
+from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_steps import Interrupted
 from dicom_node.work.workflows import Worker
 from tests.dicom_builders import plain_series
@@ -351,3 +355,64 @@ def test_full_disk_does_not_stop_the_node_for_its_audit_trail(tmp_path: Path) ->
     blocked = tmp_path / "file"
     blocked.write_text("")
     AuditTrail(blocked / "audit").started("listener")
+
+
+def alerts_of(folder: Path) -> list[tuple[str, str]]:
+    """Reason and address of each Security Alert."""
+    return [
+        (
+            record["EventIdentification"]["EventOutcomeDescription"],
+            record["ActiveParticipant"][0]["NetworkAccessPointID"],
+        )
+        for record in records(folder)
+        if record["EventIdentification"]["EventID"]["csd-code"] == "110113"
+    ]
+
+
+def test_flood_of_refusals_is_a_few_records_and_their_number(tmp_path: Path) -> None:
+    now = [0.0]
+    alerts = SecurityAlerts(AuditTrail(tmp_path), lambda: now[0])
+    for number in range(5000):
+        alerts.refused(Peer("EVIL", "10.9.9.9"), "calling_ae_title")
+        if number < 3:
+            alerts.refused(Peer("EVIL", "10.9.9.9"), "called_ae_title")
+            alerts.refused(Peer("CT1", "10.0.0.7"), "calling_ae_title")
+    assert len(alerts_of(tmp_path)) == MOST_EACH_MINUTE + 6
+    now[0] = 61.0
+    alerts.flush()
+    assert alerts_of(tmp_path)[-1] == ("calling_ae_title, 4990 times", "10.9.9.9")
+    alerts.refused(Peer("EVIL", "10.9.9.9"), "calling_ae_title")
+    assert alerts_of(tmp_path)[-1] == ("calling_ae_title", "10.9.9.9")
+    for number in range(3000):
+        alerts.refused(Peer("", f"2001:db8::{number:x}"), "address")
+    alerts.flush(everything=True)
+    found = alerts_of(tmp_path)
+    assert len(found) < 1100
+    assert sum(reason.startswith("address, ") for reason, _ in found) == 1
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pynetdicom's sockets
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"max_associations": 1}, "too_many_associations"),
+        ({"min_free_mb": 10**9}, "disk_nearly_full"),
+        ({"allowed_ae_titles": ("CT1",)}, "calling_ae_title"),
+        ({"allowed_networks": ("10.0.0.0/8",)}, "address"),
+        ({"ae_title": "ANOTHER"}, "called_ae_title"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_refused_association_or_connection_is_a_security_alert(
+    tmp_path: Path, settings: dict[str, Any], reason: str
+) -> None:
+    chosen = Listener.model_validate({"port": 0, "min_free_mb": 0, **settings})
+    server = start_listener(chosen, Spool(tmp_path), audit=AuditTrail(tmp_path / "audit"))
+    ae = AE(ae_title="EVIL")
+    ae.add_requested_context(CTImageStorage)
+    first, second = (ae.associate("127.0.0.1", server.port, ae_title="OSTEONODE") for _ in "ab")
+    assert not second.is_established
+    first.abort()
+    server.shutdown()
+    found = alerts_of(tmp_path / "audit")
+    assert set(found) == {(reason, "127.0.0.1")}

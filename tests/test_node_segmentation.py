@@ -1,30 +1,50 @@
 """DICOM SEG as the segmenter: by itself, in ``analyze``, and through the node's folders."""
 
 import json
+import os
+import re
+import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pydicom
 import pytest
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from typer.testing import CliRunner
 
 from dicom_node.assessment.segment_codes import Structure, describe_segment
-from dicom_node.assessment.segmentation_object import object_digest, read_segments
+from dicom_node.assessment.segmentation_levels import check_levels
+from dicom_node.assessment.segmentation_object import (
+    DicomSegSegmenter,
+    object_digest,
+    read_segments,
+)
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.cli import app
-from dicom_node.series.instances import scan_folder
+from dicom_node.receiving.received_header import file_header
+from dicom_node.series import inflation
+from dicom_node.series.instances import SEGMENTATION_STORAGE, scan_folder
 from dicom_node.series.selection import EligibleSeries, check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from dicom_node.settings.node import Acquisition
-from roi_extraction import InvalidSegmentation, LabelMapSegmenter, extract
+from dicom_node.settings.node import Acquisition, NodeSettings
+from roi_extraction import InvalidSegmentation, LabelMapSegmenter, SegmenterChain, extract
+from roi_extraction.anatomy import Anatomy, SegmenterIdentity
+from roi_extraction.errors import LevelsNotCovered
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
+from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
+from tests import fuzzing
 from tests.ct_builders import load_nifti_labels, load_nifti_volume
 from tests.node_process import Node, Pacs
 from tests.segmentation_builders import Part, parts_of, write_seg
@@ -207,6 +227,10 @@ def swapped(parts: list[Part]) -> Spoilt:
 BAD = {
     "another frame of reference": (
         change(FrameOfReferenceUID="1.2.3"), "segmentation.other_frame_of_reference"),
+    "another patient": (change(PatientID="SOMEONE"), "segmentation.other_patient"),
+    "no patient": (change(PatientID=""), "segmentation.other_patient"),
+    "no frame of reference": (
+        change(FrameOfReferenceUID=""), "segmentation.other_frame_of_reference"),
     "another study": (change(StudyInstanceUID="1.2.3"), "segmentation.other_study"),
     "no bone": (without_bone, "segmentation.incomplete"),
     "empty": (all_empty, "segmentation.empty"),
@@ -328,10 +352,16 @@ def test_muscle_segment_of_both_sides_is_parted_at_the_canal(
     assert np.array_equal(found.labels == 89, phantom.labels == 89)
 
 
+def trusting(node: Node) -> Node:
+    """The node, its settings told to use the SEGs of the sender of these tests."""
+    node.config.write_text(f'dicom_seg_sources = ["SCANNER"]\n{node.config.read_text()}')
+    return node
+
+
 def test_node_uses_a_seg_that_comes_late_and_reports_anew(
     phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
 ) -> None:
-    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+    with Pacs() as pacs, trusting(Node(tmp_path, pacs.port)) as node:
         node.send(files)
         node.wait_for(lambda: node.events("delivered"))
         node.send([seg])
@@ -351,15 +381,161 @@ def test_node_uses_a_seg_that_comes_late_and_reports_anew(
     assert alone.SOPInstanceUID == second.SOPInstanceUID
 
 
-def test_node_uses_a_seg_that_came_before_its_series(
-    files: list[Path], seg: Path, tmp_path: Path
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
+def test_node_uses_a_seg_that_came_before_its_series_from_a_trusted_sender_only(
+    files: list[Path], seg: Path, tmp_path: Path, trusted: bool
 ) -> None:
-    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
-        node.send([seg])
-        node.send(files)
-        node.wait_for(lambda: node.events("delivered"))
-        [report] = node.reports()
-        assert report["segmenter"]["name"] == "dicom-seg"
+    with Pacs() as pacs:
+        node = Node(tmp_path, pacs.port)
+        with trusting(node) if trusted else node:
+            node.send([seg])
+            node.send(files)
+            node.wait_for(lambda: node.events("delivered"))
+            [report] = node.reports()
+    assert report["segmenter"]["name"] == ("dicom-seg" if trusted else "builtin")
+    codes = {warning["code"] for warning in report["warnings"]}
+    assert ("segmentation.untrusted_source" in codes) is not trusted
+
+
+def received_from(ae_title: str, seg: Path, path: Path) -> Path:
+    """A SEG as the node keeps it, with the sender in its file meta information."""
+    content = seg.read_bytes()
+    length = struct.unpack_from("<L", content, 140)[0]
+    head = file_header(SEGMENTATION_STORAGE[0], "1.2", ExplicitVRLittleEndian, ae_title)
+    path.write_bytes(head + content[144 + length :])
+    return path
+
+
+def test_only_segs_of_trusted_senders_are_used_and_the_others_are_told(
+    seg: Path, tmp_path: Path
+) -> None:
+    paths = [
+        received_from(title, seg, tmp_path / f"{number}.dcm")
+        for number, title in enumerate(("WORKSTATION1", "SCANNER", "WORKSTATION"))
+    ]
+    objects = scan_folder(paths)[0]
+    settings = {"data_dir": tmp_path, "dicom_seg_sources": ("WORKSTATION1 ",)}
+    used, findings = SegmenterPlan.of(NodeSettings.model_validate(settings)).trusted(objects)
+    assert [item.path.name for item in used] == ["0.dcm"]
+    [finding] = findings
+    assert finding.code == "segmentation.untrusted_source"
+    assert "2 DICOM SEGs" in finding.message
+    by_default = SegmenterPlan.of(NodeSettings(data_dir=tmp_path))
+    assert by_default.trusted(objects)[0] == ()
+    assert SegmenterPlan().trusted(objects) == (tuple(objects), ())
+
+
+def test_the_seg_that_arrived_last_goes_first_whatever_its_dates_say(
+    seg: Path, series: EligibleSeries, tmp_path: Path
+) -> None:
+    for number, date in enumerate(("20300101", "20200101", "20250101")):
+        dataset = pydicom.dcmread(seg)
+        dataset.ContentDate, dataset.SOPInstanceUID = date, f"1.2.{number}"
+        dataset.save_as(tmp_path / f"{number}.dcm")
+        os.utime(tmp_path / f"{number}.dcm", (1000 + number, 1000 + number))
+    chain = SegmenterPlan().segmenter(series, scan_folder(sorted(tmp_path.iterdir()))[0])
+    assert isinstance(chain, SegmenterChain)
+    tried = [candidate.make(cast(CtVolume, None)) for candidate in chain.candidates[:3]]
+    names = [cast(DicomSegSegmenter, segmenter).path.name for segmenter in tried]
+    assert names == ["2.dcm", "1.dcm", "0.dcm"]
+
+
+def test_seg_of_another_issuer_of_the_patient_id_is_refused(
+    phantom: Phantom, files: list[Path], series: EligibleSeries, tmp_path: Path
+) -> None:
+    parts = parts_of(phantom.labels)
+    path = write_seg(
+        tmp_path / "seg.dcm", files, phantom.volume, parts, IssuerOfPatientID="HOSPITAL B"
+    )
+    assert read_segments(path, series, phantom.volume).labels.any()  # the images name none
+    dataset = pydicom.dcmread(files[0])
+    dataset.IssuerOfPatientID = "HOSPITAL A"
+    dataset.save_as(tmp_path / "image.dcm")
+    first = replace(series.first, path=tmp_path / "image.dcm")
+    named = replace(series, slices=(first, *series.slices[1:]))
+    with pytest.raises(InvalidSegmentation) as caught:
+        read_segments(path, named, phantom.volume)
+    assert caught.value.code == "segmentation.other_patient"
+    assert "HOSPITAL" not in str(caught.value)
+
+
+def shifted(parts: list[Part]) -> list[Part]:
+    """Each vertebra under the name of the one below it, from T12 to L4."""
+    bones = {part.label: part for part in parts if not part.side}
+    names = ["T12 vertebra", *(f"L{number} vertebra" for number in range(1, 6))]
+    moved = [
+        replace(bones[upper], label=bones[lower].label, code=bones[lower].code)
+        for upper, lower in pairwise(names)
+    ]
+    return [*moved, *(part for part in parts if part.side)]
+
+
+def test_levels_shifted_by_one_are_refused_and_not_replaced(
+    phantom: Phantom, files: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    write_seg(folder / "seg.dcm", files, phantom.volume, shifted(parts_of(phantom.labels)))
+    for path in files:
+        (folder / path.name).symlink_to(path)
+    code, report = analyze(folder, tmp_path / "out")
+    assert code == 1
+    assert report["refused"]["code"] == "segmentation.levels_disagree"
+    assert re.search(r"the SEG's L1 lies \d\d mm off and next to", report["refused"]["message"])
+    assert not (tmp_path / "out" / "report.sr.dcm").exists()
+
+
+class Blind:
+    """A segmenter that names no levels."""
+
+    identity = SegmenterIdentity("builtin", "0")
+
+    def segment(self, volume: CtVolume) -> Anatomy:
+        raise LevelsNotCovered([Level.L5])
+
+
+def test_levels_that_agree_pass_and_those_that_cannot_be_checked_are_told(
+    phantom: Phantom,
+) -> None:
+    truth = LabelMapSegmenter(labels_of(phantom))
+    anatomy = truth.segment(phantom.volume)
+    assert check_levels(anatomy, phantom.volume, truth) == ()
+    [finding] = check_levels(anatomy, phantom.volume, Blind())
+    assert finding.code == "segmentation.levels_unchecked"
+    assert "builtin cannot name them" in finding.message
+
+
+def test_deflated_seg_is_inflated_within_a_limit(
+    phantom: Phantom,
+    series: EligibleSeries,
+    seg: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = pydicom.dcmread(seg)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = tmp_path / "deflated.dcm"
+    dataset.save_as(path)
+    assert np.array_equal(read_segments(path, series, phantom.volume).labels, labels_of(phantom))
+    assert object_digest(path) == object_digest(seg)
+    monkeypatch.setattr(inflation, "MAX_INFLATED_BYTES", 100_000)
+    with pytest.raises(InvalidSegmentation, match="cannot be read"):
+        read_segments(path, series, phantom.volume)
+
+
+def test_deflated_bomb_among_the_files_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.dcm"
+    head = file_header(SEGMENTATION_STORAGE[0], "1.2", DeflatedExplicitVRLittleEndian, "EVIL")
+    path.write_bytes(head + fuzzing.bomb())
+    tracemalloc.start()
+    try:
+        scan_folder([path])
+        object_digest(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * inflation.MAX_INFLATED_BYTES
+    with pytest.raises(ValueError, match="inflates to more"):
+        inflation.plain_file(path)
 
 
 def description(label: str, *code: str, category: tuple[str, str, str] | None = None) -> Dataset:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pydicom
 
 from dicom_node.assessment.segment_codes import Segment, describe_segment
 from dicom_node.assessment.segment_labels import SegmentLabels, check_plausible, segment_labels
+from dicom_node.assessment.segmentation_levels import check_levels
+from dicom_node.series.inflation import plain_file
 from dicom_node.series.selection import EligibleSeries
-from roi_extraction.anatomy import Anatomy, SegmenterIdentity
+from roi_extraction.anatomy import Anatomy, Segmenter, SegmenterIdentity
 from roi_extraction.errors import InvalidSegmentation
 from roi_extraction.labels.files import resample_labels
 from roi_extraction.labels.label_map import LabelMapSegmenter
@@ -36,6 +39,8 @@ class DicomSegSegmenter:
         The series that it must reference.
     bodies
         Integer, shape of the volume: 1 vertebral body, 2 disc, or None.
+    reference
+        The segmenter whose levels its own must be, or None: it is trusted.
     """
 
     def __init__(
@@ -43,10 +48,12 @@ class DicomSegSegmenter:
         path: Path,
         series: EligibleSeries,
         bodies: npt.NDArray[np.integer[Any]] | None = None,
+        reference: Segmenter | None = None,
     ) -> None:
         self.path = path
         self.series = series
         self.bodies = bodies
+        self.reference = reference
 
     @property
     def identity(self) -> SegmenterIdentity:
@@ -61,16 +68,22 @@ class DicomSegSegmenter:
         RoiError
             The SEG does not belong to the series or does not hold what is needed; its ``code``
             begins with ``segmentation.`` or ``roi.``.
+        SeriesRefused
+            Its levels are not those of the reference (``segmentation.levels_disagree``).
         """
         found = read_segments(self.path, self.series, volume)
         segmenter = LabelMapSegmenter(found.labels, self.bodies, found.muscles, self.identity)
-        return segmenter.segment(volume)
+        anatomy = segmenter.segment(volume)
+        if self.reference is None:
+            return anatomy
+        findings = check_levels(anatomy, volume, self.reference)
+        return replace(anatomy, findings=(*anatomy.findings, *findings))
 
 
 def object_digest(path: Path) -> str:
     """SHA-256 of a SEG's identity and pixels, the same however its header was encoded."""
     try:
-        dataset = pydicom.dcmread(path, specific_tags=["SOPInstanceUID", "PixelData"])
+        dataset = pydicom.dcmread(plain_file(path), specific_tags=["SOPInstanceUID", "PixelData"])
         parts = [str(dataset.SOPInstanceUID).encode(), bytes(dataset.PixelData)]
     except Exception:  # damaged: its bytes are its identity
         parts = [path.read_bytes()]
@@ -95,7 +108,7 @@ def read_segments(path: Path, series: EligibleSeries, volume: CtVolume) -> Segme
         The SEG cannot be used; each reason has its own code.
     """
     try:
-        source = highdicom.seg.segread(path)
+        source = highdicom.seg.segread(plain_file(path))
     except Exception as error:  # parsers fail in open-ended ways on foreign objects
         raise InvalidSegmentation(
             f"the DICOM SEG cannot be read ({type(error).__name__})", "segmentation.unreadable"
@@ -156,11 +169,31 @@ def _check_reference(source: pydicom.Dataset, series: EligibleSeries) -> None:
         )
     frame = series.first.frame_of_reference_uid
     own = str(source.get("FrameOfReferenceUID", ""))
-    if frame and own and own != frame:
+    if own != frame:
         raise InvalidSegmentation(
             "the SEG lies in another frame of reference than the series",
             "segmentation.other_frame_of_reference",
         )
+    _check_patient(source, series)
+
+
+def _check_patient(source: pydicom.Dataset, series: EligibleSeries) -> None:
+    """Compare the patients; their values are not told."""
+    images = pydicom.dcmread(
+        plain_file(series.first.path, header_only=True),
+        stop_before_pixels=True,
+        specific_tags=["PatientID", "IssuerOfPatientID"],
+    )
+    issuers = {_text(dataset, "IssuerOfPatientID") for dataset in (source, images)} - {""}
+    if _text(source, "PatientID") != _text(images, "PatientID") or len(issuers) > 1:
+        raise InvalidSegmentation(
+            "the SEG has another Patient ID or issuer of it than the images",
+            "segmentation.other_patient",
+        )
+
+
+def _text(dataset: pydicom.Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip()
 
 
 def _check_segments(segments: Sequence[Segment], labels: Sequence[str]) -> None:

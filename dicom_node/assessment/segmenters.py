@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.assessment.segmentation_object import DicomSegSegmenter, object_digest
-from dicom_node.series.instances import Instance
+from dicom_node.series.instances import Instance, sender_of
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import DEFAULT_SEGMENTERS, NodeSettings, SegmenterName
 from roi_extraction import (
     Candidate,
     CtVolume,
+    Finding,
     LabelMapSegmenter,
     Segmenter,
     SegmenterChain,
@@ -39,24 +40,48 @@ class SegmenterPlan:
         in place of all of them, or None.
     bodies
         NIfTI label map of the task ``vertebrae_body`` that goes with ``segmentation``, or None.
+    sources
+        Calling AE titles whose DICOM SEGs are used; None: whoever gave the files is trusted.
     """
 
     names: tuple[SegmenterName, ...] = DEFAULT_SEGMENTERS
     totalsegmentator: TotalSegmentatorConfig | None = None
     segmentation: Path | None = None
     bodies: Path | None = None
+    sources: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, settings: NodeSettings) -> "SegmenterPlan":
         """The plan of a node's settings."""
         section = settings.totalsegmentator
+        sources = tuple(title.strip() for title in settings.dicom_seg_sources)
         if section is None:
-            return cls(settings.segmenters)
+            return cls(settings.segmenters, sources=sources)
         values = {
             **section.model_dump(),
             "licence_number": section.licence_number.get_secret_value(),
         }
-        return cls(settings.segmenters, TotalSegmentatorConfig(**values))
+        return cls(settings.segmenters, TotalSegmentatorConfig(**values), sources=sources)
+
+    def trusted(
+        self, objects: Sequence[Instance]
+    ) -> tuple[tuple[Instance, ...], tuple[Finding, ...]]:
+        """The DICOM SEGs that may be used, and the warning of those from other senders.
+
+        Who sent a file is what the node itself wrote into its file meta information when it was
+        received, Source Application Entity Title (0002,0016).
+        """
+        if self.sources is None or self.segmentation is not None or "dicom-seg" not in self.names:
+            return tuple(objects), ()
+        used = tuple(item for item in objects if sender_of(item.path) in self.sources)
+        others = len(objects) - len(used)
+        if not others:
+            return used, ()
+        text = (
+            f"{others} DICOM SEGs were not used: they came from senders that dicom_seg_sources"
+            " does not name"
+        )
+        return used, (Finding("segmentation.untrusted_source", text),)
 
     def segmenter(self, series: EligibleSeries, objects: Sequence[Instance]) -> Segmenter:
         """The segmenter for a series.
@@ -66,7 +91,7 @@ class SegmenterPlan:
         series
             The series to assess.
         objects
-            The DICOM SEGs that are of it; of several the newest that serves is used.
+            The DICOM SEGs that are of it; of several the one that arrived last and serves is used.
         """
         if self.segmentation is not None:
             return SegmenterChain([self._given(self.segmentation, series)])
@@ -131,7 +156,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def _dicom_seg(path: Path, series: EligibleSeries) -> Callable[[CtVolume], Segmenter]:
-    return lambda _volume: DicomSegSegmenter(path, series)
+    return lambda _volume: DicomSegSegmenter(path, series, reference=BuiltinSegmenter())
 
 
 def _builtin(_volume: CtVolume) -> Segmenter:
@@ -143,8 +168,12 @@ def _no_segmentation(_volume: CtVolume) -> Segmenter:
 
 
 def _newest_first(objects: Sequence[Instance]) -> list[Instance]:
-    ordered = sorted(objects, key=lambda item: (item.content_time, item.sop_instance_uid))
-    return ordered[::-1]
+    """By the time of their files: the dates inside are the sender's to choose."""
+
+    def arrival(item: Instance) -> tuple[int, str]:
+        return item.path.stat().st_mtime_ns, item.sop_instance_uid
+
+    return sorted(objects, key=arrival, reverse=True)
 
 
 def _digest(path: Path) -> str:

@@ -1,14 +1,18 @@
 """The HTTP endpoint: whether the node is alive and can work, and what it has done.
 
 Whoever reaches its address may read all of it; it changes nothing and holds nothing of a patient.
+Connections that send no request, or send it slowly, are closed and keep nobody else out.
 """
 
+import asyncio
 import threading
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dicom_node.logs import fault_fields, log
 from dicom_node.monitoring.metrics import StatusCollector
@@ -17,6 +21,12 @@ from dicom_node.records.heartbeat import keep_beating
 from dicom_node.settings.node import NodeSettings
 
 __all__ = ["make_app", "run_web"]
+
+REQUEST_SECONDS = 5.0
+"""How long a connection may take for one request, from its beginning to the end of its header."""
+
+MAX_CONNECTIONS = 256
+"""Open connections; of more the one that has waited longest without a request is closed."""
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -39,7 +49,7 @@ def make_app(settings: NodeSettings) -> FastAPI:
     registry.register(StatusCollector(read))
 
     @app.get("/healthz")
-    def healthz() -> Response:
+    async def healthz() -> Response:
         """Say that the process answers."""
         return _text("ok\n")
 
@@ -62,6 +72,56 @@ def make_app(settings: NodeSettings) -> FastAPI:
         return _text("an unforeseen fault, see the log\n", 500)
 
     return app
+
+
+class ImpatientHttp(H11Protocol):
+    """uvicorn's HTTP connection, closed when its request does not come in time.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for uvicorn's protocol.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waits_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; beyond the limit the one that waits longest is closed."""
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > MAX_CONNECTIONS:
+            waiting = [
+                (other.waits_since, other)
+                for other in self.connections
+                if isinstance(other, ImpatientHttp) and other.waits_since is not None
+            ]
+            min(waiting, key=lambda pair: pair[0])[1].transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes; time runs until they make a whole request."""
+        self._wait()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            self.waits_since = self.loop.time()
+            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        self.waits_since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def run_web(settings: NodeSettings, stop: threading.Event) -> None:
@@ -88,7 +148,7 @@ def run_web(settings: NodeSettings, stop: threading.Event) -> None:
             access_log=False,
             server_header=False,
             lifespan="off",
-            limit_concurrency=32,
+            http=ImpatientHttp,
             timeout_keep_alive=5,
         )
     )

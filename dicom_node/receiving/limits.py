@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from dicom_node.receiving.store_messages import MALFORMED, is_store_request
 from dicom_node.settings.edge import Listener
 
 __all__ = ["HEADER_BYTES", "MAX_UNANSWERED", "P_DATA", "Budget", "Limit", "LimitExceeded"]
@@ -24,6 +25,10 @@ PDU_SLACK_BYTES = 12
 
 MAX_COMMAND_BYTES = 16_384
 """Limit of one command set, which takes some hundred bytes."""
+
+MAX_OTHER_BYTES = 1024 * 1024
+"""Limit of the data set of any message but C-STORE: an answer on storage commitment takes some
+hundred bytes."""
 
 MAX_UNANSWERED = 4
 """Messages of one association that may wait for an answer: without a negotiated window (PS3.7,
@@ -81,7 +86,8 @@ class Limit:
         self._budget = budget
         self._refuse = refuse
         self._requested = False
-        self._command = 0
+        self._command = bytearray()
+        self._most = MAX_OTHER_BYTES
         self._object = 0
         self._unanswered: deque[int] = deque()
         self._lock = threading.Lock()
@@ -118,12 +124,13 @@ class Limit:
         """
         position = 0
         while position + 6 <= len(body):
+            start = position + 6
             length, _, control = struct.unpack_from(">LBB", body, position)
             position += 4 + length
             if length < 2 or position > len(body):
                 self.fail("malformed_pdu")
             if control & 1:
-                self._count_command(length, last=bool(control & 2))
+                self._count_command(body[start:position], last=bool(control & 2))
             else:
                 self._count_data(length, last=bool(control & 2))
         if position != len(body):
@@ -147,17 +154,22 @@ class Limit:
         self._refuse(reason)
         raise LimitExceeded(reason)
 
-    def _count_command(self, length: int, *, last: bool) -> None:
-        self._command += length
-        if self._command > MAX_COMMAND_BYTES:
+    def _count_command(self, fragment: bytes | bytearray, *, last: bool) -> None:
+        self._command += fragment
+        if len(self._command) > MAX_COMMAND_BYTES:
             self.fail("command_too_long")
         if len(self._unanswered) >= MAX_UNANSWERED:
             self.fail("not_waiting_for_answers")
         if last:
-            self._command = 0
+            try:
+                store = is_store_request(bytes(self._command))
+            except MALFORMED:
+                store = False
+            self._most = self._max_object if store else min(MAX_OTHER_BYTES, self._max_object)
+            self._command.clear()
 
     def _count_data(self, length: int, *, last: bool) -> None:
-        if self._object + length > self._max_object:
+        if self._object + length > self._most:
             self.fail("object_too_large")
         if not self._budget.take(length):
             self.fail("too_much_in_flight")

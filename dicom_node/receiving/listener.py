@@ -1,5 +1,6 @@
 """The storage SCP: a server on the network that hands received instances to a `Receiver`."""
 
+import resource
 import sys
 import threading
 
@@ -12,15 +13,18 @@ from pynetdicom.sop_class import Verification
 from dicom_node.logs import log
 from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver
+from dicom_node.receiving.receiver import STORAGE_CLASSES, Receiver, peer_of
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters
 from dicom_node.records.heartbeat import beat
+from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.sending.commitment import (
     Commitments,
     accept_commitment_reports,
     commitment_handlers,
 )
+from dicom_node.sending.delivery import PLAIN_SYNTAXES
+from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.node import Listener, NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.statuses import CLASS_NOT_SUPPORTED, SUCCESS
@@ -28,16 +32,21 @@ from dicom_node.statuses import CLASS_NOT_SUPPORTED, SUCCESS
 __all__ = ["CLOSING_SECONDS", "TRANSFER_SYNTAXES", "run_listener", "start_listener"]
 
 TRANSFER_SYNTAXES = (
-    *AllTransferSyntaxes,
+    *(uid for uid in AllTransferSyntaxes if "Deflate" not in uid.name),
     *(UID(f"1.2.840.10008.1.2.4.{number}") for number in (52, 53, 54, 55)),
 )
-"""All current ones, and the retired ones of JPEG for which pydicom has no names. Lossy images are
-received and then refused with a reason: a presentation context that is not accepted would only be
-missing at the sender."""
+"""Of CT: all current ones, and the retired ones of JPEG for which pydicom has no names. Lossy
+images are received and then refused with a reason: a presentation context that is not accepted
+would only be missing at the sender. Deflated ones are not accepted: a few kB can inflate to
+gigabytes, and whoever sends an image without loss offers Implicit VR Little Endian too (PS3.5,
+10.1)."""
 
 CLOSING_SECONDS = 5.0
 """ARTIM timer (PS3.8, 9.1.5): how long the peer may take to close after a rejection or an abort. An
 association begins when its request has arrived, and the request is read within the same time."""
+
+STACK_BYTES = 2 * 1024 * 1024
+"""Stack of a thread: the system's 8 MB for each would take most of the process's memory."""
 
 FLUSH_SECONDS = 1.0
 """Seconds between two writes of the counters."""
@@ -71,15 +80,18 @@ def start_listener(
     spool.prepare()
     spool.remove_leftovers()
     counters = counters or Counters()
+    audit = audit or AuditTrail(None)
+    alerts = SecurityAlerts(audit)
     direct = _serves_directly(settings)
-    receiver = Receiver(settings, spool, counters, audit or AuditTrail(None), direct=direct)
+    commitments = Commitments(spool.root.parent, tls=settings.tls is not None)
+    receiver = Receiver(settings, spool, counters, audit, alerts, direct=direct)
     server = _application_entity(settings).make_server(
         (settings.host, settings.port),
         server_class=GuardedServer,
         evt_handlers=[
             (evt.EVT_C_ECHO, handle_echo),
             (evt.EVT_C_STORE, receiver.store_event),
-            *commitment_handlers(Commitments(spool.root.parent)),
+            *commitment_handlers(commitments, alerts, peer_of),
             (evt.EVT_REQUESTED, receiver.requested),
             (evt.EVT_ACCEPTED, receiver.accepted),
             (evt.EVT_REJECTED, receiver.rejected),
@@ -89,6 +101,7 @@ def start_listener(
         ],
         settings=settings,
         counters=counters,
+        alerts=alerts,
         tidy=receiver.tidy,
         direct=direct,
     )
@@ -130,9 +143,10 @@ def _application_entity(settings: Listener) -> AE:
     ae.network_timeout = settings.idle_seconds
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.allowed_ae_titles)
-    ae.add_supported_context(Verification)
+    ae.add_supported_context(Verification, list(PLAIN_SYNTAXES))
     for storage in STORAGE_CLASSES:
-        ae.add_supported_context(storage, TRANSFER_SYNTAXES)
+        plain = storage in SEGMENTATION_STORAGE
+        ae.add_supported_context(storage, list(PLAIN_SYNTAXES if plain else TRANSFER_SYNTAXES))
     accept_commitment_reports(ae)
     return ae
 
@@ -154,6 +168,7 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
     OSError, SettingsInvalid
         As for `start_listener`.
     """
+    _limit_memory(settings.listener.memory_limit_mb)
     spool = Spool(settings.data_dir, durable=settings.listener.durability == "fsync")
     counters = Counters(settings.counters_dir / f"listener-{index}.json")
     audit = AuditTrail.of(settings)
@@ -167,6 +182,16 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
     server.shutdown()
     counters.flush()
     audit.stopped("listener")
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Limit the memory that this process takes for data: beyond it an association ends."""
+    threading.stack_size(STACK_BYTES)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = megabytes * 1024 * 1024
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def handle_echo(event: Event) -> int:

@@ -17,7 +17,9 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_node.logs import fault_fields, log
 from dicom_node.receiving.limits import Budget, Limit, LimitExceeded
 from dicom_node.receiving.upper_layer import Guarded, GuardedPlain, GuardedTls
+from dicom_node.records.audit import Peer
 from dicom_node.records.counters import Counters
+from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.settings.edge import Listener
 from dicom_node.tls import certificate_names, server_context
 
@@ -48,8 +50,8 @@ class GuardedServer(ThreadedAssociationServer):
         As for pynetdicom's server.
     settings
         The listener's.
-    counters
-        Take the connections that are refused, by reason.
+    counters, alerts
+        Take the connections that are refused, by reason, as numbers and as records.
     tidy
         Is called about twice a second.
     direct
@@ -64,6 +66,7 @@ class GuardedServer(ThreadedAssociationServer):
         *args: Any,
         settings: Listener,
         counters: Counters,
+        alerts: SecurityAlerts,
         tidy: Callable[[], None],
         direct: bool,
         **kwargs: Any,
@@ -71,6 +74,7 @@ class GuardedServer(ThreadedAssociationServer):
         self._direct = direct
         self._settings = settings
         self._counters = counters
+        self._alerts = alerts
         self._tidy = tidy
         self._tls = None if settings.tls is None else server_context(settings.tls)
         if self._tls is not None:
@@ -121,6 +125,14 @@ class GuardedServer(ThreadedAssociationServer):
             self.refuse("too_many_connections", host)
         return admitted
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the connection's thread; without memory for one it is closed."""
+        try:
+            super().process_request(request, client_address)
+        except (RuntimeError, MemoryError):
+            self._gone()
+            raise
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake, where TLS is configured, and start the association."""
         host = str(client_address[0])
@@ -133,7 +145,7 @@ class GuardedServer(ThreadedAssociationServer):
                 connection = self._tls.wrap_socket(  # type: ignore[assignment]
                     request, server_side=True, do_handshake_on_connect=False
                 )
-        except OSError:
+        except (OSError, MemoryError):
             self._gone()
             raise
         connection.guard(
@@ -154,12 +166,14 @@ class GuardedServer(ThreadedAssociationServer):
         self.server_close()
         for association in self.active_associations:
             association.abort()
+        self._alerts.flush(everything=True)
         os.close(self._written)
 
     def service_actions(self) -> None:
-        """Call ``tidy``, about twice a second."""
+        """Call ``tidy`` and write the numbers of refusals, about twice a second."""
         super().service_actions()
         self._tidy()
+        self._alerts.flush()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log the kind of the fault that ended a connection, without its text."""
@@ -169,9 +183,10 @@ class GuardedServer(ThreadedAssociationServer):
             log().warning("connection failed", peer=peer, **fault_fields(fault))
 
     def refuse(self, reason: str, host: str) -> None:
-        """Log and count a connection that is not admitted or goes beyond a limit."""
+        """Log, count and audit a connection that is not admitted or goes beyond a limit."""
         self._counters.add("connections_refused", reason)
         log().warning("connection refused", reason=reason, peer=host)
+        self._alerts.refused(Peer("", host), reason)
 
     def _trusted(self, connection: GuardedTls, host: str) -> bool:
         failed = self._shake_hands(connection)

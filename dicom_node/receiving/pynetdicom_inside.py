@@ -31,6 +31,7 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from dicom_node.logs import fault_fields, log
 from dicom_node.receiving.store_messages import MALFORMED, StoreRequest
 from dicom_node.receiving.store_service import StoreService
 
@@ -99,6 +100,9 @@ class _DirectMessages(DIMSEServiceProvider):
             for context_id, value in primitive.presentation_data_value_list:
                 self._service.take(context_id, value)
         except MALFORMED:
+            self.dul.event_queue.put(INVALID_PDU)
+        except MemoryError as fault:
+            log().warning("association out of memory", **fault_fields(fault))
             self.dul.event_queue.put(INVALID_PDU)
 
     def transfer_syntax(self, context_id: int) -> str:

@@ -1,7 +1,6 @@
 """The few elements of a received data set that decide where it is kept, without a full parse."""
 
 import struct
-import zlib
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -9,20 +8,27 @@ import pydicom
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
-
-from dicom_node.series.instances import referenced_series
 
 __all__ = ["ReceivedHeader", "file_header", "read_received"]
 
 MAX_HEADER_BYTES = 8 * 1024 * 1024
 """Bytes of a data set that are searched: image headers take some kB, enhanced CT ones some MB."""
 
+MAX_TOLERANT_BYTES = 256 * 1024
+"""Bytes of a data set that are searched by pydicom, which takes ten times as long."""
+
 MAX_DEPTH = 32
 """How deep sequences may be nested."""
+
+MAX_ELEMENTS = 50_000
+"""Elements and items that are looked at; a segmentation of 4000 slices has 16,000 that reference
+them."""
+
+MAX_REFERENCED_SERIES = 16
+"""Series that a segmentation may reference: it is kept with each of them."""
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -41,8 +47,9 @@ WANTED = {
 }
 LAST_WANTED = max(WANTED)
 
-REFERENCED_SERIES = 0x00081115
-"""Referenced Series Sequence of a segmentation, the only sequence that is read."""
+REFERENCED_SERIES, SERIES_INSTANCE_UID = 0x00081115, 0x0020000E
+"""Referenced Series Sequence of a segmentation, the only sequence that is read, and what is read of
+its items."""
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 
@@ -87,27 +94,33 @@ def read_received(
     transfer_syntax
         UID of its encoding.
     references
-        Whether to read the series that it references too, which takes longer.
+        Whether the series that it references must be known: then only a data set that the scanner
+        of this module understands is read, never one that needs a more tolerant reader.
 
     Raises
     ------
     Exception
         Of any kind: the content cannot be read as a data set.
     """
+    if transfer_syntax == DeflatedExplicitVRLittleEndian:
+        raise ValueError("nothing is inflated here")
     implicit = transfer_syntax == ImplicitVRLittleEndian
     head = bytes(content[:MAX_HEADER_BYTES])
-    if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, MAX_HEADER_BYTES)
-    big_endian = transfer_syntax == ExplicitVRBigEndian
-    if not big_endian and not references:
+    if transfer_syntax != ExplicitVRBigEndian:
         try:
-            return _interpret(_scan(head, implicit))
+            return _Scanner(head, implicit, references=references).header()
         except (ValueError, struct.error, IndexError):
-            pass  # a form that only a tolerant reader understands
+            if references:
+                raise
+            # a form that only a tolerant reader understands
     dataset = pydicom.dcmread(
-        BytesIO(PREAMBLE + _meta_element(0x10, b"UI", _plain(transfer_syntax)) + head),
+        BytesIO(
+            PREAMBLE
+            + _meta_element(0x10, b"UI", transfer_syntax.encode())
+            + head[:MAX_TOLERANT_BYTES]
+        ),
         stop_before_pixels=True,
-        specific_tags=[*WANTED, REFERENCED_SERIES],
+        specific_tags=[*WANTED],
     )
     found: dict[str, bytes] = {}
     for tag, name in WANTED.items():
@@ -115,7 +128,7 @@ def read_received(
             value = dataset[tag].value
             binary = name in ("rows", "columns")
             found[name] = struct.pack("<H", value) if binary else str(value).encode()
-    return _interpret(found, referenced_series(dataset))
+    return _interpret(found)
 
 
 def file_header(
@@ -144,13 +157,6 @@ def file_header(
     return PREAMBLE + _meta_element(0x00, b"UL", struct.pack("<L", len(elements))) + elements
 
 
-def _plain(transfer_syntax: str) -> bytes:
-    """The transfer syntax of a data set after it was inflated, if it was deflated."""
-    if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        return ExplicitVRLittleEndian.encode()
-    return transfer_syntax.encode()
-
-
 def _meta_element(element: int, vr: bytes, value: bytes) -> bytes:
     if len(value) % 2:
         value += b"\0" if vr in (b"UI", b"OB") else b" "
@@ -159,9 +165,13 @@ def _meta_element(element: int, vr: bytes, value: bytes) -> bytes:
     return head + length + value
 
 
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").strip(" \0")
+
+
 def _interpret(found: dict[str, bytes], of_series: tuple[str, ...] = ()) -> ReceivedHeader:
     def text(name: str) -> str:
-        return found.get(name, b"").decode("ascii", "replace").strip(" \0")
+        return _text(found.get(name, b""))
 
     def size(name: str) -> int:
         return max(int(struct.unpack("<H", found.get(name, b"\1\0"))[0]), 1)
@@ -177,62 +187,108 @@ def _interpret(found: dict[str, bytes], of_series: tuple[str, ...] = ()) -> Rece
     )
 
 
-def _scan(head: bytes, implicit: bool) -> dict[str, bytes]:
-    """The values of `WANTED` at the outermost level of a little-endian data set."""
-    found: dict[str, bytes] = {}
-    position, previous, size = 0, 0, len(head)
-    while position + 8 <= size:
-        tag, length, start = _element(head, position, implicit)
-        if tag > LAST_WANTED:
-            break
-        if tag <= previous:
-            raise ValueError("elements out of order")
-        previous = tag
-        if length == UNDEFINED:
-            position = _skip_items(head, start, implicit, 0)
-            continue
-        position = start + length
-        if position > size:
-            raise ValueError("a value ends behind the data set")
-        if tag in WANTED:
-            found[WANTED[tag]] = head[start:position]
-    return found
+class _Scanner:
+    """Walks through the front part of a little-endian data set, within limits.
 
+    Every method raises ValueError, struct.error or IndexError for what is no data set or goes
+    beyond a limit.
+    """
 
-def _element(head: bytes, position: int, implicit: bool) -> tuple[int, int, int]:
-    """Tag, length and start of the value of the element at ``position``."""
-    group, element = struct.unpack_from("<HH", head, position)
-    tag = group << 16 | element
-    if implicit or group == 0xFFFE:
-        return tag, struct.unpack_from("<L", head, position + 4)[0], position + 8
-    vr = head[position + 4 : position + 6]
-    if vr in LONG_VRS:
-        return tag, struct.unpack_from("<L", head, position + 8)[0], position + 12
-    if not (vr.isalpha() and vr.isupper()):
-        raise ValueError("no value representation")
-    return tag, struct.unpack_from("<H", head, position + 6)[0], position + 8
+    def __init__(self, head: bytes, implicit: bool, *, references: bool) -> None:
+        self._head = head
+        self._implicit = implicit
+        self._wants_references = references
+        self._left = MAX_ELEMENTS
+        self._of_series: dict[str, None] = {}
 
-
-def _skip_items(head: bytes, position: int, implicit: bool, depth: int) -> int:
-    """The position behind a sequence, or an encapsulated value, of undefined length."""
-    if depth > MAX_DEPTH:
-        raise ValueError("sequences nested too deep")
-    while True:
-        tag, length, start = _element(head, position, implicit)
-        if tag == SEQUENCE_END:
-            return start
-        if tag != ITEM:
-            raise ValueError("no item where one must be")
-        if length != UNDEFINED:
-            position = start + length
-            continue
-        position = start
-        while True:
-            tag, length, start = _element(head, position, implicit)
-            if tag == ITEM_END:
-                position = start
+    def header(self) -> ReceivedHeader:
+        """The values of `WANTED` at the outermost level, and the series that are referenced."""
+        found: dict[str, bytes] = {}
+        position, previous, size = 0, 0, len(self._head)
+        while position + 8 <= size:
+            tag, length, start = self._element(position)
+            if tag > LAST_WANTED:
                 break
+            if tag <= previous:
+                raise ValueError("elements out of order")
+            previous = tag
+            if tag == REFERENCED_SERIES and self._wants_references:
+                position = self._references(start, None if length == UNDEFINED else start + length)
+                continue
             if length == UNDEFINED:
-                position = _skip_items(head, start, implicit, depth + 1)
-            else:
+                position = self._skip_items(start, 0)
+                continue
+            position = start + length
+            if position > size:
+                raise ValueError("a value ends behind the data set")
+            if tag in WANTED:
+                found[WANTED[tag]] = self._head[start:position]
+        return _interpret(found, tuple(self._of_series))
+
+    def _element(self, position: int) -> tuple[int, int, int]:
+        """Tag, length and start of the value of the element at ``position``."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("too many elements")
+        head = self._head
+        group, element = struct.unpack_from("<HH", head, position)
+        tag = group << 16 | element
+        if self._implicit or group == 0xFFFE:
+            return tag, struct.unpack_from("<L", head, position + 4)[0], position + 8
+        vr = head[position + 4 : position + 6]
+        if vr in LONG_VRS:
+            return tag, struct.unpack_from("<L", head, position + 8)[0], position + 12
+        if not (vr.isalpha() and vr.isupper()):
+            raise ValueError("no value representation")
+        return tag, struct.unpack_from("<H", head, position + 6)[0], position + 8
+
+    def _references(self, position: int, end: int | None) -> int:
+        """Note the series of a Referenced Series Sequence; the position behind it."""
+        while end is None or position < end:
+            tag, length, start = self._element(position)
+            if tag == SEQUENCE_END and end is None:
+                return start
+            if tag != ITEM:
+                raise ValueError("no item where one must be")
+            position = self._reference(start, None if length == UNDEFINED else start + length)
+        return position
+
+    def _reference(self, position: int, end: int | None) -> int:
+        """Note the series of one item; the position behind it."""
+        while end is None or position < end:
+            tag, length, start = self._element(position)
+            if tag == ITEM_END:
+                return start
+            if length == UNDEFINED:
+                position = self._skip_items(start, 1)
+                continue
+            position = start + length
+            if tag == SERIES_INSTANCE_UID:
+                self._of_series[_text(self._head[start:position])] = None
+                if len(self._of_series) > MAX_REFERENCED_SERIES:
+                    raise ValueError("too many series")
+        return position
+
+    def _skip_items(self, position: int, depth: int) -> int:
+        """The position behind a sequence, or an encapsulated value, of undefined length."""
+        if depth > MAX_DEPTH:
+            raise ValueError("sequences nested too deep")
+        while True:
+            tag, length, start = self._element(position)
+            if tag == SEQUENCE_END:
+                return start
+            if tag != ITEM:
+                raise ValueError("no item where one must be")
+            if length != UNDEFINED:
                 position = start + length
+                continue
+            position = start
+            while True:
+                tag, length, start = self._element(position)
+                if tag == ITEM_END:
+                    position = start
+                    break
+                if length == UNDEFINED:
+                    position = self._skip_items(start, depth + 1)
+                else:
+                    position = start + length

@@ -22,6 +22,7 @@ from dicom_node.receiving.received_header import ReceivedHeader, file_header, re
 from dicom_node.receiving.store_messages import StoreRequest
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.counters import Counters
+from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.edge import Listener
 from dicom_node.spool.spool import Spool
@@ -36,7 +37,7 @@ from dicom_node.statuses import (
 )
 from dicom_node.tls import certificate_names
 
-__all__ = ["REFUSALS", "STORAGE_CLASSES", "Receiver"]
+__all__ = ["REFUSALS", "STORAGE_CLASSES", "Receiver", "peer_of"]
 
 REFUSALS = {
     "instance.class": CLASS_NOT_SUPPORTED,
@@ -100,7 +101,7 @@ class Receiver:
         The listener's.
     spool
         Where instances are kept.
-    counters, audit
+    counters, audit, alerts
         Take what was received and refused, as numbers and as records.
     direct
         Whether C-STORE requests are answered by the direct store service instead of pynetdicom's.
@@ -112,6 +113,7 @@ class Receiver:
         spool: Spool,
         counters: Counters,
         audit: AuditTrail,
+        alerts: SecurityAlerts,
         *,
         direct: bool,
     ) -> None:
@@ -120,6 +122,7 @@ class Receiver:
         self._spool = spool
         self._counters = counters
         self._audit = audit
+        self._alerts = alerts
         self._arrivals: dict[Association, _Arrivals] = {}
         self._open: set[Association] = set()
         self._lock = threading.Lock()
@@ -217,7 +220,7 @@ class Receiver:
             admitted = len(self._open) < self._settings.max_associations
             if admitted:
                 self._open.add(event.assoc)
-                self._arrivals[event.assoc] = _Arrivals(_peer(event.assoc))
+                self._arrivals[event.assoc] = _Arrivals(peer_of(event.assoc))
         if not admitted:
             self._reject(event.assoc, "too_many_associations", LOCAL_LIMIT)
             return
@@ -238,7 +241,7 @@ class Receiver:
         self._release(association)
         self._counters.add("associations_refused", reason)
         log().warning("association refused", reason=reason, **_names(association))
-        self._audit.refused(_peer(association), reason)
+        self._alerts.refused(peer_of(association), reason)
 
     def accepted(self, event: Event) -> None:
         """Count an association, and log which of its SOP classes are not accepted."""
@@ -284,6 +287,7 @@ class Receiver:
     def _reject(self, association: Association, reason: str, diagnostic: int) -> None:
         self._counters.add("associations_refused", reason)
         log().error("association refused", reason=reason, **_names(association))
+        self._alerts.refused(peer_of(association), reason)
         pynetdicom_inside.reject(association, REJECTED_TRANSIENT, BY_PRESENTATION, diagnostic)
 
     def _check(self, header: ReceivedHeader, announced_uid: str) -> str | None:
@@ -324,7 +328,8 @@ def _names(association: Association) -> dict[str, str]:
     }
 
 
-def _peer(association: Association) -> Peer:
+def peer_of(association: Association) -> Peer:
+    """Who requested an association: AE title, address, and the names in its certificate."""
     try:
         names = certificate_names(pynetdicom_inside.peer_certificate(association))
     except (OSError, ValueError):

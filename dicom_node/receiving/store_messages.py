@@ -16,6 +16,7 @@ __all__ = [
     "StoreRequest",
     "answer_pdus",
     "fragments",
+    "is_store_request",
     "read_command",
 ]
 
@@ -208,6 +209,11 @@ def read_command(command: bytes) -> dict[int, bytes]:
             raise ValueError("not a command set")
         elements[element] = command[position - length : position]
     return elements
+
+
+def is_store_request(command: bytes) -> bool:
+    """Whether a command set is a C-STORE request; raises as `read_command` and KeyError."""
+    return _number(read_command(command), COMMAND_FIELD) == C_STORE_RQ
 
 
 def answer_pdus(request: StoreCommand, status: int, max_pdu: int) -> list[bytes]:

@@ -153,11 +153,17 @@ class Guarded(socket.socket):
                 limit.count(body)
                 if not self._in_order(body):
                     return (UNRECOGNISED_PDU,)
+        except MemoryError:
+            self._end()
+            limit.fail("out_of_memory")
         except OSError:
-            self.shutdown(socket.SHUT_RDWR)
-            self.close()
+            self._end()
             raise
         return (header, body) if body else (header,)
+
+    def _end(self) -> None:
+        self.shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def _in_order(self, body: bytearray) -> bool:
         """Whether fragments come as DIMSE messages; not looked at for the direct store service."""

@@ -5,4 +5,6 @@
 - `counters`: counters of one process, in a file: they survive a restart, and other processes read
   them.
 - `heartbeat`: signs of life: a file a process, touched while it works.
+- `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
+  number.
 """

@@ -92,12 +92,13 @@ class AuditTrail:
         """A process of the node ended as it should."""
         self._activity(process, APPLICATION_STOP)
 
-    def refused(self, peer: Peer, reason: str) -> None:
-        """A connection or an association was refused."""
+    def refused(self, peer: Peer, reason: str, count: int = 1) -> None:
+        """A connection, an association or a message was refused, ``count`` times."""
         self._write(
             SECURITY_ALERT, EXECUTE, OUTCOME_SERIOUS,
             [_participant(peer, SOURCE_ROLE, requestor=True), self._self],
-            [], event_type=NODE_AUTHENTICATION, reason=reason,
+            [], event_type=NODE_AUTHENTICATION,
+            reason=reason if count == 1 else f"{reason}, {count} times",
         )  # fmt: skip
 
     def received(

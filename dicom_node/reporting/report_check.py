@@ -42,6 +42,7 @@ from dicom_node.reporting.report_geometry import (
     side_faults,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
+from dicom_node.series.inflation import plain_file
 
 __all__ = ["ReportFault", "Source", "check_report", "find_faults", "read_sources"]
 
@@ -68,7 +69,11 @@ def read_sources(paths: Iterable[Path]) -> dict[str, Source]:
     """Read the headers of the images of one series; the keys are their SOP Instance UIDs."""
     sources = []
     for path in paths:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(SOURCE_TAGS))
+        header = pydicom.dcmread(
+            plain_file(path, header_only=True),
+            stop_before_pixels=True,
+            specific_tags=list(SOURCE_TAGS),
+        )
         header.decode()
         sources.append(Source(header))
     return {source.uid: source for source in sources}

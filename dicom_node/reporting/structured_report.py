@@ -19,6 +19,7 @@ from pydicom.valuerep import DA, TM
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.measurement_groups import site_group, stage_group
+from dicom_node.series.inflation import plain_file
 from dicom_node.uids import derived_uid
 
 __all__ = ["build_structured_report", "report_uids"]
@@ -113,7 +114,7 @@ def evidence_header(path: Path) -> Dataset:
     Text becomes Unicode, missing patient and study elements are added empty, and invalid dates and
     times are emptied: a report must not fail on what an archive holds.
     """
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
     dataset.decode()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in INHERITED:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.events import Event
@@ -17,7 +18,11 @@ from dicom_node.settings.work import Destination
 from dicom_node.statuses import DUPLICATE_INSTANCE, SUCCESS, is_warning
 from dicom_node.tls import client_context
 
-__all__ = ["associate", "echo", "send"]
+__all__ = ["PLAIN_SYNTAXES", "associate", "echo", "send"]
+
+PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+"""Transfer syntaxes of all that is no image: a deflated one can grow a thousandfold when it is
+read."""
 
 
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
@@ -100,7 +105,7 @@ def associate(
     destination
         The peer.
     sop_classes
-        UIDs, offered with pynetdicom's default transfer syntaxes, or whole presentation contexts.
+        UIDs, offered with `PLAIN_SYNTAXES`, or whole presentation contexts.
     handlers
         pynetdicom's events and the functions that handle them.
 
@@ -129,7 +134,8 @@ def associate(
             destination.host,
             destination.port,
             contexts=[
-                c if isinstance(c, PresentationContext) else build_context(c) for c in sop_classes
+                c if isinstance(c, PresentationContext) else build_context(c, list(PLAIN_SYNTAXES))
+                for c in sop_classes
             ],
             ae_title=destination.ae_title,
             tls_args=tls,

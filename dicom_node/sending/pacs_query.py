@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
-from dicom_node.errors import DeliveryFailed, QueryFailed
+from dicom_node.errors import DeliveryFailed, IdentityUnclear, OperationalError, QueryFailed
 from dicom_node.sending.delivery import associate
 from dicom_node.series.patients import plain
 from dicom_node.settings.work import Query
@@ -47,9 +47,42 @@ class StudyIdentity:
                 found.append(keyword)
         return tuple(found)
 
+    def require_patient_id(self, document: Dataset) -> None:
+        """Check that there is a Patient ID on both sides: without it no patient is compared.
+
+        Raises
+        ------
+        IdentityUnclear
+            The PACS or the document has none (``query.no_patient_id``).
+        """
+        if not _plain(self.values.get("PatientID", "")):
+            raise IdentityUnclear("query.no_patient_id", "the PACS has no Patient ID for the study")
+        if not _plain(str(document.get("PatientID") or "")):
+            raise IdentityUnclear("query.no_patient_id", "the report has no Patient ID")
+
+
+class _Allowance:
+    """How many answers a query may still have, and until when."""
+
+    def __init__(self, settings: Query) -> None:
+        self._settings = settings
+        self._answers = 0
+        self._until = time.monotonic() + settings.total_seconds
+
+    def count(self) -> None:
+        """Count an answer; QueryFailed if it is one too many or comes too late."""
+        self._answers += 1
+        if self._answers > self._settings.max_answers:
+            raise QueryFailed(f"the PACS gave more than {self._settings.max_answers} answers")
+        if time.monotonic() > self._until:
+            raise QueryFailed(f"the PACS was not done after {self._settings.total_seconds:g} s")
+
 
 class PacsQuery:
     """C-FIND at one PACS, with a pause after each failure.
+
+    A PACS whose answers are more than ``query.max_answers``, or are not complete within
+    ``query.total_seconds``, counts as one that does not answer.
 
     Parameters
     ----------
@@ -63,6 +96,15 @@ class PacsQuery:
         self.settings = settings
         self._calling_ae = calling_ae
         self._rests_until = 0.0
+
+    def holds(self, error: OperationalError) -> bool:
+        """Whether the settings hold a report back for this outcome of `identity`."""
+        chosen = {
+            "query.unknown": self.settings.unknown,
+            "query.ambiguous": self.settings.ambiguous,
+            "query.no_patient_id": self.settings.no_patient_id,
+        }
+        return chosen.get(error.code, self.settings.unanswered) == "hold"
 
     def instance_counts(self, study_uid: str) -> dict[str, int]:
         """Number of instances of each series of a study; empty if the PACS does not know it.
@@ -91,45 +133,59 @@ class PacsQuery:
         asked.SeriesInstanceUID = ""
         asked.NumberOfSeriesRelatedInstances = ""
         counts = {}
-        for answer in self._find(asked):
+        allowance = _Allowance(self.settings)
+        for answer in self._find(asked, allowance):
             uid = str(answer.get("SeriesInstanceUID") or "")
             count = str(answer.get("NumberOfSeriesRelatedInstances") or "")
             if uid:
-                counts[uid] = int(count) if count.isdigit() else self._images(study_uid, uid)
+                counts[uid] = (
+                    int(count) if count.isdigit() else self._images(study_uid, uid, allowance)
+                )
         return counts
 
-    def identity(self, study_uid: str) -> StudyIdentity | None:
-        """The patient of a study; None if the PACS does not know the study.
+    def identity(self, study_uid: str) -> StudyIdentity:
+        """The patient of a study.
 
         Raises
         ------
         QueryFailed
             The PACS does not answer, or answers with a failure.
+        IdentityUnclear
+            It does not know the study (``query.unknown``), or gives answers that differ
+            (``query.ambiguous``).
         """
         asked = Dataset()
         asked.QueryRetrieveLevel = "STUDY"
         asked.StudyInstanceUID = study_uid
         for keyword in IDENTITY:
             setattr(asked, keyword, "")
-        answers = [a for a in self._find(asked) if a.get("StudyInstanceUID") == study_uid]
-        if not answers:
-            return None
-        answers[0].decode()
-        return StudyIdentity({key: str(answers[0].get(key) or "") for key in IDENTITY})
+        found: dict[tuple[str, ...], StudyIdentity] = {}
+        for answer in self._find(asked, _Allowance(self.settings)):
+            if answer.get("StudyInstanceUID") == study_uid:
+                answer.decode()
+                values = {key: str(answer.get(key) or "") for key in IDENTITY}
+                found[tuple(_plain(value) for value in values.values())] = StudyIdentity(values)
+        if not found:
+            raise IdentityUnclear("query.unknown", "the PACS does not know the study")
+        if len(found) > 1:
+            raise IdentityUnclear(
+                "query.ambiguous", f"the PACS gives {len(found)} patients or orders for the study"
+            )
+        return next(iter(found.values()))
 
-    def _images(self, study_uid: str, series_uid: str) -> int:
+    def _images(self, study_uid: str, series_uid: str, allowance: _Allowance) -> int:
         asked = Dataset()
         asked.QueryRetrieveLevel = "IMAGE"
         asked.StudyInstanceUID = study_uid
         asked.SeriesInstanceUID = series_uid
         asked.SOPInstanceUID = ""
-        return len({str(a.get("SOPInstanceUID")) for a in self._find(asked)})
+        return len({str(a.get("SOPInstanceUID")) for a in self._find(asked, allowance)})
 
-    def _find(self, asked: Dataset) -> list[Dataset]:
+    def _find(self, asked: Dataset, allowance: _Allowance) -> list[Dataset]:
         if time.monotonic() < self._rests_until:
             raise QueryFailed("the PACS did not answer a moment ago")
         try:
-            return self._ask(asked)
+            return self._ask(asked, allowance)
         except DeliveryFailed as error:
             self._rests_until = time.monotonic() + REST_SECONDS
             raise QueryFailed(str(error)) from error
@@ -137,7 +193,7 @@ class PacsQuery:
             self._rests_until = time.monotonic() + REST_SECONDS
             raise
 
-    def _ask(self, asked: Dataset) -> list[Dataset]:
+    def _ask(self, asked: Dataset, allowance: _Allowance) -> list[Dataset]:
         association = associate(
             self._calling_ae,
             self.settings.peer,
@@ -151,14 +207,19 @@ class PacsQuery:
                 asked, StudyRootQueryRetrieveInformationModelFind
             ):
                 code = status.get("Status")
-                if code in PENDING and answer is not None:
-                    found.append(answer)
+                if code in PENDING:
+                    allowance.count()
+                    if answer is not None:
+                        found.append(answer)
                 elif code != SUCCESS:
                     said = "no answer" if code is None else f"status 0x{code:04X}"
                     raise QueryFailed(f"the PACS answered C-FIND with {said}")
         except (ValueError, RuntimeError) as error:
+            association.abort()
             raise QueryFailed(f"C-FIND failed ({type(error).__name__})") from error
-        finally:
-            if association.is_established:
-                association.release()
+        except QueryFailed:  # more answers may be on their way, for which a release would wait
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
         return found

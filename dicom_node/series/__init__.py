@@ -6,6 +6,7 @@
   measured on it.
 - `geometry`: put the slices of a series in order, or say why they are not one even, nearly axial
   stack.
+- `inflation`: deflated files, inflated within a limit before a parser sees them.
 - `instances`: the header of one received instance, read before any pixel is decoded.
 - `kernels`: classify a vendor's reconstruction kernel: soft, standard, sharp, or made for lung or
   bone.

@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 
 from dicom_node.series.content import content_digests
+from dicom_node.series.inflation import plain_file
 
 __all__ = [
     "SEGMENTATION_STORAGE",
@@ -21,6 +23,7 @@ __all__ = [
     "read_instance",
     "referenced_series",
     "scan_folder",
+    "sender_of",
 ]
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -75,7 +78,6 @@ class Instance:
     patient_position: str
     frame_of_reference_uid: str = ""
     referenced_series_uids: tuple[str, ...] = ()
-    content_time: str = ""
     gantry_tilt_deg: float | None = None
     inherited_digest: str = ""
     measured_digest: str = ""
@@ -99,7 +101,9 @@ def read_instance(path: Path) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
-    return instance_of(path, pydicom.dcmread(path, stop_before_pixels=True))
+    return instance_of(
+        path, pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
+    )
 
 
 def instance_of(path: Path, dataset: FileDataset) -> Instance:
@@ -140,11 +144,25 @@ def instance_of(path: Path, dataset: FileDataset) -> Instance:
         patient_position=_text(dataset, "PatientPosition").upper(),
         frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
         referenced_series_uids=referenced_series(dataset),
-        content_time=_text(dataset, "ContentDate") + _text(dataset, "ContentTime"),
         gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
         inherited_digest=digests.inherited,
         measured_digest=digests.measured,
     )
+
+
+def sender_of(path: Path) -> str:
+    """Calling AE title of who sent a file: the node wrote it into its file meta information.
+
+    Returns
+    -------
+    str
+        Source Application Entity Title (0002,0016); empty if there is none or no such file.
+    """
+    try:
+        meta = read_file_meta_info(path)
+    except Exception:  # of a user's file anything may be wrong
+        return ""
+    return str(meta.get("SourceApplicationEntityTitle") or "").strip()
 
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:

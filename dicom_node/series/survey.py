@@ -14,6 +14,7 @@ import pydicom
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.content import content_digests
 from dicom_node.series.geometry import stack_slices
+from dicom_node.series.inflation import plain_file
 from dicom_node.series.instances import SEGMENTATION_STORAGE, Instance, instance_of
 from dicom_node.series.membership import Membership, SurveyRow, decide
 from dicom_node.series.patients import patient_of
@@ -83,7 +84,7 @@ def survey(paths: Sequence[Path]) -> StudySurvey:
 
 
 def _read(path: Path, instances: dict[Path, Instance]) -> SurveyRow:
-    dataset = pydicom.dcmread(path)
+    dataset = pydicom.dcmread(plain_file(path))
     instance = instance_of(path, dataset)
     digests = content_digests(dataset)
     row = SurveyRow(
@@ -124,7 +125,7 @@ def _comparable(rows: Sequence[SurveyRow]) -> list[SurveyRow]:
 def _decoded(path: Path) -> str:
     """A digest of the decoded pixels; empty if they cannot be decoded."""
     try:
-        pixels = pydicom.dcmread(path).pixel_array
+        pixels = pydicom.dcmread(plain_file(path)).pixel_array
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # decoders fail in open-ended ways, one by a Rust panic

@@ -8,6 +8,7 @@ import pydicom
 from pydicom.pixels.processing import apply_modality_lut
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.series.inflation import plain_file
 from dicom_node.series.instances import Instance
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.volume import CtVolume
@@ -86,7 +87,7 @@ def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
     """HU of one image as it is stored, int16, shape (rows, columns); ``index`` is for messages."""
     with warnings.catch_warnings(record=True):
         try:
-            dataset = pydicom.dcmread(instance.path)
+            dataset = pydicom.dcmread(plain_file(instance.path))
             stored = dataset.pixel_array
         except (KeyboardInterrupt, SystemExit):
             raise

@@ -16,6 +16,10 @@ Network = Annotated[
 ]
 
 
+LISTENER_OWN_MB = 512
+"""Memory in MB of a listener without instances, with the stacks of all its threads."""
+
+
 class Section(BaseModel):
     """A section of the settings: unknown keys are refused."""
 
@@ -75,6 +79,7 @@ class Listener(Section):
     max_pdu_bytes: int = Field(default=131_072, ge=4096, le=131_072)
     max_object_mb: int = Field(default=512, ge=1, le=4095)
     max_in_flight_mb: int = Field(default=2048, ge=1)
+    memory_mb: int | None = Field(default=None, ge=1)
     max_pixels: int = Field(default=2**30, ge=1)
     max_frames: int = Field(default=4000, ge=1)
     min_free_mb: int = Field(default=1024, ge=0)
@@ -86,6 +91,24 @@ class Listener(Section):
         if self.processes > 1 and self.port == 0:
             raise ValueError("several processes need a port that is not 0")
         return self
+
+    @model_validator(mode="after")
+    def _memory_holds_what_is_in_flight(self) -> "Listener":
+        least = self.max_in_flight_mb + LISTENER_OWN_MB
+        if self.memory_mb is not None and self.memory_mb < least:
+            raise ValueError(
+                f"memory_mb must be at least {least}: max_in_flight_mb and {LISTENER_OWN_MB}"
+                " for the process itself"
+            )
+        return self
+
+    @property
+    def memory_limit_mb(self) -> int:
+        """Memory that one listener process may take, in MB.
+
+        By default each instance on its way may be there twice, as while it is put together.
+        """
+        return self.memory_mb or 2 * self.max_in_flight_mb + 2 * LISTENER_OWN_MB
 
     @property
     def exposed(self) -> bool:

@@ -22,7 +22,7 @@ from pydantic_settings import (
 from sqlalchemy import make_url
 
 from dicom_node.errors import SettingsInvalid
-from dicom_node.settings.edge import Audit, Listener, Section, Web
+from dicom_node.settings.edge import AeTitle, Audit, Listener, Section, Web
 from dicom_node.settings.environment import (
     DELIMITER,
     PREFIX,
@@ -150,6 +150,7 @@ class NodeSettings(BaseSettings):
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     executor_id: str = Field(default="osteonode-1", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     segmenters: tuple[SegmenterName, ...] = Field(default=DEFAULT_SEGMENTERS, min_length=1)
+    dicom_seg_sources: tuple[AeTitle, ...] = ()
     listener: Listener = Listener()
     web: Web | None = None
     audit: Audit = Audit()

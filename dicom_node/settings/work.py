@@ -6,7 +6,10 @@ from pydantic import Field
 
 from dicom_node.settings.edge import AeTitle, ClientTls, Section
 
-__all__ = ["Destination", "Query", "Retention"]
+__all__ = ["Destination", "Query", "Retention", "Unclear"]
+
+Unclear = Literal["hold", "send"]
+"""What happens to a report whose patient could not be compared: ``hold`` tries again later."""
 
 
 class Destination(Section):
@@ -33,7 +36,12 @@ class Query(Section):
     host: str
     port: Annotated[int, Field(ge=1, le=65535)]
     timeout_seconds: float = Field(default=10.0, gt=0)
-    unanswered: Literal["hold", "send"] = "hold"
+    total_seconds: float = Field(default=120.0, gt=0)
+    max_answers: int = Field(default=20_000, ge=1)
+    unanswered: Unclear = "hold"
+    unknown: Unclear = "hold"
+    ambiguous: Unclear = "hold"
+    no_patient_id: Unclear = "hold"
     tls: ClientTls | None = None
 
     @property

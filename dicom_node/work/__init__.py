@@ -15,6 +15,8 @@
 - `input_findings`: what the reader should know of the files that were given.
 - `report_folder`: write the files of one report: each complete or not at all.
 - `retention`: remove received instances and reports after the time that the settings give them.
+- `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its
+  own.
 - `withdrawal_steps`: the steps of the withdrawal of a report that stands under another patient.
 - `work_queues`: names that the worker and the commands about its work share.
 - `worker`: the worker's process: starts the durable work, and hands it the studies that are

@@ -157,13 +157,15 @@ def analyse(
     out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     found, unreadable = scan_folder(paths)
-    instances, segmentations = part_segmentations(found)
+    instances, received = part_segmentations(found)
     selection = select_series(instances, rules)
     findings = [*findings, *file_findings(unreadable)]
     if not selection.eligible:
         reason = no_series(instances, unreadable, selection)
         return _refused(out, reason, findings, selection, keep=history is not None)
-    findings += foreign_findings(segmentations, instances)
+    findings += foreign_findings(received, instances)
+    segmentations, untrusted = plan.trusted(received)
+    findings += untrusted
     refused: list[RefusedSeries] = []
     for series in selection.eligible:
         others = [other for other in selection.eligible if other is not series]

@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 from dbos import error as dbos_error
 
-from dicom_node.errors import AssessmentFailed, QueryFailed
+from dicom_node.errors import OperationalError, QueryFailed
 from dicom_node.logs import log
 from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.series.instances import sender_of
 from dicom_node.series.survey import SeriesSurvey, StudySurvey
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import ArrivedStudy, Spool, SpooledStudy
-from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.assessment_pool import SURVEY_PROCESSES, AssessmentPool
 from dicom_node.work.complete_study import CompleteStudy, complete_study, doubts
+from dicom_node.work.turns import in_turns
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Arrivals", "missing"]
@@ -24,17 +28,26 @@ LOOK_AGAIN_SECONDS = 5.0
 
 @dataclass
 class _Waiting:
-    """A study that was looked at: what was missing, and when it is looked at again."""
+    """A study that was looked at: what was missing, and when it is looked at again.
+
+    ``sender`` is the AE title that its newest instance came from; ``reading`` is a survey under way, with
+    the content that it is of.
+    """
 
     changed: float
+    sender: str = ""
     survey: StudySurvey | None = None
     findings: tuple[Finding, ...] = ()
     ready: bool = False
     again: float = 0.0
+    reading: "tuple[SpooledStudy, Future[StudySurvey]] | None" = None
 
 
 class Arrivals:
     """Hands over each study once it is complete, or once it has waited long enough.
+
+    Headers are read by children while this goes on, `SURVEY_PROCESSES` studies at a time; senders
+    take turns.
 
     The spool remembers which studies are not settled. If the process dies after it handed a study
     over and before it settled it, the study is handed over again and recognised by its identity.
@@ -50,8 +63,8 @@ class Arrivals:
     query
         The PACS that is asked how many instances a series has, or None.
     hand_over
-        Takes a study, what its report must warn of, and when its last instance arrived, in
-        seconds since the epoch.
+        Takes a study, what its report must warn of, when its last instance arrived, in seconds
+        since the epoch, and the AE title that it came from.
     """
 
     def __init__(
@@ -60,7 +73,7 @@ class Arrivals:
         spool: Spool,
         pool: AssessmentPool,
         query: PacsQuery | None,
-        hand_over: Callable[[CompleteStudy, Sequence[Finding], float], None],
+        hand_over: Callable[[CompleteStudy, Sequence[Finding], float, str], None],
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -68,27 +81,53 @@ class Arrivals:
         self._query = query
         self._hand_over = hand_over
         self._waiting: dict[str, _Waiting] = {}
+        self._surveys: list[Future[StudySurvey]] = []
 
     def look(self) -> None:
         """Look once at all studies that are not settled, those that were quiet longest first."""
-        seen = set()
-        for study in sorted(self._spool.unsettled(), key=lambda study: study.changed):
-            seen.add(study.key)
-            if time.time() - study.changed < self._settings.quiet_seconds:
-                continue
+        unsettled = sorted(self._spool.unsettled(), key=lambda study: study.changed)
+        quiet = [
+            study
+            for study in unsettled
+            if time.time() - study.changed >= self._settings.quiet_seconds
+        ]
+        for study in in_turns(quiet, lambda study: self._waits(study).sender):
             self._consider(study)
-        for gone in self._waiting.keys() - seen:
+        for gone in self._waiting.keys() - {study.key for study in unsettled}:
             del self._waiting[gone]
 
-    def _consider(self, study: ArrivedStudy) -> None:
+    def _waits(self, study: ArrivedStudy) -> _Waiting:
+        """What is known of a study as it is now."""
         waiting = self._waiting.get(study.key)
         if waiting is None or waiting.changed != study.changed:
-            waiting = self._waiting[study.key] = _Waiting(study.changed)
+            waiting = self._waiting[study.key] = _Waiting(study.changed, self._sender(study))
+        return waiting
+
+    def _sender(self, study: ArrivedStudy) -> str:
+        newest = max(
+            (path for path in self._paths(self._spool.load(study))),
+            key=lambda path: path.stat().st_mtime_ns,
+            default=None,
+        )
+        return "" if newest is None else sender_of(newest)
+
+    def _paths(self, study: SpooledStudy) -> list[Path]:
+        paths = [
+            path for series in study.series for path in self._spool.paths(series.key, series.names)
+        ]
+        for folder in study.segmentations:
+            paths += self._spool.segmentation_paths(folder.key, folder.names)
+        return paths
+
+    def _consider(self, study: ArrivedStudy) -> None:
+        waiting = self._waits(study)
         if time.monotonic() < waiting.again:
             return
         content = self._spool.load(study)
         if not waiting.ready and content.series:
             lacks = self._lacks(content, waiting)
+            if lacks is None:  # not known yet
+                return
             waited = time.time() - study.changed
             held = waiting.survey is not None and bool(waiting.survey.membership.conflicting)
             if lacks and not held and waited < self._settings.max_wait_seconds:
@@ -103,24 +142,32 @@ class Arrivals:
         if content.series:
             try:
                 complete = complete_study(content, waiting.survey)
-                self._hand_over(complete, waiting.findings, study.changed)
+                self._hand_over(complete, waiting.findings, study.changed, waiting.sender)
             except dbos_error.DBOSQueueDeduplicatedError:  # still busy with what it was before
                 waiting.again = time.monotonic() + self._settings.poll_seconds
                 return
         del self._waiting[study.key]
         self._spool.settle(study)
 
-    def _lacks(self, study: SpooledStudy, waiting: _Waiting) -> tuple[Finding, ...]:
-        """What a study lacks; its files are read once, for a change makes it wait anew."""
-        paths = [
-            path for series in study.series for path in self._spool.paths(series.key, series.names)
-        ]
-        for folder in study.segmentations:
-            paths += self._spool.segmentation_paths(folder.key, folder.names)
+    def _lacks(self, study: SpooledStudy, waiting: _Waiting) -> tuple[Finding, ...] | None:
+        """What is missing from a study; None while its files are being read.
+
+        They are read once, for a change makes the study wait anew.
+        """
         if waiting.survey is None:
+            if waiting.reading is None or waiting.reading[0] != study:
+                self._surveys = [future for future in self._surveys if not future.done()]
+                if len(self._surveys) >= SURVEY_PROCESSES:
+                    return None
+                waiting.reading = study, self._pool.survey(self._paths(study))
+                self._surveys.append(waiting.reading[1])
+            future = waiting.reading[1]
+            if not future.done():
+                return None
+            waiting.reading = None
             try:
-                waiting.survey = self._pool.survey(paths)
-            except AssessmentFailed as error:
+                waiting.survey = future.result()
+            except OperationalError as error:
                 log().warning("survey failed", study=study.key, reason=str(error))
                 text = "the files could not be looked through for missing slices and other patients"
                 return (Finding("input.not_surveyed", text),)

@@ -39,6 +39,12 @@ STOP_POLL_SECONDS = 0.5
 PARENT_POLL_SECONDS = 1.0
 """How often a child looks whether its parent still lives."""
 
+SURVEY_PROCESSES = 2
+"""Children that only look at headers: a slow survey holds up no assessment."""
+
+SURVEY_SECONDS = 60.0
+"""Limit of one survey; the headers of 1000 slices take some seconds."""
+
 ASSESSMENTS_PER_CHILD = 50
 """A child is replaced after this many, so that no library's leak can grow for ever."""
 
@@ -87,7 +93,8 @@ class AssessmentPool:
         self._settings = settings
         self._lock = threading.Lock()
         self._ended = False
-        self._pool = self._new()
+        self._pool = self._new(settings.limits.processes)
+        self._surveys = self._new(SURVEY_PROCESSES)
 
     def __enter__(self) -> "AssessmentPool":
         """Start no child yet; the first assessment does."""
@@ -103,7 +110,9 @@ class AssessmentPool:
         with self._lock:
             self._ended = True
             self._pool.stop()
+            self._surveys.stop()
         self._pool.join()
+        self._surveys.join()
 
     def assess(
         self, paths: list[Path], out: Path, history: Path, findings: Sequence[Finding] = ()
@@ -143,20 +152,35 @@ class AssessmentPool:
             tuple(findings),
         )
 
-    def survey(self, paths: list[Path]) -> StudySurvey:
-        """Look through the files of a study in a child.
+    def survey(self, paths: list[Path]) -> "Future[StudySurvey]":
+        """Begin to look through the files of a study in a child of its own kind.
 
-        Raises
-        ------
-        AssessmentFailed
-            As for `assess`.
+        Returns
+        -------
+        Future
+            The series, or AssessmentFailed as for `assess`.
         """
-        return self._run(survey, self._settings.limits.seconds, paths)
+        with self._lock:
+            if not self._surveys.active and not self._ended:
+                self._surveys = self._new(SURVEY_PROCESSES)
+            started = self._surveys.schedule(
+                _run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
+            )
+        surveyed: Future[StudySurvey] = Future()
 
-    def _new(self) -> ProcessPool:
+        def hand_on(done: "Future[Any]") -> None:
+            try:
+                surveyed.set_result(self._result(done, SURVEY_SECONDS))
+            except (AssessmentFailed, DiskFault, ReportInvalid) as error:
+                surveyed.set_exception(error)
+
+        started.add_done_callback(hand_on)
+        return surveyed
+
+    def _new(self, processes: int) -> ProcessPool:
         """Make a pool; one whose idle child was killed from outside can never be used again."""
         return ProcessPool(
-            max_workers=self._settings.limits.processes,
+            max_workers=processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
             initializer=_enter_child,
             initargs=(os.getpid(), self._settings.limits.memory_mb),
@@ -167,12 +191,20 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
-                    self._pool = self._new()
+                    self._pool = self._new(self._settings.limits.processes)
                 future = self._pool.schedule(
                     _run_in_child, args=(function, *arguments), timeout=seconds
                 )
-            self._await(future)
-            result: T = future.result()
+        except Exception as error:  # such as a pool that was just stopped
+            raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
+        self._await(future)
+        result: T = self._result(future, seconds)
+        return result
+
+    def _result(self, future: "Future[Any]", seconds: float) -> Any:
+        """What a child returned, its failures in the node's own errors."""
+        try:
+            return future.result()
         except AssessmentFailed:
             raise
         except FutureTimeout as error:
@@ -191,7 +223,6 @@ class AssessmentPool:
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
         except Exception as error:  # a fault in foreign code; its text may hold patient data
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
-        return result
 
     def _await(self, future: "Future[Any]") -> None:
         """Wait for a child; a pool that was stopped may never say that the child ended."""

@@ -7,15 +7,21 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from dicom_node.errors import DeliveryFailed, OperationalError, QueryFailed, ReportInvalid
+from dicom_node.errors import (
+    DeliveryFailed,
+    IdentityUnclear,
+    OperationalError,
+    QueryFailed,
+    ReportInvalid,
+)
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, withdrawn_by
 from dicom_node.sending.commitment import Commitments, request_commitment
 from dicom_node.sending.delivery import send
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.uids import derived_uid
 
 __all__ = ["DeliverySteps"]
 
@@ -37,7 +43,10 @@ class DeliverySteps:
         self._reports = settings.reports_dir
         self._ae_title = settings.listener.ae_title
         self._commitments = Commitments(settings.data_dir)
+        waited = [destination.commitment_seconds for destination in settings.destinations]
+        self._longest_wait_seconds = max(waited, default=0.0)
         self._audit = audit
+        self._alerts = SecurityAlerts(audit)
         self._query = query
 
     def send(
@@ -82,7 +91,7 @@ class DeliverySteps:
         except FileNotFoundError:
             reason = "the report is no longer on the disk"
             return {"state": "failed", "code": "report.gone", "reason": reason}
-        except (DeliveryFailed, QueryFailed, OSError) as error:
+        except (DeliveryFailed, IdentityUnclear, QueryFailed, OSError) as error:
             code = getattr(error, "code", OperationalError.code)
             reason = str(error) if isinstance(error, OperationalError) else type(error).__name__
             self._audit_delivery(report, destination, reason)
@@ -131,27 +140,26 @@ class DeliverySteps:
             ``retrying``; with ``code``, and ``reason`` for the last.
         """
         identity = report["identity"]
-        uid = derived_uid("commitment", identity, destination.name, str(attempt))
+        request = _request(report, destination, attempt)
         reason = ""
         try:
-            if look == 0:
+            if look == 0 and self._commitments.answer(request) is None:
+                self._commitments.remove_leftovers(self._longest_wait_seconds)
                 request_commitment(
                     pydicom.dcmread(self._path(report)),
-                    uid,
+                    request,
                     destination,
                     self._ae_title,
                     self._commitments,
+                    self._alerts,
                 )
-            answer = self._commitments.answer(uid)
+            answer = self._commitments.answer(request)
             if answer is not None and answer.committed:
-                self._commitments.forget(uid)
                 log().info("committed", assessment=identity, destination=destination.name)
                 return {"state": "committed", "code": None}
             if answer is not None:
-                self._commitments.forget(uid)
                 reason = f"the peer does not keep the report {answer.reason}".strip()
             elif time.time() - since > destination.commitment_seconds:
-                self._commitments.forget(uid)
                 reason = f"no commitment within {destination.commitment_seconds:g} s"
         except (DeliveryFailed, OSError, InvalidDicomError) as error:
             reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
@@ -165,6 +173,12 @@ class DeliverySteps:
             reason=reason,
         )
         return {"state": "retrying", "code": "node.not_committed", "reason": reason}
+
+    def forget_commitment(
+        self, report: dict[str, str], destination: Destination, attempt: int
+    ) -> None:
+        """Remove the request of an attempt, once its outcome is on record."""
+        self._commitments.forget(_request(report, destination, attempt))
 
     def _path(self, report: dict[str, str]) -> Path:
         return self._reports / report["study"] / report["folder"] / REPORT_FILE
@@ -180,13 +194,14 @@ class DeliverySteps:
         if self._query is None:
             return
         document = pydicom.dcmread(path, stop_before_pixels=True)
+        theirs = None
         try:
             theirs = self._query.identity(str(document.StudyInstanceUID))
-        except QueryFailed as error:
-            if self._query.settings.unanswered == "hold":
+            theirs.require_patient_id(document)
+        except (QueryFailed, IdentityUnclear) as error:
+            if self._query.holds(error):
                 raise
-            log().warning("identity not checked", reason=str(error))
-            return
+            log().warning("identity not checked", code=error.code, reason=str(error))
         differing = theirs.differs(document) if theirs is not None else ()
         if differing:
             raise ReportInvalid(
@@ -194,3 +209,8 @@ class DeliverySteps:
                 f"the PACS has another {', '.join(differing)} for this study: the report must "
                 "not be sent",
             )
+
+
+def _request(report: dict[str, str], destination: Destination, attempt: int) -> str:
+    """The name of a request for storage commitment."""
+    return f"{report['identity']}:{destination.name}:{attempt}"

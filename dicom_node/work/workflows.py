@@ -29,6 +29,7 @@ from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps, Interrupted
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import ASSESS_QUEUE, commit_queue, delivery_queue
 from roi_extraction.anatomy import Finding
@@ -78,10 +79,13 @@ class Worker(DBOSConfiguredInstance):
         )
         self.delivery_steps = DeliverySteps(settings, self.audit, self.query)
         self.withdrawal_steps = WithdrawalSteps(settings, self.audit)
+        self.turns = Turns()
         self.running: set[str] = set()  # identities of the workflows that this process has in hand
         self.broken = threading.Event()  # a fault of database or disk: the process must end
 
-    def enqueue(self, study: CompleteStudy, findings: Sequence[Finding], changed: float) -> None:
+    def enqueue(
+        self, study: CompleteStudy, findings: Sequence[Finding], changed: float, sender: str
+    ) -> None:
         """Queue the assessment of a complete study, unless the same was queued before.
 
         Parameters
@@ -93,6 +97,8 @@ class Worker(DBOSConfiguredInstance):
         changed
             When its last instance arrived, in seconds since the epoch. A study that was refused
             or failed before that was sent again, so it is assessed again.
+        sender
+            AE title that it came from; senders take turns.
 
         Raises
         ------
@@ -114,16 +120,27 @@ class Worker(DBOSConfiguredInstance):
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
         try:
-            self._enqueue_assessment(study, identity, findings)
+            self._enqueue_assessment(study, identity, findings, sender)
         except dbos_error.DBOSQueueDeduplicatedError:
             self.spool.assessing(study.key, newest)
             raise
         self._forget_failed(study.key, identity)
 
     def _enqueue_assessment(
-        self, study: CompleteStudy, identity: str, findings: Sequence[Finding]
+        self, study: CompleteStudy, identity: str, findings: Sequence[Finding], sender: str
     ) -> None:
-        with SetWorkflowID(identity), SetEnqueueOptions(deduplication_id=study.key):
+        waiting = DBOS.list_workflows(
+            status="ENQUEUED",
+            queue_name=ASSESS_QUEUE,
+            limit=1,
+            load_input=False,
+            load_output=False,
+        )
+        turn = self.turns.number(sender, waiting[0].priority if waiting else None)
+        with (
+            SetWorkflowID(identity),
+            SetEnqueueOptions(deduplication_id=study.key, priority=turn),
+        ):
             DBOS.enqueue_workflow(
                 ASSESS_QUEUE,
                 self.assess_series,
@@ -249,7 +266,9 @@ class Worker(DBOSConfiguredInstance):
             )
             if found["state"] == "waiting":
                 self._enqueue_commit(report, destination, attempt, look + 1, since)
-            elif found["state"] == "retrying":
+                return found
+            self.delivery_steps.forget_commitment(report, destination, attempt)
+            if found["state"] == "retrying":
                 return self._again(report, destination, attempt, found)
             return found
 
