@@ -334,7 +334,7 @@ class SlowPool(Pool):
         self.stuck = stuck
         self.begun: list[str] = []
 
-    def survey(self, paths: Sequence[Path]) -> "Future[list[SeriesSurvey]]":
+    def survey(self, paths: Sequence[Path]) -> "Future[StudySurvey]":
         sender = sender_of(paths[0])
         self.begun.append(sender)
         return Future() if sender in self.stuck else super().survey(paths)

@@ -191,7 +191,10 @@ def discard(
     settings = load_settings(config)
     spool = Spool(settings.data_dir)
     with AssessmentPool(settings) as pool:
-        found = {item.id: item for item in removable_items(spool, study, pool.survey)}
+        found = {
+            item.id: item
+            for item in removable_items(spool, study, lambda paths: pool.survey(paths).result())
+        }
     if unknown := sorted(set(items or ()) - found.keys()):
         fail(f"study {study} has no item {', '.join(unknown)}", EXIT_USAGE)
     if items:

@@ -55,9 +55,9 @@ class StudyIdentity:
         IdentityUnclear
             The PACS or the document has none (``query.no_patient_id``).
         """
-        if not _plain(self.values.get("PatientID", "")):
+        if not plain(self.values.get("PatientID", "")):
             raise IdentityUnclear("query.no_patient_id", "the PACS has no Patient ID for the study")
-        if not _plain(str(document.get("PatientID") or "")):
+        if not plain(str(document.get("PatientID") or "")):
             raise IdentityUnclear("query.no_patient_id", "the report has no Patient ID")
 
 
@@ -164,7 +164,7 @@ class PacsQuery:
             if answer.get("StudyInstanceUID") == study_uid:
                 answer.decode()
                 values = {key: str(answer.get(key) or "") for key in IDENTITY}
-                found[tuple(_plain(value) for value in values.values())] = StudyIdentity(values)
+                found[tuple(plain(value) for value in values.values())] = StudyIdentity(values)
         if not found:
             raise IdentityUnclear("query.unknown", "the PACS does not know the study")
         if len(found) > 1:
