@@ -5,4 +5,5 @@
 - `counters`: counters of one process, in a file: they survive a restart, and other processes read
   them.
 - `heartbeat`: signs of life: a file a process, touched while it works.
+- `withdrawals`: which reports were withdrawn, for those who look from outside.
 """
