@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from highdicom.sr import CodedConcept
-from pydicom.uid import UID, ComprehensiveSRStorage
+from pydicom.uid import UID, ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
@@ -71,6 +71,7 @@ def _scu() -> Iterable[Sequence[str]]:
     for uid in (
         Verification,
         ComprehensiveSRStorage,
+        KeyObjectSelectionDocumentStorage,
         StorageCommitmentPushModel,
         StudyRootQueryRetrieveInformationModelFind,
     ):

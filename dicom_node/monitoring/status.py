@@ -19,6 +19,7 @@ from dicom_node.monitoring.finished_work import (
 )
 from dicom_node.records.counters import read_counters
 from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
+from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 
@@ -59,6 +60,8 @@ class Status:
         How long the finished work took, by queue.
     received
         The listener's counters, by name and label.
+    withdrawn
+        Reports that stood under another patient or study, as ``study/assessment``.
     """
 
     ready: bool
@@ -71,6 +74,7 @@ class Status:
     finished: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     durations: Mapping[str, Durations] = field(default_factory=dict)
     received: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    withdrawn: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same for ``json.dumps``: lists of named values in place of tuples as keys."""
@@ -137,6 +141,7 @@ class StatusReader:
             finished=self._done.finished,
             durations=self._done.durations,
             received=read_counters(settings.counters_dir.glob("*.json")),
+            withdrawn=Withdrawals(settings.data_dir).listed(),
         )
 
     def _read_database(self, now: float) -> dict[str, Queue]:

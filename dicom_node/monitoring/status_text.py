@@ -32,6 +32,10 @@ def _lines(status: Status) -> Iterator[str]:
     for name, durations in sorted(status.durations.items()):
         mean = durations.total_seconds / max(durations.number, 1)
         yield f"  {name:24} {mean:6.1f} s on average"
+    if status.withdrawn:
+        yield "reports that stood under another patient or study, withdrawn"
+    for report in status.withdrawn:
+        yield f"  {report}"
     yield "received and refused"
     for (name, label), number in sorted(status.received.items()):
         yield f"  {name:24} {number:6} {label}".rstrip()

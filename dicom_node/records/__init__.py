@@ -7,4 +7,5 @@
 - `heartbeat`: signs of life: a file a process, touched while it works.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
+- `withdrawals`: which reports were withdrawn, for those who look from outside.
 """

@@ -9,6 +9,7 @@ from typing import Any
 from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.report_history import file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.analysis import Outcome
@@ -60,6 +61,7 @@ class AssessmentSteps:
         self._reports = reports
         self._audit = audit
         self._stop = stop
+        self._withdrawals = Withdrawals(spool.root.parent)
         self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def assess(
@@ -198,6 +200,7 @@ class AssessmentSteps:
                     study=key,
                     others=[f"{earlier.study}/{earlier.folder}"],
                 )
+                self._withdrawals.add(earlier.study, earlier.folder)
                 self._audit.displaced(earlier.study_uid, identity, earlier.folder)
 
     def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:

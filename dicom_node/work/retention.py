@@ -6,6 +6,7 @@ from pathlib import Path
 from dbos import DBOS
 
 from dicom_node.logs import log
+from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.report_index import INDEX, ReportIndex
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import ArrivedStudy, Spool, remove_tree
@@ -71,6 +72,7 @@ class Retainer:
                 newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
                 if time.time() >= newest + rules.report_days * DAY_SECONDS:
                     ReportIndex(self._reports).forget(folder)
+                    Withdrawals(self._spool.root.parent).forget(folder.name)
                     remove_tree(folder, overwrite=rules.overwrite)
                     log().info("reports removed", study=folder.name)
 
