@@ -201,8 +201,9 @@ class Spool:
         """Remove the half-written files of a crash, known by their age."""
         oldest = time.time() - LEFTOVER_SECONDS
         for path in self.incoming.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another listener gives its file the final name
+                if path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
 
     def store(
         self,
