@@ -2,13 +2,22 @@
 
 - `acquisition`: the acquisition rules that the header decides: refused, or reported with a
   warning.
+- `codestream`: what the codestream of a compressed image says of itself, read without decoding it.
+- `deflated`: check how large a deflated file becomes before all of it is inflated in memory.
+- `doubles`: drop slices that came twice under two UIDs.
+- `elements`: read elements of a data set without trusting that they are valid.
 - `geometry`: put the slices of a series in order, or say why they are not one even, nearly axial
   stack.
 - `instances`: the header of one received instance, read before any pixel is decoded.
+- `interleaving`: find two scans that lie interleaved in one series, evenly spaced together.
 - `kernels`: classify a vendor's reconstruction kernel: soft, standard, sharp, or made for lung or
   bone.
+- `plane_reader`: decode the pixels of one image into HU.
 - `selection`: decide which series can be assessed, and say why the others cannot.
 - `series_writer`: write a volume as a CT series whose header says that it is invented.
+- `spectral`: tell images computed from several X-ray spectra from plain ones: their HU are other
+  numbers.
+- `stray_images`: set images aside that do not belong to the axial stack of their series.
 - `survey`: a first look at the series of a study: how many instances, and whether slices are
   missing.
 - `volume_reader`: turn an eligible series into a `CtVolume` in HU.

@@ -4,8 +4,8 @@ import math
 import warnings
 from collections.abc import Sequence
 
-import pydicom
 from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName, validate_value
 
@@ -13,6 +13,12 @@ __all__ = ["Elements", "fits"]
 
 LARGEST_NUMBER = 1e9
 """Numbers beyond it are no lengths, angles or counts of an image and count as unreadable."""
+
+
+TEXTS = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
+)
+"""Value representations that are written as text (PS3.5, table 6.2-1)."""
 
 
 class Elements:
@@ -96,17 +102,20 @@ class Elements:
         """Remember those of some elements whose value does not fit its value representation."""
         for keyword in keywords:
             values = self.values(keyword)
-            if values and (len(values) > 1 or not fits(keyword, str(values[0]))):
+            too_many = len(values) > 1 and dictionary_VM(keyword) == "1"
+            if too_many or not all(fits(keyword, str(value)) for value in values):
                 self._invalid[keyword] = None
 
 
 def fits(keyword: str, value: str) -> bool:
-    """Whether a single value may stand in an element: length, characters, enumerated values.
+    """Whether a text may stand in an element: its length, characters and enumerated values.
 
     >>> fits("PatientSex", "F"), fits("PatientSex", "W"), fits("AccessionNumber", "1" * 17)
     (True, False, False)
     """
-    vr = pydicom.datadict.dictionary_VR(keyword)
+    vr = dictionary_VR(keyword)
+    if vr not in TEXTS:
+        return True
     if keyword == "PatientSex" and value.strip() not in ("", "M", "F", "O"):
         return False
     if vr in ("LO", "SH", "PN", "CS") and not all(c.isprintable() or c == "\x1b" for c in value):

@@ -11,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from dicom_node.series.deflated import InflatesTooFar, check_inflated_size
 from dicom_node.series.elements import Elements
 from dicom_node.series.spectral import is_multienergy, spectral_sign
 
@@ -59,7 +60,7 @@ class Instance:
     sex
         Patient's Sex as it is stated; one that is not M, F or O counts as ``invalid``.
     has_rescale
-        Whether Rescale Slope and Intercept are numbers and the slope is not zero.
+        Whether Rescale Slope and Intercept are numbers and the slope is above zero.
     acquisition_time_s
         Acquisition Time, s since midnight.
     spectral
@@ -127,13 +128,14 @@ def read_instance(path: Path) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
+    check_inflated_size(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is invalid: it counts as missing
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
     meta = dataset.file_meta
     elements = Elements(dataset)
     elements.check(*PATIENT_AND_STUDY, "PatientAge")
-    slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
+    slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
     spacing = elements.numbers("PixelSpacing", 2)
     orientation = elements.numbers("ImageOrientationPatient", 6)
     position = elements.numbers("ImagePositionPatient", 3)
@@ -198,6 +200,8 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
             unreadable.append(UnreadableFile(path, _other_format(path)))
         except FileNotFoundError:  # such as one that is being replaced
             unreadable.append(UnreadableFile(path, "gone before it was read"))
+        except InflatesTooFar:
+            unreadable.append(UnreadableFile(path, "inflates to more than any image"))
         except Exception as error:  # the parsers' ways to fail on hostile input are open-ended
             unreadable.append(UnreadableFile(path, f"damaged header ({type(error).__name__})"))
         else:

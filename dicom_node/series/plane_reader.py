@@ -138,7 +138,7 @@ def _rescale(elements: Elements, index: int) -> tuple[float, float]:
         raise SeriesRefused(
             "series.not_hu", f"pixel values are {unit or 'looked up'}, not Hounsfield units"
         )
-    slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
+    slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
     if not slope or intercept is None:
         raise SeriesRefused(
             "series.no_rescale", f"slice {index + 1} has no Rescale Slope or Intercept"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from dicom_node.errors import SeriesRefused
@@ -190,7 +191,7 @@ def _check_identity(members: list[Instance]) -> None:
             (instance.series_uid, "Series Instance UID"),
             (instance.sop_instance_uid, "SOP Instance UID"),
         ):
-            if not uid or not UID(uid).is_valid:
+            if not uid or not UID(uid, validation_mode=IGNORE).is_valid:
                 found = "no" if not uid else "an invalid"
                 raise SeriesRefused(
                     "series.invalid_uid",
