@@ -18,7 +18,7 @@ from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.sites import SITES
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import gantry_tilted
-from tests.dicom_builders import edit, plain_series
+from tests.dicom_builders import edit, plain_series, plain_volume
 
 REPORT_SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
 """The published schema: every report of this module is checked against it."""
@@ -307,3 +307,57 @@ def test_unknown_rule_on_the_command_line_is_a_usage_error(
     result, _ = analyze(phantom_folder, tmp_path, "--rule", rule)
     assert result.exit_code == 2
     assert "kernel_lung_bone" in result.output
+
+
+def two_studies(folder: Path) -> list[str]:
+    """Two studies of two patients; their Study Instance UIDs."""
+    uids = []
+    for name in ("first", "second"):
+        header = InventedHeader(seed=name, patient_id=f"SECRET-{name}")
+        paths = write_ct_series(plain_volume(5), folder / name, header)
+        uids.append(str(pydicom.dcmread(paths[0]).StudyInstanceUID))
+    return uids
+
+
+def test_several_studies_are_listed_and_none_is_lost(tmp_path: Path) -> None:
+    uids = two_studies(tmp_path / "in")
+    result, report = analyze(tmp_path / "in", tmp_path / "out")
+    assert result.exit_code == 2
+    assert not report
+    for uid in uids:
+        assert f"{uid}  series 1, files 5" in result.output
+    assert "--study" in result.output
+    assert "SECRET" not in result.output
+
+
+def test_chosen_study_alone_is_assessed(tmp_path: Path) -> None:
+    _, second = two_studies(tmp_path / "in")
+    result, report = analyze(tmp_path / "in", tmp_path / "out", "--study", second)
+    assert result.exit_code == 1
+    assert report["study_uid"] == second
+    assert report["refused"]["code"] == "series.too_few_slices"
+
+
+def test_study_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    two_studies(tmp_path / "in")
+    result, _ = analyze(tmp_path / "in", tmp_path / "out", "--study", "1.2.3")
+    assert result.exit_code == 2
+    assert "no file is of study 1.2.3" in result.output
+
+
+def test_study_of_two_patients_is_a_usage_error(tmp_path: Path) -> None:
+    path = plain_series(tmp_path / "in", 5)[0]
+    edit(path, PatientID="SECRET")
+    result, _ = analyze(tmp_path / "in", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "images of 2 patients" in result.output
+    assert "SECRET" not in result.output
+
+
+def test_nifti_in_place_of_a_series_says_what_to_give(tmp_path: Path) -> None:
+    path = tmp_path / "ct.nii"
+    path.write_bytes(bytes(344) + b"n+1\x00")
+    result, report = analyze(path, tmp_path / "out")
+    assert result.exit_code == 1
+    assert report["refused"]["code"] == "input.no_dicom"
+    assert "give the DICOM series itself" in result.stderr

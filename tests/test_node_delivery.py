@@ -1,7 +1,13 @@
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
 
 from dicom_node.demo import free_port
 from dicom_node.errors import DeliveryFailed
@@ -76,3 +82,46 @@ def test_the_same_document_built_again_does_not_name_itself_as_predecessor(
     assert "PredecessorDocumentsSequence" not in again
     later = build_structured_report(assessment(tmp_path / "series"), "other", [report])
     assert "PredecessorDocumentsSequence" in later
+
+
+def test_peer_that_takes_implicit_vr_only_gets_the_same_document(report: Path) -> None:
+    stored: list[Dataset] = []
+
+    def keep(event: Event) -> int:
+        stored.append(event.dataset)
+        return 0
+
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(ComprehensiveSRStorage, ImplicitVRLittleEndian)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+    before = report.read_bytes()
+    try:
+        port = server.socket.getsockname()[1]
+        assert send(report, destination(port), "OSTEONODE") == 0x0000
+    finally:
+        server.shutdown()
+    assert stored == [pydicom.dcmread(report)]
+    assert report.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "reason"),
+    [
+        (
+            ComprehensiveSRStorage,
+            "does not offer Comprehensive SR Storage in Explicit VR Little Endian or Implicit VR",
+        ),
+        (CTImageStorage, "does not offer Comprehensive SR Storage$"),
+    ],
+    ids=["encoding", "SOP class"],
+)
+def test_refused_presentation_context_is_named(report: Path, sop_class: str, reason: str) -> None:
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(sop_class, ExplicitVRBigEndian)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    try:
+        port = server.socket.getsockname()[1]
+        with pytest.raises(DeliveryFailed, match=reason):
+            send(report, destination(port), "OSTEONODE")
+    finally:
+        server.shutdown()

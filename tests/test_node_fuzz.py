@@ -27,7 +27,7 @@ from dicom_node.demo import free_port
 from dicom_node.errors import SeriesRefused
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.series.instances import read_instance, scan_folder
-from dicom_node.series.volume_reader import _read_plane
+from dicom_node.series.plane_reader import read_plane
 from dicom_node.work.assessment_pool import _enter_child
 from tests import fuzzing
 from tests.dicom_builders import plain_series
@@ -131,7 +131,7 @@ def decode(path: Path) -> str:
 
     warnings.simplefilter("ignore")
     try:
-        plane = _read_plane(read_instance(path), 0)
+        plane = read_plane(path, 0)
     except SeriesRefused as error:
         return error.code
     except Exception as error:
@@ -347,7 +347,7 @@ def test_decoder_that_panics_is_a_refusal_like_any_other(
     path.write_bytes(instances[RLELossless])
     monkeypatch.setattr(pydicom.Dataset, "pixel_array", property(panic))
     with pytest.raises(SeriesRefused, match="Panic") as refused:
-        _read_plane(read_instance(path), 0)
+        read_plane(path, 0)
     assert "DOE" not in str(refused.value)
 
 

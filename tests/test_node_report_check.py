@@ -205,6 +205,18 @@ def foreign_item(report: Dataset) -> None:
     comment.ConceptNameCodeSequence[0].CodeMeaning = "Summary"
 
 
+def long_accession(report: Dataset) -> None:
+    report["AccessionNumber"]._value = "A" * 17
+
+
+def sequence_of_the_images(report: Dataset) -> None:
+    report.ReferencedStudySequence = [Dataset()]
+
+
+def no_time_zone(report: Dataset) -> None:
+    del report.TimezoneOffsetFromUTC
+
+
 def claims_a_predecessor(report: Dataset) -> None:
     reference = Dataset()
     reference.ReferencedSOPInstanceUID = "1.2.3"
@@ -250,6 +262,9 @@ MORE = {
     "verified": (verified, "report.verification"),
     "statement removed": (statement_removed, "report.statement"),
     "item that is not ours": (foreign_item, "report.content"),
+    "accession number over its length": (long_accession, "report.element"),
+    "sequence of the images": (sequence_of_the_images, "report.element"),
+    "no time zone": (no_time_zone, "report.element"),
     "predecessor that is none": (claims_a_predecessor, "report.predecessor"),
 }
 

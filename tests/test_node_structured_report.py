@@ -1,5 +1,6 @@
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting.measurement_groups import image_coordinates
+from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
@@ -220,3 +222,44 @@ def test_birth_date_that_is_no_date_is_left_out(tmp_path: Path) -> None:
         dataset.save_as(path)
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     assert document.PatientBirthDate in ("", None)
+
+
+def test_invalid_patient_and_study_values_are_emptied_and_the_report_passes_its_check(
+    tmp_path: Path,
+) -> None:
+    paths = plain_series(tmp_path / "series")
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset["PatientSex"]._value = "UNKNOWN"
+        dataset["AccessionNumber"]._value = "A" * 17
+        dataset["StudyID"]._value = "S" * 20
+        dataset.save_as(path)
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    report = pydicom.dcmread(tmp_path / "r.dcm")
+    assert [report[k].value or "" for k in ("PatientSex", "AccessionNumber", "StudyID")] == [""] * 3
+    check_report(report, read_sources(paths))
+
+
+def test_sequences_of_the_images_are_not_passed_on(tmp_path: Path) -> None:
+    for path in plain_series(tmp_path / "series"):
+        edit(
+            path,
+            ReferencedStudySequence=[Dataset()],
+            OtherPatientIDsSequence=[Dataset()],
+            ProcedureCodeSequence=[Dataset()],
+        )
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    for keyword in ("ReferencedStudySequence", "OtherPatientIDsSequence", "ProcedureCodeSequence"):
+        assert keyword not in document
+
+
+def test_time_zone_is_that_of_the_report_and_not_of_the_images(tmp_path: Path) -> None:
+    for path in plain_series(tmp_path / "series"):
+        edit(path, TimezoneOffsetFromUTC="-0930")
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    offset = datetime.strptime(document.TimezoneOffsetFromUTC, "%z").tzinfo
+    written = datetime.strptime(
+        f"{document.ContentDate} {document.ContentTime}"[:15], "%Y%m%d %H%M%S"
+    )
+    assert abs(written.replace(tzinfo=offset) - datetime.now(UTC)) < timedelta(minutes=10)

@@ -8,10 +8,11 @@ import pytest
 
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.geometry import stack_slices
-from dicom_node.series.instances import read_instance, scan_folder
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.plane_reader import read_plane
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from dicom_node.series.volume_reader import _read_plane, read_volume
+from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import gantry_tilted, turn
@@ -150,7 +151,7 @@ def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data: Path
     folder = shared_data / "ct" / "syntaxes_cornerstone_ct"
     lossy = ("4.50", "4.51", "4.53", "4.55", "4.81", "4.91")
     planes = {
-        path.name: _read_plane(read_instance(path), 0)
+        path.name: read_plane(path, 0)
         for path in sorted(folder.glob("*.dcm"))
         if not any(f"1.2.840.10008.1.2.{syntax}.dcm" in path.name for syntax in lossy)
     }
@@ -164,9 +165,6 @@ def test_every_lossless_transfer_syntax_decodes_to_the_same_hu(shared_data: Path
 @pytest.mark.parametrize("case", ["CT1", "CT2"])
 def test_wg04_lossless_samples_decode_alike(shared_data: Path, case: str) -> None:
     folder = shared_data / "ct" / "syntaxes_wg04_ct"
-    planes = [
-        _read_plane(read_instance(folder / f"{case}_{kind}"), 0)
-        for kind in ("J2KR", "JLSL", "JPLL", "RLE")
-    ]
+    planes = [read_plane(folder / f"{case}_{kind}", 0) for kind in ("J2KR", "JLSL", "JPLL", "RLE")]
     for plane in planes[1:]:
         np.testing.assert_array_equal(plane, planes[0])

@@ -1,3 +1,5 @@
+import gzip
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -87,6 +89,50 @@ def test_file_that_is_no_nifti_is_refused(phantom: Phantom, tmp_path: Path) -> N
     path.write_bytes(b"not a label map")
     with pytest.raises(InvalidSegmentation, match=r"labels\.nii\.gz"):
         load_label_map(path, phantom.volume)
+
+
+def nifti_claiming(path: Path, shape: tuple[int, int, int], content: int) -> Path:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    header.set_data_shape(shape)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    packed = path.suffix == ".gz"
+    with gzip.open(path, "wb", compresslevel=1) if packed else path.open("wb") as file:
+        file.write(header.binaryblock + bytes(4))
+        for _ in range(content >> 20):
+            file.write(bytes(1 << 20))
+    return path
+
+
+@pytest.mark.parametrize("name", ["claims.nii", "claims.nii.gz"])
+def test_label_map_that_claims_more_than_the_scan_is_refused_unread(
+    tmp_path: Path, name: str
+) -> None:
+    scan = CtVolume(np.zeros((8, 16, 16), np.int16), np.eye(4)[[2, 1, 0, 3]], 1.0)
+    path = nifti_claiming(tmp_path / name, (32000, 32000, 32000), 1 << 20)
+    started = time.process_time()
+    with pytest.raises(InvalidSegmentation, match="claims 32768000000000 voxels"):
+        load_label_map(path, scan)
+    assert time.process_time() - started < 2
+
+
+def test_bytes_behind_the_voxels_of_a_packed_label_map_are_never_unpacked(tmp_path: Path) -> None:
+    scan = CtVolume(np.zeros((8, 16, 16), np.int16), np.eye(4)[[2, 1, 0, 3]], 1.0)
+    path = nifti_claiming(tmp_path / "bomb.nii.gz", (16, 16, 8), 1 << 29)
+    started = time.process_time()
+    with pytest.raises(InvalidSegmentation, match="is empty"):
+        load_label_map(path, scan)
+    assert time.process_time() - started < 2
+
+
+def test_voxels_that_begin_far_behind_the_header_are_refused(tmp_path: Path) -> None:
+    scan = CtVolume(np.zeros((8, 16, 16), np.int16), np.eye(4)[[2, 1, 0, 3]], 1.0)
+    path = nifti_claiming(tmp_path / "far.nii", (16, 16, 8), 1 << 20)
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.float32(2e9).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(InvalidSegmentation, match="too far behind"):
+        load_label_map(path, scan)
 
 
 def test_numbering_of_version_1_is_refused_by_name(phantom: Phantom) -> None:

@@ -25,6 +25,7 @@ from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.labels.files import save_nifti
 from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.totalsegmentator import TotalSegmentatorConfig, TotalSegmentatorSegmenter
+from roi_extraction.totalsegmentator.weights import check_weights
 from tests.ct_builders import load_nifti_labels, load_nifti_volume
 from tests.fake_totalsegmentator import place_library, place_weights
 
@@ -263,6 +264,20 @@ def test_manifest_admits_the_weights_that_it_names_only(
     error = failure(checked, phantom)
     assert error.code == "totalsegmentator.weights_changed"
     assert "checkpoint_final.pth of Dataset291" in str(error)
+
+
+def test_manifest_of_600_mb_is_refused_unread(
+    place: Callable[..., Path], config: TotalSegmentatorConfig, tmp_path: Path
+) -> None:
+    place()
+    path = tmp_path / "SHA256SUMS"
+    with path.open("wb") as file:
+        file.truncate(600 << 20)
+    started = time.process_time()
+    with pytest.raises(SegmenterUnavailable, match="larger than 1 MB") as found:
+        check_weights(config.weights, ["total"], path)
+    assert found.value.code == "totalsegmentator.weights_changed"
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ class Assessment:
 
     @property
     def at_cohort_kvp(self) -> bool:
-        """Whether the tube voltage is the one that models and thresholds hold for."""
-        return _at_cohort_kvp(self.series)
+        """Whether the X-ray spectrum is the one that models and thresholds hold for."""
+        return _unlike_cohort(self.series) is None
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -137,10 +137,8 @@ def _staged(
     series: EligibleSeries, features: FeatureVector, stager: Stager
 ) -> tuple[StagePrediction, tuple[Contribution, ...]]:
     """The stage with what moved it, or the reason why there is none."""
-    kvp = series.first.kvp
-    if not _at_cohort_kvp(series):
-        stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
-        reason = f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
+    reason = _unlike_cohort(series)
+    if reason is not None:
         return StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason), ()
     age, sex = series.first.age_years, _sex(series.first)
     prediction = stager.stage(features.mean_hu, age, sex)
@@ -149,8 +147,16 @@ def _staged(
     return prediction, stager.explain(features.mean_hu, age, sex)
 
 
-def _at_cohort_kvp(series: EligibleSeries) -> bool:
-    return series.first.kvp is not None and abs(series.first.kvp - COHORT_KVP) <= 0.5
+def _unlike_cohort(series: EligibleSeries) -> str | None:
+    """Why HU of this X-ray spectrum are not those of the cohort; None if they are."""
+    kvp = series.first.kvp
+    if kvp is None or abs(kvp - COHORT_KVP) > 0.5:
+        stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
+    elif any(instance.multienergy for instance in series.slices):
+        stated = "several X-ray spectra"
+    else:
+        return None
+    return f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
 
 
 def _sex(instance: Instance) -> Sex | None:

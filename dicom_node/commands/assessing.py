@@ -1,12 +1,16 @@
 """Assess one CT from its files, or show the whole node at work on a phantom."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dicom_node.commands.ending import EXIT_REFUSED, EXIT_USAGE, fail
 from dicom_node.errors import SettingsInvalid
+
+if TYPE_CHECKING:
+    from dicom_node.series.instances import Instance
 
 __all__ = ["app"]
 
@@ -39,6 +43,10 @@ def analyze(
         typer.Option(
             help="Change an acquisition rule, as kernel_lung_bone=warn; modes: strict, warn."
         ),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Study Instance UID, where the folder holds several studies."),
     ] = None,
 ) -> None:
     """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.
@@ -73,6 +81,7 @@ def analyze(
         if series_folder.is_dir()
         else [series_folder]
     )
+    files = _of_one_patient(files, study)
     outcome = analyse(
         files,
         out,
@@ -84,6 +93,45 @@ def analyze(
     print((out / "report.txt").read_text())
     if not outcome.reported:
         fail(f"refused: {outcome.message} [{outcome.code}]", EXIT_REFUSED)
+
+
+def _of_one_patient(files: list[Path], study: str | None) -> list[Path]:
+    """The files of the chosen study, or of the only one; else list the studies and exit 2.
+
+    Files that are not readable as DICOM stay: they are warned of in the report.
+    """
+    from dicom_node.series.instances import SEGMENTATION_STORAGE, scan_folder
+
+    found, unreadable = scan_folder(files)
+    studies = {instance.study_uid for instance in found}
+    if study is not None and study not in studies:
+        fail(f"no file is of study {study}; found {_listed(found)}", EXIT_USAGE)
+    chosen = [instance for instance in found if study in (None, instance.study_uid)]
+    images = [item for item in chosen if item.sop_class_uid not in SEGMENTATION_STORAGE]
+    patients = {instance.patient_id for instance in images}
+    if study is None and len(studies) > 1:
+        fail(
+            f"the folder holds {len(studies)} studies of {len(patients)} patients; choose one by "
+            f"--study: {_listed(found)}",
+            EXIT_USAGE,
+        )
+    if len(patients) > 1:
+        fail(
+            f"the study holds images of {len(patients)} patients, by Patient ID; give those of "
+            f"one: {_listed(chosen)}",
+            EXIT_USAGE,
+        )
+    return [*(instance.path for instance in chosen), *(item.path for item in unreadable)]
+
+
+def _listed(instances: "Sequence[Instance]") -> str:
+    """The studies with their numbers of series and files, a line each; no patient data."""
+    lines = []
+    for uid in sorted({instance.study_uid for instance in instances}):
+        members = [instance for instance in instances if instance.study_uid == uid]
+        series = len({instance.series_uid for instance in members})
+        lines.append(f"\n  {uid or 'no UID'}  series {series}, files {len(members)}")
+    return "".join(lines) or "none"
 
 
 @app.command()

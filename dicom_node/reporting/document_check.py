@@ -1,16 +1,18 @@
 """What is wrong with a Structured Report as a document: its header, patient, study and evidence."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from dicom_node.reporting.report_content import COMPREHENSIVE_SR
-from dicom_node.reporting.report_geometry import ReportFault, Source
+from dicom_node.reporting.report_geometry import ReportFault, Source, is_sound
 
 __all__ = [
     "PATIENT",
     "STUDY",
+    "element_faults",
     "evidence_faults",
     "header_faults",
     "identity_faults",
@@ -19,6 +21,22 @@ __all__ = [
 
 PATIENT = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyInstanceUID", "StudyDate", "StudyID", "AccessionNumber")
+
+
+SEQUENCES = frozenset(
+    {
+        "CodingSchemeIdentificationSequence",
+        "ConceptNameCodeSequence",
+        "ContentSequence",
+        "ContentTemplateSequence",
+        "ContributingEquipmentSequence",
+        "CurrentRequestedProcedureEvidenceSequence",
+        "PerformedProcedureCodeSequence",
+        "PredecessorDocumentsSequence",
+        "ReferencedPerformedProcedureStepSequence",
+    }
+)
+"""Sequences of a report; those of the images' patient and study may be broken."""
 
 
 def header_faults(document: Dataset, sources: Mapping[str, Source]) -> Iterator[ReportFault]:
@@ -42,6 +60,21 @@ def header_faults(document: Dataset, sources: Mapping[str, Source]) -> Iterator[
     template = document.get("ContentTemplateSequence") or [Dataset()]
     if template[0].get("TemplateIdentifier") != "1500":
         yield ReportFault("report.template", "the report does not follow TID 1500")
+
+
+def element_faults(document: Dataset) -> Iterator[ReportFault]:
+    """No element may hold more than it allows, no sequence may come from the images."""
+    for element in document:
+        if element.VR == "SQ":
+            if element.keyword not in SEQUENCES:
+                yield ReportFault("report.element", f"{element.keyword} is not of this report")
+        elif element.value is not None and not is_sound(
+            element.keyword, element.VR, str(element.value)
+        ):
+            yield ReportFault("report.element", f"{element.keyword} holds an invalid value")
+    offset = str(document.get("TimezoneOffsetFromUTC") or "")
+    if not re.fullmatch(r"[+-][01]\d[0-5]\d", offset):
+        yield ReportFault("report.element", "Timezone Offset From UTC is missing or invalid")
 
 
 def identity_faults(document: Dataset, sources: Mapping[str, Source]) -> Iterator[ReportFault]:

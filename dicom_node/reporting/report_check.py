@@ -5,6 +5,7 @@ another, and a measurement without tracking UID. This check allows only what a r
 says, and compares it with the headers of the images that were measured.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.document_check import (
     PATIENT,
     STUDY,
+    element_faults,
     evidence_faults,
     header_faults,
     identity_faults,
@@ -69,12 +71,14 @@ def read_sources(paths: Iterable[Path]) -> dict[str, Source]:
     """Read the headers of the images of one series; the keys are their SOP Instance UIDs."""
     sources = []
     for path in paths:
-        header = pydicom.dcmread(
-            plain_file(path, header_only=True),
-            stop_before_pixels=True,
-            specific_tags=list(SOURCE_TAGS),
-        )
-        header.decode()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom warns of what counts as empty here
+            header = pydicom.dcmread(
+                plain_file(path, header_only=True),
+                stop_before_pixels=True,
+                specific_tags=[*SOURCE_TAGS],
+            )
+            header.decode()
         sources.append(Source(header))
     return {source.uid: source for source in sources}
 
@@ -113,6 +117,7 @@ def find_faults(
     evidence, faults = evidence_faults(document, sources)
     return [
         *header_faults(document, sources),
+        *element_faults(document),
         *identity_faults(document, sources),
         *predecessor_faults(document, predecessor_uids),
         *faults,

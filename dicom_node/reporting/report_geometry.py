@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
 from dicom_node.reporting.report_content import ContentItem
@@ -14,11 +15,15 @@ from roi_extraction.sites import SITES_BY_NAME, Side, Site
 __all__ = [
     "ReportFault",
     "Source",
+    "is_sound",
     "named_site",
     "reference_faults",
     "region_faults",
     "side_faults",
 ]
+
+LONGEST = {"SH": 16, "CS": 16, "LO": 64, "PN": 64}
+"""Most characters of a value, of a person's name those of a group (PS3.5, table 6.2-1)."""
 
 SIDES_TOLERANCE_MM = 5.0
 """How far the right muscle may lie to the left of its left partner, mm; beyond it the sides count
@@ -45,7 +50,7 @@ class Source:
         return str(self.header.get("SOPInstanceUID") or "")
 
     def text(self, keyword: str) -> str:
-        """An element as text; an invalid date or time counts as empty."""
+        """An element as text; a value that must not stand in it counts as empty."""
         if keyword not in self.header:
             return ""
         try:
@@ -54,7 +59,18 @@ class Source:
             {"DA": DA, "TM": TM}.get(element.VR, str)(value)
         except (ValueError, TypeError, OverflowError):
             return ""
+        if isinstance(element.value, MultiValue) or not is_sound(keyword, element.VR, value):
+            return ""
         return value
+
+
+def is_sound(keyword: str, vr: str, value: str) -> bool:
+    """Whether a text is no longer than its element allows, and one of an enumeration's values."""
+    if keyword == "PatientSex":
+        return value.strip() in ("", "M", "F", "O")
+    groups = value.split("=") if vr == "PN" else [value]
+    printable = all(char.isprintable() for char in value) or vr not in LONGEST
+    return printable and all(len(group) <= LONGEST.get(vr, len(group)) for group in groups)
 
 
 def named_site(group: ContentItem) -> Site | None:

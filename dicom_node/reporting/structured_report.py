@@ -1,6 +1,8 @@
 """The DICOM Structured Report: Comprehensive SR, TID 1500, by highdicom."""
 
+import warnings
 from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,14 +14,16 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
 )
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.valuerep import DA, TM
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.measurement_groups import site_group, stage_group
+from dicom_node.series.elements import Elements
 from dicom_node.series.inflation import plain_file
+from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 
 __all__ = ["build_structured_report", "report_uids"]
@@ -27,19 +31,6 @@ __all__ = ["build_structured_report", "report_uids"]
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
 """High, so that viewers do not list the report between the series of images."""
-
-INHERITED = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-"""Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
 
 
 def report_uids(assessment_id: str) -> tuple[str, str]:
@@ -104,6 +95,8 @@ def build_structured_report(
         device_serial_number="1",
         previous_versions=_previous_versions(predecessors, sop_instance_uid),
     )
+    # dates and times of the document are this computer's; the images may be of another zone
+    document.TimezoneOffsetFromUTC = datetime.now().astimezone().strftime("%z")
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
 
@@ -111,23 +104,25 @@ def build_structured_report(
 def evidence_header(path: Path) -> Dataset:
     """Read the header of an image in a form that a report can inherit from.
 
-    Text becomes Unicode, missing patient and study elements are added empty, and invalid dates and
-    times are emptied: a report must not fail on what an archive holds.
+    Text becomes Unicode, sequences are left out, invalid values of patient and study elements are
+    emptied and missing ones added empty: a report must neither fail on what an archive holds nor
+    pass on what is broken. Each slice's invalid values are warned of (`Instance.invalid`).
     """
-    dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
-    dataset.decode()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in INHERITED:
-        element = dataset.get_item(keyword) if keyword in dataset else None
-        if element is None:
-            setattr(dataset, keyword, "")
-            continue
-        try:
-            parse = {"DA": DA, "TM": TM}.get(dataset[keyword].VR, str)
-            parse(str(dataset[keyword].value or ""))
-        except (ValueError, TypeError, OverflowError):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of what is removed here
+        dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
+        for keyword in dataset.dir():
+            if dictionary_VR(keyword) == "SQ":
+                del dataset[keyword]
+        dataset.decode()
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        elements = Elements(dataset)
+        elements.check(*dataset.dir())
+        for keyword in elements.invalid:
             del dataset[keyword]
-            setattr(dataset, keyword, "")
+        for keyword in PATIENT_AND_STUDY:
+            if keyword not in dataset:
+                setattr(dataset, keyword, "")
     return dataset
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pydicom
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.events import Event
@@ -24,9 +24,12 @@ PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 """Transfer syntaxes of all that is no image: a deflated one can grow a thousandfold when it is
 read."""
 
+TRANSFER_SYNTAXES_REFUSED = 0x04
+"""Result of a presentation context: transfer syntaxes not supported (PS3.8, table 9-18)."""
+
 
 def send(path: Path, destination: Destination, calling_ae: str) -> int:
-    """Send a file by C-STORE.
+    """Send a file by C-STORE, as it is or, to a peer that takes nothing else, in Implicit VR.
 
     Parameters
     ----------
@@ -52,14 +55,20 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         dataset = pydicom.dcmread(path)
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
+    stored = dataset.file_meta.TransferSyntaxUID
     association = associate(
         calling_ae,
         destination,
-        [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)],
+        [
+            build_context(dataset.SOPClassUID, syntax)
+            for syntax in dict.fromkeys((stored, ImplicitVRLittleEndian))
+        ],
     )
     try:
-        if not association.accepted_contexts:
-            raise DeliveryFailed(f"{destination.name} does not accept Comprehensive SR")
+        accepted = {context.transfer_syntax[0] for context in association.accepted_contexts}
+        if stored not in accepted:
+            # the same elements, encoded without their value representations
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
         answer = association.send_c_store(dataset)
     except (ValueError, RuntimeError) as error:
         raise DeliveryFailed(f"{destination.name}: {error}") from error
@@ -146,13 +155,18 @@ def associate(
     if not association.is_established:
         reason = "rejected the association" if association.is_rejected else "cannot be reached"
         if association.rejected_contexts:
-            reason = f"does not offer {_name(association.rejected_contexts[0])}"
+            reason = _refused_contexts(association.rejected_contexts)
         elif tls is not None and not association.is_rejected:
             reason += ", or TLS failed: the peer refused our certificate or we refused its own"
         raise DeliveryFailed(f"{destination.name} {reason}")
     return association
 
 
-def _name(context: PresentationContext) -> str:
-    """The SOP class of a presentation context, in words."""
-    return "" if context.abstract_syntax is None else context.abstract_syntax.name
+def _refused_contexts(contexts: Sequence[PresentationContext]) -> str:
+    """Why a peer takes none of the presentation contexts: the SOP class, or its encodings."""
+    first = contexts[0]
+    name = "" if first.abstract_syntax is None else first.abstract_syntax.name
+    syntaxes = [UID(syntax).name for context in contexts for syntax in context.transfer_syntax]
+    if any(context.result == TRANSFER_SYNTAXES_REFUSED for context in contexts):
+        return f"does not offer {name} in {' or '.join(dict.fromkeys(syntaxes))}"
+    return f"does not offer {name}"

@@ -1,5 +1,6 @@
 """The acquisition rules that the header decides: refused, or reported with a warning."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,12 @@ the rounding of positions and orientation."""
 BACK_MUSCLES_MM = 60.0
 """Distance of the back muscles behind the middle of a vertebral body, mm (57-63 on a labelled
 scan)."""
+
+KVP_TOLERANCE = 0.01
+"""Tube voltages of one series that differ by no more are one, kV: they were rounded."""
+
+THICKNESS_TOLERANCE_MM = 0.01
+"""Slice thicknesses of one series that differ by no more are one, mm: 3.0 beside 2.999."""
 
 COHORT_SLICE_MM = 3.0
 """Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
@@ -68,7 +75,7 @@ def check_acquisition(members: Sequence[Instance], rules: Acquisition) -> None:
         The tube voltage is not stated, not allowed, or changes within the series.
     """
     allowed = ", ".join(f"{value:g}" for value in rules.kvp)
-    kvp = _one([instance.kvp for instance in members], "KVP")
+    kvp = _one([instance.kvp for instance in members], "KVP", KVP_TOLERANCE)
     if kvp is None:
         raise SeriesRefused("series.kvp_missing", f"the tube voltage is not stated; need {allowed}")
     if not any(abs(kvp - value) <= rules.kvp_tolerance for value in rules.kvp):
@@ -91,7 +98,9 @@ def series_thickness_mm(stack: SliceStack, rules: Acquisition) -> float:
         raise SeriesRefused(
             "series.slice_step", f"slices are {stack.step_mm:g} mm apart; at most {most:g} mm"
         )
-    stated = _one([s.slice_thickness_mm for s in stack.slices], "Slice Thickness")
+    stated = _one(
+        [s.slice_thickness_mm for s in stack.slices], "Slice Thickness", THICKNESS_TOLERANCE_MM
+    )
     thickness_mm = stated or stack.step_mm
     if thickness_mm > most + 1e-6:
         raise SeriesRefused(
@@ -134,6 +143,7 @@ def check_rules(
         A rule that is ``strict`` is broken.
     """
     return [
+        *_header(stack.slices),
         *_coverage(stack, rules),
         *_tilt(stack, rules),
         *_kernel(stack.slices[0], kernel, rules),
@@ -141,6 +151,27 @@ def check_rules(
         *_thickness(stack.slices, thickness_mm, rules),
         *_position(stack.slices[0], rules),
     ]
+
+
+def _header(slices: Sequence[Instance]) -> list[Finding]:
+    """What in the header is invalid, and whether several X-ray spectra were used."""
+    findings = []
+    invalid = sorted({keyword for instance in slices for keyword in instance.invalid})
+    if "PatientSex" in invalid:
+        invalid.remove("PatientSex")
+        found = "Patient's Sex is none of M, F and O; it counts as unknown"
+        findings.append(Finding("header.sex_unknown", found))
+    if invalid:
+        found = f"values that are invalid count as missing: {', '.join(invalid)}"
+        findings.append(Finding("header.invalid_values", found))
+    if any(instance.multienergy for instance in slices):
+        finding = Finding(
+            "acquisition.multienergy",
+            "the scan was acquired with several X-ray spectra; its HU may differ from those of "
+            "one tube voltage, so it is not staged",
+        )
+        findings.append(finding)
+    return findings
 
 
 def _coverage(stack: SliceStack, rules: Acquisition) -> list[Finding]:
@@ -243,10 +274,10 @@ def _position(first: Instance, rules: Acquisition) -> list[Finding]:
     return refuse_or_report(rules.rules.patient_position_missing, finding)
 
 
-def _one(values: Sequence[float | None], name: str) -> float | None:
-    """The value that all slices share, rounded to three digits; None if no slice states it."""
-    found = {round(value, 3) for value in values if value is not None}
-    if len(found) > 1:
+def _one(values: Sequence[float | None], name: str, tolerance: float) -> float | None:
+    """The commonest value, rounded to three digits; None if no slice states it."""
+    found = Counter(round(value, 3) for value in values if value is not None)
+    if found and max(found) - min(found) > tolerance:
         raise SeriesRefused(
             "series.mixed_acquisition", f"{name} differs within the series: {sorted(found)}"
         )
@@ -254,4 +285,4 @@ def _one(values: Sequence[float | None], name: str) -> float | None:
         raise SeriesRefused(
             "series.mixed_acquisition", f"{name} is stated in a part of the images only"
         )
-    return found.pop() if found else None
+    return found.most_common(1)[0][0] if found else None

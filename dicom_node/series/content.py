@@ -31,6 +31,10 @@ INHERITED_STUDY = (
 """Elements of other groups that highdicom copies from an image into a report: modules General
 Study and Patient Study (PS3.3, C.7.2.1 and C.7.2.2)."""
 
+DESCRIBING = ("SeriesDescription", "ImageComments", "DerivationDescription")
+"""Texts that tell images computed from several spectra from plain ones. They may be corrected, as
+patient and study may, without speaking of other pixels."""
+
 MEASURED = (
     "SOPClassUID", "Modality", "ImageType", "LossyImageCompression", "KVP", "SliceThickness",
     "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "FrameOfReferenceUID",
@@ -38,7 +42,10 @@ MEASURED = (
     "ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "ContrastBolusAgent",
     "ContrastBolusAgentSequence", "ContrastBolusVolume", "ContrastBolusRoute",
     "ContrastBolusStartTime", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
-    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PlanarConfiguration", "AcquisitionTime", "AcquisitionDateTime", "InstanceNumber",
+    "MultienergyCTAcquisition", "MultienergyCTCharacteristicsSequence",
+    "MonoenergeticEnergyEquivalent", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
     "RescaleType", "ModalityLUTSequence",
     # of a segmentation
@@ -59,7 +66,7 @@ class ContentDigests:
     Parameters
     ----------
     inherited
-        Patient and study elements.
+        Patient and study elements, and `DESCRIBING`.
     measured
         The elements of `MEASURED`.
     pixels
@@ -77,6 +84,7 @@ def content_digests(dataset: Dataset) -> ContentDigests:
     An element without a value counts as absent.
     """
     inherited = [tag for tag in dataset.keys() if is_inherited(tag)]  # noqa: SIM118
+    inherited += [Tag(keyword) for keyword in DESCRIBING]
     measured = [Tag(keyword) for keyword in MEASURED]
     pixels = dataset.get_item("PixelData")
     raw = b"" if pixels is None else pixels.value

@@ -33,6 +33,10 @@ SPACING_TOLERANCE = 0.05
 POSITION_TOLERANCE_MM = 0.05
 """Slices closer than this lie at the same position, mm."""
 
+ROUNDING_TOLERANCE_MM = 0.06
+"""Largest distance of a position from its even place that its rounding explains, mm: 0.05 where
+positions are written with one decimal, and what the fitted line adds."""
+
 FEWEST_SLICES = 3
 """Fewest slices for which a step can be determined."""
 
@@ -153,26 +157,39 @@ def _regular_step(ordered: list[Instance], along: npt.NDArray[np.float64]) -> fl
             + (f" (acquisitions {acquisitions})" if len(acquisitions) > 1 else "")
             + "; send each acquisition as a series of its own",
         )
-    step_mm = float(np.median(steps))
-    gaps = [
-        (float(along[k]), float(steps[k]))
-        for k in range(len(steps))
-        if steps[k] > 1.5 * step_mm and abs(steps[k] / step_mm - round(steps[k] / step_mm)) < 0.1
-    ]
-    irregular = np.abs(steps - step_mm) > SPACING_TOLERANCE * step_mm + 0.01
-    if gaps and len(gaps) == int(irregular.sum()):
-        lost = sum(round(step / step_mm) - 1 for _, step in gaps)
-        at_mm, _ = gaps[0]
+    step_mm = float(np.mean(steps[steps < 1.5 * np.median(steps)]))
+    counts = np.maximum(1, np.rint(steps / step_mm))
+    off_mm = np.abs(steps - counts * step_mm)
+    irregular = (off_mm > SPACING_TOLERANCE * step_mm + 0.01) & ~_rounded(along, counts)
+    if irregular.any():
+        found = ", ".join(
+            f"{count} x {step:g} mm"
+            for step, count in Counter(round(float(step), 2) for step in steps).most_common(3)
+        )
+        raise SeriesRefused("series.irregular_spacing", f"slices are not evenly spaced: {found}")
+    if counts.max() > 1:
+        first = int(np.argmax(counts > 1))
         raise SeriesRefused(
             "series.missing_slices",
-            f"{lost} slices are missing, the first behind position {at_mm:.1f} mm; "
-            "send the series again",
+            f"{int(counts.sum()) - len(counts)} slices are missing, the first behind position "
+            f"{along[first]:.1f} mm; send the series again",
         )
-    if irregular.any():
-        counts = Counter(round(float(step), 2) for step in steps).most_common(3)
-        found = ", ".join(f"{count} x {step:g} mm" for step, count in counts)
-        raise SeriesRefused("series.irregular_spacing", f"slices are not evenly spaced: {found}")
     return float(along[-1] - along[0]) / len(steps)
+
+
+def _rounded(along: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> bool:
+    """Whether positions differ from even ones by no more than their rounding to 0.1 mm.
+
+    Parameters
+    ----------
+    along
+        float64, shape (n,): positions along the normal, mm.
+    counts
+        float64, shape (n - 1,): how many steps lie between neighbours.
+    """
+    numbers = np.concatenate([[0.0], np.cumsum(counts)])
+    step_mm, start_mm = np.polyfit(numbers, along, 1)
+    return bool(np.abs(along - (start_mm + step_mm * numbers)).max() <= ROUNDING_TOLERANCE_MM)
 
 
 def _array(value: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:

@@ -11,13 +11,17 @@ from pathlib import Path
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-__all__ = ["MAX_HEADER_BYTES", "MAX_INFLATED_BYTES", "plain_file"]
+__all__ = ["MAX_HEADER_BYTES", "MAX_INFLATED_BYTES", "InflatesTooFar", "plain_file"]
 
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """A whole data set: a CT slice has 0.5 MB, six structures segmented in 500 slices 100 MB."""
 
 MAX_HEADER_BYTES = 2 * 1024 * 1024
 """The part of a data set that is inflated where only its header is read."""
+
+
+class InflatesTooFar(ValueError):
+    """A deflated file that would take more memory than any image or segmentation."""
 
 
 def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
@@ -37,7 +41,7 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
 
     Raises
     ------
-    ValueError
+    InflatesTooFar
         It is deflated and inflates to more than `MAX_INFLATED_BYTES`.
     pydicom.errors.InvalidDicomError
         It is no DICOM file.
@@ -52,7 +56,7 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
     most = MAX_HEADER_BYTES if header_only else MAX_INFLATED_BYTES
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], most + 1)
     if len(inflated) > most and not header_only:
-        raise ValueError(f"the data set inflates to more than {most} bytes")
+        raise InflatesTooFar(f"the data set inflates to more than {most} bytes")
     deflated_uid = DeflatedExplicitVRLittleEndian.encode()
     plain_uid = ExplicitVRLittleEndian.encode().ljust(len(deflated_uid), b"\0")
     return BytesIO(content[:start].replace(deflated_uid, plain_uid) + inflated)

@@ -1,7 +1,7 @@
 """The header of one received instance, read before any pixel is decoded."""
 
-import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_node.series.content import content_digests
-from dicom_node.series.inflation import plain_file
+from dicom_node.series.elements import Elements
+from dicom_node.series.inflation import InflatesTooFar, plain_file
+from dicom_node.series.spectral import is_multienergy, spectral_sign
 
 __all__ = [
+    "PATIENT_AND_STUDY",
     "SEGMENTATION_STORAGE",
     "Instance",
     "UnreadableFile",
@@ -28,6 +31,20 @@ __all__ = [
 
 SEGMENTATION_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """Segmentation Storage and Label Map Segmentation Storage (PS3.4, table B.5-1)."""
+
+
+PATIENT_AND_STUDY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +63,18 @@ class Instance:
         Distance between rows and between columns, mm.
     inherited_digest, measured_digest
         Of its elements, as `content.ContentDigests` has them.
+    sex
+        Patient's Sex as it is stated; one that is not M, F or O counts as ``invalid``.
+    has_rescale
+        Whether Rescale Slope and Intercept are numbers and the slope is above zero.
+    acquisition_time_s
+        Acquisition Time, s since midnight.
+    spectral
+        What says that the image was computed from several X-ray spectra; empty if nothing does.
+    multienergy
+        Whether it was acquired with several spectra.
+    invalid
+        Keywords of the elements that were read and hold no valid value.
     """
 
     path: Path
@@ -81,6 +110,11 @@ class Instance:
     gantry_tilt_deg: float | None = None
     inherited_digest: str = ""
     measured_digest: str = ""
+    patient_id: str = ""
+    acquisition_time_s: float | None = None
+    spectral: str = ""
+    multienergy: bool = False
+    invalid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,43 +142,57 @@ def read_instance(path: Path) -> Instance:
 
 def instance_of(path: Path, dataset: FileDataset) -> Instance:
     """The header of a file that was read, with or without its pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of what is invalid: it counts as missing
+        return _instance(path, dataset)
+
+
+def _instance(path: Path, dataset: FileDataset) -> Instance:
     meta = dataset.file_meta
     digests = content_digests(dataset)
-    spacing = _floats(dataset, "PixelSpacing", 2)
-    orientation = _floats(dataset, "ImageOrientationPatient", 6)
-    position = _floats(dataset, "ImagePositionPatient", 3)
+    elements = Elements(dataset)
+    elements.check(*PATIENT_AND_STUDY, "PatientAge")
+    slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
+    spacing = elements.numbers("PixelSpacing", 2)
+    orientation = elements.numbers("ImageOrientationPatient", 6)
+    position = elements.numbers("ImagePositionPatient", 3)
     return Instance(
         path=path,
-        sop_class_uid=_text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", "")),
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        modality=_text(dataset, "Modality"),
-        image_type=tuple(str(part).strip().upper() for part in _values(dataset, "ImageType")),
+        sop_class_uid=elements.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", "")),
+        sop_instance_uid=elements.text("SOPInstanceUID"),
+        study_uid=elements.text("StudyInstanceUID"),
+        series_uid=elements.text("SeriesInstanceUID"),
+        modality=elements.text("Modality"),
+        image_type=tuple(str(part).strip().upper() for part in elements.values("ImageType")),
         transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
-        lossy=_text(dataset, "LossyImageCompression"),
-        kvp=_number(dataset, "KVP"),
-        slice_thickness_mm=_number(dataset, "SliceThickness"),
+        lossy=elements.text("LossyImageCompression"),
+        kvp=elements.number("KVP"),
+        slice_thickness_mm=elements.positive("SliceThickness"),
         pixel_spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
-        rows=_integer(dataset, "Rows"),
-        columns=_integer(dataset, "Columns"),
+        rows=elements.integer("Rows"),
+        columns=elements.integer("Columns"),
         orientation=None if orientation is None else np.reshape(orientation, (2, 3)),
         position_mm=None if position is None else np.array(position),
-        instance_number=_integer(dataset, "InstanceNumber"),
-        acquisition_number=_integer(dataset, "AcquisitionNumber"),
-        frames=_integer(dataset, "NumberOfFrames") or 1,
-        kernel="\\".join(str(part) for part in _values(dataset, "ConvolutionKernel")),
-        contrast_agent=_contrast(dataset),
-        manufacturer=_text(dataset, "Manufacturer"),
-        model=_text(dataset, "ManufacturerModelName"),
-        series_description=_text(dataset, "SeriesDescription"),
-        has_rescale="RescaleSlope" in dataset and "RescaleIntercept" in dataset,
-        sex=_text(dataset, "PatientSex").upper(),
-        age_years=_age_years(dataset),
-        patient_position=_text(dataset, "PatientPosition").upper(),
-        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
+        instance_number=elements.integer("InstanceNumber"),
+        acquisition_number=elements.integer("AcquisitionNumber"),
+        frames=elements.integer("NumberOfFrames") or 1,
+        kernel="\\".join(str(part) for part in elements.values("ConvolutionKernel")),
+        contrast_agent=_contrast(elements),
+        manufacturer=elements.text("Manufacturer"),
+        model=elements.text("ManufacturerModelName"),
+        series_description=elements.text("SeriesDescription"),
+        has_rescale=bool(slope) and intercept is not None,
+        sex=elements.text("PatientSex"),
+        age_years=_age_years(elements),
+        patient_position=elements.text("PatientPosition").upper(),
+        frame_of_reference_uid=elements.text("FrameOfReferenceUID"),
         referenced_series_uids=referenced_series(dataset),
-        gantry_tilt_deg=_number(dataset, "GantryDetectorTilt"),
+        gantry_tilt_deg=elements.number("GantryDetectorTilt"),
+        patient_id=elements.text("PatientID"),
+        acquisition_time_s=_acquisition_time_s(elements),
+        spectral=spectral_sign(elements),
+        multienergy=is_multienergy(elements),
+        invalid=elements.invalid,
         inherited_digest=digests.inherited,
         measured_digest=digests.measured,
     )
@@ -167,9 +215,8 @@ def sender_of(path: Path) -> str:
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:
     """Series Instance UIDs that an object, such as a segmentation, references."""
-    found = [
-        _text(item, "SeriesInstanceUID") for item in _items(dataset, "ReferencedSeriesSequence")
-    ]
+    items = Elements(dataset).items("ReferencedSeriesSequence")
+    found = [Elements(item).text("SeriesInstanceUID") for item in items]
     return tuple(uid for uid in found if uid)
 
 
@@ -183,7 +230,11 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
         try:
             instance = read_instance(path)
         except InvalidDicomError:
-            unreadable.append(UnreadableFile(path, "not a DICOM file"))
+            unreadable.append(UnreadableFile(path, _other_format(path)))
+        except FileNotFoundError:  # such as one that is being replaced
+            unreadable.append(UnreadableFile(path, "gone before it was read"))
+        except InflatesTooFar:
+            unreadable.append(UnreadableFile(path, "inflates to more than any image"))
         except Exception as error:  # the parsers' ways to fail on hostile input are open-ended
             unreadable.append(UnreadableFile(path, f"damaged header ({type(error).__name__})"))
         else:
@@ -194,69 +245,64 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
     return instances, unreadable
 
 
-def _items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
-    value = dataset.get(keyword)
-    return tuple(value) if isinstance(value, pydicom.Sequence) else ()
-
-
-def _values(dataset: Dataset, keyword: str) -> Sequence[object]:
-    value = dataset.get(keyword)
-    if value is None or value == "":
-        return ()
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        return (value,)
-    return tuple(value)
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    return "\\".join(str(part) for part in _values(dataset, keyword)).strip()
-
-
-def _number(dataset: Dataset, keyword: str) -> float | None:
-    numbers = _floats(dataset, keyword, 1)
-    return None if numbers is None else numbers[0]
-
-
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    number = _number(dataset, keyword)
-    return None if number is None else int(number)
-
-
-def _floats(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
+def _other_format(path: Path) -> str:
+    """What a file is that is not DICOM, with what to do where it could have been meant."""
     try:
-        numbers = [float(str(part)) for part in _values(dataset, keyword)]
-    except ValueError:
-        return None
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        return None
-    return numbers
+        with path.open("rb") as file:
+            start = file.read(352)
+    except OSError:
+        return "not a DICOM file"
+    name = path.name.lower()
+    if start[344:347] in (b"n+1", b"ni1") or name.endswith((".nii", ".nii.gz")):
+        return (
+            "NIfTI, which has no patient, tube voltage or kernel: give the DICOM series itself; "
+            "a label map of it goes with --segmentation"
+        )
+    if start[:4] == b"NRRD" or name.endswith((".nrrd", ".nhdr", ".mha", ".mhd")):
+        return "a research volume (NRRD or MetaImage): give the DICOM series itself"
+    if start[:4] == b"PK\x03\x04" or start[:2] == b"\x1f\x8b":
+        return "a packed archive: unpack it first"
+    return "not a DICOM file"
 
 
-def _contrast(dataset: Dataset) -> str:
+def _contrast(elements: Elements) -> str:
     """The contrast agent, or which attribute says that one was given; empty if none does."""
-    agent = _text(dataset, "ContrastBolusAgent")
+    agent = elements.text("ContrastBolusAgent")
     if agent.upper() in ("NONE", "NO", "N", "W/O", "WITHOUT"):
         return ""
     if agent:
         return agent
-    if dataset.get("ContrastBolusAgentSequence"):
+    if elements.values("ContrastBolusAgentSequence"):
         return "Contrast/Bolus Agent Sequence"
-    if _number(dataset, "ContrastBolusVolume"):
+    if elements.number("ContrastBolusVolume"):
         return "Contrast/Bolus Volume"
     for keyword in ("ContrastBolusRoute", "ContrastBolusStartTime"):
-        if _text(dataset, keyword):
+        if elements.text(keyword):
             return keyword
     return ""
 
 
-def _age_years(dataset: Dataset) -> float | None:
+def _age_years(elements: Elements) -> float | None:
     """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
-    text = _text(dataset, "PatientAge")
+    text = elements.text("PatientAge")
     per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
-    if len(text) == 4 and text[:3].isdigit() and text[3] in per_year:
+    if len(text) == 4 and text[:3].isdecimal() and text.isascii() and text[3] in per_year:
         return int(text[:3]) / per_year[text[3]]
-    birth, study = _text(dataset, "PatientBirthDate"), _text(dataset, "StudyDate")
-    if len(birth) == 8 and len(study) == 8 and birth.isdigit() and study.isdigit():
+    birth, study = elements.text("PatientBirthDate"), elements.text("StudyDate")
+    dates = birth + study
+    if len(birth) == 8 and len(study) == 8 and dates.isdecimal() and dates.isascii():
         years = int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:])
         return float(years) if 0 <= years <= 120 else None
     return None
+
+
+def _acquisition_time_s(elements: Elements) -> float | None:
+    """Acquisition Time, or the time in Acquisition DateTime, in seconds since midnight."""
+    time = elements.text("AcquisitionTime") or elements.text("AcquisitionDateTime")[8:]
+    clock = time[:6]
+    if len(clock) != 6 or not (clock.isdecimal() and clock.isascii()):
+        return None
+    fraction = time[6:13]
+    known = fraction[:1] == "." and fraction[1:].isdecimal() and fraction.isascii()
+    seconds = int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:6])
+    return seconds + (float(fraction) if known else 0.0)

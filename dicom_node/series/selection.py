@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from dicom_node.errors import SeriesRefused
@@ -13,9 +15,12 @@ from dicom_node.series.acquisition import (
     series_kernel,
     series_thickness_mm,
 )
+from dicom_node.series.doubles import drop_doubles
 from dicom_node.series.geometry import stack_slices
 from dicom_node.series.instances import Instance
+from dicom_node.series.interleaving import check_interleaving
 from dicom_node.series.kernels import KernelClass
+from dicom_node.series.stray_images import set_strays_aside
 from dicom_node.settings.node import Acquisition
 from roi_extraction.anatomy import Finding
 
@@ -28,6 +33,9 @@ LOSSY_SYNTAXES = frozenset(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 52, 53, 54, 55, 56, 81)
 )
 """Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4) and so change HU."""
+
+SPACING_TOLERANCE = 1e-3
+"""Largest relative difference of Pixel Spacing within a series: half a pixel over a whole image."""
 
 USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
 """Kernels that HU of soft tissue and trabecular bone are usually measured with."""
@@ -146,13 +154,17 @@ def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleS
     """
     unique = {instance.sop_instance_uid: instance for instance in instances}
     members = list(unique.values())
+    _check_identity(members)
+    members, findings = set_strays_aside(members)
     _check_kind(members)
     check_acquisition(members, rules)
     _check_pixels(members)
+    members, doubled = drop_doubles(members)
     stack = stack_slices(members)
+    check_interleaving(stack.slices)
     thickness_mm = series_thickness_mm(stack, rules)
     kernel = series_kernel(stack.slices)
-    findings = check_rules(stack, thickness_mm, kernel, rules)
+    findings += [*doubled, *check_rules(stack, thickness_mm, kernel, rules)]
     return EligibleSeries(
         study_uid=stack.slices[0].study_uid,
         series_uid=stack.slices[0].series_uid,
@@ -171,15 +183,15 @@ def _kernel_rank(kernel: KernelClass) -> int:
     return 1 if kernel is KernelClass.UNKNOWN else 2
 
 
-def _check_kind(members: list[Instance]) -> None:
-    first = members[0]
+def _check_identity(members: list[Instance]) -> None:
+    """The UIDs and the Patient ID must be such that a report can carry them."""
     for instance in members:
         for uid, name in (
             (instance.study_uid, "Study Instance UID"),
             (instance.series_uid, "Series Instance UID"),
             (instance.sop_instance_uid, "SOP Instance UID"),
         ):
-            if not uid or not UID(uid).is_valid:
+            if not uid or not UID(uid, validation_mode=IGNORE).is_valid:
                 found = "no" if not uid else "an invalid"
                 raise SeriesRefused(
                     "series.invalid_uid",
@@ -190,15 +202,21 @@ def _check_kind(members: list[Instance]) -> None:
         raise SeriesRefused(
             "series.mixed_studies", "the instances of the series claim different studies"
         )
+    if any("PatientID" in instance.invalid for instance in members):
+        raise SeriesRefused(
+            "series.invalid_patient_id",
+            "Patient ID is longer than 64 characters, has several values or characters that are "
+            "not allowed; a report could not carry it. Correct it in the archive",
+        )
+
+
+def _check_kind(members: list[Instance]) -> None:
+    first = members[0]
     modality = first.modality or "none"
     if modality != "CT":
         raise SeriesRefused("series.not_ct", f"modality is {modality}; only CT can be assessed")
     if any("LOCALIZER" in instance.image_type for instance in members):
-        if all("LOCALIZER" in instance.image_type for instance in members):
-            raise SeriesRefused("series.localizer", "the series is a localizer (scout)")
-        raise SeriesRefused(
-            "series.localizer", "the series mixes localizer images with slices; send them apart"
-        )
+        raise SeriesRefused("series.localizer", "the series is a localizer (scout)")
     derived = [i for i in members if i.image_type[:1] != ("ORIGINAL",)]
     if derived:
         found = "\\".join(derived[0].image_type) or "none"
@@ -206,6 +224,14 @@ def _check_kind(members: list[Instance]) -> None:
             "series.derived",
             f"{len(derived)} of {len(members)} images are not ORIGINAL (Image Type {found}); "
             "derived images need not hold HU",
+        )
+    spectral = [i for i in members if i.spectral]
+    if spectral:
+        raise SeriesRefused(
+            "series.spectral",
+            f"{len(spectral)} of {len(members)} images were computed from several X-ray spectra "
+            f"({spectral[0].spectral}); their HU are not those of a tube voltage. Send the "
+            "conventional images",
         )
     if first.sop_class_uid in ENHANCED_CT or any(i.frames > 1 for i in members):
         raise SeriesRefused(
@@ -229,10 +255,11 @@ def _check_pixels(members: list[Instance]) -> None:
     shapes = {(instance.rows, instance.columns) for instance in members}
     if len(shapes) > 1 or None in next(iter(shapes)):
         raise SeriesRefused("series.mixed_geometry", f"image sizes differ or are missing: {shapes}")
-    spacings = {instance.pixel_spacing_mm for instance in members}
-    if None in spacings:
+    spacings = [i.pixel_spacing_mm for i in members if i.pixel_spacing_mm is not None]
+    if len(spacings) < len(members):
         raise SeriesRefused("series.no_pixel_spacing", "Pixel Spacing is missing or not a number")
-    if len(spacings) > 1 or min(next(iter(spacings)) or (0.0,)) <= 0:
+    low_mm, high_mm = np.min(spacings, axis=0), np.max(spacings, axis=0)
+    if low_mm.min() <= 0 or (high_mm - low_mm > SPACING_TOLERANCE * low_mm).any():
         raise SeriesRefused(
-            "series.mixed_geometry", f"Pixel Spacing differs or is zero: {spacings}"
+            "series.mixed_geometry", f"Pixel Spacing differs or is zero: {sorted(set(spacings))}"
         )

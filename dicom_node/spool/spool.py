@@ -16,6 +16,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,8 +209,9 @@ class Spool:
         """Remove the half-written files of a crash, known by their age."""
         oldest = time.time() - LEFTOVER_SECONDS
         for path in self.incoming.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another listener gives its file the final name
+                if path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
 
     def store(
         self,

@@ -30,8 +30,8 @@ LOOK_AGAIN_SECONDS = 5.0
 class _Waiting:
     """A study that was looked at: what was missing, and when it is looked at again.
 
-    ``sender`` is the AE title that its newest instance came from; ``reading`` is a survey under way,
-    with the content that it is of.
+    ``sender`` is the AE title that its newest instance came from; ``reading`` is a survey
+    under way, with the content that it is of.
     """
 
     changed: float

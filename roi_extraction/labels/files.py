@@ -1,5 +1,8 @@
 """Label maps from files, brought to a scan's grid."""
 
+import gzip
+import math
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,15 @@ if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
 
 LabelArray = npt.NDArray[np.integer[Any]]
+
+NIFTI1_HEADER_BYTES, NIFTI2_HEADER_BYTES = 348, 540
+"""Lengths of the headers of NIfTI-1 and NIfTI-2, which they begin with."""
+
+MOST_VOXELS_RATIO = 8
+"""Most voxels of a label map for each voxel of the scan: slices of 5 mm labelled at 0.7 mm."""
+
+MOST_OFFSET_BYTES = 1 << 20
+"""Farthest place at which the voxels may begin; extensions of the header take a few kB."""
 
 LEAST_OVERLAP = 0.5
 """Share of the labels' own volume that must fall into the scan."""
@@ -62,9 +74,10 @@ def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
     from nibabel.filebasedimages import ImageFileError
 
     try:
+        _check_claims(path, MOST_VOXELS_RATIO * volume.hu.size)
         image = nifti_image(path)
         array = np.asanyarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InvalidSegmentation(f"{path.name} is not a readable NIfTI file: {error}") from error
     array = np.squeeze(array)
     if array.ndim != 3:
@@ -76,6 +89,42 @@ def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
     labels = array.astype(np.int16)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
     return resample_labels(labels, affine, volume, path.name)
+
+
+def _check_claims(path: Path, most_voxels: int) -> None:
+    """Check what a NIfTI header claims, before anything of that size is made or unpacked.
+
+    Raises
+    ------
+    InvalidSegmentation
+        More voxels than ``most_voxels``, or they begin far behind the header.
+    OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError
+        The file is not NIfTI or cannot be unpacked.
+    """
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    packed = path.name.lower().endswith(".gz")
+    with gzip.open(path) if packed else path.open("rb") as file:
+        start = file.read(NIFTI2_HEADER_BYTES)
+    kind, size = Nifti1Header, NIFTI1_HEADER_BYTES
+    if NIFTI2_HEADER_BYTES in (
+        int.from_bytes(start[:4], "little"),
+        int.from_bytes(start[:4], "big"),
+    ):
+        kind, size = Nifti2Header, NIFTI2_HEADER_BYTES
+    if len(start) < size:
+        raise ImageFileError("it ends within its header")
+    header = kind(start[:size], check=False)
+    voxels = math.prod(int(length) for length in header.get_data_shape())
+    if not 0 < voxels <= most_voxels:
+        raise InvalidSegmentation(
+            f"{path.name} claims {voxels} voxels; at most {most_voxels} fit the scan, "
+            f"{MOST_VOXELS_RATIO} times as many as it has"
+        )
+    if not 0 <= float(header["vox_offset"]) <= MOST_OFFSET_BYTES:
+        raise InvalidSegmentation(f"the voxels of {path.name} begin too far behind its header")
 
 
 def resample_labels(

@@ -24,6 +24,9 @@ DATASETS: dict[str, tuple[str, ...]] = {
 """Folders by task, as TotalSegmentator 2.18 names them; the name holds the version. It asks for all
 parts of ``total`` even where a subset is wanted, and for a coarse model to crop by."""
 
+MAX_MANIFEST_BYTES = 1 << 20
+"""Largest manifest that is read; all tasks have some hundred files, a line each."""
+
 HASH_CHUNK_BYTES = 1 << 22
 """Bytes of a file that are read at a time."""
 
@@ -81,7 +84,14 @@ def _check_dataset(folder: Path, dataset: Path) -> None:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text()
+        with path.open("rb") as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise SegmenterUnavailable(
+                f"the manifest of the weights is larger than {MAX_MANIFEST_BYTES >> 20} MB",
+                "totalsegmentator.weights_changed",
+            )
+        return content.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise SegmenterUnavailable(
             f"the manifest of the weights cannot be read ({type(error).__name__})",

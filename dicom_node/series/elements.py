@@ -1,0 +1,127 @@
+"""Read elements of a data set without trusting that they are valid."""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VM, dictionary_VR
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName, validate_value
+
+__all__ = ["Elements", "fits"]
+
+LARGEST_NUMBER = 1e9
+"""Numbers beyond it are no lengths, angles or counts of an image and count as unreadable."""
+
+
+TEXTS = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
+)
+"""Value representations that are written as text (PS3.5, table 6.2-1)."""
+
+
+class Elements:
+    """The elements of one data set; an invalid value counts as missing and is remembered.
+
+    Parameters
+    ----------
+    dataset
+        Any data set; each element is only looked at when it is asked for.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._invalid: dict[str, None] = {}
+
+    @property
+    def invalid(self) -> tuple[str, ...]:
+        """Keywords of the elements that were asked for and hold no valid value."""
+        return tuple(self._invalid)
+
+    def values(self, keyword: str) -> tuple[object, ...]:
+        """The values of an element; none if it is missing, empty or cannot be read."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom warns of what counts as invalid here
+                value = self._dataset.get(keyword)
+                if value is None or value in ("", b""):
+                    return ()
+                if isinstance(value, bytes):
+                    return (value.decode("ascii"),)
+                if isinstance(value, str | PersonName) or not hasattr(value, "__iter__"):
+                    return (value,)
+                return tuple(value)
+        except Exception:  # the parsers' ways to fail on hostile input are open-ended
+            self._invalid[keyword] = None
+            return ()
+
+    def items(self, keyword: str) -> Sequence[Dataset]:
+        """The items of a sequence."""
+        return tuple(item for item in self.values(keyword) if isinstance(item, Dataset))
+
+    def text(self, keyword: str) -> str:
+        """An element as text, several values joined by backslashes."""
+        return "\\".join(str(part) for part in self.values(keyword)).strip()
+
+    def numbers(self, keyword: str, count: int) -> list[float] | None:
+        """An element's ``count`` numbers; None if it does not hold exactly these."""
+        values = self.values(keyword)
+        if not values:
+            return None
+        try:
+            numbers = [float(str(part)) for part in values]
+        except ValueError:  # such as a decimal comma
+            numbers = []
+        in_range = all(
+            math.isfinite(number) and abs(number) <= LARGEST_NUMBER for number in numbers
+        )
+        if len(numbers) == count and in_range:
+            return numbers
+        self._invalid[keyword] = None
+        return None
+
+    def number(self, keyword: str) -> float | None:
+        """An element's only number."""
+        numbers = self.numbers(keyword, 1)
+        return None if numbers is None else numbers[0]
+
+    def integer(self, keyword: str) -> int | None:
+        """An element's only number, cut to an integer."""
+        number = self.number(keyword)
+        return None if number is None else int(number)
+
+    def positive(self, keyword: str) -> float | None:
+        """An element's only number if it is above zero; zero counts as not stated."""
+        number = self.number(keyword)
+        if number is not None and number < 0:
+            self._invalid[keyword] = None
+        return number if number is not None and number > 0 else None
+
+    def check(self, *keywords: str) -> None:
+        """Remember those of some elements whose value does not fit its value representation."""
+        for keyword in keywords:
+            values = self.values(keyword)
+            too_many = len(values) > 1 and dictionary_VM(keyword) == "1"
+            if too_many or not all(fits(keyword, str(value)) for value in values):
+                self._invalid[keyword] = None
+
+
+def fits(keyword: str, value: str) -> bool:
+    """Whether a text may stand in an element: its length, characters and enumerated values.
+
+    >>> fits("PatientSex", "F"), fits("PatientSex", "W"), fits("AccessionNumber", "1" * 17)
+    (True, False, False)
+    """
+    vr = dictionary_VR(keyword)
+    if vr not in TEXTS:
+        return True
+    if keyword == "PatientSex" and value.strip() not in ("", "M", "F", "O"):
+        return False
+    if vr in ("LO", "SH", "PN", "CS") and not all(c.isprintable() or c == "\x1b" for c in value):
+        return False
+    try:
+        validate_value(vr, value, RAISE)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
