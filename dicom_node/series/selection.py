@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydicom.uid import UID
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.acquisition import (
     check_acquisition,
     check_rules,
@@ -190,8 +191,8 @@ def _check_kind(members: list[Instance]) -> None:
         raise SeriesRefused(
             "series.mixed_studies", "the instances of the series claim different studies"
         )
-    modality = first.modality or "none"
-    if modality != "CT":
+    modality = cleaned(first.modality) or "none"
+    if first.modality != "CT":
         raise SeriesRefused("series.not_ct", f"modality is {modality}; only CT can be assessed")
     if any("LOCALIZER" in instance.image_type for instance in members):
         if all("LOCALIZER" in instance.image_type for instance in members):
@@ -201,7 +202,7 @@ def _check_kind(members: list[Instance]) -> None:
         )
     derived = [i for i in members if i.image_type[:1] != ("ORIGINAL",)]
     if derived:
-        found = "\\".join(derived[0].image_type) or "none"
+        found = cleaned("\\".join(derived[0].image_type)) or "none"
         raise SeriesRefused(
             "series.derived",
             f"{len(derived)} of {len(members)} images are not ORIGINAL (Image Type {found}); "
@@ -213,7 +214,8 @@ def _check_kind(members: list[Instance]) -> None:
             "Enhanced (multi-frame) CT cannot be read yet; send single-frame CT Image Storage",
         )
     if first.sop_class_uid != CT_IMAGE_STORAGE:
-        raise SeriesRefused("series.not_ct", f"SOP class is {first.sop_class_uid or 'missing'}")
+        found = cleaned(first.sop_class_uid) or "missing"
+        raise SeriesRefused("series.not_ct", f"SOP class is {found}")
 
 
 def _check_pixels(members: list[Instance]) -> None:

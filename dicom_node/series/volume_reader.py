@@ -8,6 +8,7 @@ import pydicom
 from pydicom.pixels.processing import apply_modality_lut
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.instances import Instance
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.volume import CtVolume
@@ -99,9 +100,8 @@ def _read_plane(instance: Instance, index: int) -> npt.NDArray[np.int16]:
     if stored.ndim != 2:
         raise SeriesRefused("series.enhanced", "an image holds several frames or colours")
     if dataset.get("RescaleType", "HU") not in ("", "HU", "US"):
-        raise SeriesRefused(
-            "series.not_hu", f"pixel values are {dataset.RescaleType}, not Hounsfield units"
-        )
+        found = cleaned(dataset.RescaleType)
+        raise SeriesRefused("series.not_hu", f"pixel values are {found}, not Hounsfield units")
     hu = np.asarray(apply_modality_lut(stored, dataset), dtype=np.float64)
     padding = dataset.get("PixelPaddingValue")
     if padding is not None:
