@@ -19,7 +19,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from rich.console import Console
 
 from dicom_node.errors import NodeError, OperationalError
-from dicom_node.files import write_atomically
+from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.statuses import SUCCESS
 from roi_extraction.phantom import PhantomParameters, make_phantom
@@ -41,16 +41,19 @@ def run_demo(out: Path) -> None:
     Raises
     ------
     NodeError
-        The folder was not made by a demo, or no report came back in time.
+        The folder was not made by a demo or is a link, or no report came back in time.
     """
     console = Console()
+    if out.is_symlink():
+        raise NodeError(f"{out} is a symbolic link; give the folder itself with -o")
     out = out.resolve()
     if out.exists() and any(out.iterdir()) and not (out / DEMO_MARKER).is_file():
         raise NodeError(
             f"{out} is not empty and was not made by a demo; choose another folder with -o"
         )
     shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    make_private_folder(out.parent)
+    out.mkdir(mode=0o700)  # not made by another in the meantime
     (out / DEMO_MARKER).write_text("made by osteonode demo, which empties this folder\n")
     started = time.monotonic()
 

@@ -1,16 +1,20 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and that only their user can read."""
 
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["sync_folder", "write_atomically", "write_new"]
+__all__ = ["make_private_folder", "sync_folder", "write_atomically", "write_new"]
 
 
 def write_atomically(
     path: Path, *parts: bytes, durable: bool, temporary: Path | None = None
 ) -> None:
     """Write a file beside its place and give it its name when it is whole.
+
+    Only the user who runs the process can read it (0600), whatever the umask. A symbolic link in
+    its place is replaced, never followed.
 
     Parameters
     ----------
@@ -33,7 +37,7 @@ def write_atomically(
     if temporary is None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with temporary.open("wb") as file:
+        with _new_file(temporary) as file:
             file.writelines(parts)
             file.flush()
             if durable:
@@ -62,7 +66,7 @@ def write_new(path: Path, *parts: bytes, durable: bool, temporary: Path) -> None
         The disk did not take it.
     """
     try:
-        with temporary.open("wb") as file:
+        with _new_file(temporary) as file:
             file.writelines(parts)
             file.flush()
             if durable:
@@ -72,6 +76,33 @@ def write_new(path: Path, *parts: bytes, durable: bool, temporary: Path) -> None
         temporary.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their user alone (0700).
+
+    A folder that is there already keeps its mode.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or something else has its name.
+    """
+    for level in (*reversed(folder.parents), folder):
+        level.mkdir(mode=0o700, exist_ok=True)
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Make a file, for its user alone; what a crash left under its name is removed before."""
+    try:
+        return open(path, "xb", opener=_open_private)
+    except FileExistsError:
+        path.unlink()
+        return open(path, "xb", opener=_open_private)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,13 @@ from typing import Any
 import structlog
 from pynetdicom import _config as pynetdicom_config
 
-__all__ = ["configure_logs", "fault_fields", "log", "silence_foreign_text"]
+__all__ = [
+    "configure_logs",
+    "fault_fields",
+    "log",
+    "silence_foreign_text",
+    "silence_libraries",
+]
 
 ALLOWED_FIELDS = frozenset(
     {
@@ -34,16 +40,21 @@ MAX_EXCEPTIONS = 5
 """The most exceptions that are logged of a chain."""
 
 
+def silence_libraries() -> None:
+    """Drop what libraries log and warn: they may quote values of headers."""
+    warnings.simplefilter("ignore")
+    for name in ("pynetdicom", "pydicom", "highdicom", "dbos"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    pynetdicom_config.LOG_HANDLER_LEVEL = "none"
+
+
 def silence_foreign_text() -> None:
     """Drop what libraries log and warn, and every traceback: they may quote values of headers.
 
     An exception that nobody catches is logged as ``unforeseen fault`` with its `fault_fields`.
     """
-    warnings.simplefilter("ignore")
+    silence_libraries()
     logging.basicConfig(level=logging.CRITICAL + 1, stream=sys.stderr, force=True)
-    for name in ("pynetdicom", "pydicom", "dbos"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    pynetdicom_config.LOG_HANDLER_LEVEL = "none"
 
     def unforeseen(kind: type[BaseException], error: BaseException | None) -> None:
         fields = {"error": kind.__name__} if error is None else fault_fields(error)

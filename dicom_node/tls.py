@@ -19,6 +19,9 @@ CIPHERS = (
 """Cipher suites of TLS 1.2 (RFC 9325, section 4.2; DICOM PS3.15, B.12); those of TLS 1.3 are
 OpenSSL's."""
 
+NAME_KINDS = ("DNS", "IP Address")
+"""Kinds of alternative names that name a machine, as Python calls them."""
+
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
     """The TLS context of the listener.
@@ -50,6 +53,7 @@ def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
         As for `server_context`; the message names the destination.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False
     _restrict(context)
     try:
         _readable(tls.ca, tls.certificate, tls.key)
@@ -62,21 +66,20 @@ def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
 
 
 def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
-    """DNS names, addresses and common name of a certificate that ``getpeercert`` has given.
+    """DNS names and addresses of a certificate that ``getpeercert`` has given.
+
+    Only the Subject Alternative Name counts. The common name is a text that authorities check less,
+    or not at all (RFC 9525, section 2): a certificate without alternative names has no name.
 
     >>> sorted(certificate_names({"subjectAltName": (("DNS", "ct1"), ("IP Address", "10.0.0.7"))}))
     ['10.0.0.7', 'ct1']
+    >>> certificate_names({"subject": ((("commonName", "ct1"),),)})
+    frozenset()
     """
     if not certificate:
         return frozenset()
-    alternative = [value for kind, value in certificate.get("subjectAltName", ()) if value]
-    common = [
-        value
-        for parts in certificate.get("subject", ())
-        for key, value in parts
-        if key == "commonName"
-    ]
-    return frozenset([*alternative, *common])
+    names = certificate.get("subjectAltName", ())
+    return frozenset(value for kind, value in names if kind in NAME_KINDS and value)
 
 
 def _restrict(context: ssl.SSLContext) -> None:

@@ -199,5 +199,5 @@ def test_totalsegmentator_is_planned_with_its_section_and_its_number_is_not_prin
     assert plan.totalsegmentator is not None
     assert plan.totalsegmentator.licence_number == "aca_secret"
     assert plan.totalsegmentator.tasks == ("total", "vertebrae_body", "abdominal_muscles")
-    assert "aca_secret" not in settings.without_password().model_dump_json()
+    assert "aca_secret" not in json.dumps(settings.shown())
     assert plan.variant([]) != SegmenterPlan().variant([])

@@ -35,6 +35,19 @@ def test_every_file_and_folder_that_a_page_names_exists(page: str) -> None:
     assert not missing
 
 
+def test_every_attack_of_the_threat_model_names_tests_that_exist() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    tests = set(re.findall(r"^def (test_\w+)", code, re.MULTILINE))
+    rows = [
+        row for row in text_of("docs/threats.md").splitlines() if re.match(r"\| (?!Attack)", row)
+    ]
+    assert len(rows) > 25
+    for row in rows:
+        named = set(re.findall(r"`(test_\w+)`", row.rpartition(" | ")[2]))
+        assert named, row
+        assert named <= tests, row
+
+
 def test_release_is_the_same_in_package_changelog_and_citation() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     newest = re.search(r"^## \[(\d[\d.]*)\] - (\S+)$", text_of("CHANGELOG.md"), re.MULTILINE)

@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from pydicom.dataset import Dataset
 
+from dicom_node.foreign_text import cleaned
 from roi_extraction.errors import InvalidSegmentation
 from roi_extraction.sites import Side
 
@@ -181,7 +182,7 @@ def describe_segment(description: Dataset) -> Segment | None:
     if not _agree(coded, named):
         found = ", ".join(sorted(coded | named))
         raise InvalidSegmentation(
-            f"segment {number} {label!r} names {found} at once", "segmentation.contradiction"
+            f"segment {number} {cleaned(label)} names {found} at once", "segmentation.contradiction"
         )
     structure = sorted(structures, key=list(Structure).index)[0]
     if structure is Structure.ILIOPSOAS and Structure.PSOAS in named:
@@ -202,7 +203,7 @@ def describe_segment(description: Dataset) -> Segment | None:
         worded = set()
     if len(sides | worded) > 1 and sides != set(Side):
         raise InvalidSegmentation(
-            f"segment {number} {label!r} is called left and right at once",
+            f"segment {number} {cleaned(label)} is called left and right at once",
             "segmentation.contradiction",
         )
     both = sides | worded

@@ -14,6 +14,7 @@ import pydicom
 from dicom_node.assessment.segment_codes import Segment, describe_segment
 from dicom_node.assessment.segment_labels import SegmentLabels, check_plausible, segment_labels
 from dicom_node.assessment.segmentation_levels import check_levels
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.inflation import plain_file
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.anatomy import Anatomy, Segmenter, SegmenterIdentity
@@ -158,13 +159,14 @@ def _check_reference(source: pydicom.Dataset, series: EligibleSeries) -> None:
     if series.series_uid not in referenced:
         raise InvalidSegmentation(
             "the SEG references "
-            + (f"series {', '.join(referenced)}" if referenced else "no series")
+            + (f"series {', '.join(map(cleaned, referenced[:8]))}" if referenced else "no series")
             + f", not {series.series_uid}",
             "segmentation.other_series",
         )
     if str(source.StudyInstanceUID) != series.study_uid:
         raise InvalidSegmentation(
-            f"the SEG is of study {source.StudyInstanceUID}, the series of {series.study_uid}",
+            f"the SEG is of study {cleaned(source.StudyInstanceUID)},"
+            f" the series of {series.study_uid}",
             "segmentation.other_study",
         )
     frame = series.first.frame_of_reference_uid
@@ -198,7 +200,7 @@ def _text(dataset: pydicom.Dataset, keyword: str) -> str:
 
 def _check_segments(segments: Sequence[Segment], labels: Sequence[str]) -> None:
     if not segments:
-        names = ", ".join(repr(label) for label in labels[:8])
+        names = ", ".join(cleaned(label) for label in labels[:8])
         raise InvalidSegmentation(
             f"the SEG holds no known structure; its {len(labels)} segments are {names}",
             "segmentation.no_known_segments",

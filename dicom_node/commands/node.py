@@ -76,9 +76,18 @@ def work(config: Config, parent: Parent = None) -> None:
 
 
 @app.command()
-def check_config(config: Config) -> None:
-    """Check a settings file and the bundle that it names, and print what will be used."""
+def check_config(
+    config: Config,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on any warning.")] = False,
+) -> None:
+    """Check a settings file and the bundle that it names, and print what will be used.
+
+    Secrets are masked. Warnings, on stderr, say what leaves the node more open than it should be.
+    """
+    import json
+
     from dicom_node.settings.node import load_settings
+    from dicom_node.settings.weak_points import weak_points
     from dicom_node.tls import client_context, server_context
     from modeling import ModelingError, load_bundle
 
@@ -93,13 +102,13 @@ def check_config(config: Config) -> None:
     for peer in (*settings.destinations, *query):
         if peer.tls is not None:
             client_context(peer.tls, peer.name)
-    print(settings.without_password().model_dump_json(indent=2))
+    print(json.dumps(settings.shown(), indent=2))
     print(f"model {model_id}")
-    web = () if settings.web is None else settings.web.warnings
-    for warning in (*settings.listener.warnings, *web):
+    warnings = weak_points(settings, config)
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if not settings.destinations:
-        print("warning: no destinations: reports stay in the data folder", file=sys.stderr)
+    if strict and warnings:
+        fail(f"{config}: {len(warnings)} warnings", EXIT_REFUSED)
 
 
 @app.command()

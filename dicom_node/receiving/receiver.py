@@ -16,6 +16,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
+from dicom_node.foreign_text import cleaned
 from dicom_node.logs import fault_fields, log
 from dicom_node.receiving import pynetdicom_inside
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
@@ -323,7 +324,7 @@ def _ae_titles(association: Association) -> tuple[str, str]:
 
 def _names(association: Association) -> dict[str, str]:
     return {
-        "calling_ae": _ae_titles(association)[1],
+        "calling_ae": cleaned(_ae_titles(association)[1]),
         "peer": str(association.requestor.address),
     }
 
@@ -335,4 +336,4 @@ def peer_of(association: Association) -> Peer:
     except (OSError, ValueError):
         names = frozenset()
     of = _names(association)
-    return Peer(of["calling_ae"], of["peer"], tuple(sorted(names)))
+    return Peer(of["calling_ae"], of["peer"], tuple(sorted(map(cleaned, names))))

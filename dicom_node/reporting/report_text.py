@@ -1,5 +1,6 @@
 """The case report in plain text, for a terminal or a log reader; no patient data."""
 
+from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 
 __all__ = ["text_summary"]
@@ -15,7 +16,7 @@ L1_WORDS = {
 def text_summary(report: CaseReport) -> str:
     """The report in lines of text, ending with a line break."""
     lines = ["osteonode report", report.statement, ""]
-    lines += [f"Series    {report.series_uid or '(no UID)'}"]
+    lines += [f"Series    {cleaned(report.series_uid) or '(no UID)'}"]
     if isinstance(report, Refusal):
         lines += [f"REFUSED   {report.refused.message} [{report.refused.code}]"]
     else:
@@ -24,7 +25,7 @@ def text_summary(report: CaseReport) -> str:
     for warning in report.warnings:
         lines.append(f"Warning   {warning.message} [{warning.code}]")
     for series in report.rejected_series:
-        lines.append(f"Rejected  {series.series_uid}: {series.message} [{series.code}]")
+        lines.append(f"Rejected  {cleaned(series.series_uid)}: {series.message} [{series.code}]")
     return "\n".join(lines) + "\n"
 
 

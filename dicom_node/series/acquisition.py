@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.geometry import SliceStack
 from dicom_node.series.instances import Instance
 from dicom_node.series.kernels import KernelClass, kernel_class
@@ -122,7 +123,8 @@ def series_kernel(slices: Sequence[Instance]) -> KernelClass:
     if len(names) > 1:
         raise SeriesRefused(
             "series.mixed_acquisition",
-            f"Convolution Kernel differs within the series: {sorted(names)}",
+            "Convolution Kernel differs within the series: "
+            + ", ".join(cleaned(name) for name in sorted(names)),
         )
     return kernel_class(slices[0].manufacturer, names.pop() if names else "")
 
@@ -210,9 +212,10 @@ def _tilt(stack: SliceStack, rules: Acquisition) -> list[Finding]:
 
 
 def _kernel(first: Instance, kernel: KernelClass, rules: Acquisition) -> list[Finding]:
-    named = f"the reconstruction kernel {first.kernel}" if first.kernel else "no kernel is stated"
+    kernel_name, vendor = cleaned(first.kernel), cleaned(first.manufacturer)
+    named = f"the reconstruction kernel {kernel_name}" if kernel_name else "no kernel is stated"
     if kernel is KernelClass.UNKNOWN:
-        found = f"{named} of {first.manufacturer or 'an unnamed vendor'} is not in the tables"
+        found = f"{named} of {vendor or 'an unnamed vendor'} is not in the tables"
         finding = Finding(
             "acquisition.kernel_unknown",
             f"{found if first.kernel else named}; HU hold for soft and standard body kernels",

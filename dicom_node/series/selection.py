@@ -9,6 +9,7 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.acquisition import (
     check_acquisition,
     check_rules,
@@ -212,14 +213,14 @@ def _check_identity(members: list[Instance]) -> None:
 
 def _check_kind(members: list[Instance]) -> None:
     first = members[0]
-    modality = first.modality or "none"
-    if modality != "CT":
+    modality = cleaned(first.modality) or "none"
+    if first.modality != "CT":
         raise SeriesRefused("series.not_ct", f"modality is {modality}; only CT can be assessed")
     if any("LOCALIZER" in instance.image_type for instance in members):
         raise SeriesRefused("series.localizer", "the series is a localizer (scout)")
     derived = [i for i in members if i.image_type[:1] != ("ORIGINAL",)]
     if derived:
-        found = "\\".join(derived[0].image_type) or "none"
+        found = cleaned("\\".join(derived[0].image_type)) or "none"
         raise SeriesRefused(
             "series.derived",
             f"{len(derived)} of {len(members)} images are not ORIGINAL (Image Type {found}); "
@@ -239,7 +240,8 @@ def _check_kind(members: list[Instance]) -> None:
             "Enhanced (multi-frame) CT cannot be read yet; send single-frame CT Image Storage",
         )
     if first.sop_class_uid != CT_IMAGE_STORAGE:
-        raise SeriesRefused("series.not_ct", f"SOP class is {first.sop_class_uid or 'missing'}")
+        found = cleaned(first.sop_class_uid) or "missing"
+        raise SeriesRefused("series.not_ct", f"SOP class is {found}")
 
 
 def _check_pixels(members: list[Instance]) -> None:

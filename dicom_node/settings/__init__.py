@@ -2,6 +2,8 @@
 
 - `edge`: settings of the node's doors: listener, TLS, status pages, audit trail.
 - `environment`: environment variables that set the settings: their names, and what is wrong.
+- `masking`: settings for printing, with every secret of every URL masked.
 - `node`: the node's settings: one TOML file, unknown keys refused, environment overrides.
+- `weak_points`: what in the settings leaves the node more open than a hospital should.
 - `work`: settings of the worker's side: destinations, PACS query, retention.
 """

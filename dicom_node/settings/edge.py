@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["AeTitle", "Audit", "ClientTls", "Listener", "Port", "Section", "ServerTls", "Web"]
+__all__ = [
+    "AeTitle",
+    "Audit",
+    "ClientTls",
+    "Listener",
+    "Port",
+    "Section",
+    "ServerTls",
+    "Web",
+    "is_exposed",
+]
 
 AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[\x21-\x7E ]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -113,7 +123,7 @@ class Listener(Section):
     @property
     def exposed(self) -> bool:
         """Whether other machines can reach it."""
-        return _exposed(self.host)
+        return is_exposed(self.host)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -122,13 +132,15 @@ class Listener(Section):
             return ()
         found = []
         if self.tls is None:
-            found.append("without TLS whoever is on the network can read and send")
+            found.append(
+                "without TLS whoever is on the network can read and send; set listener.tls"
+            )
         elif not self.tls.required:
-            found.append("peers need no certificate")
+            found.append("peers need no certificate; set listener.tls.required")
         if not self.allowed_ae_titles:
-            found.append("any calling AE title is accepted")
+            found.append("any calling AE title is accepted; set listener.allowed_ae_titles")
         if not self.allowed_networks:
-            found.append("any source address is accepted")
+            found.append("any source address is accepted; set listener.allowed_networks")
         return tuple(f"listener on {self.host}: {text}" for text in found)
 
 
@@ -141,9 +153,12 @@ class Web(Section):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What leaves it more open than it should be."""
-        if not _exposed(self.host):
+        if not is_exposed(self.host):
             return ()
-        return (f"web on {self.host}: whoever is on the network can read status and metrics",)
+        return (
+            f"web on {self.host}: whoever is on the network can read status and metrics; "
+            "set web.host to 127.0.0.1",
+        )
 
 
 class Audit(Section):
@@ -154,7 +169,8 @@ class Audit(Section):
     keep_days: int = Field(default=0, ge=0)
 
 
-def _exposed(host: str) -> bool:
+def is_exposed(host: str) -> bool:
+    """Whether a host, as a name or an address, is another machine or reachable from one."""
     try:
         return not ip_address(host).is_loopback
     except ValueError:

@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.edge import AeTitle, Audit, Listener, Section, Web
@@ -29,6 +30,7 @@ from dicom_node.settings.environment import (
     environment_problems,
     variable_of,
 )
+from dicom_node.settings.masking import masked
 from dicom_node.settings.work import Destination, Query, Retention
 
 __all__ = [
@@ -194,6 +196,19 @@ class NodeSettings(BaseSettings):
             )
         return self
 
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_a_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                make_url(value)
+            except (ArgumentError, ValueError):
+                # neither the value nor that error's text is shown: they may hold a password
+                raise ValueError(
+                    "not a database URL; it has the form postgresql+psycopg://USER@HOST/DATABASE"
+                ) from None
+        return value
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of the workflow database."""
@@ -209,12 +224,9 @@ class NodeSettings(BaseSettings):
         """Where the processes keep their counters."""
         return self.data_dir / "counters"
 
-    def without_password(self) -> "NodeSettings":
-        """A copy for printing, with the password in the database's URL masked."""
-        if self.database_url is None:
-            return self
-        masked = make_url(self.database_url).render_as_string(hide_password=True)
-        return self.model_copy(update={"database_url": masked})
+    def shown(self) -> dict[str, Any]:
+        """All settings for printing as JSON, with every secret masked."""
+        return {key: masked(value) for key, value in self.model_dump(mode="json").items()}
 
     @classmethod
     def settings_customise_sources(

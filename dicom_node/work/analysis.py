@@ -11,6 +11,7 @@ import pydicom
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
+from dicom_node.files import make_private_folder
 from dicom_node.reporting.report import refusal_report, report
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
@@ -154,7 +155,7 @@ def analyse(
     ReportInvalid
         The report does not pass its check; it lies in ``out`` as ``report.invalid.dcm``.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_private_folder(out)
     started = time.perf_counter()
     found, unreadable = scan_folder(paths)
     instances, received = part_segmentations(found)

@@ -8,7 +8,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.files import write_atomically
+from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.reporting.report import refusal_report
 from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
@@ -95,7 +95,7 @@ def write_refusal(out: Path, refusal: Refusal, *, keep: bool) -> None:
 
 def write_failure(out: Path, code: str, message: str) -> None:
     """Write the report of a study that was not assessed, its UIDs being unread; a report stays."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_private_folder(out)
     write_refusal(out, refusal_report("", "", code, message), keep=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from dicom_node.errors import OperationalError
+from dicom_node.files import make_private_folder
 from dicom_node.logs import log
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.settings.node import NodeSettings
@@ -48,7 +49,7 @@ def run_worker(
         The workflow database does not take its records, or work stands still: the process must
         be started again.
     """
-    settings.reports_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(settings.reports_dir)
     config: DBOSConfig = {
         "name": "osteonode",
         "system_database_url": settings.database,

@@ -78,7 +78,8 @@ def load_label_map(path: Path, volume: CtVolume) -> LabelArray:
         image = nifti_image(path)
         array = np.asanyarray(image.dataobj)
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise InvalidSegmentation(f"{path.name} is not a readable NIfTI file: {error}") from error
+        kind = type(error).__name__  # its text names the file with all its folders
+        raise InvalidSegmentation(f"{path.name} is not a readable NIfTI file ({kind})") from error
     array = np.squeeze(array)
     if array.ndim != 3:
         raise InvalidSegmentation(f"{path.name} has shape {array.shape}; a label map is 3-D")

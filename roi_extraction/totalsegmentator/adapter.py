@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,9 @@ transversospinalis, erector spinae, psoas major of the right side, then of the l
 
 CHILD_POLL_SECONDS = 0.2
 """How often the child's time and memory are looked at, seconds."""
+
+FOLDERS = re.compile(r"(?:/[^/\s'\"]+)+/")
+"""Folders before a file's name: where libraries lie on a machine is not for a report."""
 
 MESSAGE_CHARACTERS = 300
 """Longest part of the child's last line that an error quotes."""
@@ -191,7 +195,8 @@ def _run(folder: Path, config: TotalSegmentatorConfig) -> Mapping[str, Any]:
 
 
 def _unavailable(reason: str, message: str) -> SegmenterUnavailable:
-    return SegmenterUnavailable(f"TotalSegmentator: {message}", f"totalsegmentator.{reason}")
+    said = FOLDERS.sub("", message)
+    return SegmenterUnavailable(f"TotalSegmentator: {said}", f"totalsegmentator.{reason}")
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
