@@ -163,6 +163,28 @@ def test_instance_that_comes_again_is_kept_beside_the_first_only_if_it_differs(
     assert [p.stem for p in version_paths(first.parent, stem)] == [stem, f"{stem}.1", f"{stem}.2"]
 
 
+@pytest.mark.parametrize(
+    ("discarded", "left"),
+    [((0,), [b"B", b"C"]), ((1,), [b"A", b"C"]), ((2,), [b"A", b"B"]), ((0, 1, 2), [])],
+)
+def test_discarded_versions_leave_the_others_in_their_order(
+    tmp_path: Path, discarded: tuple[int, ...], left: list[bytes]
+) -> None:
+    spool = spool_at(tmp_path)
+    for content in (b"A", b"B", b"C"):
+        spool.store(content, "1.2", "1.2.3", study_uid="1")
+    [folder] = spool.series.iterdir()
+    name = spool_name("1.2.3")
+    paths = version_paths(folder, name)
+    [study] = spool.unsettled()
+    spool.settle(study)
+    spool.discard(study.key, [paths[number] for number in discarded])
+    assert [path.read_bytes() for path in version_paths(folder, name)] == left
+    assert not left or (folder / f"{name}.dcm").exists()
+    assert [found.key for found in spool.unsettled()] == [study.key]
+    assert not list(spool.removed.iterdir())
+
+
 def test_versions_of_an_instance_are_limited(tmp_path: Path) -> None:
     spool, [path] = spool_at(tmp_path), plain_series(tmp_path / "ct", 1)
     for number in range(MAX_VERSIONS):

@@ -385,7 +385,8 @@ class Spool:
         away = self.removed / f"{DOOMED}{uuid.uuid4().hex}"
         away.mkdir(mode=0o700)
         self.record.arrived(study_key)  # before as well: a crash in between must not hide it
-        for number, path in enumerate(paths):
+        # the newest first: a version takes the place of a first one that is removed
+        for number, path in enumerate(sorted(paths, key=lambda p: -version_of(p.stem))):
             remove_version(path, away / f"{number}.dcm")
             self._sync(path.parent)
         self.record.arrived(study_key)
