@@ -20,8 +20,8 @@ from rich.console import Console
 
 from dicom_node.errors import NodeError, OperationalError
 from dicom_node.files import make_private_folder, write_atomically
+from dicom_node.sending.statuses import SUCCESS
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from dicom_node.statuses import SUCCESS
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 __all__ = ["free_port", "run_demo", "start_storage"]

@@ -14,8 +14,9 @@ from pynetdicom.status import (
     code_to_category,
 )
 
-from dicom_node import files, statuses
+from dicom_node import files
 from dicom_node.files import write_atomically
+from dicom_node.sending import statuses
 
 
 @pytest.mark.parametrize("durable", [True, False], ids=["durable", "not durable"])

@@ -24,10 +24,10 @@ from dicom_node.sending.commitment import (
     commitment_handlers,
 )
 from dicom_node.sending.delivery import PLAIN_SYNTAXES
+from dicom_node.sending.statuses import CLASS_NOT_SUPPORTED, SUCCESS
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.settings.node import Listener, NodeSettings
 from dicom_node.spool.spool import Spool
-from dicom_node.statuses import CLASS_NOT_SUPPORTED, SUCCESS
 
 __all__ = ["CLOSING_SECONDS", "TRANSFER_SYNTAXES", "run_listener", "start_listener"]
 

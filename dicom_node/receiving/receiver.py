@@ -24,11 +24,7 @@ from dicom_node.receiving.store_messages import StoreRequest
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.counters import Counters
 from dicom_node.records.security_alerts import SecurityAlerts
-from dicom_node.series.instances import SEGMENTATION_STORAGE
-from dicom_node.settings.edge import Listener
-from dicom_node.spool.spool import Spool
-from dicom_node.spool.versions import TooManyVersions
-from dicom_node.statuses import (
+from dicom_node.sending.statuses import (
     CANNOT_UNDERSTAND,
     CLASS_NOT_SUPPORTED,
     DOES_NOT_MATCH,
@@ -36,6 +32,10 @@ from dicom_node.statuses import (
     PROCESSING_FAILURE,
     SUCCESS,
 )
+from dicom_node.series.instances import SEGMENTATION_STORAGE
+from dicom_node.settings.edge import Listener
+from dicom_node.spool.spool import Spool
+from dicom_node.spool.versions import TooManyVersions
 from dicom_node.tls import certificate_names
 
 __all__ = ["REFUSALS", "STORAGE_CLASSES", "Receiver", "peer_of"]

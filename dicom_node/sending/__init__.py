@@ -4,4 +4,5 @@
   answer.
 - `delivery`: send one object to one destination by C-STORE.
 - `pacs_query`: ask a PACS by C-FIND how many instances of a study it holds, and of which patient.
+- `statuses`: statuses of DIMSE messages: those that the node gives, and those that it tells apart.
 """

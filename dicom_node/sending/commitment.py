@@ -35,14 +35,14 @@ from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import Peer
 from dicom_node.records.security_alerts import SecurityAlerts
 from dicom_node.sending.delivery import PLAIN_SYNTAXES, associate
-from dicom_node.settings.work import Destination
-from dicom_node.spool.spool import spool_name
-from dicom_node.statuses import (
+from dicom_node.sending.statuses import (
     INVALID_OBJECT,
     NO_SUCH_EVENT_TYPE,
     PROCESSING_FAILURE,
     SUCCESS,
 )
+from dicom_node.settings.work import Destination
+from dicom_node.spool.spool import spool_name
 
 __all__ = [
     "CommitmentAnswer",

@@ -14,8 +14,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification
 
 from dicom_node.errors import DeliveryFailed, SettingsInvalid
+from dicom_node.sending.statuses import DUPLICATE_INSTANCE, SUCCESS, is_warning
 from dicom_node.settings.work import Destination
-from dicom_node.statuses import DUPLICATE_INSTANCE, SUCCESS, is_warning
 from dicom_node.tls import client_context
 
 __all__ = ["PLAIN_SYNTAXES", "associate", "echo", "send"]

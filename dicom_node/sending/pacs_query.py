@@ -9,9 +9,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.errors import DeliveryFailed, IdentityUnclear, OperationalError, QueryFailed
 from dicom_node.sending.delivery import associate
+from dicom_node.sending.statuses import PENDING, SUCCESS
 from dicom_node.series.patients import plain
 from dicom_node.settings.work import Query
-from dicom_node.statuses import PENDING, SUCCESS
 
 __all__ = ["PacsQuery", "StudyIdentity"]
 

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from dicom_node.errors import SeriesRefused
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.codestream import Codestream, read_codestream
 from dicom_node.series.elements import Elements
 from dicom_node.series.inflation import plain_file
@@ -137,7 +138,8 @@ def _rescale(elements: Elements, index: int) -> tuple[float, float]:
     unit = elements.text("RescaleType")
     if unit not in ("", "HU", "US") or elements.values("ModalityLUTSequence"):
         raise SeriesRefused(
-            "series.not_hu", f"pixel values are {unit or 'looked up'}, not Hounsfield units"
+            "series.not_hu",
+            f"pixel values are {cleaned(unit) or 'looked up'}, not Hounsfield units",
         )
     slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
     if not slope or intercept is None:

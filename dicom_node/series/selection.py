@@ -231,8 +231,8 @@ def _check_kind(members: list[Instance]) -> None:
         raise SeriesRefused(
             "series.spectral",
             f"{len(spectral)} of {len(members)} images were computed from several X-ray spectra "
-            f"({spectral[0].spectral}); their HU are not those of a tube voltage. Send the "
-            "conventional images",
+            f"({cleaned(spectral[0].spectral)}); their HU are not those of a tube voltage. Send "
+            "the conventional images",
         )
     if first.sop_class_uid in ENHANCED_CT or any(i.frames > 1 for i in members):
         raise SeriesRefused(
