@@ -61,7 +61,7 @@ REPORTED_EVENTS = (1, 2)
 SAME_ASSOCIATION_SECONDS = 2.0
 """How long the association of a request stays open for an answer on it."""
 
-LEFTOVER_SECONDS = 30 * 86_400.0
+FORGOTTEN_SECONDS = 30 * 86_400.0
 """Age above which a request is one that no workflow will ask for again."""
 
 
@@ -197,7 +197,7 @@ class Commitments:
         longest_seconds
             The longest time, in s, that any request is waited for.
         """
-        oldest = time.time() - longest_seconds - LEFTOVER_SECONDS
+        oldest = time.time() - longest_seconds - FORGOTTEN_SECONDS
         for path in self.root.glob("*.json"):
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-__all__ = ["MAX_HEADER_BYTES", "MAX_INFLATED_BYTES", "InflatesTooFar", "plain_file"]
+__all__ = ["MAX_INFLATED_BYTES", "MAX_INFLATED_HEADER_BYTES", "InflatesTooFar", "plain_file"]
 
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """A whole data set: a CT slice has 0.5 MB, six structures segmented in 500 slices 100 MB."""
 
-MAX_HEADER_BYTES = 2 * 1024 * 1024
+MAX_INFLATED_HEADER_BYTES = 2 * 1024 * 1024
 """The part of a data set that is inflated where only its header is read."""
 
 
@@ -32,7 +32,7 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
     path
         A DICOM file.
     header_only
-        Whether a data set may be cut off behind `MAX_HEADER_BYTES`.
+        Whether a data set may be cut off behind `MAX_INFLATED_HEADER_BYTES`.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
         return path
     content = path.read_bytes()
     start = 144 + int(meta.FileMetaInformationGroupLength)
-    most = MAX_HEADER_BYTES if header_only else MAX_INFLATED_BYTES
+    most = MAX_INFLATED_HEADER_BYTES if header_only else MAX_INFLATED_BYTES
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], most + 1)
     if len(inflated) > most and not header_only:
         raise InflatesTooFar(f"the data set inflates to more than {most} bytes")
