@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.codestream import Codestream, read_codestream
