@@ -99,7 +99,7 @@ def test_peer_that_takes_implicit_vr_only_gets_the_same_document(report: Path) -
         port = server.socket.getsockname()[1]
         assert send(report, destination(port), "OSTEONODE") == 0x0000
     finally:
-        server.shutdown()
+        ae.shutdown()
     assert stored == [pydicom.dcmread(report)]
     assert report.read_bytes() == before
 
@@ -118,10 +118,10 @@ def test_peer_that_takes_implicit_vr_only_gets_the_same_document(report: Path) -
 def test_refused_presentation_context_is_named(report: Path, sop_class: str, reason: str) -> None:
     ae = AE(ae_title="PACS")
     ae.add_supported_context(sop_class, ExplicitVRBigEndian)
-    server = ae.start_server(("127.0.0.1", 0), block=False)
+    port = free_port()
+    ae.start_server(("127.0.0.1", port), block=False)
     try:
-        port = server.socket.getsockname()[1]
         with pytest.raises(DeliveryFailed, match=reason):
             send(report, destination(port), "OSTEONODE")
     finally:
-        server.shutdown()
+        ae.shutdown()

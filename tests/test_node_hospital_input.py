@@ -21,6 +21,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from dicom_node.assessment import assessment as assessing
 from dicom_node.errors import SeriesRefused
+from dicom_node.reporting.report_check import check_report, read_sources
+from dicom_node.reporting.structured_report import build_structured_report
 from dicom_node.series import instances as instances_module
 from dicom_node.series import plane_reader, spectral
 from dicom_node.series.codestream import Codestream, read_codestream
@@ -31,6 +33,7 @@ from dicom_node.series.plane_reader import read_plane
 from dicom_node.series.selection import EligibleSeries, Selection, check_series, select_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition, AcquisitionRules
+from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, instances, plain_series, plain_volume
 
 RULES = Acquisition()
@@ -457,3 +460,16 @@ def test_selection_lists_a_series_of_invalid_headers(tmp_path: Path) -> None:
     assert read_instance(path).invalid == ("KVP",)
     selection: Selection = select_series([read_instance(path)], RULES)
     assert [item.code for item in selection.refused] == ["series.kvp_missing"]
+
+
+def test_report_is_built_though_an_element_that_it_could_inherit_is_broken(
+    tmp_path: Path,
+) -> None:
+    paths = plain_series(tmp_path / "series")
+    for path in paths:
+        put_raw(path, "PregnancyStatus", b"\xff\xfe\x00")
+        put_raw(path, "Manufacturer", b"X" * 70)
+    document = build_structured_report(assessment(tmp_path / "series"), "id")
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+    assert "PregnancyStatus" not in document

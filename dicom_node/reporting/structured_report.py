@@ -14,9 +14,9 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
 )
-from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.tag import BaseTag
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
@@ -111,9 +111,9 @@ def evidence_header(path: Path) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is removed here
         dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
-        for keyword in dataset.dir():
-            if dictionary_VR(keyword) == "SQ":
-                del dataset[keyword]
+        for tag in list(dataset.keys()):
+            if _is_sequence_or_unreadable(dataset, tag):
+                del dataset[tag]
         dataset.decode()
         dataset.SpecificCharacterSet = "ISO_IR 192"
         elements = Elements(dataset)
@@ -124,6 +124,13 @@ def evidence_header(path: Path) -> Dataset:
             if keyword not in dataset:
                 setattr(dataset, keyword, "")
     return dataset
+
+
+def _is_sequence_or_unreadable(dataset: Dataset, tag: BaseTag) -> bool:
+    try:
+        return dataset[tag].VR == "SQ"
+    except Exception:  # the parsers' ways to fail on hostile input are open-ended
+        return True
 
 
 def _previous_versions(predecessors: Sequence[Path], sop_instance_uid: str) -> list[Dataset] | None:

@@ -1,10 +1,12 @@
 """Send one object to one destination by C-STORE."""
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context
@@ -67,8 +69,7 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
     try:
         accepted = {context.transfer_syntax[0] for context in association.accepted_contexts}
         if stored not in accepted:
-            # the same elements, encoded without their value representations
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+            dataset = _in_implicit_vr(dataset)
         answer = association.send_c_store(dataset)
     except (ValueError, RuntimeError) as error:
         raise DeliveryFailed(f"{destination.name}: {error}") from error
@@ -160,6 +161,15 @@ def associate(
             reason += ", or TLS failed: the peer refused our certificate or we refused its own"
         raise DeliveryFailed(f"{destination.name} {reason}")
     return association
+
+
+def _in_implicit_vr(dataset: Dataset) -> Dataset:
+    """The same elements, encoded without their value representations."""
+    encoded = BytesIO()
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.save_as(encoded, enforce_file_format=True)
+    encoded.seek(0)
+    return pydicom.dcmread(encoded)
 
 
 def _refused_contexts(contexts: Sequence[PresentationContext]) -> str:
