@@ -94,6 +94,8 @@ def test_peer_that_takes_implicit_vr_only_gets_the_same_document(report: Path) -
     ae = AE(ae_title="PACS")
     ae.add_supported_context(ComprehensiveSRStorage, ImplicitVRLittleEndian)
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+    assert server is not None
+    assert server.socket is not None
     before = report.read_bytes()
     try:
         port = server.socket.getsockname()[1]

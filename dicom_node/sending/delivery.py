@@ -54,10 +54,10 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         failure; the message holds its status.
     """
     try:
-        dataset = pydicom.dcmread(path)
+        dataset: Dataset = pydicom.dcmread(path)
+        stored = dataset.file_meta.TransferSyntaxUID
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
-    stored = dataset.file_meta.TransferSyntaxUID
     association = associate(
         calling_ae,
         destination,

@@ -10,7 +10,14 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-__all__ = ["INHERITED_STUDY", "MEASURED", "ContentDigests", "content_digests", "is_inherited"]
+__all__ = [
+    "DESCRIBING",
+    "INHERITED_STUDY",
+    "MEASURED",
+    "ContentDigests",
+    "content_digests",
+    "is_inherited",
+]
 
 INHERITED_GROUPS = (0x0010, 0x0012)
 """Groups of the patient and of the clinical trial, all of which count as inherited."""
