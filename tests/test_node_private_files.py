@@ -121,6 +121,7 @@ def test_message_of_a_foreign_segmenter_is_reported_without_folders() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_outputs_hold_nothing_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = {name: f"planted-{name.lower()}-7Q4" for name in ("USER", "LOGNAME", "HOME", "TOKEN")}
+    planted["HOME"] = str(tmp_path / planted["HOME"])  # libraries keep their caches below it
     for name, value in planted.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(socket, "gethostname", lambda: "planted-host-7Q4")
