@@ -11,7 +11,7 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 MAX_INFLATED_BYTES = 1 << 26
 """Largest data set that is inflated; an image of 2048 x 2048 pixels takes an eighth of it."""
 
-CHUNK_BYTES = 1 << 16
+INFLATED_AT_A_TIME_BYTES = 1 << 16
 
 META_START = 144
 """Where the file meta information goes on behind its group length: preamble, prefix and (0002,0000)
@@ -38,9 +38,9 @@ def check_inflated_size(path: Path) -> None:
             return
         file.seek(META_START + int.from_bytes(start[META_START - 4 : META_START], "little"))
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        total, rest = 0, file.read(CHUNK_BYTES)
+        total, rest = 0, file.read(INFLATED_AT_A_TIME_BYTES)
         while rest and not inflater.eof:
-            total += len(inflater.decompress(rest, CHUNK_BYTES))
+            total += len(inflater.decompress(rest, INFLATED_AT_A_TIME_BYTES))
             if total > MAX_INFLATED_BYTES:
                 raise InflatesTooFar
-            rest = inflater.unconsumed_tail or file.read(CHUNK_BYTES)
+            rest = inflater.unconsumed_tail or file.read(INFLATED_AT_A_TIME_BYTES)
