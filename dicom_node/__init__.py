@@ -5,6 +5,7 @@ Its rooms, each a sub-package, from the door to the reader:
 - `settings`: the node's settings file and its sections.
 - `receiving`: from the socket to the spool.
 - `spool`: received instances on disk.
+- `decoding`: from a file's bytes to elements and pixels.
 - `series`: a CT series, its geometry and acquisition, and whether it can be assessed.
 - `assessment`: from a volume to measures and a stage.
 - `reporting`: the report, its Structured Report, and their check.

@@ -23,11 +23,11 @@ from pebble import ProcessExpired, ProcessPool
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE
 
+from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.demo import free_port
 from dicom_node.errors import SeriesRefused
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.series.instances import read_instance, scan_folder
-from dicom_node.series.plane_reader import read_plane
 from dicom_node.work.assessment_pool import _enter_child
 from tests import fuzzing
 from tests.dicom_builders import plain_series

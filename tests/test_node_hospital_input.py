@@ -20,16 +20,17 @@ from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from dicom_node.assessment import assessment as assessing
+from dicom_node.decoding import plane_reader
+from dicom_node.decoding.codestream import Codestream, read_codestream
+from dicom_node.decoding.elements import Elements
+from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
 from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.structured_report import build_structured_report
 from dicom_node.series import instances as instances_module
-from dicom_node.series import plane_reader, spectral
-from dicom_node.series.codestream import Codestream, read_codestream
-from dicom_node.series.elements import Elements
+from dicom_node.series import spectral
 from dicom_node.series.instances import Instance, read_instance, scan_folder
 from dicom_node.series.interleaving import check_alternation
-from dicom_node.series.plane_reader import read_plane
 from dicom_node.series.selection import EligibleSeries, Selection, check_series, select_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition, AcquisitionRules

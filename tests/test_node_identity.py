@@ -13,12 +13,13 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
 from dicom_node.assessment.segmenters import SegmenterPlan
+from dicom_node.decoding import plane_reader
 from dicom_node.reporting.report_history import REPORT_FILE, mark_withdrawn
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.structured_report import report_uids
 from dicom_node.reporting.withdrawal import write_withdrawal
 from dicom_node.series import instances as instance_module
-from dicom_node.series import plane_reader, spectral
+from dicom_node.series import spectral
 from dicom_node.series.content import DESCRIBING, MEASURED, content_digests, is_inherited
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.membership import SurveyRow, decide

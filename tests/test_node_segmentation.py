@@ -32,8 +32,8 @@ from dicom_node.assessment.segmentation_object import (
 )
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.cli import app
+from dicom_node.decoding import inflation
 from dicom_node.receiving.received_header import file_header
-from dicom_node.series import inflation
 from dicom_node.series.instances import SEGMENTATION_STORAGE, scan_folder
 from dicom_node.series.selection import EligibleSeries, check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series

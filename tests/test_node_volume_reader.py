@@ -6,10 +6,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.geometry import stack_slices
 from dicom_node.series.instances import scan_folder
-from dicom_node.series.plane_reader import read_plane
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume

@@ -14,8 +14,8 @@ import pydicom
 from dicom_node.assessment.segment_codes import Segment, describe_segment
 from dicom_node.assessment.segment_labels import SegmentLabels, check_plausible, segment_labels
 from dicom_node.assessment.segmentation_levels import check_levels
+from dicom_node.decoding.inflation import plain_file
 from dicom_node.foreign_text import cleaned
-from dicom_node.series.inflation import plain_file
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.anatomy import Anatomy, Segmenter, SegmenterIdentity
 from roi_extraction.errors import InvalidSegmentation

@@ -14,6 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.document_check import (
     PATIENT,
@@ -44,7 +45,6 @@ from dicom_node.reporting.report_geometry import (
     side_faults,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
-from dicom_node.series.inflation import plain_file
 
 __all__ = ["ReportFault", "Source", "check_report", "find_faults", "read_sources"]
 

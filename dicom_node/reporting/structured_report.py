@@ -19,10 +19,10 @@ from pydicom.sr.codedict import codes
 from pydicom.tag import BaseTag
 
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.decoding.elements import Elements
+from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.measurement_groups import site_group, stage_group
-from dicom_node.series.elements import Elements
-from dicom_node.series.inflation import plain_file
 from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 

@@ -2,14 +2,11 @@
 
 - `acquisition`: the acquisition rules that the header decides: refused, or reported with a
   warning.
-- `codestream`: what the codestream of a compressed image says of itself, read without decoding it.
 - `content`: digests of what an instance holds: what a report inherits from it, and what is
   measured on it.
 - `doubles`: drop slices that came twice under two UIDs.
-- `elements`: read elements of a data set without trusting that they are valid.
 - `geometry`: put the slices of a series in order, or say why they are not one even, nearly axial
   stack.
-- `inflation`: deflated files, inflated within a limit before a parser sees them.
 - `instances`: the header of one received instance, read before any pixel is decoded.
 - `interleaving`: find two scans that lie interleaved in one series, evenly spaced together.
 - `kernels`: classify a vendor's reconstruction kernel: soft, standard, sharp, or made for lung or
@@ -17,7 +14,6 @@
 - `membership`: which received versions of a study's instances count, which are odd, which
   contradict another.
 - `patients`: whether instances are of one patient, beyond how systems spell.
-- `plane_reader`: decode the pixels of one image into HU.
 - `selection`: decide which series can be assessed, and say why the others cannot.
 - `series_writer`: write a volume as a CT series whose header says that it is invented.
 - `spectral`: tell images computed from several X-ray spectra from plain ones: their HU are other

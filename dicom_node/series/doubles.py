@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.geometry import POSITION_TOLERANCE_MM
 from dicom_node.series.instances import Instance
-from dicom_node.series.plane_reader import read_plane
 from roi_extraction.anatomy import Finding
 
 __all__ = ["drop_doubles"]

@@ -12,9 +12,9 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
+from dicom_node.decoding.elements import Elements
+from dicom_node.decoding.inflation import InflatesTooFar, plain_file
 from dicom_node.series.content import content_digests
-from dicom_node.series.elements import Elements
-from dicom_node.series.inflation import InflatesTooFar, plain_file
 from dicom_node.series.spectral import is_multienergy, spectral_sign
 
 __all__ = [

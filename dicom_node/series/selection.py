@@ -35,7 +35,7 @@ LOSSY_SYNTAXES = frozenset(
 )
 """Transfer syntaxes that are always lossy (DICOM PS3.5, annex A.4) and so change HU."""
 
-SPACING_TOLERANCE = 1e-3
+PIXEL_SPACING_TOLERANCE = 1e-3
 """Largest relative difference of Pixel Spacing within a series: half a pixel over a whole image."""
 
 USUAL_KERNELS = (KernelClass.SOFT, KernelClass.STANDARD)
@@ -261,7 +261,7 @@ def _check_pixels(members: list[Instance]) -> None:
     if len(spacings) < len(members):
         raise SeriesRefused("series.no_pixel_spacing", "Pixel Spacing is missing or not a number")
     low_mm, high_mm = np.min(spacings, axis=0), np.max(spacings, axis=0)
-    if low_mm.min() <= 0 or (high_mm - low_mm > SPACING_TOLERANCE * low_mm).any():
+    if low_mm.min() <= 0 or (high_mm - low_mm > PIXEL_SPACING_TOLERANCE * low_mm).any():
         raise SeriesRefused(
             "series.mixed_geometry", f"Pixel Spacing differs or is zero: {sorted(set(spacings))}"
         )

@@ -7,7 +7,7 @@ unenhanced or calcium-suppressed one darker; the standard lets such images be OR
 import re
 from dataclasses import dataclass
 
-from dicom_node.series.elements import Elements
+from dicom_node.decoding.elements import Elements
 
 __all__ = ["SPECTRAL_WORDS", "SpectralWords", "is_multienergy", "spectral_sign"]
 

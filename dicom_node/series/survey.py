@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pydicom
 
+from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.content import content_digests
 from dicom_node.series.geometry import stack_slices
-from dicom_node.series.inflation import plain_file
 from dicom_node.series.instances import SEGMENTATION_STORAGE, Instance, instance_of
 from dicom_node.series.membership import Membership, SurveyRow, decide
 from dicom_node.series.patients import patient_of
@@ -135,6 +135,8 @@ def _decoded(path: Path) -> str:
 
 def _gap(members: Sequence[Instance]) -> str:
     slices = [i for i in members if "LOCALIZER" not in i.image_type and i.modality == "CT"]
+    if not slices:
+        return ""
     try:
         stack_slices(slices)
     except SeriesRefused as error:

@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.interleaving import check_alternation
-from dicom_node.series.plane_reader import read_plane
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.volume import CtVolume
 

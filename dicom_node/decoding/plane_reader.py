@@ -10,11 +10,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
+from dicom_node.decoding.codestream import Codestream, read_codestream
+from dicom_node.decoding.elements import Elements
+from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import SeriesRefused
 from dicom_node.foreign_text import cleaned
-from dicom_node.series.codestream import Codestream, read_codestream
-from dicom_node.series.elements import Elements
-from dicom_node.series.inflation import plain_file
 
 __all__ = ["MAX_PLANE_PIXELS", "PADDING_HU", "read_plane"]
 

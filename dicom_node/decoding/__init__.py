@@ -1,0 +1,7 @@
+"""From a file's bytes to elements and pixels, with nothing that it says taken on trust.
+
+- `codestream`: what the codestream of a compressed image says of itself, read without decoding it.
+- `elements`: read elements of a data set without trusting that they are valid.
+- `inflation`: deflated files, inflated within a limit before a parser sees them.
+- `plane_reader`: decode the pixels of one image into HU.
+"""
