@@ -46,6 +46,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     (r"py:.*", rf"(?!({'|'.join(PACKAGES)})\.).*"),
     (r"py:.*", rf"({'|'.join(PACKAGES)})\.[A-Z]\w+"),
+    (r"py:class", rf"({'|'.join(PACKAGES)})\.[\w.]+\.T"),  # type variables
 ]
 nitpick_ignore = [("py:class", "roi_extraction.phantom.vertebrae.BodyFaces")]  # of its module alone
 suppress_warnings = ["ref.python"]  # one name of two errors, in the packages' own trees
