@@ -228,7 +228,7 @@ def test_listener_at_its_limit_of_memory_ends_the_association_and_lives(tmp_path
     )
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(config), "200"], stderr=log, env=os.environ
+            [sys.executable, "-c", code, str(config), "250"], stderr=log, env=os.environ
         )
     try:
         small = pydicom.dcmread(plain_series(tmp_path / "ct", 1)[0])
@@ -247,7 +247,7 @@ def test_listener_at_its_limit_of_memory_ends_the_association_and_lives(tmp_path
         refused = [send(large) for _ in range(4)]
         assert set(refused) <= {None, 0x0110}
         assert process.poll() is None
-        assert send(small) == 0x0000
+        assert wait_for(lambda: send(small) == 0x0000)
     finally:
         process.terminate()
         process.wait(60)
