@@ -37,11 +37,7 @@ def write_atomically(
     if temporary is None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with _new_file(temporary) as file:
-            file.writelines(parts)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+        _write(temporary, parts, durable)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -66,11 +62,7 @@ def write_new(path: Path, *parts: bytes, durable: bool, temporary: Path) -> None
         The disk did not take it.
     """
     try:
-        with _new_file(temporary) as file:
-            file.writelines(parts)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+        _write(temporary, parts, durable)
         os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -90,6 +82,15 @@ def make_private_folder(folder: Path) -> None:
     """
     for level in (*reversed(folder.parents), folder):
         level.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write(path: Path, parts: tuple[bytes, ...], durable: bool) -> None:
+    """Write a new file's content; with ``durable`` it is on the disk on return."""
+    with _new_file(path) as file:
+        file.writelines(parts)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _new_file(path: Path) -> BinaryIO:
