@@ -98,8 +98,8 @@ def alone(volume: CtVolume, folder: Path) -> tuple[tuple[float, ...], float]:
     """Numbers of the report of one volume, and the seconds of a warm assessment, without load."""
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from dicom_node.work.analysis import analyse\n"
-        "from dicom_node.work.assessment_pool import load_models\n"
+        "from dicom_node.analysis.analysis import analyse\n"
+        "from dicom_node.analysis.models import load_models\n"
         "from dicom_node.assessment.segmenters import SegmenterPlan\n"
         "from dicom_node.settings.node import Acquisition\n"
         "files = sorted(Path(sys.argv[1]).iterdir())\n"

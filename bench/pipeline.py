@@ -14,11 +14,11 @@ import numpy as np
 import pydicom
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
+from dicom_node.analysis.analysis import analyse
+from dicom_node.analysis.models import load_models
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition
-from dicom_node.work.analysis import analyse
-from dicom_node.work.assessment_pool import load_models
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 LARGE = {

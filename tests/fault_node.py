@@ -21,6 +21,7 @@ from pydicom.filereader import read_dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
 
+from dicom_node.analysis.analysis import series_identity
 from dicom_node.demo import free_port
 from dicom_node.reporting.structured_report import report_uids
 from dicom_node.series.instances import scan_folder
@@ -28,7 +29,6 @@ from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
-from dicom_node.work.analysis import series_identity
 from tests.dicom_builders import plain_volume
 from tests.quick_worker import MODEL_ID
 

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from dicom_node.analysis import analysis, models
+from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.logs import configure_logs
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import load_settings
 from dicom_node.supervisor import stop_on_signal
-from dicom_node.work import analysis, assessment_pool
-from dicom_node.work.analysis import Outcome
-from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
 from dicom_node.work.worker import run_worker
 from modeling import Bundle, Stager
 from roi_extraction.anatomy import Finding
@@ -57,21 +57,27 @@ def quick_analysis(*arguments: Any) -> Outcome:
     vars(analysis).update(
         assess=quick_assessment, render_rois=lambda _volume, _features: b"no picture"
     )
-    vars(assessment_pool).update(load_models=lambda _bundle: (QuickStager(), None))
-    return assessment_pool.assess_in_child(*arguments)
+    vars(models).update(load_models=lambda _bundle: (QuickStager(), None))
+    return assess_in_child(*arguments)
+
+
+def quick_model(_bundle: Path | None) -> str:
+    """In the child: no model is loaded."""
+    return MODEL_ID
 
 
 class QuickPool(AssessmentPool):
     """The node's pool with `quick_analysis` in its children."""
 
     analysis = staticmethod(quick_analysis)
+    model = staticmethod(quick_model)
 
 
 def main(config: Path) -> None:
     """Work until a signal comes."""
     settings = load_settings(config)
     configure_logs("worker")
-    run_worker(settings, MODEL_ID, QuickPool, stop_on_signal())
+    run_worker(settings, QuickPool, stop_on_signal())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -92,12 +94,20 @@ def test_a_fault_in_a_child_is_found_by_its_place_and_not_by_its_text(
     assert re.fullmatch(
         r"tests/test_node_assessment_pool\.py:\d+ fail_and_name_a_patient", fault["frames"][0]
     )
-    assert re.fullmatch(
-        r"dicom_node/work/assessment_pool\.py:\d+ _run_in_child", fault["frames"][1]
-    )
+    assert re.fullmatch(r"dicom_node/work/child_process\.py:\d+ run_in_child", fault["frames"][1])
 
 
 def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
         with pytest.raises(AssessmentFailed, match=r"no result within 0\.2 s"):
             pool._run(time.sleep, 0.2, 60)
+
+
+@pytest.mark.parametrize("module", ["dicom_node.work.worker", "dicom_node.work.child_process"])
+def test_what_assesses_is_imported_in_the_children_that_assess_alone(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert module in loaded
+    assert not {"sklearn", "skops", "pandas", "highdicom", "modeling"} & set(loaded)

@@ -39,7 +39,7 @@ def test_an_unforeseen_fault_ends_with_one_line_and_a_file_that_name_no_patient(
     series = tmp_path / "DOE^JANE"
     series.mkdir()
     out = tmp_path / "out"
-    monkeypatch.setattr("dicom_node.work.assessment_pool.load_models", fail)
+    monkeypatch.setattr("dicom_node.analysis.models.load_models", fail)
     monkeypatch.setattr("structlog.is_configured", lambda: False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["osteonode", "analyze", str(series), "-o", str(out)])

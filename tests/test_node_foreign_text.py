@@ -18,13 +18,13 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage
 from typer.testing import CliRunner, Result
 
+from dicom_node.analysis import analysis, models
 from dicom_node.assessment.segment_codes import describe_segment
 from dicom_node.cli import app
 from dicom_node.foreign_text import cleaned
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import StatusReader
 from dicom_node.settings.node import load_settings
-from dicom_node.work import analysis, assessment_pool
 from roi_extraction.errors import InvalidSegmentation
 from tests.dicom_builders import plain_series
 from tests.fault_node import SLICES, FaultNode, MoodyPacs, send_until_taken
@@ -153,7 +153,7 @@ def test_planted_texts_reach_no_output_of_a_node_but_cleaned(tmp_path: Path) -> 
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
     monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
-    monkeypatch.setattr(assessment_pool, "load_models", lambda _bundle: (QuickStager(), None))
+    monkeypatch.setattr(models, "load_models", lambda _bundle: (QuickStager(), None))
 
 
 def analyze(source: Path, out: Path, *options: str) -> Result:

@@ -28,7 +28,7 @@ from dicom_node.demo import free_port
 from dicom_node.errors import SeriesRefused
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.series.instances import read_instance, scan_folder
-from dicom_node.work.assessment_pool import _enter_child
+from dicom_node.work.child_process import enter_child
 from tests import fuzzing
 from tests.dicom_builders import plain_series
 
@@ -148,7 +148,7 @@ def test_decoding_of_broken_pixels_ends_within_the_childs_limits(
     with ProcessPool(
         max_workers=1,
         max_tasks=500,
-        initializer=_enter_child,
+        initializer=enter_child,
         initargs=(os.getpid(), 2048),
         context=multiprocessing.get_context("spawn"),
     ) as pool:

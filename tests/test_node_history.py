@@ -10,6 +10,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from dicom_node.analysis import analysis
+from dicom_node.analysis.analysis import analyse
+from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReportInvalid, SeriesRefused
@@ -18,8 +21,6 @@ from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import Acquisition, NodeSettings
 from dicom_node.settings.work import Retention
 from dicom_node.spool.spool import Spool
-from dicom_node.work import analysis
-from dicom_node.work.analysis import Outcome, analyse
 from dicom_node.work.retention import Retainer
 from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of

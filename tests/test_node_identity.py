@@ -12,6 +12,9 @@ import pydicom
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
+from dicom_node.analysis import analysis
+from dicom_node.analysis.analysis import analyse, series_identity
+from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.decoding import plane_reader
 from dicom_node.reporting.report_history import REPORT_FILE, mark_withdrawn
@@ -29,8 +32,6 @@ from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from dicom_node.spool.spool import Spool, SpooledSeries, SpooledStudy, spool_name
 from dicom_node.spool.versions import MAX_VERSIONS, TooManyVersions, version_paths
-from dicom_node.work import analysis
-from dicom_node.work.analysis import Outcome, analyse, series_identity
 from dicom_node.work.complete_study import complete_study, doubts
 from tests.dicom_builders import edit, plain_series
 from tests.quick_worker import QuickStager, quick_assessment

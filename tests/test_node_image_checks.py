@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from dicom_node.analysis.analysis import analyse
+from dicom_node.analysis.models import load_models
+from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.image_checks import check_image
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition, AcquisitionRules
-from dicom_node.work.analysis import Outcome, analyse
-from dicom_node.work.assessment_pool import load_models
 from roi_extraction.anatomy import Anatomy
 from roi_extraction.builtin import BuiltinSegmenter
 from roi_extraction.phantom import PhantomParameters, make_phantom

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from dicom_node.analysis import analysis, models
 from dicom_node.cli import app
 from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from dicom_node.work import analysis, assessment_pool
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.totalsegmentator.adapter import FOLDERS
 from tests.dicom_builders import plain_series
@@ -34,7 +34,7 @@ def _lax() -> Iterator[None]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
     monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
-    monkeypatch.setattr(assessment_pool, "load_models", lambda _bundle: (QuickStager(), None))
+    monkeypatch.setattr(models, "load_models", lambda _bundle: (QuickStager(), None))
 
 
 def analyze(source: Path, out: Path) -> Result:

@@ -64,11 +64,11 @@ def analyze(
         fail(f"{out} is a symbolic link; give the folder itself", EXIT_USAGE)
     if out.exists() and not out.is_dir():
         fail(f"{out} is not a folder", EXIT_USAGE)
+    from dicom_node.analysis.analysis import analyse
+    from dicom_node.analysis.models import load_models
     from dicom_node.assessment.segmenters import SegmenterPlan
     from dicom_node.logs import silence_libraries
     from dicom_node.settings.node import Acquisition, AcquisitionRules
-    from dicom_node.work.analysis import analyse
-    from dicom_node.work.assessment_pool import load_models
     from modeling import ModelingError
 
     silence_libraries()

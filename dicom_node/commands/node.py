@@ -65,14 +65,13 @@ def work(config: Config, parent: Parent = None) -> None:
     from dicom_node.supervisor import end_with_parent, stop_on_signal
     from dicom_node.work.assessment_pool import AssessmentPool
     from dicom_node.work.worker import run_worker
-    from modeling import load_bundle
 
     settings = load_settings(config)
     configure_logs("worker")
     stop = stop_on_signal()
     end_with_parent(parent, stop)
     keep_beating(settings.counters_dir, "worker", stop)
-    run_worker(settings, load_bundle(settings.bundle).model_id, AssessmentPool, stop)
+    run_worker(settings, AssessmentPool, stop)
 
 
 @app.command()

@@ -1,19 +1,17 @@
 """The durable work on a study: when it is complete, its assessment, its delivery, its end.
 
-- `analysis`: assess the best series among some files and write its report into a folder.
 - `arrivals`: which studies are complete: nothing more arrives, no slice is missing, the patient is
   one.
-- `assessment_pool`: assessments in child processes with limits on time and memory.
+- `assessment_pool`: surveys and assessments in child processes with limits on time and memory.
 - `assessment_steps`: the steps of a study's assessment: assess it, and write down an assessment
   that failed.
+- `child_process`: what runs in a child process: its limits, its end, and where it failed.
 - `complete_study`: a study that is complete: which of its files are assessed, and under which
   identity.
 - `delivery_steps`: the steps of a report's delivery: send it, and ask the destination to commit to
   keeping it.
 - `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
-- `input_findings`: what the reader should know of the files that were given.
-- `report_folder`: write the files of one report: each complete or not at all.
 - `retention`: remove received instances and reports after the time that the settings give them.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its
   own.

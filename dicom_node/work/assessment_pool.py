@@ -1,43 +1,30 @@
-"""Assessments in child processes with limits on time and memory."""
+"""Surveys and assessments in child processes with limits on time and memory."""
 
-import errno
 import multiprocessing
 import os
-import resource
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from dicom_node.assessment.segmenters import SegmenterPlan
-from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
-from dicom_node.logs import configure_logs, fault_fields, log
+from dicom_node.analysis.outcome import Outcome
+from dicom_node.errors import AssessmentFailed, DiskFault, NodeError, ReportInvalid, SettingsInvalid
 from dicom_node.series.survey import StudySurvey, survey
-from dicom_node.settings.node import Acquisition, NodeSettings
-from dicom_node.work.analysis import Outcome, analyse
-from modeling import Stager, load_bundle
-from network import InteractionNetwork
+from dicom_node.settings.node import NodeSettings
+from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
 from roi_extraction.anatomy import Finding
 
-__all__ = ["AssessmentPool", "assess_in_child", "load_models"]
+__all__ = ["AssessmentPool", "assess_in_child"]
 
 T = TypeVar("T")
 
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Error numbers of the operating system for a disk that does not take a file."""
-
 STOP_POLL_SECONDS = 0.5
 """How often a waiting assessment looks whether the pool was stopped."""
-
-PARENT_POLL_SECONDS = 1.0
-"""How often a child looks whether its parent still lives."""
 
 SURVEY_PROCESSES = 2
 """Children that only look at headers: a slow survey holds up no assessment."""
@@ -45,40 +32,52 @@ SURVEY_PROCESSES = 2
 SURVEY_SECONDS = 60.0
 """Limit of one survey; the headers of 1000 slices take some seconds."""
 
+MODEL_SECONDS = 300.0
+"""Limit of loading the models: some seconds, most of them for the libraries."""
+
 ASSESSMENTS_PER_CHILD = 50
 """A child is replaced after this many, so that no library's leak can grow for ever."""
 
 
-@lru_cache(maxsize=2)
-def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]:
-    """The stager and the cohort's network of a bundle, loaded once in each process.
+def model_in_child(bundle: Path | None) -> str:
+    """Load the models, and return the identity of the one that stages.
 
-    Parameters
-    ----------
-    bundle
-        Folder of the bundle; None for the built-in one.
+    Raises
+    ------
+    SettingsInvalid
+        The bundle cannot be used.
     """
-    loaded = load_bundle(bundle)
-    network = None if loaded.network is None else InteractionNetwork.from_json(loaded.network)
-    return Stager(loaded), network
+    from dicom_node.analysis.models import load_models
+    from modeling import ModelingError
+
+    try:
+        return load_models(bundle)[0].bundle.model_id
+    except ModelingError as error:
+        raise SettingsInvalid(str(error)) from error
 
 
 def assess_in_child(
+    settings: NodeSettings,
     paths: list[Path],
     out: Path,
-    rules: Acquisition,
-    bundle: Path | None,
-    plan: SegmenterPlan,
     history: Path,
     findings: tuple[Finding, ...],
 ) -> Outcome:
-    """Load the models and analyse; the parameters are those of `analyse`."""
-    stager, network = load_models(bundle)
-    return analyse(paths, out, rules, stager, network, plan, history, findings)
+    """Load the models and analyse by the settings; the others are parameters of `analyse`."""
+    from dicom_node.analysis.analysis import analyse
+    from dicom_node.analysis.models import load_models
+    from dicom_node.assessment.segmenters import SegmenterPlan
+
+    stager, network = load_models(settings.bundle)
+    plan = SegmenterPlan.of(settings)
+    return analyse(paths, out, settings.acquisition, stager, network, plan, history, findings)
 
 
 class AssessmentPool:
     """Runs assessments in spawned processes, so that a hostile file can end only its own child.
+
+    The libraries that assess are imported in those children alone: the worker and the children
+    that survey stay small and start at once.
 
     Parameters
     ----------
@@ -87,7 +86,10 @@ class AssessmentPool:
     """
 
     analysis: Callable[..., Outcome] = staticmethod(assess_in_child)
-    """What runs in the child."""
+    """What assesses, in the child."""
+
+    model: Callable[[Path | None], str] = staticmethod(model_in_child)
+    """What loads the models, in the child."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -143,14 +145,27 @@ class AssessmentPool:
         return self._run(
             self.analysis,
             settings.limits.seconds,
+            settings,
             paths,
             out,
-            settings.acquisition,
-            settings.bundle,
-            SegmenterPlan.of(settings),
             history,
             tuple(findings),
         )
+
+    def load_model(self) -> "Future[str]":
+        """Begin to load the models in a child that assesses.
+
+        Returns
+        -------
+        Future
+            Identity of the model that stages; SettingsInvalid if the bundle cannot be used,
+            AssessmentFailed as for `assess`.
+        """
+        with self._lock:
+            started = self._pool.schedule(
+                run_in_child, args=(self.model, self._settings.bundle), timeout=MODEL_SECONDS
+            )
+        return self._in_our_errors(started, MODEL_SECONDS)
 
     def survey(self, paths: list[Path]) -> "Future[StudySurvey]":
         """Begin to look through the files of a study in a child of its own kind.
@@ -164,25 +179,29 @@ class AssessmentPool:
             if not self._surveys.active and not self._ended:
                 self._surveys = self._new(SURVEY_PROCESSES)
             started = self._surveys.schedule(
-                _run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
+                run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
             )
-        surveyed: Future[StudySurvey] = Future()
+        return self._in_our_errors(started, SURVEY_SECONDS)
+
+    def _in_our_errors(self, started: "Future[Any]", seconds: float) -> "Future[Any]":
+        """What ``started`` becomes, its failures in the node's own errors."""
+        ended: Future[Any] = Future()
 
         def hand_on(done: "Future[Any]") -> None:
             try:
-                surveyed.set_result(self._result(done, SURVEY_SECONDS))
-            except (AssessmentFailed, DiskFault, ReportInvalid) as error:
-                surveyed.set_exception(error)
+                ended.set_result(self._result(done, seconds))
+            except NodeError as error:
+                ended.set_exception(error)
 
         started.add_done_callback(hand_on)
-        return surveyed
+        return ended
 
     def _new(self, processes: int) -> ProcessPool:
         """Make a pool; one whose idle child was killed from outside can never be used again."""
         return ProcessPool(
             max_workers=processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
-            initializer=_enter_child,
+            initializer=enter_child,
             initargs=(os.getpid(), self._settings.limits.memory_mb),
             context=multiprocessing.get_context("spawn"),
         )
@@ -193,7 +212,7 @@ class AssessmentPool:
                 if not self._pool.active and not self._ended:
                     self._pool = self._new(self._settings.limits.processes)
                 future = self._pool.schedule(
-                    _run_in_child, args=(function, *arguments), timeout=seconds
+                    run_in_child, args=(function, *arguments), timeout=seconds
                 )
         except Exception as error:  # such as a pool that was just stopped
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
@@ -215,7 +234,7 @@ class AssessmentPool:
             raise AssessmentFailed(
                 f"over {self._settings.limits.memory_mb} MB of memory"
             ) from error
-        except ReportInvalid:
+        except (ReportInvalid, SettingsInvalid):
             raise
         except OSError as error:
             if error.errno in DISK_FAULTS:
@@ -229,31 +248,3 @@ class AssessmentPool:
         while not wait([future], timeout=STOP_POLL_SECONDS).done:
             if self._ended:
                 raise AssessmentFailed("stopped in the middle")
-
-
-def _enter_child(parent: int, memory_mb: int) -> None:
-    configure_logs("assessment")
-    limit = memory_mb * 1024 * 1024
-    # the soft limit alone: a segmenter's own process has its own limit, which may be higher
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-
-
-def _run_in_child(function: Callable[..., T], *arguments: object) -> T:
-    """Run ``function`` and log where it failed, for its frames do not travel to the parent."""
-    try:
-        return function(*arguments)
-    except (MemoryError, AssessmentFailed, ReportInvalid):
-        raise
-    except Exception as error:
-        if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
-            log().error("unforeseen fault", **fault_fields(error))
-        raise
-
-
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
-    os._exit(1)

@@ -6,15 +6,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from dicom_node.analysis.outcome import Outcome
 from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.report_history import file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
-from dicom_node.work.analysis import Outcome
 from dicom_node.work.assessment_pool import AssessmentPool
-from dicom_node.work.report_folder import write_failure
 from roi_extraction.anatomy import Finding
 
 __all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps", "Interrupted"]
@@ -147,9 +146,15 @@ class AssessmentSteps:
     ) -> dict[str, Any]:
         """Refuse a study before anything of it is read."""
         code, reason = hold["code"], hold["reason"]
-        write_failure(self._reports / key / identity, code, reason)
+        self._write_failure(identity, key, code, reason)
         outcome = Outcome(False, "", "", code, reason, (), None, {})
         return self._conclude(identity, key, outcome, instances, 0.0)
+
+    def _write_failure(self, identity: str, key: str, code: str, reason: str) -> None:
+        # imports what assesses, which a worker without failures never needs
+        from dicom_node.analysis.report_folder import write_failure
+
+        write_failure(self._reports / key / identity, code, reason)
 
     def _conclude(
         self, identity: str, key: str, outcome: Outcome, instances: int, seconds: float
@@ -218,5 +223,5 @@ class AssessmentSteps:
         """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
         if code not in (GONE, OUTDATED):
-            write_failure(self._reports / key / identity, code, reason)
+            self._write_failure(identity, key, code, reason)
         self._audit.assessed("", identity, "failed", code, 0)

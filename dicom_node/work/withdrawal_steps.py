@@ -6,7 +6,6 @@ from dicom_node.errors import DeliveryFailed
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.reporting.report_history import REPORT_FILE
-from dicom_node.reporting.withdrawal import write_withdrawal
 from dicom_node.sending.delivery import send
 from dicom_node.settings.node import Destination, NodeSettings
 
@@ -42,6 +41,9 @@ class WithdrawalSteps:
             ``state`` is ``delivered``, ``retrying`` or ``failed``; with ``code``, and ``reason``
             unless it was delivered.
         """
+        # imports what assesses, which a worker without withdrawals never needs
+        from dicom_node.reporting.withdrawal import write_withdrawal
+
         identity = report["identity"]
         path = self._reports / report["study"] / report["folder"] / REPORT_FILE
         peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")

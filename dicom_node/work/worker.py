@@ -20,13 +20,15 @@ from dicom_node.work.workflows import Worker
 
 __all__ = ["run_worker"]
 
+LOADING_POLL_SECONDS = 0.1
+"""How often the worker looks whether the models are loaded."""
+
 LOST_SECONDS = 30.0
 """How often the worker looks for work that the database calls running and that nobody does."""
 
 
 def run_worker(
     settings: NodeSettings,
-    model_id: str,
     make_pool: Callable[[NodeSettings], AssessmentPool],
     stop: threading.Event,
 ) -> None:
@@ -36,8 +38,6 @@ def run_worker(
     ----------
     settings
         Of the node.
-    model_id
-        Of the model that stages, for the log.
     make_pool
         Makes the pool in which assessments run.
     stop
@@ -45,9 +45,11 @@ def run_worker(
 
     Raises
     ------
+    SettingsInvalid
+        The bundle cannot be used.
     OperationalError
-        The workflow database does not take its records, or work stands still: the process must
-        be started again.
+        The models do not load, the workflow database does not take its records, or work stands
+        still: the process must be started again.
     """
     make_private_folder(settings.reports_dir)
     config: DBOSConfig = {
@@ -61,6 +63,11 @@ def run_worker(
         "enable_otlp": False,
     }
     with make_pool(settings) as pool:
+        loading = pool.load_model()
+        while not loading.done():
+            if stop.wait(LOADING_POLL_SECONDS):
+                return
+        model_id = loading.result()
         DBOS(config=config)
         worker = Worker(settings, pool, stop)
         worker.spool.prepare()

@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pydicom
 
+from dicom_node.analysis.input_findings import (
+    choice_findings,
+    file_findings,
+    foreign_findings,
+    no_series,
+    part_segmentations,
+)
+from dicom_node.analysis.outcome import Outcome
+from dicom_node.analysis.report_folder import checked_document, publish_report, write_refusal
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
@@ -30,64 +39,11 @@ from dicom_node.series.selection import EligibleSeries, RefusedSeries, Selection
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from dicom_node.uids import content_id
-from dicom_node.work.input_findings import (
-    choice_findings,
-    file_findings,
-    foreign_findings,
-    no_series,
-    part_segmentations,
-)
-from dicom_node.work.report_folder import checked_document, publish_report, write_refusal
 from modeling import Stager
 from network import InteractionNetwork
 from roi_extraction import CtVolume, Finding, RoiError, render_rois
 
-__all__ = ["Outcome", "analyse", "series_identity"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of an analysis: reported, or refused with a code and a message.
-
-    Parameters
-    ----------
-    reported
-        Whether there is a Structured Report.
-    study_uid, series_uid
-        Of the series that was reported or refused; empty where it is of no one series.
-    code, message
-        Why the series was refused; None if it was reported.
-    warnings
-        Codes of the warnings.
-    stage
-        Letter of the stage; None if the series was not staged.
-    timings_s
-        Wall-clock time of each step, s; empty if nothing was assessed.
-    identity
-        Of the report, the same whenever the same slices meet the same model; None if refused.
-    folder
-        Name of the folder that holds the report: an earlier one if it was made before.
-    sha256
-        Of the document that was checked and may be sent; None if refused.
-    others
-        Series of the study that could have been assessed too.
-    displaced
-        Earlier reports on the same study or images that stand under another patient or study.
-    """
-
-    reported: bool
-    study_uid: str
-    series_uid: str
-    code: str | None
-    message: str | None
-    warnings: tuple[str, ...]
-    stage: str | None
-    timings_s: Mapping[str, float]
-    identity: str | None = None
-    folder: str = ""
-    sha256: str | None = None
-    others: tuple[str, ...] = ()
-    displaced: tuple[KeptReport, ...] = ()
+__all__ = ["analyse", "series_identity"]
 
 
 @dataclass(frozen=True, eq=False)
