@@ -23,6 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from pynetdicom import AE
 
+from dicom_node.decoding import plane_reader
 from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.demo import free_port
 from dicom_node.errors import SeriesRefused
@@ -340,12 +341,12 @@ def test_decoder_that_panics_is_a_refusal_like_any_other(
     class Panic(BaseException):
         """As a decoder written in Rust raises it: no Exception."""
 
-    def panic(_self: object) -> None:
+    def panic(*_arguments: object, **_settings: object) -> None:
         raise Panic("DOE^JANE")
 
     path = tmp_path / "slice.dcm"
     path.write_bytes(instances[RLELossless])
-    monkeypatch.setattr(pydicom.Dataset, "pixel_array", property(panic))
+    monkeypatch.setattr(plane_reader, "pixel_array", panic)
     with pytest.raises(SeriesRefused, match="Panic") as refused:
         read_plane(path, 0)
     assert "DOE" not in str(refused.value)

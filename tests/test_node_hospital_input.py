@@ -260,12 +260,22 @@ def test_deflated_file_that_inflates_without_end_is_left_out(tmp_path: Path) -> 
     assert scan_folder([path])[0][0].rows == 32
     content = path.read_bytes()
     start = 144 + int.from_bytes(content[140:144], "little")
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(100)) + deflate.flush()
-    path.write_bytes(content[:start] + packed)
+    header = zlib.decompress(content[start:], -15)[:-10]
+    assert len(deflated(b"")) < 2**21
+    path.write_bytes(content[:start] + deflated(b""))
     found, [left_out] = scan_folder([path])
     assert not found
-    assert "inflates" in left_out.reason
+    assert left_out.reason == "no image and no UID, truncated or damaged"
+    path.write_bytes(content[:start] + deflated(header))
+    with pytest.raises(SeriesRefused, match="InflatesTooFar"):
+        read_plane(path, 0)
+
+
+def deflated(front: bytes) -> bytes:
+    """``front`` and 300 MB of zeros, as a deflated data set of some hundred kB."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -15)
+    parts = [front, *[bytes(1 << 20)] * 300]
+    return b"".join([*map(deflate.compress, parts), deflate.flush()])
 
 
 # --- strays, doubles, positions
