@@ -14,9 +14,10 @@ __all__ = [
     "DESCRIBING",
     "INHERITED_STUDY",
     "MEASURED",
-    "ContentDigests",
-    "content_digests",
+    "HeaderDigests",
+    "header_digests",
     "is_inherited",
+    "pixels_digest",
 ]
 
 INHERITED_GROUPS = (0x0010, 0x0012)
@@ -67,8 +68,8 @@ NUMBERS = ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL")
 
 
 @dataclass(frozen=True)
-class ContentDigests:
-    """SHA-256, in hexadecimal, of the three parts of an instance that a report depends on.
+class HeaderDigests:
+    """SHA-256, in hexadecimal, of the two parts of a header that a report depends on.
 
     Parameters
     ----------
@@ -76,16 +77,13 @@ class ContentDigests:
         Patient and study elements, and `DESCRIBING`.
     measured
         The elements of `MEASURED`.
-    pixels
-        Pixel Data as encoded; of nothing if the data set was read without it.
     """
 
     inherited: str
     measured: str
-    pixels: str
 
 
-def content_digests(dataset: Dataset) -> ContentDigests:
+def header_digests(dataset: Dataset) -> HeaderDigests:
     """Digest a data set; neither its encoding nor the order of its elements matters.
 
     An element without a value counts as absent.
@@ -93,15 +91,16 @@ def content_digests(dataset: Dataset) -> ContentDigests:
     inherited = [tag for tag in dataset.keys() if is_inherited(tag)]  # noqa: SIM118
     inherited += [Tag(keyword) for keyword in DESCRIBING]
     measured = [Tag(keyword) for keyword in MEASURED]
-    pixels = dataset.get_item("PixelData")
-    raw = b"" if pixels is None else pixels.value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that do not fit their representation
-        return ContentDigests(
-            _digest(dataset, inherited),
-            _digest(dataset, measured),
-            hashlib.sha256(raw if isinstance(raw, bytes) else b"").hexdigest(),
-        )
+        return HeaderDigests(_digest(dataset, inherited), _digest(dataset, measured))
+
+
+def pixels_digest(dataset: Dataset) -> str:
+    """SHA-256, in hexadecimal, of Pixel Data as encoded; of nothing if there is none."""
+    pixels = dataset.get_item("PixelData")
+    raw = None if pixels is None else pixels.value
+    return hashlib.sha256(raw if isinstance(raw, bytes) else b"").hexdigest()
 
 
 def is_inherited(tag: BaseTag) -> bool:

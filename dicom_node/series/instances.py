@@ -14,7 +14,7 @@ from pydicom.filereader import read_file_meta_info
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
-from dicom_node.series.content import content_digests
+from dicom_node.series.content import header_digests
 from dicom_node.series.spectral import is_multienergy, spectral_sign
 
 __all__ = [
@@ -62,7 +62,7 @@ class Instance:
     pixel_spacing_mm
         Distance between rows and between columns, mm.
     inherited_digest, measured_digest
-        Of its elements, as `content.ContentDigests` has them.
+        Of its elements, as `content.HeaderDigests` has them.
     sex
         Patient's Sex as it is stated; one that is not M, F or O counts as ``invalid``.
     has_rescale
@@ -149,7 +149,7 @@ def instance_of(path: Path, dataset: FileDataset) -> Instance:
 
 def _instance(path: Path, dataset: FileDataset) -> Instance:
     meta = dataset.file_meta
-    digests = content_digests(dataset)
+    digests = header_digests(dataset)
     elements = Elements(dataset)
     elements.check(*PATIENT_AND_STUDY, "PatientAge")
     slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")

@@ -28,7 +28,7 @@ class SurveyRow:
     patient
         Who it is of; compared by `patients`.
     inherited, measured, pixels
-        Digests, as `content.ContentDigests` has them.
+        Digests: of the header as `content.HeaderDigests` has them, and of the pixels.
     """
 
     path: Path

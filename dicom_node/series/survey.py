@@ -13,7 +13,7 @@ import pydicom
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import SeriesRefused
-from dicom_node.series.content import content_digests
+from dicom_node.series.content import pixels_digest
 from dicom_node.series.geometry import stack_slices
 from dicom_node.series.instances import SEGMENTATION_STORAGE, Instance, instance_of
 from dicom_node.series.membership import Membership, SurveyRow, decide
@@ -86,16 +86,15 @@ def survey(paths: Sequence[Path]) -> StudySurvey:
 def _read(path: Path, instances: dict[Path, Instance]) -> SurveyRow:
     dataset = pydicom.dcmread(plain_file(path))
     instance = instance_of(path, dataset)
-    digests = content_digests(dataset)
     row = SurveyRow(
         path=path,
         order=(version_of(path.stem), path.stat().st_mtime_ns),
         series_uid=instance.series_uid,
         sop_instance_uid=instance.sop_instance_uid or path.stem,
         patient=patient_of(dataset),
-        inherited=digests.inherited,
-        measured=digests.measured,
-        pixels=digests.pixels,
+        inherited=instance.inherited_digest,
+        measured=instance.measured_digest,
+        pixels=pixels_digest(dataset),
     )
     instances[path] = instance
     return row
