@@ -1,9 +1,11 @@
 """A node whose processes are killed at random, and a PACS that misbehaves, for fault injection."""
 
 import contextlib
+import gc
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,15 +13,22 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.filereader import read_dataset
+from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom.sop_class import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    KeyObjectSelectionDocumentStorage,
+)
 
 from dicom_node.analysis.analysis import series_identity
 from dicom_node.demo import free_port
@@ -29,7 +38,7 @@ from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
-from tests.dicom_builders import plain_volume
+from tests.dicom_builders import edit, plain_volume
 from tests.quick_worker import MODEL_ID
 
 SLICES = 36
@@ -39,11 +48,15 @@ DEADLINE_SECONDS = 240.0
 
 
 class MoodyPacs:
-    """A storage SCP that at times refuses, breaks off after it has stored, or is not there."""
+    """A storage SCP that at times refuses, breaks off after it has stored, or is not there.
+
+    ``stored`` and ``withdrawn`` are the reports and the notes of withdrawal that it got, by UID.
+    """
 
     def __init__(self, seed: int) -> None:
         self.port = free_port()
         self.stored: dict[str, list[bytes]] = {}
+        self.withdrawn: dict[str, list[bytes]] = {}
         self.moody = False
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -52,6 +65,7 @@ class MoodyPacs:
     def start(self) -> "MoodyPacs":
         ae = AE(ae_title="PACS")
         ae.add_supported_context(ComprehensiveSRStorage)
+        ae.add_supported_context(KeyObjectSelectionDocumentStorage)
         self._server = ae.start_server(
             ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
         )
@@ -84,7 +98,9 @@ class MoodyPacs:
             return 0xA700
         with self._lock:
             uid = str(event.request.AffectedSOPInstanceUID)
-            self.stored.setdefault(uid, []).append(event.encoded_dataset(include_meta=False))
+            report = event.request.AffectedSOPClassUID == ComprehensiveSRStorage
+            kept = self.stored if report else self.withdrawn
+            kept.setdefault(uid, []).append(event.encoded_dataset(include_meta=False))
         if mood < 0.3:
             event.assoc.abort()
         return 0x0000
@@ -163,6 +179,8 @@ min_coverage_mm = 90
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        with warnings.catch_warnings(action="ignore"):
+            gc.collect()  # sockets that pynetdicom leaves open where a killed listener was
 
     def kill(self, what: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill the listener, the worker or one of its children."""
@@ -176,6 +194,17 @@ min_coverage_mm = 90
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
                 self.kills += 1
+
+    def peak_mb(self, what: str) -> float:
+        """Most memory that the listener or the worker that runs now ever held, MB."""
+        process = self._processes.get(what)
+        if process is None:
+            return 0.0
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+        return 0.0
 
     def events(self, name: str) -> list[dict[str, Any]]:
         lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
@@ -246,10 +275,65 @@ def _assesses(pid: int) -> bool:
 def quick_study(folder: Path, seed: str) -> tuple[list[Path], str]:
     """(files of a small series, UID of the one report that it must give)."""
     paths = write_ct_series(plain_volume(SLICES), folder, InventedHeader(seed=seed))
+    return paths, report_uid(paths)
+
+
+def report_uid(paths: Sequence[Path]) -> str:
+    """UID of the report that a quick assessment of one series must give."""
     found, _ = scan_folder(paths)
     rules = Acquisition(min_coverage_mm=90)
     series = check_series(found, rules)
-    return paths, report_uids(series_identity(series, read_volume(series), rules, MODEL_ID))[1]
+    return report_uids(series_identity(series, read_volume(series), rules, MODEL_ID))[1]
+
+
+@dataclass(frozen=True)
+class UnrulyStudy:
+    """A study that arrives with a change, and what must come of it.
+
+    ``parts`` are sent one after the other, each in any order. ``final`` are the UIDs of the reports
+    that must stand in the end, ``before`` of one that may have been sent until the change came.
+    ``held`` says that a contradiction keeps it back until someone decides.
+    """
+
+    parts: tuple[list[Path], ...]
+    final: frozenset[str]
+    before: frozenset[str] = frozenset()
+    held: bool = False
+
+
+def corrected(folder: Path, seed: str) -> UnrulyStudy:
+    """A study that is sent again, under the same UIDs, with another patient."""
+    first, before = quick_study(folder / "first", seed)
+    second = [Path(shutil.copy(path, folder / path.name)) for path in first]
+    for path in second:
+        edit(path, PatientID="CORRECTED", PatientBirthDate="19501231")
+    return UnrulyStudy((first, second), frozenset({report_uid(second)}), frozenset({before}))
+
+
+def conflicting(folder: Path, seed: str) -> UnrulyStudy:
+    """A study one instance of which comes a second time with other HU."""
+    paths, before = quick_study(folder / "first", seed)
+    other = Path(shutil.copy(paths[SLICES // 2], folder / "other.dcm"))
+    edit(other, RescaleIntercept="-1000")
+    return UnrulyStudy((paths, [other]), frozenset(), frozenset({before}), held=True)
+
+
+def with_foreign_slice(folder: Path, seed: str) -> UnrulyStudy:
+    """A study with one slice of another patient in its series."""
+    paths, uid = quick_study(folder / "first", seed)
+    foreign = Path(shutil.copy(paths[SLICES // 2], folder / "foreign.dcm"))
+    edit(foreign, PatientID="OTHER", PatientBirthDate="19200202", SOPInstanceUID=generate_uid())
+    return UnrulyStudy((paths, [foreign]), frozenset({uid}))
+
+
+def plain(folder: Path, seed: str) -> UnrulyStudy:
+    """A study that comes as it is."""
+    paths, uid = quick_study(folder, seed)
+    return UnrulyStudy((paths,), frozenset({uid}))
+
+
+UNRULY = (corrected, conflicting, with_foreign_slice)
+"""What can be wrong with a study."""
 
 
 def send_until_taken(
@@ -260,9 +344,9 @@ def send_until_taken(
     The outer slices go first, so that what is missing is always a gap in the middle; the others
     go in any order, and some of them twice.
     """
-    inner = [*paths[1:-1], *chance.sample(list(paths[1:-1]), 5)]
+    inner = [*paths[1:-1], *chance.sample(list(paths[1:-1]), min(5, max(len(paths) - 2, 0)))]
     chance.shuffle(inner)
-    left = [paths[0], paths[-1], *inner]
+    left = [*dict.fromkeys((paths[0], paths[-1])), *inner]
     deadline = time.monotonic() + seconds
     while left:
         assert time.monotonic() < deadline, "the listener takes nothing"

@@ -20,8 +20,10 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
+    generate_uid,
 )
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 
 from tests.dicom_builders import plain_series
 
@@ -120,6 +122,31 @@ def bomb(syntax: UID = DeflatedExplicitVRLittleEndian) -> bytes:
     return b"".join(
         [packer.compress(head), *(packer.compress(zeros) for _ in range(512)), packer.flush()]
     )
+
+
+def send_bomb(port: int) -> bool:
+    """Offer deflated images, then send a bomb as what is accepted; whether it was stored."""
+    ae = AE(ae_title="BOMBER")
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+    ae.add_requested_context(CTImageStorage, [DeflatedExplicitVRLittleEndian])
+    ae.add_requested_context(CTImageStorage, [ExplicitVRLittleEndian])
+    association = ae.associate("127.0.0.1", port, ae_title="OSTEONODE")
+    if not association.is_established:
+        return False
+    request = C_STORE()
+    request.MessageID = 1
+    request.Priority = 2
+    request.AffectedSOPClassUID = CTImageStorage
+    request.AffectedSOPInstanceUID = generate_uid()
+    request.DataSet = io.BytesIO(bomb())
+    try:
+        association.dimse.send_msg(request, association.accepted_contexts[0].context_id or 1)
+        _, answer = association.dimse.get_msg(block=True)
+    except (RuntimeError, OSError):
+        answer = None
+    if association.is_established:
+        association.abort()
+    return answer is not None and getattr(answer, "Status", None) == 0x0000
 
 
 def conversation(port: int, folder: Path) -> list[bytes]:

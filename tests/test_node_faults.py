@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from dicom_node.demo import free_port
-from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
+from tests import fuzzing
+from tests.fault_node import (
+    UNRULY,
+    FaultNode,
+    MoodyPacs,
+    UnrulyStudy,
+    quick_study,
+    send_until_taken,
+)
 
 pytestmark = [
     # pynetdicom's own sockets and threads, when the listener is killed under them
@@ -20,6 +28,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
+
+
+LISTENER_MB = 150
+"""Most that the listener may hold."""
 
 
 @pytest.fixture
@@ -66,6 +78,50 @@ def test_random_kills_outages_and_disorder_end_with_the_same_reports(
         assert set(peer.stored) == expected
         assert all(len(set(contents)) == 1 for contents in peer.stored.values())
         assert peer.superseded == set()
+
+
+def send_parts(port: int, study: UnrulyStudy, chance: random.Random) -> None:
+    for part in study.parts:
+        send_until_taken(port, part, chance)
+
+
+def test_random_kills_while_studies_change_end_as_without_kills(
+    tmp_path: Path, pacs: list[MoodyPacs]
+) -> None:
+    chance = random.Random(21)
+    studies = [make(tmp_path / make.__name__, make.__name__) for make in UNRULY]
+    final = frozenset[str]().union(*(study.final for study in studies))
+    before = frozenset[str]().union(*(study.before for study in studies))
+    ports = [peer.port for peer in pacs]
+    with FaultNode(tmp_path / "node", ports, "max_wait_seconds = 5.0") as node:
+        for peer in pacs:
+            peer.moody = True
+        senders = [
+            threading.Thread(target=send_parts, args=(node.port, study, random.Random(k)))
+            for k, study in enumerate(studies)
+        ]
+        for sender in senders:
+            sender.start()
+        for what in ("listener", "child", "listener"):
+            time.sleep(chance.uniform(0.5, 3.0))
+            node.kill(what)
+        for sender in senders:
+            sender.join()
+        node.wait_for(lambda: node.events("assessed"))
+        node.kill("worker")
+        assert not any(fuzzing.send_bomb(node.port) for _ in range(5))
+        assert node.peak_mb("listener") < LISTENER_MB
+        for peer in pacs:
+            peer.moody = False
+        node.wait_for(lambda: everywhere(pacs, set(final)))
+        node.wait_for(lambda: "different images" in node.command("failed").stdout)
+        failed = node.command("failed").stdout
+    assert failed.count("input.conflicting_instance") == 1, failed
+    for peer in pacs:
+        assert final <= set(peer.stored) <= final | before
+        assert all(len(set(contents)) == 1 for contents in peer.stored.values())
+        assert peer.superseded == set()
+    assert "CORRECTED" not in node.log_path.read_text()
 
 
 def test_locked_database_and_dead_destination_delay_nobody_for_good(
