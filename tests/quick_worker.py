@@ -2,58 +2,28 @@
 
 Everything else is the node's own: the spool, the workflows, the child process with its limits, the
 reading of headers, the choice of a series, the Structured Report with its check, the delivery.
+Like the node's, it imports what assesses in the children that assess alone.
 """
 
-import os
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from dicom_node.analysis import analysis, models
 from dicom_node.analysis.outcome import Outcome
-from dicom_node.assessment.assessment import Assessment
 from dicom_node.logs import configure_logs
-from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import load_settings
 from dicom_node.supervisor import stop_on_signal
 from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
 from dicom_node.work.worker import run_worker
-from modeling import Bundle, Stager
-from roi_extraction.anatomy import Finding
-from tests.assessment_builders import assessment_of
 
 MODEL_ID = "quick-model"
 
 
-class _Bundle:
-    model_id = MODEL_ID
-
-
-class QuickStager(Stager):
-    """Knows the name of its model and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__(cast(Bundle, _Bundle()))
-
-
-def quick_assessment(
-    series: EligibleSeries,
-    _volume: object,
-    _segmenter: object,
-    _stager: object,
-    _network: object,
-    findings: Sequence[Finding],
-    _rules: object,
-) -> Assessment:
-    """Known numbers at known places, after the pause that the environment asks for."""
-    time.sleep(float(os.environ.get("QUICK_SECONDS", "0")))
-    return assessment_of(series, findings)
-
-
 def quick_analysis(*arguments: Any) -> Outcome:
-    """In the child: the analysis of the node with that in place of the measuring."""
+    """In the child: the analysis of the node with known numbers in place of the measuring."""
+    from dicom_node.analysis import analysis, models
+    from tests.quick_assessment import QuickStager, quick_assessment
+
     vars(analysis).update(
         assess=quick_assessment, render_rois=lambda _volume, _features: b"no picture"
     )

@@ -28,7 +28,7 @@ from dicom_node.settings.node import load_settings
 from roi_extraction.errors import InvalidSegmentation
 from tests.dicom_builders import plain_series
 from tests.fault_node import SLICES, FaultNode, MoodyPacs, send_until_taken
-from tests.quick_worker import QuickStager, quick_assessment
+from tests.quick_assessment import QuickStager, quick_assessment
 
 NUMBERS = itertools.count(1)
 UNCHANGED_FOR_REPORTED = (

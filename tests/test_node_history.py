@@ -25,7 +25,7 @@ from dicom_node.work.retention import Retainer
 from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of
 from tests.dicom_builders import plain_series
-from tests.quick_worker import QuickStager, quick_assessment
+from tests.quick_assessment import QuickStager, quick_assessment
 
 RULES = Acquisition(min_coverage_mm=90)
 

@@ -40,7 +40,7 @@ from dicom_node.spool.spool import Spool, SpooledSeries, SpooledStudy, spool_nam
 from dicom_node.spool.versions import MAX_VERSIONS, TooManyVersions, version_paths
 from dicom_node.work.complete_study import complete_study, doubts
 from tests.dicom_builders import edit, plain_series
-from tests.quick_worker import QuickStager, quick_assessment
+from tests.quick_assessment import QuickStager, quick_assessment
 
 RULES = Acquisition(min_coverage_mm=90)
 

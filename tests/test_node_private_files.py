@@ -18,7 +18,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.totalsegmentator.adapter import FOLDERS
 from tests.dicom_builders import plain_series
-from tests.quick_worker import QuickStager, quick_assessment
+from tests.quick_assessment import QuickStager, quick_assessment
 
 REPORT_FILES = {"report.json", "report.txt", "report.sr.dcm", "rois.png"}
 
