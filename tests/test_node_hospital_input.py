@@ -25,7 +25,7 @@ from dicom_node.decoding.codestream import Codestream, read_codestream
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
-from dicom_node.reporting.report_check import check_report, read_sources
+from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.structured_report import build_structured_report
 from dicom_node.series import instances as instances_module
 from dicom_node.series import spectral

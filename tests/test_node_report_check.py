@@ -1,5 +1,6 @@
 """The check before sending: each broken report that validators let pass is stopped."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.reporting.report_check import Source, check_report, find_faults, read_sources
+from dicom_node.reporting.checks.report_check import Source, check_report, find_faults, read_sources
 from dicom_node.reporting.structured_report import build_structured_report
 from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, plain_series
@@ -145,7 +146,7 @@ def muscle_as_dense_as_bone(report: Dataset) -> None:
 
 
 def negative_deviation(report: Dataset) -> None:
-    measured = items(site(report, "L3"), "112031")[1][1].MeasuredValueSequence[0]
+    measured = items(site(report, "L3"), "386136009")[0][1].MeasuredValueSequence[0]
     measured.NumericValue = "-1"
 
 
@@ -161,6 +162,18 @@ def stage_without_probabilities(report: Dataset) -> None:
     for letter in "ABCD":
         [(group, item)] = items(report, f"PROB-{letter}")
         group.ContentSequence.remove(item)
+
+
+def stage_that_the_set_does_not_decide(report: Dataset) -> None:
+    [(_, stage)] = items(report, "STAGE")
+    value = stage.ConceptCodeSequence[0]
+    value.CodeValue, value.CodingSchemeDesignator = "373068000", "SCT"
+    value.CodeMeaning = "Undetermined"
+
+
+def second_stage(report: Dataset) -> None:
+    [(group, stage)] = items(report, "STAGE")
+    group.ContentSequence.append(copy.deepcopy(stage))
 
 
 def region_beyond_the_image(report: Dataset) -> None:
@@ -255,6 +268,8 @@ MORE = {
     "no number": (no_number, "report.value"),
     "probabilities over one": (probabilities_over_one, "report.value"),
     "stage without probabilities": (stage_without_probabilities, "report.stage"),
+    "undetermined though the set decides": (stage_that_the_set_does_not_decide, "report.stage"),
+    "two stages": (second_stage, "report.stage"),
     "another patient ID": (other_patient, "report.wrong_patient"),
     "another name": (other_name, "report.wrong_patient"),
     "another study": (other_study, "report.wrong_study"),

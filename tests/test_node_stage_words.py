@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dicom_node.reporting.report import refusal_report, report, stage_statement
-from dicom_node.reporting.report_text import text_summary
+from dicom_node.reporting.words.report_text import text_summary
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition
 from modeling import Stage, StagePrediction
@@ -30,9 +30,10 @@ def test_other_stages_do_not_speak_of_fractures(stage: Stage) -> None:
     assert "fracture" not in stage_statement(staged(stage))
 
 
-def test_a_set_of_four_is_undetermined_and_three_are_not() -> None:
-    assert stage_statement(staged(Stage.B, "ABCD")).startswith("undetermined")
-    assert "undetermined" not in stage_statement(staged(Stage.B, "ABC"))
+def test_a_set_of_more_than_two_is_undetermined() -> None:
+    assert stage_statement(staged(Stage.B, "ABCD")).startswith("undetermined, 4 stages fit")
+    assert stage_statement(staged(Stage.B, "ABC")).startswith("undetermined, 3 stages fit")
+    assert "undetermined" not in stage_statement(staged(Stage.B, "BC"))
 
 
 def test_an_abstention_gives_its_reason() -> None:

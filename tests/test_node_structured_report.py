@@ -1,3 +1,4 @@
+import re
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,10 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.measurement_groups import image_coordinates
-from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.structured_report import build_structured_report, report_uids
+from modeling import Stage
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
 from tests.dicom_builders import edit, instances, plain_series
@@ -155,12 +157,79 @@ def test_report_belongs_to_the_patient_and_study_of_the_images(
     assert report.SeriesInstanceUID != image.SeriesInstanceUID
 
 
+def named(item: Dataset) -> str:
+    return str(item.ConceptNameCodeSequence[0].CodeMeaning)
+
+
+def test_impression_comes_first_and_what_the_model_weighed_last(written: Path) -> None:
+    parts = [c for c in pydicom.dcmread(written).ContentSequence if c.ValueType == "CONTAINER"]
+    assert [named(part) for part in parts] == [
+        "Impressions", "Qualitative Evaluations", "Imaging Measurements", "Supplementary Data",
+    ]  # fmt: skip
+    first = parts[0].ContentSequence[0].TextValue
+    assert first.startswith("L1 100 HU: osteoporosis likely at the published threshold of 110 HU;")
+
+
+def test_no_container_is_running_text_and_no_group_is_without_a_region(written: Path) -> None:
+    def walk(item: Dataset) -> None:
+        if item.ValueType == "CONTAINER":
+            assert item.ContinuityOfContent == "SEPARATE"
+        if named(item) == "Measurement Group":
+            assert [c for c in item.ContentSequence if c.ValueType == "SCOORD"]
+        for child in item.get("ContentSequence", ()):
+            walk(child)
+
+    walk(pydicom.dcmread(written))
+
+
+@pytest.mark.parametrize(
+    ("stages", "coded"),
+    [("C", "STAGE-C"), ("CD", "STAGE-C"), ("BCD", "373068000"), ("ABCD", "373068000")],
+)
+def test_stage_is_coded_as_undetermined_where_more_than_two_fit(
+    tmp_path: Path, stages: str, coded: str
+) -> None:
+    paths = plain_series(tmp_path / "series")
+    found = assessment(tmp_path / "series")
+    prediction = replace(found.prediction, prediction_set=tuple(map(Stage, stages)))
+    document = build_structured_report(replace(found, prediction=prediction), "id")
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    report = pydicom.dcmread(tmp_path / "r.dcm")
+    results = report.ContentSequence[-3].ContentSequence
+    codes: dict[str, list[str]] = {}
+    for item in results:
+        if item.ValueType == "CODE":
+            codes.setdefault(named(item), []).append(item.ConceptCodeSequence[0].CodeValue)
+    assert codes["Predicted stage"] == [coded]
+    assert len(codes["Stage that the 90 % prediction set holds"]) == len(stages)
+    assert codes["Contrast/Bolus Agent"] == ["373066001"]
+    assert codes["Warning"] == ["W-CONTRAST"]
+    check_report(report, read_sources(paths))
+
+
 def test_research_use_warnings_and_missing_sites_stand_in_words(written: Path) -> None:
     joined = "\n".join(texts(written))
     assert "Not a medical device" in joined
-    assert "acquisition.contrast" in joined
-    assert "L1-L2_3 (too_small)" in joined
-    assert "L5 = 104.0" in joined
+    assert "a contrast agent is stated" in joined
+    assert "right psoas major at L1-L2, right longissimus at L5-S1 (too small" in joined
+    assert "L5: 104.0, SHAP value +0.200" in joined
+
+
+@pytest.mark.peers
+def test_dsr2html_keeps_the_names_and_gives_the_impression_first(written: Path) -> None:
+    result = subprocess.run(
+        ["/usr/bin/dsr2html", "+U8", written],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    said = [line.strip() for line in re.sub(r"<[^>]*>", "\n", result.stdout).splitlines()]
+    lines = [line for line in said if line]
+    impression = lines.index("Impression:")
+    assert impression < lines.index("Predicted stage:") < lines.index("Attenuation Coefficient:")
+    assert lines[impression + 1].startswith("L1 100 HU: osteoporosis likely")
+    assert lines[lines.index("Standard Deviation:") + 1].startswith("20")
 
 
 def test_abstention_is_said_and_no_probability_is_given(tmp_path: Path) -> None:

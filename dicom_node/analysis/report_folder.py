@@ -9,11 +9,11 @@ from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
 from dicom_node.files import make_private_folder, write_atomically
+from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.report import refusal_report
-from dicom_node.reporting.report_check import check_report, read_sources
 from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report, report_json
-from dicom_node.reporting.report_text import text_summary
+from dicom_node.reporting.words.report_text import text_summary
 from dicom_node.series.instances import Instance
 
 __all__ = ["checked_document", "publish_report", "write_failure", "write_refusal"]

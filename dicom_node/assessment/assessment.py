@@ -14,11 +14,14 @@ from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
 from roi_extraction import Anatomy, CtVolume, FeatureVector, Finding, Segmenter, extract
 
-__all__ = ["COHORT_KVP", "Assessment", "assess"]
+__all__ = ["COHORT_KVP", "SAME_KVP", "Assessment", "assess"]
 
 COHORT_KVP = 120.0
 """Tube voltage of the cohort that the models were trained on (Wang 2025,
 doi 10.1101/2025.02.12.25321163); HU measured at another are reported, never staged."""
+
+SAME_KVP = 0.5
+"""Largest difference to it that counts as the same, kV: some headers round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +153,7 @@ def _staged(
 def _unlike_cohort(series: EligibleSeries) -> str | None:
     """Why HU of this X-ray spectrum are not those of the cohort; None if they are."""
     kvp = series.first.kvp
-    if kvp is None or abs(kvp - COHORT_KVP) > 0.5:
+    if kvp is None or abs(kvp - COHORT_KVP) > SAME_KVP:
         stated = "an unknown tube voltage" if kvp is None else f"{kvp:g} kVp"
     elif any(instance.multienergy for instance in series.slices):
         stated = "several X-ray spectra"

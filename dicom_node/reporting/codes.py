@@ -9,32 +9,47 @@ code is known, a broader verified one or the project's own scheme is used, never
 | L1..L5, sacrum, longissimus | PS3.16 anatomy context groups (pydicom's SCT table) |
 | S1 65985001, iliopsoas 68455001, deep back muscle 244849004 | accepted by the validators |
 | psoas major, transversospinalis | no verified code: the broader iliopsoas, deep back muscle |
-| stage, probability, thresholds | private scheme 99OSTEONODE |
+| impression, supplementary data, contrast | PS3.16 annex D (pydicom's DCM table) |
+| standard deviation, yes, no, undetermined | PS3.16 context groups 7464, 230 |
+| Qualitative Evaluations C0034375 | PS3.16 TID 1500, row 12 |
+| stage, probability, thresholds, warnings, contributions | private scheme 99OSTEONODE |
 """
 
 from highdicom.sr import CodedConcept
 
+from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from roi_extraction.sites import Level, Muscle, Side
 
 __all__ = [
     "ATTENUATION",
     "COMMENT",
+    "CONTRAST",
+    "CONTRIBUTION",
     "CT_PROCEDURE",
-    "FINDING_CATEGORY",
     "HOUNSFIELD",
+    "IMPRESSION",
+    "IMPRESSIONS",
     "L1_THRESHOLD",
     "L1_THRESHOLD_VALUES",
     "LEVEL_CODES",
     "MEAN",
     "MUSCLE_CODES",
+    "NO",
+    "OTHER_WARNING",
+    "PREDICTION_SET",
     "PROBABILITY",
+    "QUALITATIVE_EVALUATIONS",
     "RATIO",
     "ROI_FINDING",
     "SIDE_CODES",
     "STAGE",
     "STAGES",
-    "STAGE_FINDING",
     "STANDARD_DEVIATION",
+    "SUPPLEMENTARY_DATA",
+    "UNDETERMINED",
+    "WARNING",
+    "WARNINGS",
+    "YES",
 ]
 
 PRIVATE_SCHEME = "99OSTEONODE"
@@ -52,9 +67,15 @@ MEAN = CodedConcept("373098007", "SCT", "Mean")
 STANDARD_DEVIATION = CodedConcept("386136009", "SCT", "Standard Deviation")
 COMMENT = CodedConcept("121106", "DCM", "Comment")
 CT_PROCEDURE = CodedConcept("25045-6", "LN", "CT unspecified body region")
-FINDING_CATEGORY = _own("RESEARCH", "Opportunistic screening, research use only")
+IMPRESSIONS = CodedConcept("121072", "DCM", "Impressions")
+IMPRESSION = CodedConcept("121073", "DCM", "Impression")
+QUALITATIVE_EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
+SUPPLEMENTARY_DATA = CodedConcept("111414", "DCM", "Supplementary Data")
+CONTRAST = CodedConcept("123011", "DCM", "Contrast/Bolus Agent")
+YES = CodedConcept("373066001", "SCT", "Yes")
+NO = CodedConcept("373067005", "SCT", "No")
+UNDETERMINED = CodedConcept("373068000", "SCT", "Undetermined")
 ROI_FINDING = _own("ROI", "Region of interest in three central slices")
-STAGE_FINDING = _own("STAGING", "Opportunistic osteoporosis staging")
 
 LEVEL_CODES: dict[Level, CodedConcept] = {
     Level.L1: CodedConcept("66794005", "SCT", "L1 vertebra"),
@@ -77,6 +98,15 @@ SIDE_CODES: dict[Side, CodedConcept] = {
 }
 
 STAGE = _own("STAGE", "Predicted stage")
+PREDICTION_SET = _own("STAGE-SET", "Stage that the 90 % prediction set holds")
+CONTRIBUTION = _own("CONTRIBUTION", "Contribution to the predicted stage")
+WARNING = _own("WARNING", "Warning")
+
+WARNINGS: dict[str, CodedConcept] = {
+    code: _own(words.short, words.meaning) for code, words in WARNING_WORDS.items()
+}
+OTHER_WARNING = _own("W-OTHER", "Another warning, in words")
+"""Of a warning that has no code: its words stand beside it."""
 
 STAGES: dict[str, CodedConcept] = {
     "A": _own("STAGE-A", "Looks like patients with normal bone density"),

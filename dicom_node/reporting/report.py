@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,17 @@ from dicom_node.reporting.report_model import (
     StageReport,
     Warned,
 )
+from dicom_node.reporting.words.impression import (
+    evidence_of,
+    impression,
+    is_decided,
+    refusal_impression,
+)
+from dicom_node.reporting.words.thresholds import (
+    L1_OSTEOPOROSIS_SENSITIVE_HU,
+    L1_OSTEOPOROSIS_SPECIFIC_HU,
+    l1_category,
+)
 from dicom_node.series.selection import EligibleSeries, RefusedSeries
 from modeling import Contribution, Stage, StagePrediction
 from network import NodePlace
@@ -33,24 +43,10 @@ from roi_extraction.features import Roi, SiteMeasurement
 from roi_extraction.sites import SITES
 
 __all__ = [
-    "L1_OSTEOPOROSIS_SENSITIVE_HU",
-    "L1_OSTEOPOROSIS_SPECIFIC_HU",
-    "l1_category",
-    "l1_threshold",
     "refusal_report",
     "report",
     "stage_statement",
 ]
-
-L1Category = Literal["low", "middle", "high"]
-
-L1_OSTEOPOROSIS_SPECIFIC_HU = 110.0
-"""At or below it L1 is more than 90 % specific for osteoporosis by DXA, HU
-(Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003)."""
-
-L1_OSTEOPOROSIS_SENSITIVE_HU = 160.0
-"""At or below it L1 is 90 % sensitive for osteoporosis by DXA, HU
-(Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003)."""
 
 STAGE_NAMES = {
     Stage.A: "normal",
@@ -90,6 +86,7 @@ def report(
     return Report(
         study_uid=series.study_uid,
         series_uid=series.series_uid,
+        impression=impression(evidence_of(assessment)),
         warnings=_warned(assessment.warnings),
         acquisition=_acquisition(series, assessment.image),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),
@@ -134,6 +131,7 @@ def refusal_report(
     return Refusal(
         study_uid=study_uid,
         series_uid=series_uid,
+        impression=refusal_impression(message),
         refused=RefusalReason(code=code, message=message),
         rejected_series=_rejected(rejected),
         warnings=_warned(warnings),
@@ -161,31 +159,11 @@ def stage_statement(prediction: StagePrediction) -> str:
         return f"not staged: {prediction.abstained}"
     stage = prediction.predicted.value
     said = f"looks most like patients with {LIKE[stage]}"
-    if len(prediction.prediction_set) == len(Stage):
-        said = f"undetermined, no stage can be ruled out; {said}"
+    if not is_decided(prediction):
+        said = f"undetermined, {len(prediction.prediction_set)} stages fit; {said}"
     if prediction.predicted is Stage.D:
         said += "; not that a fracture was seen"
     return said
-
-
-def l1_category(assessment: Assessment) -> L1Category | None:
-    """The category of L1; None if it was not measured, or not at the thresholds' 120 kVp."""
-    if not assessment.at_cohort_kvp:
-        return None
-    return l1_threshold(assessment.features.by_name["L1"].mean_hu)
-
-
-def l1_threshold(mean_hu: float) -> L1Category | None:
-    """The category of L1 by the 110 and 160 HU thresholds; None if it was not measured (NaN).
-
-    >>> l1_threshold(110.0), l1_threshold(110.1), l1_threshold(161.0), l1_threshold(float("nan"))
-    ('low', 'middle', 'high', None)
-    """
-    if math.isnan(mean_hu):
-        return None
-    if mean_hu <= L1_OSTEOPOROSIS_SPECIFIC_HU:
-        return "low"
-    return "middle" if mean_hu <= L1_OSTEOPOROSIS_SENSITIVE_HU else "high"
 
 
 def _warned(findings: Sequence[Finding]) -> tuple[Warned, ...]:

@@ -43,7 +43,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "739c944daffd8e4dc6353dc316220847c5e0e192b953d6c96a3437525e29c90e"
+REPORT_SCHEMA_DIGEST = "e2e6e6b45d81bbb61e02fcdef0c8cea1475bd5cf3e4018fdb23f843d78c60023"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -278,6 +278,8 @@ class _Series(_Record):
     """Study Instance UID; empty in a refusal whose images could not be read."""
     series_uid: str
     """Series Instance UID; empty in a refusal that is of no one series."""
+    impression: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)]
+    """The verdict for a reader, at most three sentences, the same on every output."""
 
 
 class Report(_Series):

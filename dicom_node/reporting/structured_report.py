@@ -22,7 +22,8 @@ from dicom_node.assessment.assessment import Assessment
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
-from dicom_node.reporting.measurement_groups import site_group, stage_group
+from dicom_node.reporting.evaluations import coded_results, impressions, supplement
+from dicom_node.reporting.measurement_groups import site_group
 from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 
@@ -74,9 +75,15 @@ def build_structured_report(
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=own.CT_PROCEDURE,
-        imaging_measurements=[stage_group(assessment), *groups],
+        imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
+    items = content[0].ContentSequence
+    at = len(items) - 1  # before Imaging Measurements, the last
+    for part in (coded_results(assessment), impressions(assessment)):
+        items.insert(at, part)
+    items.append(supplement(assessment))
+    separate(content[0])
     series_uid, sop_instance_uid = report_uids(assessment_id)
     document = ComprehensiveSR(
         evidence=evidence,
@@ -99,6 +106,14 @@ def build_structured_report(
     document.TimezoneOffsetFromUTC = datetime.now().astimezone().strftime("%z")
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
+
+
+def separate(item: Dataset) -> None:
+    """Say of every container that it is no running text: else renderers drop the items' names."""
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", ()):
+        separate(child)
 
 
 def evidence_header(path: Path) -> Dataset:

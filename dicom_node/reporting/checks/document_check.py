@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from dicom_node.reporting.report_content import COMPREHENSIVE_SR
-from dicom_node.reporting.report_geometry import ReportFault, Source, is_sound
+from dicom_node.reporting.checks.report_content import COMPREHENSIVE_SR
+from dicom_node.reporting.checks.report_geometry import ReportFault, Source, is_sound
 
 __all__ = [
     "PATIENT",

@@ -1,7 +1,7 @@
 """The content of a Structured Report of this node: every content item, code and unit.
 
 The tables repeat on purpose what the modules that build the report say, and do not import it: so
-the check of the report finds a mistake made there.
+the check of the report finds a mistake made there. The words of the warnings alone are shared.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,20 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from dicom_node.reporting.words.warning_words import WARNING_WORDS
+
 __all__ = [
     "COMPREHENSIVE_SR",
     "CONTENT",
     "MEANINGS",
     "MEASUREMENT_GROUP_NAME",
+    "NOT_STAGED",
     "PROBABILITIES",
+    "RESULTS_NAME",
     "SITE_CODES",
     "STAGE_LETTERS",
+    "SUPPLEMENT_NAME",
+    "UNDETERMINED",
     "UNITS",
     "Code",
     "ContentItem",
@@ -57,15 +63,21 @@ MEASUREMENTS_NAME = _dcm("126010", "Imaging Measurements")
 MEASUREMENT_GROUP_NAME = _dcm("125007", "Measurement Group")
 FINDING_SITE_NAME = _sct("363698007", "Finding Site")
 ATTENUATION_NAME = _dcm("112031", "Attenuation Coefficient")
+STANDARD_DEVIATION_NAME = _sct("386136009", "Standard Deviation")
 REGION_NAME = _dcm("111030", "Image Region")
+IMPRESSIONS_NAME = _dcm("121072", "Impressions")
+RESULTS_NAME = "C0034375", "UMLS", "Qualitative Evaluations"
+SUPPLEMENT_NAME = _dcm("111414", "Supplementary Data")
+COMMENT_NAME = _dcm("121106", "Comment")
 
 PROBABILITIES: dict[tuple[str, str], str] = {
     (f"PROB-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
 }
 STAGE_LETTERS: dict[tuple[str, str], str] = {
-    **{(f"STAGE-{letter}", "99OSTEONODE"): letter for letter in "ABCD"},
-    ("STAGE-NONE", "99OSTEONODE"): "",
+    (f"STAGE-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
 }
+NOT_STAGED, UNDETERMINED = ("STAGE-NONE", "99OSTEONODE"), ("373068000", "SCT")
+"""What stands in place of a stage: none was asked for, or none can be called."""
 
 _PROBABILITY_NAMES = (
     _own("PROB-A", "Probability of stage A, normal"),
@@ -75,6 +87,7 @@ _PROBABILITY_NAMES = (
 )
 _STAGE = _own("STAGE", "Predicted stage")
 _L1 = _own("L1-HU", "L1 attenuation against 110 and 160 HU")
+_WARNING = _own("WARNING", "Warning")
 
 CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
     (None, REPORT_NAME): ItemForm("CONTAINER", None),
@@ -88,7 +101,35 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             ("121013", "Device Observer Name", "TEXT", "HAS OBS CONTEXT"),
             ("121014", "Device Observer Manufacturer", "TEXT", "HAS OBS CONTEXT"),
             ("121015", "Device Observer Model Name", "TEXT", "HAS OBS CONTEXT"),
+            ("121072", "Impressions", "CONTAINER", "CONTAINS"),
             ("126010", "Imaging Measurements", "CONTAINER", "CONTAINS"),
+            ("111414", "Supplementary Data", "CONTAINER", "CONTAINS"),
+        )
+    },
+    (REPORT_NAME, RESULTS_NAME): ItemForm("CONTAINER", "CONTAINS"),
+    (IMPRESSIONS_NAME, _dcm("121073", "Impression")): ItemForm("TEXT", "CONTAINS"),
+    (IMPRESSIONS_NAME, COMMENT_NAME): ItemForm("TEXT", "CONTAINS"),
+    **{
+        (RESULTS_NAME, name): ItemForm(kind, "CONTAINS")
+        for name, kind in (
+            (_STAGE, "CODE"),
+            (_own("STAGE-SET", "Stage that the 90 % prediction set holds"), "CODE"),
+            (_L1, "CODE"),
+            (_dcm("123011", "Contrast/Bolus Agent"), "CODE"),
+            (_WARNING, "CODE"),
+            (COMMENT_NAME, "TEXT"),
+        )
+    },
+    (_WARNING, COMMENT_NAME): ItemForm("TEXT", "HAS CONCEPT MOD"),
+    **{
+        (SUPPLEMENT_NAME, name): ItemForm(kind, relationship)
+        for name, kind, relationship in (
+            (_dcm("111001", "Algorithm Name"), "TEXT", "HAS CONCEPT MOD"),
+            (_dcm("111003", "Algorithm Version"), "TEXT", "HAS CONCEPT MOD"),
+            (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
+            (COMMENT_NAME, "TEXT", "CONTAINS"),
+            (_own("CONTRIBUTION", "Contribution to the predicted stage"), "TEXT", "CONTAINS"),
+            *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
         )
     },
     (MEASUREMENTS_NAME, MEASUREMENT_GROUP_NAME): ItemForm("CONTAINER", "CONTAINS"),
@@ -101,20 +142,17 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             (_dcm("111001", "Algorithm Name"), "TEXT", "HAS CONCEPT MOD"),
             (_dcm("111003", "Algorithm Version"), "TEXT", "HAS CONCEPT MOD"),
             (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
-            (_dcm("121106", "Comment"), "TEXT", "CONTAINS"),
             (FINDING_SITE_NAME, "CODE", "HAS CONCEPT MOD"),
             (ATTENUATION_NAME, "NUM", "CONTAINS"),
+            (STANDARD_DEVIATION_NAME, "NUM", "CONTAINS"),
             (REGION_NAME, "SCOORD", "CONTAINS"),
-            (_STAGE, "CODE", "CONTAINS"),
-            (_L1, "CODE", "CONTAINS"),
-            *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
         )
     },
     (ATTENUATION_NAME, _dcm("121401", "Derivation")): ItemForm("CODE", "HAS CONCEPT MOD"),
     (FINDING_SITE_NAME, _sct("272741003", "Laterality")): ItemForm("CODE", "HAS CONCEPT MOD"),
     (REGION_NAME, _sct("260753009", "Source")): ItemForm("IMAGE", "SELECTED FROM"),
 }
-"""The allowed content items, by the concept names of parent and item (TID 1500, 1501, 1411)."""
+"""The allowed content items, by the concept names of parent and item (TID 1500, 1411)."""
 
 VALUES: tuple[Code, ...] = (
     ("en-US", "RFC5646", "English (United States)"),
@@ -136,7 +174,9 @@ VALUES: tuple[Code, ...] = (
     ("[hnsf'U]", "UCUM", "Hounsfield unit"),
     ("1", "UCUM", "no units"),
     _own("ROI", "Region of interest in three central slices"),
-    _own("STAGING", "Opportunistic osteoporosis staging"),
+    _sct("373066001", "Yes"),
+    _sct("373067005", "No"),
+    _sct("373068000", "Undetermined"),
     _own("STAGE-A", "Looks like patients with normal bone density"),
     _own("STAGE-B", "Looks like patients with osteopenia"),
     _own("STAGE-C", "Looks like patients with osteoporosis"),
@@ -145,6 +185,8 @@ VALUES: tuple[Code, ...] = (
     _own("L1-LE-110", "At or below 110 HU"),
     _own("L1-110-160", "Above 110 and at or below 160 HU"),
     _own("L1-GT-160", "Above 160 HU"),
+    *(_own(words.short, words.meaning) for words in WARNING_WORDS.values()),
+    _own("W-OTHER", "Another warning, in words"),
 )
 
 MEANINGS: dict[tuple[str, str], str] = {
@@ -155,6 +197,7 @@ MEANINGS: dict[tuple[str, str], str] = {
 
 UNITS: dict[tuple[str, str], Code] = {
     ATTENUATION_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    STANDARD_DEVIATION_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
     **{name[:2]: ("1", "UCUM", "no units") for name in _PROBABILITY_NAMES},
 }
 """The unit of each measurement, by value and scheme of its name."""

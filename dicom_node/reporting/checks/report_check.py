@@ -16,7 +16,7 @@ from pydicom.uid import UID
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import ReportInvalid
-from dicom_node.reporting.document_check import (
+from dicom_node.reporting.checks.document_check import (
     PATIENT,
     STUDY,
     element_faults,
@@ -25,18 +25,22 @@ from dicom_node.reporting.document_check import (
     identity_faults,
     predecessor_faults,
 )
-from dicom_node.reporting.report_content import (
+from dicom_node.reporting.checks.report_content import (
     CONTENT,
     MEANINGS,
     MEASUREMENT_GROUP_NAME,
+    NOT_STAGED,
     PROBABILITIES,
+    RESULTS_NAME,
     SITE_CODES,
     STAGE_LETTERS,
+    SUPPLEMENT_NAME,
+    UNDETERMINED,
     UNITS,
     Code,
     ContentItem,
 )
-from dicom_node.reporting.report_geometry import (
+from dicom_node.reporting.checks.report_geometry import (
     ReportFault,
     Source,
     named_site,
@@ -57,6 +61,9 @@ MUSCLE_HU = (-250.0, 500.0)
 
 SD_HU = (0.0, 2000.0)
 """Lowest and highest possible standard deviation within one site, HU."""
+
+MAX_DECIDED = 2
+"""Stages that a prediction set may hold for one of them to be the coded result."""
 
 PROBABILITY_SUM_TOLERANCE = 0.01
 """Largest deviation from 1 of the sum of the four probabilities, which are rounded."""
@@ -125,7 +132,7 @@ def find_faults(
         *_codes(nodes),
         *_tracking(groups),
         *_statement(nodes),
-        *_stage(groups),
+        *_stage(nodes),
         *(fault for group in groups for fault in _site(group)),
         *(fault for node in nodes for fault in reference_faults(node, evidence, sources)),
         *region_faults(nodes, sources),
@@ -190,29 +197,45 @@ def _statement(nodes: Sequence[ContentItem]) -> Iterator[ReportFault]:
         yield ReportFault("report.statement", "the statement of research use is missing")
 
 
-def _stage(groups: Sequence[ContentItem]) -> Iterator[ReportFault]:
-    staging = [group for group in groups if group.finding == "STAGING"]
-    if len(staging) != 1:
-        yield ReportFault("report.content", "the report does not have exactly one staging group")
+def _stage(nodes: Sequence[ContentItem]) -> Iterator[ReportFault]:
+    """One coded result, which agrees with the prediction set and the probabilities."""
+    results = [node for node in nodes if node.name == RESULTS_NAME]
+    supplements = [node for node in nodes if node.name == SUPPLEMENT_NAME]
+    if len(results) != 1 or len(supplements) != 1:
+        yield ReportFault("report.content", "the report does not have one stage and one supplement")
         return
     shares = {
         PROBABILITIES[node.name[:2]]: node.number
-        for node in staging[0].children()
+        for node in supplements[0].children()
         if node.value_type == "NUM" and node.name and node.name[:2] in PROBABILITIES
     }
-    stages = [node.concept for node in staging[0].children("STAGE")]
-    letter = STAGE_LETTERS.get(stages[0][:2]) if len(stages) == 1 and stages[0] else None
-    if letter is None:
-        yield ReportFault("report.stage", "the report does not have exactly one stage")
+    stages = [node.concept[:2] if node.concept else None for node in results[0].children("STAGE")]
+    members = [
+        STAGE_LETTERS.get(node.concept[:2]) if node.concept else None
+        for node in results[0].children("STAGE-SET")
+    ]
     if any(share is None or not 0.0 <= share <= 1.0 for share in shares.values()):
         yield ReportFault("report.value", "a probability is not between 0 and 1")
         return
     values = {name: share for name, share in shares.items() if share is not None}
     if values and abs(sum(values.values()) - 1.0) > PROBABILITY_SUM_TOLERANCE:
         yield ReportFault("report.value", "the probabilities do not add up to 1")
-    if bool(values) != bool(letter) or (values and set(values) != set("ABCD")):
-        yield ReportFault("report.stage", "stage and probabilities contradict each other")
-    yield from _units(staging[0])
+    if len(stages) != 1 or None in members or len(set(members)) != len(members):
+        yield ReportFault("report.stage", "the report does not have one stage with its set")
+        return
+    decided = stages[0] in STAGE_LETTERS
+    expected = (
+        NOT_STAGED
+        if not values
+        else UNDETERMINED
+        if len(members) > MAX_DECIDED
+        else stages[0]
+        if decided
+        else None
+    )
+    if stages[0] != expected or (values and set(values) != set("ABCD")) or (members and not values):
+        yield ReportFault("report.stage", "stage, set and probabilities contradict each other")
+    yield from _units(supplements[0])
 
 
 def _units(group: ContentItem) -> Iterator[ReportFault]:
@@ -222,9 +245,7 @@ def _units(group: ContentItem) -> Iterator[ReportFault]:
 
 
 def _site(group: ContentItem) -> Iterator[ReportFault]:
-    """The faults of one site's group; `_stage` checks the staging group."""
-    if group.finding == "STAGING":
-        return
+    """The faults of one site's group."""
     yield from _units(group)
     site = named_site(group)
     if site is None or group.finding != "ROI":
@@ -237,17 +258,19 @@ def _site(group: ContentItem) -> Iterator[ReportFault]:
     sides = [s.concept[0] for place in places for s in place.children("272741003") if s.concept]
     if sides != ([SITE_CODES[site.side]] if site.side else []):
         yield ReportFault("report.laterality", f"{site.name} has the wrong side")
-    values: dict[str, float | None] = {}
-    for measured in group.children("112031"):
-        derivation = [d.concept[0] for d in measured.children("121401") if d.concept]
-        values[derivation[0] if len(derivation) == 1 else ""] = measured.number
-    if set(values) != {"373098007", "386136009"} or len(group.children("112031")) != 2:
+    means = [
+        measured.number
+        for measured in group.children("112031")
+        if [d.concept[0] for d in measured.children("121401") if d.concept] == ["373098007"]
+    ]
+    spreads = [measured.number for measured in group.children("386136009")]
+    if (len(means), len(spreads), len(group.children("112031"))) != (1, 1, 1):
         yield ReportFault(
             "report.content", f"{site.name} does not have one mean and one standard deviation"
         )
         return
     low, high = VERTEBRA_HU if site.is_vertebra else MUSCLE_HU
-    if not _between(values["373098007"], low, high) or not _between(values["386136009"], *SD_HU):
+    if not _between(means[0], low, high) or not _between(spreads[0], *SD_HU):
         yield ReportFault("report.value", f"{site.name} has HU outside the possible range")
     regions = group.children("111030")
     images = [node.image for region in regions for node in region.children("260753009")]

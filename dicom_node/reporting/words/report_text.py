@@ -15,7 +15,7 @@ L1_WORDS = {
 
 def text_summary(report: CaseReport) -> str:
     """The report in lines of text, ending with a line break."""
-    lines = ["osteonode report", report.statement, ""]
+    lines = ["osteonode report", report.statement, "", *report.impression, ""]
     lines += [f"Series    {cleaned(report.series_uid) or '(no UID)'}"]
     if isinstance(report, Refusal):
         lines += [f"REFUSED   {report.refused.message} [{report.refused.code}]"]

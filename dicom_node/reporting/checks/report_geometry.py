@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
 
-from dicom_node.reporting.report_content import ContentItem
+from dicom_node.reporting.checks.report_content import ContentItem
 from roi_extraction.sites import SITES_BY_NAME, Side, Site
 
 __all__ = [

@@ -1,0 +1,8 @@
+"""What a reader reads: the same words on every output.
+
+- `impression`: the verdict for a reader: at most three sentences and 60 words.
+- `report_text`: the case report in plain text, for a terminal or a log reader.
+- `site_words`: sites, model inputs and reasons in a radiologist's words.
+- `thresholds`: the published thresholds of L1.
+- `warning_words`: every warning that a report can carry: its code and its words.
+"""

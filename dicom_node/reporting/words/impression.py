@@ -1,0 +1,190 @@
+"""The verdict for a reader: at most three sentences and 60 words, the same on every output.
+
+First the bone density, by L1 and by the cohort's model, and what it means where the two disagree;
+then what limits it; then what it is not. `docs/wording.md` holds the words of every case.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dicom_node.assessment.assessment import COHORT_KVP, SAME_KVP, Assessment
+from dicom_node.reporting.words.thresholds import (
+    L1_OSTEOPOROSIS_SENSITIVE_HU,
+    L1_OSTEOPOROSIS_SPECIFIC_HU,
+    l1_threshold,
+)
+from dicom_node.reporting.words.warning_words import LIMITS
+from modeling import Stage, StagePrediction
+
+__all__ = [
+    "MAX_CALLED",
+    "NOT_A_DIAGNOSIS",
+    "Evidence",
+    "evidence_of",
+    "impression",
+    "is_decided",
+    "refusal_impression",
+]
+
+MAX_CALLED = 2
+"""Stages that a prediction set may hold for the stage to be called: of more none is."""
+
+MAX_LIMITS = 3
+"""Limits that the impression names; the others are counted."""
+
+NOT_A_DIAGNOSIS = "Research use, not a diagnosis; fractures are not looked for."
+"""The last sentence of every impression."""
+
+STAGE_WORDS = {
+    Stage.A: "normal bone",
+    Stage.B: "osteopenia",
+    Stage.C: "osteoporosis",
+    Stage.D: "osteoporosis with fracture",
+}
+"""The cohort's groups, in the impression's words."""
+
+THRESHOLD_WORDS = {
+    "low": f"likely at the published threshold of {L1_OSTEOPOROSIS_SPECIFIC_HU:.0f} HU",
+    "middle": f"not excluded between the published {L1_OSTEOPOROSIS_SPECIFIC_HU:.0f} and "
+    f"{L1_OSTEOPOROSIS_SENSITIVE_HU:.0f} HU",
+    "high": f"unlikely above the published threshold of {L1_OSTEOPOROSIS_SENSITIVE_HU:.0f} HU",
+}
+"""What each category of L1 says of osteoporosis (Pickhardt 2013)."""
+
+OSTEOPOROSIS = frozenset((Stage.C, Stage.D))
+"""Stages with a T-score of -2.5 or lower."""
+
+COHORT_SCANNER = ("GE", "Revolution")
+"""Maker and model of the scanner that the cohort was measured on (Wang 2025, doi
+10.1101/2025.02.12.25321163)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an impression is written from.
+
+    Parameters
+    ----------
+    l1_hu
+        Mean of L1, HU; None if it was not measured.
+    kvp
+        Tube voltage, kV; None if it is unknown.
+    at_cohort_kvp
+        Whether thresholds and model hold for the X-ray spectrum.
+    stages
+        The prediction set; empty if the model gives no stage.
+    codes
+        Codes of all warnings.
+    missing
+        Number of the sites without a value.
+    foreign_scanner
+        Whether the scanner is another than the cohort's.
+    """
+
+    l1_hu: float | None
+    kvp: float | None = COHORT_KVP
+    at_cohort_kvp: bool = True
+    stages: tuple[Stage, ...] = ()
+    codes: tuple[str, ...] = ()
+    missing: int = 0
+    foreign_scanner: bool = False
+
+
+def evidence_of(assessment: Assessment) -> Evidence:
+    """What the impression of an assessment is written from."""
+    measurements = assessment.features.measurements
+    l1 = assessment.features.by_name["L1"]
+    scan = assessment.series.first
+    maker, model = (word.casefold() for word in COHORT_SCANNER)
+    return Evidence(
+        l1_hu=None if l1.missing is not None else l1.mean_hu,
+        kvp=scan.kvp,
+        at_cohort_kvp=assessment.at_cohort_kvp,
+        stages=_stages(assessment.prediction),
+        codes=tuple(finding.code for finding in assessment.warnings),
+        missing=sum(measurement.missing is not None for measurement in measurements),
+        foreign_scanner=not (
+            scan.manufacturer.casefold().startswith(maker) and model in scan.model.casefold()
+        ),
+    )
+
+
+def is_decided(prediction: StagePrediction) -> bool:
+    """Whether the model's answer may be called by the letter of one stage."""
+    return bool(prediction.predicted) and len(prediction.prediction_set) <= MAX_CALLED
+
+
+def impression(evidence: Evidence) -> tuple[str, ...]:
+    """The sentences, in the order in which they are read.
+
+    >>> impression(Evidence(None, stages=(Stage.A,)))[0]
+    "L1 not measured; the cohort's model finds it most like normal bone."
+    """
+    limits = _limits(evidence)
+    return (
+        f"{_bone(evidence)}.",
+        *((f"Limited by {limits}.",) if limits else ()),
+        NOT_A_DIAGNOSIS,
+    )
+
+
+def refusal_impression(message: str) -> tuple[str, ...]:
+    """The sentences of a scan that was not analysed, with the reason in words."""
+    return (f"Not analysed: {message}.", "Nothing was measured; this says nothing of the bone.")
+
+
+def _stages(prediction: StagePrediction) -> tuple[Stage, ...]:
+    if prediction.predicted is None:
+        return ()
+    return prediction.prediction_set or (prediction.predicted,)
+
+
+def _bone(evidence: Evidence) -> str:
+    l1_hu, stages = evidence.l1_hu, evidence.stages
+    found = "L1 not measured" if l1_hu is None else f"L1 {l1_hu:.0f} HU"
+    if not evidence.at_cohort_kvp:
+        return f"{found}, {_spectrum(evidence.kvp)}"
+    category = None if l1_hu is None else l1_threshold(l1_hu)
+    if category is not None:
+        found += f": osteoporosis {THRESHOLD_WORDS[category]}"
+    words = [STAGE_WORDS[stage] for stage in stages]
+    if not stages:
+        return f"{found}; the cohort's model gives no stage"
+    if len(stages) > MAX_CALLED:
+        return f"{found}; the cohort's model is undetermined"
+    if _contradict(stages, category):
+        return (
+            f"{found}, but the cohort's model, which weighs all vertebrae and muscles, finds it "
+            f"most like {' or '.join(words)}"
+        )
+    if len(stages) > 1:
+        return f"{found}; the cohort's model does not decide between {' and '.join(words)}"
+    return f"{found}; the cohort's model finds it most like {words[0]}"
+
+
+def _spectrum(kvp: float | None) -> str:
+    """Why neither thresholds nor model hold."""
+    if kvp is None:
+        return "at an unknown tube voltage: thresholds and model do not hold"
+    if abs(kvp - COHORT_KVP) <= SAME_KVP:
+        return "with several X-ray spectra: thresholds and model do not hold"
+    return f"at {kvp:g} kVp: thresholds and model hold for {COHORT_KVP:g} kVp only"
+
+
+def _contradict(stages: Collection[Stage], category: str | None) -> bool:
+    """Whether no stage that the model leaves is what the threshold of L1 says."""
+    dense = not OSTEOPOROSIS & set(stages)
+    return (category == "low" and dense) or (category == "high" and set(stages) <= OSTEOPOROSIS)
+
+
+def _limits(evidence: Evidence) -> str:
+    codes = set(evidence.codes)
+    found = list(dict.fromkeys(words for code, words in LIMITS.items() if code in codes))
+    if evidence.missing:
+        found.append(f"{evidence.missing} of 36 regions missing")
+    if evidence.foreign_scanner:
+        found.append("another scanner than the cohort's")
+    named = found[:MAX_LIMITS]
+    if len(found) > MAX_LIMITS:
+        named = [*found[: MAX_LIMITS - 1], f"{len(found) - MAX_LIMITS + 1} more"]
+    return ", ".join(named[:-1]) + (" and " if len(named) > 1 else "") + "".join(named[-1:])

@@ -1,0 +1,44 @@
+"""The published thresholds of L1."""
+
+import math
+from typing import Literal
+
+from dicom_node.assessment.assessment import Assessment
+
+__all__ = [
+    "L1_OSTEOPOROSIS_SENSITIVE_HU",
+    "L1_OSTEOPOROSIS_SPECIFIC_HU",
+    "L1Category",
+    "l1_category",
+    "l1_threshold",
+]
+
+L1Category = Literal["low", "middle", "high"]
+
+L1_OSTEOPOROSIS_SPECIFIC_HU = 110.0
+"""At or below it L1 is more than 90 % specific for osteoporosis by DXA, HU
+(Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003)."""
+
+L1_OSTEOPOROSIS_SENSITIVE_HU = 160.0
+"""At or below it L1 is 90 % sensitive for osteoporosis by DXA, HU
+(Pickhardt 2013, doi 10.7326/0003-4819-158-8-201304160-00003)."""
+
+
+def l1_category(assessment: Assessment) -> L1Category | None:
+    """The category of L1; None if it was not measured, or not at the thresholds' 120 kVp."""
+    if not assessment.at_cohort_kvp:
+        return None
+    return l1_threshold(assessment.features.by_name["L1"].mean_hu)
+
+
+def l1_threshold(mean_hu: float) -> L1Category | None:
+    """The category of L1 by the 110 and 160 HU thresholds; None if it was not measured (NaN).
+
+    >>> l1_threshold(110.0), l1_threshold(110.1), l1_threshold(161.0), l1_threshold(float("nan"))
+    ('low', 'middle', 'high', None)
+    """
+    if math.isnan(mean_hu):
+        return None
+    if mean_hu <= L1_OSTEOPOROSIS_SPECIFIC_HU:
+        return "low"
+    return "middle" if mean_hu <= L1_OSTEOPOROSIS_SENSITIVE_HU else "high"

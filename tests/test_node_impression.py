@@ -1,0 +1,103 @@
+"""Every impression that can be written is short and says nothing that it does not know."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from dicom_node.reporting.words.impression import (
+    NOT_A_DIAGNOSIS,
+    Evidence,
+    impression,
+    refusal_impression,
+)
+from dicom_node.reporting.words.warning_words import LIMITS, WARNING_WORDS
+from modeling import Stage
+from tests.wording_page import wording_page
+
+MAX_WORDS = 60
+SETS = [set_ for size in range(5) for set_ in combinations(Stage, size)]
+LONGEST = tuple(sorted(LIMITS, key=lambda code: -len(LIMITS[code].split())))[:6]
+
+
+def every_case() -> Iterator[Evidence]:
+    for l1_hu in (None, 97.4, 110.0, 135.0, 160.4, 190.0):
+        for stages in SETS:
+            for codes in ((), LONGEST[:1], LONGEST[:3], LONGEST):
+                for missing, foreign in ((0, False), (4, True)):
+                    yield Evidence(l1_hu, 120.0, True, stages, codes, missing, foreign)
+        for kvp in (None, 120.0, 140.0):
+            yield Evidence(l1_hu, kvp, False, (), LONGEST, 30, True)
+
+
+def test_every_impression_has_at_most_three_sentences_and_sixty_words() -> None:
+    for evidence in every_case():
+        sentences = impression(evidence)
+        assert 2 <= len(sentences) <= 3
+        assert sentences[-1] == NOT_A_DIAGNOSIS
+        assert all(sentence.endswith(".") and ".." not in sentence for sentence in sentences)
+        text = " ".join(sentences)
+        assert len(text.split()) <= MAX_WORDS, text
+        assert "_" not in text
+        limited = evidence.codes or evidence.missing or evidence.foreign_scanner
+        assert ("Limited by" in text) == bool(limited)
+
+
+A, B, C, D = Stage
+
+
+@pytest.mark.parametrize(
+    ("l1_hu", "stages", "disagree"),
+    [
+        (97, (A,), True), (97, (A, B), True), (97, (B, C), False), (97, (C, D), False),
+        (190, (C,), True), (190, (C, D), True), (190, (B, C), False), (190, (A,), False),
+        (135, (A,), False), (135, (D,), False), (97, (A, B, C), False), (190, (), False),
+    ],
+)  # fmt: skip
+def test_disagreement_of_threshold_and_model_is_said_with_its_reason(
+    l1_hu: float, stages: tuple[Stage, ...], disagree: bool
+) -> None:
+    said = impression(Evidence(l1_hu, stages=stages))[0]
+    assert ("but the cohort's model, which weighs all vertebrae and muscles" in said) == disagree
+
+
+@pytest.mark.parametrize("stages", [s for s in SETS if len(s) > 2])
+def test_more_than_two_stages_are_undetermined_and_none_is_named(stages: tuple[Stage, ...]) -> None:
+    said = impression(Evidence(135.0, stages=stages))[0]
+    assert said.endswith("; the cohort's model is undetermined.")
+
+
+def test_other_spectra_have_neither_threshold_nor_model() -> None:
+    for kvp in (None, 120.0, 140.0):
+        said = impression(Evidence(97.0, kvp=kvp, at_cohort_kvp=False))[0]
+        assert said.startswith("L1 97 HU")
+        assert "osteoporosis" not in said
+        assert "hold" in said
+
+
+def test_refusal_says_that_nothing_is_said_of_the_bone() -> None:
+    reason, rest = refusal_impression("the tube voltage is 80 kVp")
+    assert reason == "Not analysed: the tube voltage is 80 kVp."
+    assert "nothing of the bone" in rest
+
+
+def test_codes_of_warnings_fit_their_elements_and_differ() -> None:
+    shorts = [words.short for words in WARNING_WORDS.values()]
+    assert len(set(shorts)) == len(shorts)
+    for words in WARNING_WORDS.values():
+        assert len(words.short) <= 16
+        assert 0 < len(words.meaning) <= 64
+
+
+def test_every_warning_of_the_docs_has_its_words() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "refusals.md").read_text()
+    listed = page[page.index("| Rule | Default") :]
+    rows = [line.split("`") for line in listed.splitlines() if line.startswith("| `")]
+    named = {cell for row in rows for cell in row[1::2] if "." in cell and " " not in cell}
+    assert {code for code in named if not code.startswith("series.")} <= set(WARNING_WORDS)
+
+
+def test_page_of_the_wording_is_what_the_code_says() -> None:
+    page = Path(__file__).parents[1] / "docs" / "wording.md"
+    assert page.read_text() == wording_page()
