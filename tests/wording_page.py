@@ -19,8 +19,8 @@ and holds it to three sentences and 60 words.
 
 The impression says first what L1 says by the published thresholds of 110 and 160 HU (Pickhardt
 2013, doi 10.7326/0003-4819-158-8-201304160-00003) and what the cohort's model says; then what
-limits both; then what it is not. Of a prediction set of more than two stages none is called. Where all
-stages of the set contradict the threshold, the sentence says so and why.
+limits both; then what it is not. Of a prediction set of more than two stages none is called. Where
+all stages of the set contradict the threshold, the sentence says so and why.
 """
 
 
