@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint docs wheel bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
+.PHONY: demo test figures lint docs wheel bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20
+
+figures: $(READY)
+	@$(BIN)/python -m pytest -n 2 -m figures --durations=5
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -141,6 +141,7 @@ def test_the_same_seed_gives_the_same_bytes(
     shutil.rmtree(tmp_path / "b")
 
 
+@pytest.mark.figures
 @pytest.mark.shared
 def test_the_default_bundle_is_what_the_published_cohort_gives(
     shared_data: Path, tmp_path: Path

@@ -203,6 +203,7 @@ def test_too_few_patients_of_a_stage_are_refused() -> None:
         evaluate(cohort, "regression", protocol=SHORT)
 
 
+@pytest.mark.figures
 @pytest.mark.shared
 def test_the_default_reaches_on_the_published_cohort_what_its_card_states(
     shared_data: Path,

@@ -185,6 +185,7 @@ def test_the_stacking_step_gives_all_combinations_and_both_variants(tmp_path: Pa
     assert [step.name for step in STACKING_STEPS] == ["elimination", "stacking"]
 
 
+@pytest.mark.figures
 @pytest.mark.shared
 def test_the_published_figures_come_out_again(shared_data: Path) -> None:
     # The repeated row stays in, as in the publication.

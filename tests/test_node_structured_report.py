@@ -21,11 +21,13 @@ from tests.assessment_builders import MISSING, assessment
 from tests.dicom_builders import edit, instances, plain_series
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Path:
-    plain_series(tmp_path / "series")
-    document = build_structured_report(assessment(tmp_path / "series"), "id-1")
-    path = tmp_path / "report.sr.dcm"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report, beside the folder ``series`` with its images."""
+    folder = tmp_path_factory.mktemp("written")
+    plain_series(folder / "series")
+    document = build_structured_report(assessment(folder / "series"), "id-1")
+    path = folder / "report.sr.dcm"
     document.save_as(path, enforce_file_format=True)
     return path
 
@@ -75,8 +77,8 @@ def test_every_measured_site_is_a_group_with_mean_sd_and_three_regions(written: 
             assert location.topographical_modifier is None
 
 
-def test_regions_lie_where_the_rois_were_measured(written: Path, tmp_path: Path) -> None:
-    series = assessment(tmp_path / "series").series
+def test_regions_lie_where_the_rois_were_measured(written: Path) -> None:
+    series = assessment(written.parent / "series").series
     region = regions(groups(written)[0])[0]
     image = next(
         i
@@ -148,10 +150,10 @@ def test_the_same_assessment_gives_the_same_uids(tmp_path: Path) -> None:
 
 
 def test_report_belongs_to_the_patient_and_study_of_the_images(
-    written: Path, tmp_path: Path
+    written: Path,
 ) -> None:
     report = pydicom.dcmread(written)
-    image = pydicom.dcmread(next((tmp_path / "series").iterdir()))
+    image = pydicom.dcmread(next((written.parent / "series").iterdir()))
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "AccessionNumber"):
         assert report[keyword].value == image[keyword].value
     assert report.SeriesInstanceUID != image.SeriesInstanceUID

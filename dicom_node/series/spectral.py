@@ -83,7 +83,9 @@ SPECTRAL_WORDS = (
         "philips",
     ),
 )
-"""How vendors name spectral images in words: the products' names in their brochures and manuals.
+"""How vendors name spectral images in words: the products' names in their brochures and manuals
+(kinds of images: PS3.17, JJJJ.4; names: Faby et al., "Spectral Imaging with Dual Energy CT", white
+paper of Siemens Healthineers, which compares the vendors; Philips on the IQon Spectral CT).
 The exact spelling in headers was seen for none of them, so the words are looked for in every
 element that describes an image. Private elements are not read: none was found documented."""
 

@@ -2,6 +2,7 @@
 
 from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
+from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 
 __all__ = ["text_summary"]
 
@@ -65,9 +66,10 @@ def _site_lines(report: Report) -> list[str]:
         for side, numbers in (("right", (1, 2, 3)), ("left", (4, 5, 6))):
             row = "".join(f"{values[f'{disc}_{k}']:>20}" for k in numbers)
             lines.append(f"  {disc:<8}{side:<8}{row}")
-    missing = [site for site in report.sites if site.status == "missing"]
+    missing = {site.name: site.reason for site in report.sites if site.reason is not None}
     if missing:
-        lines.append("Missing   " + ", ".join(f"{site.name} ({site.reason})" for site in missing))
+        words = (f"{site_words(name)} ({MISSING_WORDS[why]})" for name, why in missing.items())
+        lines.append("Missing   " + "\n          ".join(words))
     return lines
 
 
@@ -75,12 +77,12 @@ def _explanation_lines(report: Report) -> list[str]:
     lines = []
     for item in report.explanation[:5]:
         places = "; ".join(
-            f"{place.site}: community {place.community}, rank {place.strength_rank}"
+            f"{site_words(place.site)}: number {place.strength_rank} by strength"
             for place in item.network[:3]
         )
         value = "missing" if item.value is None else f"{item.value:.1f}"
         lines.append(
-            f"Because   {item.feature} = {value} ({item.shap:+.3f})"
-            + (f"  [network {places}]" if places else "")
+            f"Because   {site_words(item.feature)} = {value} ({item.shap:+.3f})"
+            + (f"  [in the network {places}]" if places else "")
         )
     return lines
