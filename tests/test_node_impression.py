@@ -1,5 +1,6 @@
 """Every impression that can be written is short and says nothing that it does not know."""
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +13,7 @@ from dicom_node.reporting.words.impression import (
     impression,
     refusal_impression,
 )
+from dicom_node.reporting.words.refusal_words import REFUSAL_ADVICE
 from dicom_node.reporting.words.warning_words import LIMITS, WARNING_WORDS
 from modeling import Stage
 from tests.wording_page import wording_page
@@ -76,10 +78,35 @@ def test_other_spectra_have_neither_threshold_nor_model() -> None:
         assert "hold" in said
 
 
-def test_refusal_says_that_nothing_is_said_of_the_bone() -> None:
-    reason, rest = refusal_impression("the tube voltage is 80 kVp")
-    assert reason == "Not analysed: the tube voltage is 80 kVp."
-    assert "nothing of the bone" in rest
+def test_refusal_gives_its_reason_and_what_would_help_and_says_nothing_of_the_bone() -> None:
+    found = refusal_impression("series.kvp", "the tube voltage is 80 kVp")
+    assert found[0] == "Not analysed: the tube voltage is 80 kVp."
+    assert found[1] == "Send a series that was acquired at 120 kVp."
+    assert "nothing of the bone" in found[2]
+
+
+def test_every_refusal_of_the_docs_says_what_would_help() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "refusals.md").read_text()
+    refused = page[: page.index("## Rules that")] + page[page.index("| Rule |") :]
+    rows = [line.split("`") for line in refused.splitlines() if line.startswith("| `")]
+    codes = {cell for row in rows for cell in row[1:6:2] if re.fullmatch(r"\w+\.\w+", cell)}
+    of_work = {"node.instances_gone", "node.outdated_work", "report.withdrawn"}
+    missing = {c for c in codes - of_work if c not in REFUSAL_ADVICE and c not in WARNING_WORDS}
+    assert not missing
+    assert len(codes) > 40
+
+
+def test_every_code_that_advice_is_given_for_is_used() -> None:
+    root = Path(__file__).parents[1]
+    code = "".join(
+        path.read_text()
+        for package in ("dicom_node", "roi_extraction")
+        for path in (root / package).rglob("*.py")
+        if path.parent.name != "words"
+    )
+    assert not [
+        c for c in REFUSAL_ADVICE if f'"{c}"' not in code and not c.startswith("acquisition.")
+    ]
 
 
 def test_codes_of_warnings_fit_their_elements_and_differ() -> None:

@@ -4,6 +4,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dicom_node.reporting.words.impression import Evidence, impression
+from dicom_node.reporting.words.refusal_words import REFUSAL_ADVICE
 from dicom_node.reporting.words.site_words import MISSING_WORDS
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
@@ -55,6 +56,15 @@ def wording_page() -> str:
     ]
     lines += ["", "## Why a site has no value", "", "| Reason | Words |", "|---|---|"]
     lines += [f"| `{reason}` | {words} |" for reason, words in MISSING_WORDS.items()]
+    lines += [
+        "",
+        "## Not analysed",
+        "",
+        "A scan that was refused gets the reason in words, then:",
+        "",
+    ]
+    lines += ["| Reason | What would help |", "|---|---|"]
+    lines += [f"| `{code}` | {words}. |" for code, words in REFUSAL_ADVICE.items()]
     last = impression(Evidence(97.0))[-1]
     return "\n".join([*lines, "", "## The last sentence", "", f"> {last}", ""])
 

@@ -131,7 +131,7 @@ def refusal_report(
     return Refusal(
         study_uid=study_uid,
         series_uid=series_uid,
-        impression=refusal_impression(message),
+        impression=refusal_impression(code, message),
         refused=RefusalReason(code=code, message=message),
         rejected_series=_rejected(rejected),
         warnings=_warned(warnings),

@@ -1,6 +1,7 @@
 """What a reader reads: the same words on every output.
 
 - `impression`: the verdict for a reader: at most three sentences and 60 words.
+- `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.
 - `site_words`: sites, model inputs and reasons in a radiologist's words.
 - `thresholds`: the published thresholds of L1.

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dicom_node.assessment.assessment import COHORT_KVP, SAME_KVP, Assessment
+from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
@@ -128,9 +129,13 @@ def impression(evidence: Evidence) -> tuple[str, ...]:
     )
 
 
-def refusal_impression(message: str) -> tuple[str, ...]:
-    """The sentences of a scan that was not analysed, with the reason in words."""
-    return (f"Not analysed: {message}.", "Nothing was measured; this says nothing of the bone.")
+def refusal_impression(code: str, message: str) -> tuple[str, ...]:
+    """The sentences of a scan that was not analysed: the reason, and what would help."""
+    return (
+        f"Not analysed: {message.rstrip('.')}.",
+        f"{refusal_advice(code)}.",
+        "Nothing was measured: this says nothing of the bone.",
+    )
 
 
 def _stages(prediction: StagePrediction) -> tuple[Stage, ...]:
