@@ -70,7 +70,7 @@ def coded_results(assessment: Assessment) -> ContainerContentItem:
     if category is not None:
         items.append(_code(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[category]))
     items.append(_code(own.CONTRAST, _contrast(assessment)))
-    items += [_warning(found) for found in assessment.warnings]
+    items += [item for found in assessment.warnings for item in _warning(found)]
     missing = not_measured(assessment.features.measurements)
     if missing:
         items.append(_text(own.COMMENT, f"Not measured: {missing}"))
@@ -129,18 +129,10 @@ def _contrast(assessment: Assessment) -> CodedConcept:
     return own.NO if assessment.image.aorta_missing is None else own.UNDETERMINED
 
 
-def _warning(found: Finding) -> CodeContentItem:
-    item = _code(own.WARNING, own.WARNINGS.get(found.code, own.OTHER_WARNING))
-    item.ContentSequence = ContentSequence(
-        [
-            TextContentItem(
-                name=own.COMMENT,
-                value=found.message,
-                relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-            )
-        ]
-    )
-    return item
+def _warning(found: Finding) -> tuple[CodeContentItem, TextContentItem]:
+    """A warning as a code, and in words beside it, where renderers show them."""
+    code = own.WARNINGS.get(found.code, own.OTHER_WARNING)
+    return _code(own.WARNING, code), _text(own.COMMENT, found.message)
 
 
 def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:

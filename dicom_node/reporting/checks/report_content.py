@@ -120,7 +120,6 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             (COMMENT_NAME, "TEXT"),
         )
     },
-    (_WARNING, COMMENT_NAME): ItemForm("TEXT", "HAS CONCEPT MOD"),
     **{
         (SUPPLEMENT_NAME, name): ItemForm(kind, relationship)
         for name, kind, relationship in (
