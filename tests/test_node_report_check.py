@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.checks.report_check import Source, check_report, find_faults, read_sources
-from dicom_node.reporting.structured_report import build_structured_report
+from dicom_node.reporting.structured_report import SrProfile, build_structured_report
 from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, plain_series
 
@@ -368,3 +368,57 @@ def test_birth_date_that_is_no_date_does_not_stop_the_report(tmp_path: Path) -> 
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
     check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+
+
+@pytest.fixture(scope="module")
+def planar_written(series: list[Path]) -> Path:
+    path = series[0].parent.parent / "planar.dcm"
+    document = build_structured_report(assessment(series[0].parent), "id", profile=SrProfile.PLANAR)
+    document.save_as(path, enforce_file_format=True)
+    return path
+
+
+def slice_of(report: Dataset, name: str) -> Dataset:
+    for group, finding in items(report, "121071"):
+        if finding.ConceptCodeSequence[0].CodeValue == name:
+            return group
+    raise AssertionError(name)
+
+
+def wrong_mean(report: Dataset) -> None:
+    measured = items(slice_of(report, "L3"), "373098007")[0][1].MeasuredValueSequence[0]
+    measured.NumericValue = "9999"
+
+
+def numbers_of_two_regions(report: Dataset) -> None:
+    deviation = items(slice_of(report, "L3"), "386136009")[0][1]
+    region = deviation.ContentSequence[0]
+    region.GraphicData = [value + 1.0 for value in region.GraphicData]
+
+
+def finding_of_another_site(report: Dataset) -> None:
+    finding = items(slice_of(report, "L3"), "121071")[0][1].ConceptCodeSequence[0]
+    finding.CodeValue, finding.CodeMeaning = "L4", "L4"
+
+
+def left_named_right(report: Dataset) -> None:
+    finding = items(slice_of(report, "L3-L4_6"), "121071")[0][1].ConceptCodeSequence[0]
+    finding.CodeValue, finding.CodeMeaning = "L3-L4_3", "right psoas major at L3-L4"
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (wrong_mean, "report.value"),
+        (numbers_of_two_regions, "report.region"),
+        (finding_of_another_site, "report.site"),
+        (left_named_right, "report.laterality"),
+    ],
+)
+def test_broken_planar_report_is_stopped_with_its_code(
+    planar_written: Path, sources: dict[str, Source], damage: Callable[[Dataset], None], code: str
+) -> None:
+    report = pydicom.dcmread(planar_written)
+    assert not find_faults(report, sources)
+    damage(report)
+    assert code in {fault.code for fault in find_faults(report, sources)}

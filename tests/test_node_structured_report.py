@@ -14,7 +14,11 @@ from pydicom.dataset import Dataset
 
 from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.measurement_groups import image_coordinates
-from dicom_node.reporting.structured_report import build_structured_report, report_uids
+from dicom_node.reporting.structured_report import (
+    SrProfile,
+    build_structured_report,
+    report_uids,
+)
 from modeling import Stage
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
@@ -207,6 +211,48 @@ def test_stage_is_coded_as_undetermined_where_more_than_two_fit(
     assert codes["Contrast/Bolus Agent"] == ["373066001"]
     assert codes["Warning"] == ["W-CONTRAST"]
     check_report(report, read_sources(paths))
+
+
+@pytest.fixture(scope="module")
+def planar(written: Path) -> Path:
+    """The same assessment's report with a group for each slice."""
+    found = assessment(written.parent / "series")
+    document = build_structured_report(found, "id-1", profile=SrProfile.PLANAR)
+    path = written.parent / "planar.dcm"
+    document.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_planar_report_has_a_group_for_each_slice_with_its_own_numbers(
+    written: Path, planar: Path
+) -> None:
+    report = pydicom.dcmread(planar)
+    check_report(report, read_sources(list((written.parent / "series").iterdir())))
+    assert report.SOPInstanceUID == report_uids("id-1", SrProfile.PLANAR)[1]
+    assert report.SeriesInstanceUID != pydicom.dcmread(written).SeriesInstanceUID
+    parts = {named(part): part for part in report.ContentSequence}
+    found = parts["Imaging Measurements"].ContentSequence
+    assert len(found) == 3 * (len(SITES) - len(MISSING))
+    for group in found:
+        numbers = {named(c): c for c in group.ContentSequence if c.ValueType == "NUM"}
+        assert set(numbers) == {"Mean", "Standard Deviation"}
+        assert [float(n.MeasuredValueSequence[0].NumericValue) for n in numbers.values()] == [
+            120,
+            20,
+        ]
+        for number in numbers.values():
+            [region] = [c for c in number.ContentSequence if c.ValueType == "SCOORD"]
+            assert region.RelationshipType == "INFERRED FROM"
+    names = [c.ConceptCodeSequence[0].CodeMeaning for c in found[-1].ContentSequence
+             if named(c) == "Finding"]  # fmt: skip
+    assert names == ["left psoas major at L5-S1"]
+
+
+@pytest.mark.peers
+def test_dciodvfy_reports_no_error_of_the_planar_report(planar: Path) -> None:
+    result = subprocess.run(["dciodvfy", "-new", planar], capture_output=True, text=True)
+    said = (result.stdout + result.stderr).splitlines()
+    assert not [line for line in said if line.startswith("Error")]
 
 
 def test_research_use_warnings_and_missing_sites_stand_in_words(written: Path) -> None:

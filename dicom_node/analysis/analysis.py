@@ -32,7 +32,11 @@ from dicom_node.reporting.report_history import (
     withdrawn_by,
 )
 from dicom_node.reporting.report_index import ReportIndex
-from dicom_node.reporting.structured_report import build_structured_report, report_uids
+from dicom_node.reporting.structured_report import (
+    SrProfile,
+    build_structured_report,
+    report_uids,
+)
 from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.patients import differing, patient_of
 from dicom_node.series.selection import EligibleSeries, RefusedSeries, Selection, select_series
@@ -79,6 +83,8 @@ def analyse(
     plan: SegmenterPlan,
     history: Path | None = None,
     findings: Sequence[Finding] = (),
+    *,
+    planar: bool = False,
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
@@ -105,6 +111,8 @@ def analyse(
         same patient.
     findings
         Further findings that the reader should know.
+    planar
+        Whether ``report.planar.sr.dcm`` is written too, the report with a group for each slice.
 
     Raises
     ------
@@ -157,6 +165,7 @@ def analyse(
             Selection(selection.eligible, (*selection.refused, *refused)),
             {"read": read_s, **assessment.timings_s},
             None if history is None else ReportIndex(history.parent),
+            planar=planar,
         )
     return _refused(
         out,
@@ -247,6 +256,8 @@ def _report(
     selection: Selection,
     timings_s: Mapping[str, float],
     index: ReportIndex | None,
+    *,
+    planar: bool,
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
     candidate, assessment = measured.candidate, measured.assessment
@@ -256,12 +267,18 @@ def _report(
         assessment, candidate.identity, [earlier.path for earlier in candidate.standing]
     )
     written = checked_document(out, document, series.slices, candidate.standing)
+    slice_by_slice = None
+    if planar:
+        planar_document = build_structured_report(
+            assessment, candidate.identity, profile=SrProfile.PLANAR
+        )
+        slice_by_slice = checked_document(out, planar_document, series.slices, ())
     picture = render_rois(candidate.volume, assessment.features)
     timings = {**timings_s, "report": time.perf_counter() - started}
     content = report(assessment, timings, selection.refused)
     if index is not None:
         index.add(out.parent.name, out.name, evidence_uids(document))
-    publish_report(out, content, picture, written)
+    publish_report(out, content, picture, written, slice_by_slice)
     return Outcome(
         reported=True,
         study_uid=series.study_uid,

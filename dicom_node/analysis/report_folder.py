@@ -22,6 +22,8 @@ INVALID_FILE = "report.invalid.dcm"
 """A Structured Report that did not pass its check; it is never sent."""
 
 PICTURE_FILE = "rois.png"
+PLANAR_FILE = "report.planar.sr.dcm"
+"""The report with a group for each slice, where it was asked for."""
 
 
 def checked_document(
@@ -65,9 +67,27 @@ def checked_document(
     return content
 
 
-def publish_report(out: Path, report: Report, picture: bytes, document: bytes) -> None:
-    """Write the report of an assessed series; its checked document gets its name last."""
+def publish_report(
+    out: Path, report: Report, picture: bytes, document: bytes, planar: bytes | None = None
+) -> None:
+    """Write the report of an assessed series; its checked document gets its name last.
+
+    Parameters
+    ----------
+    out
+        Folder of the report.
+    report
+        For ``report.json`` and ``report.txt``.
+    picture
+        PNG of the regions.
+    document, planar
+        What `checked_document` returned for the two profiles; None for a profile that was not
+        asked for.
+    """
     _write(out / PICTURE_FILE, picture)
+    (out / PLANAR_FILE).unlink(missing_ok=True)
+    if planar is not None:
+        _write(out / PLANAR_FILE, planar)
     _write_report(out, report)
     (out / INVALID_FILE).unlink(missing_ok=True)
     _write(out / REPORT_FILE, document)
@@ -88,7 +108,7 @@ def write_refusal(out: Path, refusal: Refusal, *, keep: bool) -> None:
     """
     if keep and (out / REPORT_FILE).exists():
         return
-    for name in (REPORT_FILE, PICTURE_FILE):
+    for name in (REPORT_FILE, PICTURE_FILE, PLANAR_FILE):
         (out / name).unlink(missing_ok=True)
     _write_report(out, refusal)
 

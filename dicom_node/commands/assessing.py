@@ -1,6 +1,7 @@
 """Assess one CT from its files, or show the whole node at work on a phantom."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer()
+
+
+class Objects(StrEnum):
+    """What can be written beside the report."""
+
+    PLANAR = "planar"
 
 
 @app.command()
@@ -47,6 +54,10 @@ def analyze(
     study: Annotated[
         str | None,
         typer.Option(help="Study Instance UID, where the folder holds several studies."),
+    ] = None,
+    objects: Annotated[
+        list[Objects] | None,
+        typer.Option(help="Write this too; planar: report.planar.sr.dcm, a group for each slice."),
     ] = None,
 ) -> None:
     """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.
@@ -93,6 +104,7 @@ def analyze(
         stager,
         network,
         SegmenterPlan(segmentation=segmentation, bodies=bodies),
+        planar=Objects.PLANAR in (objects or ()),
     )
     print((out / "report.txt").read_text())
     if not outcome.reported:

@@ -17,8 +17,9 @@ code is known, a broader verified one or the project's own scheme is used, never
 
 from highdicom.sr import CodedConcept
 
+from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
-from roi_extraction.sites import Level, Muscle, Side
+from roi_extraction.sites import SITES, Level, Muscle, Side
 
 __all__ = [
     "ATTENUATION",
@@ -42,6 +43,7 @@ __all__ = [
     "RATIO",
     "ROI_FINDING",
     "SIDE_CODES",
+    "SITE_FINDINGS",
     "STAGE",
     "STAGES",
     "STANDARD_DEVIATION",
@@ -76,6 +78,11 @@ YES = CodedConcept("373066001", "SCT", "Yes")
 NO = CodedConcept("373067005", "SCT", "No")
 UNDETERMINED = CodedConcept("373068000", "SCT", "Undetermined")
 ROI_FINDING = _own("ROI", "Region of interest in three central slices")
+
+SITE_FINDINGS: dict[str, CodedConcept] = {
+    site.name: _own(site.name, site_words(site.name)) for site in SITES
+}
+"""Each site by its name in the cohort: what a group of one slice has found (planar profile)."""
 
 LEVEL_CODES: dict[Level, CodedConcept] = {
     Level.L1: CodedConcept("66794005", "SCT", "L1 vertebra"),

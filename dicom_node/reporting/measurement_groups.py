@@ -1,13 +1,15 @@
-"""The measurement groups of the Structured Report (TID 1500): one for each measured site."""
+"""The measurement groups of the Structured Report (TID 1500): one for each site, or each slice."""
 
 import numpy as np
 import numpy.typing as npt
 from highdicom.spatial import ReferenceToImageTransformer
 from highdicom.sr import (
+    CoordinatesForMeasurement,
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
     Measurement,
+    MeasurementsAndQualitativeEvaluations,
     SourceImageForRegion,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
@@ -19,8 +21,12 @@ from dicom_node.reporting.evaluations import algorithm
 from dicom_node.series.instances import Instance
 from dicom_node.uids import derived_uid
 from roi_extraction.features import Roi, SiteMeasurement
+from roi_extraction.sites import Site
 
-__all__ = ["image_coordinates", "site_group"]
+__all__ = ["image_coordinates", "site_group", "slice_groups"]
+
+FREEHAND_TOOL = "Cornerstone3DTools@^0.1.0:PlanarFreehandROI"
+"""Tracking identifier by which OHIF knows which of its tools draws a region."""
 
 
 def site_group(
@@ -34,12 +40,6 @@ def site_group(
         The site is neither a vertebra nor a muscle with a side.
     """
     site, series = measurement.site, assessment.series
-    if site.level is not None:
-        location, laterality = own.LEVEL_CODES[site.level], None
-    elif site.muscle is not None and site.side is not None:
-        location, laterality = own.MUSCLE_CODES[site.muscle], own.SIDE_CODES[site.side]
-    else:
-        raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
     label = site.label if site.side is None else f"{site.label}, {site.side}"
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
@@ -50,7 +50,7 @@ def site_group(
             _region(roi, series.slices[roi.slice_index]) for roi in measurement.rois
         ],
         finding_type=own.ROI_FINDING,
-        finding_sites=[FindingSite(anatomic_location=location, laterality=laterality)],
+        finding_sites=[_place(site)],
         algorithm_id=algorithm(assessment, "osteonode ROI extraction"),
         measurements=[
             Measurement(
@@ -68,14 +68,77 @@ def site_group(
     )
 
 
+def slice_groups(
+    measurement: SiteMeasurement, assessment: Assessment
+) -> list[MeasurementsAndQualitativeEvaluations]:
+    """Mean and standard deviation of one measured site in each of its slices, HU (TID 1501).
+
+    The form that OHIF loads onto the images: the region stands below each number, the tracking
+    identifier is that of its tool for freehand regions, the finding is named after the site.
+
+    Raises
+    ------
+    ValueError
+        The site is neither a vertebra nor a muscle with a side.
+    """
+    site, series = measurement.site, assessment.series
+    groups = []
+    for number, roi in enumerate(measurement.rois, start=1):
+        image = series.slices[roi.slice_index]
+        values = ((own.MEAN, roi.mean_hu), (own.STANDARD_DEVIATION, roi.sd_hu))
+        groups.append(
+            MeasurementsAndQualitativeEvaluations(
+                tracking_identifier=TrackingIdentifier(
+                    uid=derived_uid("tracking", series.study_uid, site.name, str(number)),
+                    identifier=FREEHAND_TOOL,
+                ),
+                finding_type=own.SITE_FINDINGS[site.name],
+                finding_sites=[_place(site)],
+                algorithm_id=algorithm(assessment, "osteonode ROI extraction"),
+                measurements=[
+                    Measurement(
+                        name=name,
+                        value=round(value, 2),
+                        unit=own.HOUNSFIELD,
+                        referenced_coordinates=[_coordinates(roi, image)],
+                    )
+                    for name, value in values
+                ],
+            )
+        )
+    return groups
+
+
+def _place(site: Site) -> FindingSite:
+    if site.level is not None:
+        return FindingSite(anatomic_location=own.LEVEL_CODES[site.level])
+    if site.muscle is None or site.side is None:
+        raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
+    return FindingSite(
+        anatomic_location=own.MUSCLE_CODES[site.muscle], laterality=own.SIDE_CODES[site.side]
+    )
+
+
+def _coordinates(roi: Roi, image: Instance) -> CoordinatesForMeasurement:
+    return CoordinatesForMeasurement(
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=image_coordinates(roi.contour_lps_mm, image),
+        source_image=_source(image),
+    )
+
+
+def _source(image: Instance) -> SourceImageForRegion:
+    return SourceImageForRegion(
+        referenced_sop_class_uid=image.sop_class_uid,
+        referenced_sop_instance_uid=image.sop_instance_uid,
+    )
+
+
 def _region(roi: Roi, image: Instance) -> ImageRegion:
     return ImageRegion(
         graphic_type=GraphicTypeValues.POLYLINE,
         graphic_data=image_coordinates(roi.contour_lps_mm, image),
-        source_image=SourceImageForRegion(
-            referenced_sop_class_uid=image.sop_class_uid,
-            referenced_sop_instance_uid=image.sop_instance_uid,
-        ),
+        source_image=_source(image),
     )
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
 )
+from highdicom.sr import MeasurementsAndQualitativeEvaluations as SliceGroup
+from highdicom.sr import VolumetricROIMeasurementsAndQualitativeEvaluations as SiteGroup
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.tag import BaseTag
@@ -23,24 +26,47 @@ from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
-from dicom_node.reporting.measurement_groups import site_group
+from dicom_node.reporting.measurement_groups import site_group, slice_groups
 from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 
-__all__ = ["build_structured_report", "report_uids"]
+__all__ = ["SrProfile", "build_structured_report", "report_uids"]
 
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
 """High, so that viewers do not list the report between the series of images."""
 
 
-def report_uids(assessment_id: str) -> tuple[str, str]:
+class SrProfile(StrEnum):
+    """The forms of the report.
+
+    ``volumetric`` has one group for each site, with the mean of its three slices; ``planar`` has
+    one for each slice, as viewers need it that load measurements onto the images (OHIF).
+    """
+
+    VOLUMETRIC = "volumetric"
+    PLANAR = "planar"
+
+
+def report_uids(assessment_id: str, profile: SrProfile = SrProfile.VOLUMETRIC) -> tuple[str, str]:
     """(series UID, SOP instance UID) of the report of one assessment."""
-    return derived_uid("sr-series", assessment_id), derived_uid("sr-instance", assessment_id)
+    seed = (assessment_id,) if profile is SrProfile.VOLUMETRIC else (assessment_id, profile.value)
+    return derived_uid("sr-series", *seed), derived_uid("sr-instance", *seed)
+
+
+SERIES_NUMBERS = {SrProfile.VOLUMETRIC: SERIES_NUMBER, SrProfile.PLANAR: SERIES_NUMBER + 1}
+
+SERIES_DESCRIPTIONS = {
+    SrProfile.VOLUMETRIC: "osteonode osteoporosis screening (research use)",
+    SrProfile.PLANAR: "osteonode regions slice by slice (research use)",
+}
 
 
 def build_structured_report(
-    assessment: Assessment, assessment_id: str, predecessors: Sequence[Path] = ()
+    assessment: Assessment,
+    assessment_id: str,
+    predecessors: Sequence[Path] = (),
+    profile: SrProfile = SrProfile.VOLUMETRIC,
 ) -> Dataset:
     """Build the report of one assessment.
 
@@ -52,13 +78,17 @@ def build_structured_report(
         Seeds all UIDs of the document: the same assessment gives the same UIDs.
     predecessors
         Earlier reports of the same study that this one supersedes; named in Predecessor Documents.
+    profile
+        Its form; each has UIDs of its own.
     """
     series = assessment.series
-    groups = [
-        site_group(measurement, assessment)
-        for measurement in assessment.features.measurements
-        if measurement.missing is None
-    ]
+    measured = [m for m in assessment.features.measurements if m.missing is None]
+    groups: list[SliceGroup | SiteGroup] = []
+    for measurement in measured:
+        if profile is SrProfile.PLANAR:
+            groups += slice_groups(measurement, assessment)
+        else:
+            groups.append(site_group(measurement, assessment))
     used = sorted(
         {roi.slice_index for m in assessment.features.measurements for roi in m.rois}
     ) or [0]
@@ -84,19 +114,19 @@ def build_structured_report(
         items.insert(at, part)
     items.append(supplement(assessment))
     separate(content[0])
-    series_uid, sop_instance_uid = report_uids(assessment_id)
+    series_uid, sop_instance_uid = report_uids(assessment_id, profile)
     document = ComprehensiveSR(
         evidence=evidence,
         content=content[0],
         series_instance_uid=series_uid,
-        series_number=SERIES_NUMBER,
+        series_number=SERIES_NUMBERS[profile],
         sop_instance_uid=sop_instance_uid,
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description="osteonode osteoporosis screening (research use)",
+        series_description=SERIES_DESCRIPTIONS[profile],
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
         device_serial_number="1",

@@ -46,6 +46,7 @@ from dicom_node.reporting.checks.report_geometry import (
     named_site,
     reference_faults,
     region_faults,
+    regions_of,
     side_faults,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
@@ -67,6 +68,9 @@ MAX_DECIDED = 2
 
 PROBABILITY_SUM_TOLERANCE = 0.01
 """Largest deviation from 1 of the sum of the four probabilities, which are rounded."""
+
+FREEHAND_TOOL = "Cornerstone3DTools@^0.1.0:PlanarFreehandROI"
+"""Tracking identifier of a group of one slice."""
 
 SOURCE_TAGS = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", *PATIENT, *STUDY,
@@ -188,6 +192,7 @@ def _tracking(groups: Sequence[ContentItem]) -> Iterator[ReportFault]:
             )
         uids.update(found)
         names.update(texts)
+    names.pop(FREEHAND_TOOL, None)  # which all groups of one slice bear
     if any(count > 1 for count in (*uids.values(), *names.values())):
         yield ReportFault("report.tracking", "two measurement groups share a tracking UID or name")
 
@@ -245,10 +250,10 @@ def _units(group: ContentItem) -> Iterator[ReportFault]:
 
 
 def _site(group: ContentItem) -> Iterator[ReportFault]:
-    """The faults of one site's group."""
+    """The faults of one site's group, or of the group of one of its slices."""
     yield from _units(group)
     site = named_site(group)
-    if site is None or group.finding != "ROI":
+    if site is None or group.finding not in ("ROI", site.name):
         yield ReportFault("report.site", "a measurement group names no known site")
         return
     places = group.children("363698007")
@@ -258,26 +263,38 @@ def _site(group: ContentItem) -> Iterator[ReportFault]:
     sides = [s.concept[0] for place in places for s in place.children("272741003") if s.concept]
     if sides != ([SITE_CODES[site.side]] if site.side else []):
         yield ReportFault("report.laterality", f"{site.name} has the wrong side")
-    means = [
-        measured.number
-        for measured in group.children("112031")
-        if [d.concept[0] for d in measured.children("121401") if d.concept] == ["373098007"]
-    ]
-    spreads = [measured.number for measured in group.children("386136009")]
-    if (len(means), len(spreads), len(group.children("112031"))) != (1, 1, 1):
+    of_a_slice = group.finding == site.name
+    means = group.children("373098007" if of_a_slice else "112031")
+    spreads = group.children("386136009")
+    if (len(means), len(spreads)) != (1, 1) or not (of_a_slice or _is_mean(means[0])):
         yield ReportFault(
             "report.content", f"{site.name} does not have one mean and one standard deviation"
         )
         return
     low, high = VERTEBRA_HU if site.is_vertebra else MUSCLE_HU
-    if not _between(means[0], low, high) or not _between(spreads[0], *SD_HU):
+    if not _between(means[0].number, low, high) or not _between(spreads[0].number, *SD_HU):
         yield ReportFault("report.value", f"{site.name} has HU outside the possible range")
-    regions = group.children("111030")
+    regions = regions_of(group)
     images = [node.image for region in regions for node in region.children("260753009")]
-    if not regions or len(set(images)) != len(regions):
+    if not regions or len(set(images)) != len(regions) or (of_a_slice and len(regions) != 1):
         yield ReportFault(
             "report.region", f"{site.name} does not have one region on each of its images"
         )
+    if of_a_slice and _drawn(spreads[0]) != _drawn(means[0]):
+        yield ReportFault("report.region", f"{site.name} has two numbers of different regions")
+
+
+def _is_mean(measured: ContentItem) -> bool:
+    return [d.concept[0] for d in measured.children("121401") if d.concept] == ["373098007"]
+
+
+def _drawn(measured: ContentItem) -> list[tuple[str, object]]:
+    """The regions below a number: each with its image."""
+    return [
+        (node.image, region.item.get("GraphicData"))
+        for region in measured.children("260753009")
+        for node in region.children("260753009")
+    ]
 
 
 def _between(value: float | None, low: float, high: float) -> bool:

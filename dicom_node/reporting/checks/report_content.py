@@ -1,7 +1,8 @@
 """The content of a Structured Report of this node: every content item, code and unit.
 
 The tables repeat on purpose what the modules that build the report say, and do not import it: so
-the check of the report finds a mistake made there. The words of the warnings alone are shared.
+the check of the report finds a mistake made there. The words of warnings and sites
+alone are shared.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
+from roi_extraction.sites import SITES_BY_NAME
 
 __all__ = [
     "COMPREHENSIVE_SR",
@@ -63,6 +66,8 @@ MEASUREMENTS_NAME = _dcm("126010", "Imaging Measurements")
 MEASUREMENT_GROUP_NAME = _dcm("125007", "Measurement Group")
 FINDING_SITE_NAME = _sct("363698007", "Finding Site")
 ATTENUATION_NAME = _dcm("112031", "Attenuation Coefficient")
+MEAN_NAME = _sct("373098007", "Mean")
+SOURCE_NAME = _sct("260753009", "Source")
 STANDARD_DEVIATION_NAME = _sct("386136009", "Standard Deviation")
 REGION_NAME = _dcm("111030", "Image Region")
 IMPRESSIONS_NAME = _dcm("121072", "Impressions")
@@ -143,15 +148,19 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
             (FINDING_SITE_NAME, "CODE", "HAS CONCEPT MOD"),
             (ATTENUATION_NAME, "NUM", "CONTAINS"),
+            (MEAN_NAME, "NUM", "CONTAINS"),
             (STANDARD_DEVIATION_NAME, "NUM", "CONTAINS"),
             (REGION_NAME, "SCOORD", "CONTAINS"),
         )
     },
     (ATTENUATION_NAME, _dcm("121401", "Derivation")): ItemForm("CODE", "HAS CONCEPT MOD"),
     (FINDING_SITE_NAME, _sct("272741003", "Laterality")): ItemForm("CODE", "HAS CONCEPT MOD"),
-    (REGION_NAME, _sct("260753009", "Source")): ItemForm("IMAGE", "SELECTED FROM"),
+    (REGION_NAME, SOURCE_NAME): ItemForm("IMAGE", "SELECTED FROM"),
+    (MEAN_NAME, SOURCE_NAME): ItemForm("SCOORD", "INFERRED FROM"),
+    (STANDARD_DEVIATION_NAME, SOURCE_NAME): ItemForm("SCOORD", "INFERRED FROM"),
+    (SOURCE_NAME, SOURCE_NAME): ItemForm("IMAGE", "SELECTED FROM"),
 }
-"""The allowed content items, by the concept names of parent and item (TID 1500, 1411)."""
+"""The allowed content items, by the concept names of parent and item (TID 1500, 1411, 1501)."""
 
 VALUES: tuple[Code, ...] = (
     ("en-US", "RFC5646", "English (United States)"),
@@ -185,6 +194,7 @@ VALUES: tuple[Code, ...] = (
     _own("L1-110-160", "Above 110 and at or below 160 HU"),
     _own("L1-GT-160", "Above 160 HU"),
     *(_own(words.short, words.meaning) for words in WARNING_WORDS.values()),
+    *(_own(name, site_words(name)) for name in SITES_BY_NAME),
     _own("W-OTHER", "Another warning, in words"),
 )
 
@@ -196,6 +206,7 @@ MEANINGS: dict[tuple[str, str], str] = {
 
 UNITS: dict[tuple[str, str], Code] = {
     ATTENUATION_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    MEAN_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
     STANDARD_DEVIATION_NAME[:2]: ("[hnsf'U]", "UCUM", "Hounsfield unit"),
     **{name[:2]: ("1", "UCUM", "no units") for name in _PROBABILITY_NAMES},
 }

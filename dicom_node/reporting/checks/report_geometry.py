@@ -1,5 +1,6 @@
 """The geometry of a report: its references, its regions on the images, and the patient's sides."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,15 @@ __all__ = [
     "named_site",
     "reference_faults",
     "region_faults",
+    "regions_of",
     "side_faults",
 ]
 
 LONGEST = {"SH": 16, "CS": 16, "LO": 64, "PN": 64}
 """Most characters of a value, of a person's name those of a group (PS3.5, table 6.2-1)."""
+
+SOURCE = "260753009"
+"""Code value of the concept Source (SCT): of an image, or of the region of a number."""
 
 SIDES_TOLERANCE_MM = 5.0
 """How far the right muscle may lie to the left of its left partner, mm; beyond it the sides count
@@ -74,13 +79,24 @@ def is_sound(keyword: str, vr: str, value: str) -> bool:
 
 
 def named_site(group: ContentItem) -> Site | None:
-    """The site that a measurement group names in its tracking identifier; None if it is unknown."""
+    """The site that a measurement group is of; None if it is unknown.
+
+    A group of one slice names it in its finding, any other in its tracking identifier.
+    """
+    if group.finding in SITES_BY_NAME:
+        return SITES_BY_NAME[group.finding]
     texts = [str(node.item.get("TextValue") or "") for node in group.children("112039")]
     name, _, label = (texts[0] if texts else "").partition(" ")
     site = SITES_BY_NAME.get(name)
     if site is None:
         return None
     return site if label == (f"{site.label}, {site.side}" if site.side else site.label) else None
+
+
+def regions_of(group: ContentItem) -> list[ContentItem]:
+    """The regions of a measurement group: beside its numbers, or below its mean."""
+    below = [region for mean in group.children("373098007") for region in mean.children(SOURCE)]
+    return [*group.children("111030"), *below]
 
 
 def reference_faults(
@@ -113,7 +129,7 @@ def region_faults(
             continue
         if (points[0] != points[-1]).any():
             yield ReportFault("report.region", "a region is not closed")
-        for image in node.children("260753009"):
+        for image in node.children(SOURCE):
             source = sources.get(image.image)
             if source is None:
                 continue
@@ -126,14 +142,14 @@ def side_faults(
     groups: Sequence[ContentItem], sources: Mapping[str, Source]
 ) -> Iterator[ReportFault]:
     """A right muscle lies to the right of its left partner: LPS x grows towards the left."""
-    middle_mm: dict[tuple[str, str, Side], float] = {}
+    middles_mm: dict[tuple[str, str, Side], list[float]] = defaultdict(list)
     for group in groups:
         site = named_site(group)
         if site is None or site.side is None or site.disc is None or site.muscle is None:
             continue
-        found = [x for region in group.children("111030") for x in _x_mm(region, sources)]
-        if found:
-            middle_mm[site.disc, site.muscle, site.side] = float(np.mean(found))
+        found = [x for region in regions_of(group) for x in _x_mm(region, sources)]
+        middles_mm[site.disc, site.muscle, site.side] += found
+    middle_mm = {place: float(np.mean(found)) for place, found in middles_mm.items() if found}
     for (disc, muscle, side), x_mm in middle_mm.items():
         left_mm = middle_mm.get((disc, muscle, Side.LEFT))
         if side is Side.RIGHT and left_mm is not None and x_mm > left_mm + SIDES_TOLERANCE_MM:
@@ -144,7 +160,7 @@ def _x_mm(region: ContentItem, sources: Mapping[str, Source]) -> list[float]:
     """LPS x of a region's middle, mm, once for each image that it is drawn on."""
     points = region.points
     found = []
-    for image in region.children("260753009"):
+    for image in region.children(SOURCE):
         source = sources.get(image.image)
         if source is None or points is None:
             continue
