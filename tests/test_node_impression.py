@@ -46,6 +46,14 @@ def test_every_impression_has_at_most_three_sentences_and_sixty_words() -> None:
         assert ("Limited by" in text) == bool(limited)
 
 
+@pytest.mark.parametrize(
+    ("l1_hu", "said"),
+    [(97.4, "97"), (109.6, "110"), (110.3, "110.3"), (160.0, "160"), (160.04, "160.04")],
+)
+def test_l1_is_written_so_that_it_does_not_contradict_its_category(l1_hu: float, said: str) -> None:
+    assert impression(Evidence(l1_hu))[0].startswith(f"L1 {said} HU: ")
+
+
 A, B, C, D = Stage
 
 

@@ -13,6 +13,7 @@ from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
     l1_threshold,
+    l1_words,
 )
 from dicom_node.reporting.words.warning_words import LIMITS
 from modeling import Stage, StagePrediction
@@ -146,7 +147,7 @@ def _stages(prediction: StagePrediction) -> tuple[Stage, ...]:
 
 def _bone(evidence: Evidence) -> str:
     l1_hu, stages = evidence.l1_hu, evidence.stages
-    found = "L1 not measured" if l1_hu is None else f"L1 {l1_hu:.0f} HU"
+    found = "L1 not measured" if l1_hu is None else f"L1 {l1_words(l1_hu)} HU"
     if not evidence.at_cohort_kvp:
         return f"{found}, {_spectrum(evidence.kvp)}"
     category = None if l1_hu is None else l1_threshold(l1_hu)

@@ -3,6 +3,7 @@
 from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
+from dicom_node.reporting.words.thresholds import l1_words
 
 __all__ = ["text_summary"]
 
@@ -45,8 +46,8 @@ def _stage_lines(report: Report) -> list[str]:
         lines.append(
             f"Unusual   more than {stage.novelty_percentile:.0f} % of the cohort's patients"
         )
-    if l1.category is not None:
-        lines.append(f"L1        {l1.mean_hu:.0f} HU, {L1_WORDS[l1.category]}")
+    if l1.mean_hu is not None and l1.category is not None:
+        lines.append(f"L1        {l1_words(l1.mean_hu)} HU, {L1_WORDS[l1.category]}")
     else:
         reason = "not measured" if l1.mean_hu is None else "no threshold at this tube voltage"
         lines.append(f"L1        {reason}")

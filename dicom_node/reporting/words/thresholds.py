@@ -11,6 +11,7 @@ __all__ = [
     "L1Category",
     "l1_category",
     "l1_threshold",
+    "l1_words",
 ]
 
 L1Category = Literal["low", "middle", "high"]
@@ -42,3 +43,14 @@ def l1_threshold(mean_hu: float) -> L1Category | None:
     if mean_hu <= L1_OSTEOPOROSIS_SPECIFIC_HU:
         return "low"
     return "middle" if mean_hu <= L1_OSTEOPOROSIS_SENSITIVE_HU else "high"
+
+
+def l1_words(mean_hu: float) -> str:
+    """L1 in whole HU, or with the decimals that its category needs.
+
+    >>> l1_words(97.4), l1_words(110.3), l1_words(160.04)
+    ('97', '110.3', '160.04')
+    """
+    written = [f"{mean_hu:.{digits}f}" for digits in range(3)]
+    category = l1_threshold(mean_hu)
+    return next((text for text in written if l1_threshold(float(text)) == category), written[-1])
