@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,15 @@ import pytest
 from dicom_node.demo import free_port
 from tests import fuzzing
 from tests.fault_node import (
+    LISTENER_MB,
     UNRULY,
     FaultNode,
     MoodyPacs,
     UnrulyStudy,
+    plain,
     quick_study,
+    release_sockets,
+    send_study,
     send_until_taken,
 )
 
@@ -30,43 +35,47 @@ pytestmark = [
 ]
 
 
-LISTENER_MB = 150
-"""Most that the listener may hold."""
-
-
 @pytest.fixture
 def pacs() -> Iterator[list[MoodyPacs]]:
     peers = [MoodyPacs(1).start(), MoodyPacs(2).start()]
     yield peers
     for peer in peers:
         peer.stop()
+    release_sockets()
 
 
 def everywhere(peers: Sequence[MoodyPacs], expected: set[str]) -> bool:
     return all(set(expected) <= set(peer.stored) for peer in peers)
 
 
+@contextmanager
+def sending(node: FaultNode, studies: Sequence[UnrulyStudy]) -> Iterator[None]:
+    """Each study has a sender of its own, and all have sent what they had at the end."""
+    senders = [
+        threading.Thread(target=send_study, args=(node.port, study, random.Random(k)))
+        for k, study in enumerate(studies)
+    ]
+    for sender in senders:
+        sender.start()
+    yield
+    for sender in senders:
+        sender.join()
+
+
 def test_random_kills_outages_and_disorder_end_with_the_same_reports(
     tmp_path: Path, pacs: list[MoodyPacs]
 ) -> None:
     chance = random.Random(20)
-    studies = [quick_study(tmp_path / str(k), f"fault-{k}") for k in range(3)]
-    expected = {uid for _, uid in studies}
+    studies = [plain(tmp_path / str(k), f"fault-{k}") for k in range(3)]
+    expected = {uid for study in studies for uid in study.final}
     with FaultNode(tmp_path / "node", [peer.port for peer in pacs]) as node:
         for peer in pacs:
             peer.moody = True
-        senders = [
-            threading.Thread(target=send_until_taken, args=(node.port, paths, random.Random(k)))
-            for k, (paths, _) in enumerate(studies)
-        ]
-        for sender in senders:
-            sender.start()
-        pacs[1].stop()
-        for what in ("listener", "worker", "child", "listener", "child"):
-            time.sleep(chance.uniform(0.5, 3.0))
-            node.kill(what)
-        for sender in senders:
-            sender.join()
+        with sending(node, studies):
+            pacs[1].stop()
+            for what in ("listener", "worker", "child", "listener", "child"):
+                time.sleep(chance.uniform(0.5, 3.0))
+                node.kill(what)
         node.wait_for(lambda: node.events("assessed"))
         node.kill("worker")
         pacs[1].start()
@@ -80,40 +89,28 @@ def test_random_kills_outages_and_disorder_end_with_the_same_reports(
         assert peer.superseded == set()
 
 
-def send_parts(port: int, study: UnrulyStudy, chance: random.Random) -> None:
-    for part in study.parts:
-        send_until_taken(port, part, chance)
-
-
 def test_random_kills_while_studies_change_end_as_without_kills(
     tmp_path: Path, pacs: list[MoodyPacs]
 ) -> None:
     chance = random.Random(21)
     studies = [make(tmp_path / make.__name__, make.__name__) for make in UNRULY]
-    final = frozenset[str]().union(*(study.final for study in studies))
-    before = frozenset[str]().union(*(study.before for study in studies))
+    final = {uid for study in studies for uid in study.final}
+    before = {uid for study in studies for uid in study.before}
     ports = [peer.port for peer in pacs]
     with FaultNode(tmp_path / "node", ports, "max_wait_seconds = 5.0") as node:
         for peer in pacs:
             peer.moody = True
-        senders = [
-            threading.Thread(target=send_parts, args=(node.port, study, random.Random(k)))
-            for k, study in enumerate(studies)
-        ]
-        for sender in senders:
-            sender.start()
-        for what in ("listener", "child", "listener"):
-            time.sleep(chance.uniform(0.5, 3.0))
-            node.kill(what)
-        for sender in senders:
-            sender.join()
+        with sending(node, studies):
+            for what in ("listener", "child", "listener"):
+                time.sleep(chance.uniform(0.5, 3.0))
+                node.kill(what)
         node.wait_for(lambda: node.events("assessed"))
         node.kill("worker")
         assert not any(fuzzing.send_bomb(node.port) for _ in range(5))
         assert node.peak_mb("listener") < LISTENER_MB
         for peer in pacs:
             peer.moody = False
-        node.wait_for(lambda: everywhere(pacs, set(final)))
+        node.wait_for(lambda: everywhere(pacs, final))
         node.wait_for(lambda: "different images" in node.command("failed").stdout)
         failed = node.command("failed").stdout
     assert failed.count("input.conflicting_instance") == 1, failed

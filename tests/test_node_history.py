@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from dicom_node.settings.node import Acquisition, NodeSettings
 from dicom_node.settings.work import Retention
 from dicom_node.spool.spool import Spool
 from dicom_node.work.retention import Retainer
-from roi_extraction.anatomy import Finding
-from tests.assessment_builders import assessment_of
 from tests.dicom_builders import plain_series
 from tests.quick_assessment import QuickStager, quick_assessment
 
@@ -158,18 +157,7 @@ def test_others_are_named_and_all_refused_is_a_refusal(
 def test_report_that_fails_its_check_is_kept_aside_and_never_under_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def left_is_right(
-        series: EligibleSeries,
-        _volume: object,
-        _segmenter: object,
-        _stager: object,
-        _network: object,
-        findings: Sequence[Finding],
-        _rules: object,
-    ) -> Assessment:
-        return assessment_of(series, findings, mean_hu=9999.0)
-
-    monkeypatch.setattr(analysis, "assess", left_is_right)
+    monkeypatch.setattr(analysis, "assess", partial(quick_assessment, mean_hu=9999.0))
     with pytest.raises(ReportInvalid) as caught:
         run(plain_series(tmp_path / "ct"), tmp_path / "study" / "a")
     assert caught.value.code == "report.value"

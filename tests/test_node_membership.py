@@ -1,6 +1,7 @@
 """Whatever arrives, every instance counts once, is set aside, or stands in a conflict."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -32,7 +33,7 @@ CASES = settings(max_examples=300, deadline=None, derandomize=True, database=Non
 
 
 def distinct(row: SurveyRow, number: int) -> SurveyRow:
-    return SurveyRow(**{**vars(row), "path": Path(str(number)), "order": (number, row.order[1])})
+    return replace(row, path=Path(str(number)), order=(number, row.order[1]))
 
 
 def instance(row: SurveyRow) -> tuple[str, str]:

@@ -385,6 +385,21 @@ def slice_of(report: Dataset, name: str) -> Dataset:
     raise AssertionError(name)
 
 
+def third_number(report: Dataset) -> None:
+    group = site(report, "L3")
+    extra = copy.deepcopy(items(group, "386136009")[0][1])
+    name = extra.ConceptNameCodeSequence[0]
+    name.CodeValue, name.CodeMeaning = "373098007", "Mean"
+    group.ContentSequence.append(extra)
+
+
+def test_third_number_in_the_group_of_a_site_is_stopped(
+    report: Dataset, sources: dict[str, Source]
+) -> None:
+    third_number(report)
+    assert "report.content" in {fault.code for fault in find_faults(report, sources)}
+
+
 def wrong_mean(report: Dataset) -> None:
     measured = items(slice_of(report, "L3"), "373098007")[0][1].MeasuredValueSequence[0]
     measured.NumericValue = "9999"

@@ -85,8 +85,9 @@ def publish_report(
         asked for.
     """
     _write(out / PICTURE_FILE, picture)
-    (out / PLANAR_FILE).unlink(missing_ok=True)
-    if planar is not None:
+    if planar is None:
+        (out / PLANAR_FILE).unlink(missing_ok=True)
+    else:
         _write(out / PLANAR_FILE, planar)
     _write_report(out, report)
     (out / INVALID_FILE).unlink(missing_ok=True)

@@ -136,7 +136,7 @@ def _warning(found: Finding) -> tuple[CodeContentItem, TextContentItem]:
 
 
 def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
-    found = ContainerContentItem(name=name, is_content_continuous=False, relationship_type=CONTAINS)
+    found = ContainerContentItem(name=name, relationship_type=CONTAINS)
     found.ContentSequence = ContentSequence(items)
     return found
 

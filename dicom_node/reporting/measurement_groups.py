@@ -85,6 +85,7 @@ def slice_groups(
     groups = []
     for number, roi in enumerate(measurement.rois, start=1):
         image = series.slices[roi.slice_index]
+        points = image_coordinates(roi.contour_lps_mm, image)
         values = ((own.MEAN, roi.mean_hu), (own.STANDARD_DEVIATION, roi.sd_hu))
         groups.append(
             MeasurementsAndQualitativeEvaluations(
@@ -100,7 +101,7 @@ def slice_groups(
                         name=name,
                         value=round(value, 2),
                         unit=own.HOUNSFIELD,
-                        referenced_coordinates=[_coordinates(roi, image)],
+                        referenced_coordinates=[_coordinates(points, image)],
                     )
                     for name, value in values
                 ],
@@ -119,10 +120,10 @@ def _place(site: Site) -> FindingSite:
     )
 
 
-def _coordinates(roi: Roi, image: Instance) -> CoordinatesForMeasurement:
+def _coordinates(points: npt.NDArray[np.float64], image: Instance) -> CoordinatesForMeasurement:
     return CoordinatesForMeasurement(
         graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=image_coordinates(roi.contour_lps_mm, image),
+        graphic_data=points,
         source_image=_source(image),
     )
 

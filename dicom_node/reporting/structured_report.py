@@ -113,7 +113,7 @@ def build_structured_report(
     for part in (coded_results(assessment), impressions(assessment)):
         items.insert(at, part)
     items.append(supplement(assessment))
-    separate(content[0])
+    _separate(content[0])
     series_uid, sop_instance_uid = report_uids(assessment_id, profile)
     document = ComprehensiveSR(
         evidence=evidence,
@@ -138,12 +138,12 @@ def build_structured_report(
     return document
 
 
-def separate(item: Dataset) -> None:
+def _separate(container: Dataset) -> None:
     """Say of every container that it is no running text: else renderers drop the items' names."""
-    if item.ValueType == "CONTAINER":
-        item.ContinuityOfContent = "SEPARATE"
-    for child in item.get("ContentSequence", ()):
-        separate(child)
+    container.ContinuityOfContent = "SEPARATE"
+    for child in container.ContentSequence:
+        if child.ValueType == "CONTAINER":
+            _separate(child)
 
 
 def evidence_header(path: Path) -> Dataset:

@@ -99,7 +99,7 @@ class AssessmentPool:
         self._surveys = self._new(SURVEY_PROCESSES)
 
     def __enter__(self) -> "AssessmentPool":
-        """Start no child yet; the first assessment does."""
+        """Start no child yet; the first work does."""
         return self
 
     def __exit__(
@@ -161,10 +161,7 @@ class AssessmentPool:
             Identity of the model that stages; SettingsInvalid if the bundle cannot be used,
             AssessmentFailed as for `assess`.
         """
-        with self._lock:
-            started = self._pool.schedule(
-                run_in_child, args=(self.model, self._settings.bundle), timeout=MODEL_SECONDS
-            )
+        started = self._start(self.model, MODEL_SECONDS, self._settings.bundle)
         return self._in_our_errors(started, MODEL_SECONDS)
 
     def survey(self, paths: list[Path]) -> "Future[StudySurvey]":
@@ -207,18 +204,24 @@ class AssessmentPool:
         )
 
     def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
+        future = self._start(function, seconds, *arguments)
+        self._await(future)
+        result: T = self._result(future, seconds)
+        return result
+
+    def _start(
+        self, function: Callable[..., T], seconds: float, *arguments: object
+    ) -> "Future[Any]":
+        """Begin ``function`` in a child that assesses."""
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
                     self._pool = self._new(self._settings.limits.processes)
-                future = self._pool.schedule(
+                return self._pool.schedule(
                     run_in_child, args=(function, *arguments), timeout=seconds
                 )
         except Exception as error:  # such as a pool that was just stopped
             raise AssessmentFailed(f"unforeseen {type(error).__name__}") from error
-        self._await(future)
-        result: T = self._result(future, seconds)
-        return result
 
     def _result(self, future: "Future[Any]", seconds: float) -> Any:
         """What a child returned, its failures in the node's own errors."""

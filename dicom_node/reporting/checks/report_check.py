@@ -41,6 +41,7 @@ from dicom_node.reporting.checks.report_content import (
     ContentItem,
 )
 from dicom_node.reporting.checks.report_geometry import (
+    SOURCE,
     ReportFault,
     Source,
     named_site,
@@ -228,17 +229,14 @@ def _stage(nodes: Sequence[ContentItem]) -> Iterator[ReportFault]:
     if len(stages) != 1 or None in members or len(set(members)) != len(members):
         yield ReportFault("report.stage", "the report does not have one stage with its set")
         return
-    decided = stages[0] in STAGE_LETTERS
-    expected = (
-        NOT_STAGED
-        if not values
-        else UNDETERMINED
-        if len(members) > MAX_DECIDED
-        else stages[0]
-        if decided
-        else None
-    )
-    if stages[0] != expected or (values and set(values) != set("ABCD")) or (members and not values):
+    allowed = {UNDETERMINED} if len(members) > MAX_DECIDED else set(STAGE_LETTERS)
+    if not values:
+        allowed = {NOT_STAGED}
+    if (
+        stages[0] not in allowed
+        or (values and set(values) != set("ABCD"))
+        or (members and not values)
+    ):
         yield ReportFault("report.stage", "stage, set and probabilities contradict each other")
     yield from _units(supplements[0])
 
@@ -266,7 +264,10 @@ def _site(group: ContentItem) -> Iterator[ReportFault]:
     of_a_slice = group.finding == site.name
     means = group.children("373098007" if of_a_slice else "112031")
     spreads = group.children("386136009")
-    if (len(means), len(spreads)) != (1, 1) or not (of_a_slice or _is_mean(means[0])):
+    numbers = [node for node in group.children() if node.value_type == "NUM"]
+    if (len(means), len(spreads), len(numbers)) != (1, 1, 2) or not (
+        of_a_slice or _is_mean(means[0])
+    ):
         yield ReportFault(
             "report.content", f"{site.name} does not have one mean and one standard deviation"
         )
@@ -275,7 +276,7 @@ def _site(group: ContentItem) -> Iterator[ReportFault]:
     if not _between(means[0].number, low, high) or not _between(spreads[0].number, *SD_HU):
         yield ReportFault("report.value", f"{site.name} has HU outside the possible range")
     regions = regions_of(group)
-    images = [node.image for region in regions for node in region.children("260753009")]
+    images = [node.image for region in regions for node in region.children(SOURCE)]
     if not regions or len(set(images)) != len(regions) or (of_a_slice and len(regions) != 1):
         yield ReportFault(
             "report.region", f"{site.name} does not have one region on each of its images"
@@ -292,8 +293,8 @@ def _drawn(measured: ContentItem) -> list[tuple[str, object]]:
     """The regions below a number: each with its image."""
     return [
         (node.image, region.item.get("GraphicData"))
-        for region in measured.children("260753009")
-        for node in region.children("260753009")
+        for region in measured.children(SOURCE)
+        for node in region.children(SOURCE)
     ]
 
 

@@ -14,6 +14,7 @@ from dicom_node.reporting.checks.report_content import ContentItem
 from roi_extraction.sites import SITES_BY_NAME, Side, Site
 
 __all__ = [
+    "SOURCE",
     "ReportFault",
     "Source",
     "is_sound",
