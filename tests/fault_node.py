@@ -1,7 +1,6 @@
 """A node whose processes are killed at random, and a PACS that misbehaves, for fault injection."""
 
 import contextlib
-import gc
 import json
 import os
 import random
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,8 +22,6 @@ import pydicom
 from pydicom.filereader import read_dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.sop_class import (
     ComprehensiveSRStorage,
     CTImageStorage,
@@ -50,9 +46,6 @@ SLICES = 36
 """The quick assessment measures in the first 33."""
 
 DEADLINE_SECONDS = 240.0
-
-THREAD_SECONDS = 15.0
-"""After its time-out of 10 s every association has ended."""
 
 
 class MoodyPacs:
@@ -187,7 +180,6 @@ min_coverage_mm = 90
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        release_sockets()
 
     def kill(self, what: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill the listener, the worker or one of its children."""
@@ -262,18 +254,6 @@ min_coverage_mm = 90
                             stderr=log_file,
                             stdout=subprocess.DEVNULL,
                         )
-
-
-def release_sockets() -> None:
-    """Wait for pynetdicom's threads, and collect the sockets that it leaves open.
-
-    Where a listener was killed they would else be found, and warned of, in a later test.
-    """
-    for thread in threading.enumerate():
-        if isinstance(thread, Association | DULServiceProvider):
-            thread.join(THREAD_SECONDS)
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()
 
 
 def children(pid: int) -> list[int]:

@@ -22,7 +22,6 @@ from tests.fault_node import (
     UnrulyStudy,
     plain,
     quick_study,
-    release_sockets,
     send_study,
     send_until_taken,
 )
@@ -41,7 +40,6 @@ def pacs() -> Iterator[list[MoodyPacs]]:
     yield peers
     for peer in peers:
         peer.stop()
-    release_sockets()
 
 
 def everywhere(peers: Sequence[MoodyPacs], expected: set[str]) -> bool:

@@ -33,7 +33,7 @@ def write_withdrawal(report: Path) -> Path:
         evidence=[rejected],
         content=KeyObjectSelection(REJECTED_FOR_PATIENT_SAFETY, [rejected]),
         series_instance_uid=derived_uid("withdrawal-series", uid),
-        series_number=SERIES_NUMBER + 1,
+        series_number=SERIES_NUMBER + 8,
         sop_instance_uid=derived_uid("withdrawal-instance", uid),
         instance_number=1,
         manufacturer=MANUFACTURER,
