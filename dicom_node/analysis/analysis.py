@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,16 @@ from dicom_node.analysis.input_findings import (
     no_series,
     part_segmentations,
 )
+from dicom_node.analysis.object_maker import ObjectMaker
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.analysis.report_folder import checked_document, publish_report, write_refusal
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.files import make_private_folder
+from dicom_node.reporting.checks.report_check import read_sources
+from dicom_node.reporting.objects.kinds import ObjectKind, kept_objects
+from dicom_node.reporting.objects.region_segmentation import region_segmentation
 from dicom_node.reporting.report import refusal_report, report
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
@@ -47,7 +51,14 @@ from modeling import Stager
 from network import InteractionNetwork
 from roi_extraction import CtVolume, Finding, RoiError, render_rois
 
-__all__ = ["analyse", "series_identity"]
+__all__ = ["REPORT_FORM", "analyse", "series_identity"]
+
+REPORT_FORM = 2
+"""Raised when the same measurement gives another Structured Report: no two contents share a UID.
+Reports of version 0.2.0 are of form 1."""
+
+REFERS_TO_SEG = ";report refers to seg"
+"""Added to the model's id where the Structured Report refers to a Segmentation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +95,13 @@ def analyse(
     history: Path | None = None,
     findings: Sequence[Finding] = (),
     *,
-    planar: bool = False,
+    objects: Collection[ObjectKind] = (),
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
-    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``rois.png`` and
-    ``report.sr.dcm`` into ``out``, each complete or not at all, the last one last.
+    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``rois.png``, the objects
+    that are asked for and ``report.sr.dcm`` into ``out``, each complete or not at all, the last
+    one last.
 
     Parameters
     ----------
@@ -111,8 +123,8 @@ def analyse(
         same patient.
     findings
         Further findings that the reader should know.
-    planar
-        Whether ``report.planar.sr.dcm`` is written too, the report with a group for each slice.
+    objects
+        What is written beside the Structured Report.
 
     Raises
     ------
@@ -138,6 +150,8 @@ def analyse(
             volume = read_volume(series)
             own = tuple(s for s in segmentations if series.series_uid in s.referenced_series_uids)
             variant = plan.variant([item.path for item in own])
+            if ObjectKind.SEG in objects:
+                variant += REFERS_TO_SEG
             identity = series_identity(series, volume, rules, stager.bundle.model_id + variant)
             candidate = _Candidate(series, volume, own, identity)
             if history is not None:
@@ -165,7 +179,7 @@ def analyse(
             Selection(selection.eligible, (*selection.refused, *refused)),
             {"read": read_s, **assessment.timings_s},
             None if history is None else ReportIndex(history.parent),
-            planar=planar,
+            objects,
         )
     return _refused(
         out,
@@ -193,11 +207,12 @@ def series_identity(
     rules
         What a series must fulfil.
     model_id
-        Of the model that stages, with the variant of the segmenters.
+        Of the model that stages, with the variants of the segmenters and of the report.
     """
     hu = hashlib.sha256(repr((volume.hu.shape, volume.affine.tolist())).encode())
     hu.update(volume.hu.tobytes())
     return content_id(
+        f"form {REPORT_FORM}",
         series.study_uid,
         series.series_uid,
         "\n".join(instance.sop_instance_uid for instance in series.slices),
@@ -256,29 +271,39 @@ def _report(
     selection: Selection,
     timings_s: Mapping[str, float],
     index: ReportIndex | None,
-    *,
-    planar: bool,
+    objects: Collection[ObjectKind],
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
-    document = build_structured_report(
-        assessment, candidate.identity, [earlier.path for earlier in candidate.standing]
-    )
-    written = checked_document(out, document, series.slices, candidate.standing)
-    slice_by_slice = None
-    if planar:
-        planar_document = build_structured_report(
-            assessment, candidate.identity, profile=SrProfile.PLANAR
+    sources = read_sources([instance.path for instance in series.slices])
+    maker = ObjectMaker(candidate.identity, sources)
+    segmentation = None
+    if ObjectKind.SEG in objects:
+        segmentation = maker.make(
+            ObjectKind.SEG, lambda: region_segmentation(assessment, candidate.identity)
         )
-        slice_by_slice = checked_document(out, planar_document, series.slices, ())
+    document = build_structured_report(
+        assessment,
+        candidate.identity,
+        [earlier.path for earlier in candidate.standing],
+        segmentation=segmentation,
+    )
+    written = checked_document(out, document, sources, candidate.standing, segmentation)
+    if ObjectKind.PLANAR in objects:
+        maker.make(
+            ObjectKind.PLANAR,
+            lambda: build_structured_report(
+                assessment, candidate.identity, profile=SrProfile.PLANAR
+            ),
+        )
     picture = render_rois(candidate.volume, assessment.features)
     timings = {**timings_s, "report": time.perf_counter() - started}
     content = report(assessment, timings, selection.refused)
     if index is not None:
         index.add(out.parent.name, out.name, evidence_uids(document))
-    publish_report(out, content, picture, written, slice_by_slice)
+    publish_report(out, content, picture, written, maker.files)
     return Outcome(
         reported=True,
         study_uid=series.study_uid,
@@ -292,6 +317,8 @@ def _report(
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),
+        objects=kept_objects(out),
+        unmade=maker.unmade,
         displaced=candidate.displaced,
     )
 
@@ -313,6 +340,7 @@ def _made_before(
         folder=kept.folder,
         sha256=file_digest(kept.path),
         others=tuple(other.series_uid for other in others),
+        objects=kept_objects(kept.path.parent),
         displaced=candidate.displaced,
     )
 
