@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -17,15 +18,17 @@ from dicom_node.analysis.input_findings import (
 )
 from dicom_node.analysis.object_maker import ObjectMaker
 from dicom_node.analysis.outcome import Outcome
+from dicom_node.analysis.refusal_pages import make_refusal_pages
 from dicom_node.analysis.report_folder import checked_document, publish_report, write_refusal
+from dicom_node.analysis.report_objects import make_report_objects
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.files import make_private_folder
 from dicom_node.reporting.checks.report_check import read_sources
-from dicom_node.reporting.objects.kinds import ObjectKind, kept_objects
+from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind, kept_objects
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
-from dicom_node.reporting.report import refusal_report, report
+from dicom_node.reporting.report import refusal_report, report, with_report_time
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
     KeptReport,
@@ -36,6 +39,7 @@ from dicom_node.reporting.report_history import (
     withdrawn_by,
 )
 from dicom_node.reporting.report_index import ReportIndex
+from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
@@ -49,7 +53,7 @@ from dicom_node.settings.node import Acquisition
 from dicom_node.uids import content_id
 from modeling import Stager
 from network import InteractionNetwork
-from roi_extraction import CtVolume, Finding, RoiError, render_rois
+from roi_extraction import CtVolume, Finding, RoiError
 
 __all__ = ["REPORT_FORM", "analyse", "series_identity"]
 
@@ -96,6 +100,7 @@ def analyse(
     findings: Sequence[Finding] = (),
     *,
     objects: Collection[ObjectKind] = (),
+    refusal_pages: Collection[NotAnalysed] = (),
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
@@ -125,6 +130,8 @@ def analyse(
         Further findings that the reader should know.
     objects
         What is written beside the Structured Report.
+    refusal_pages
+        What is written where no series can be assessed though one was meant to be.
 
     Raises
     ------
@@ -137,9 +144,10 @@ def analyse(
     instances, received = part_segmentations(found)
     selection = select_series(instances, rules)
     findings = [*findings, *file_findings(unreadable)]
+    pages = partial(make_refusal_pages, instances=instances, forms=refusal_pages)
     if not selection.eligible:
         reason = no_series(instances, unreadable, selection)
-        return _refused(out, reason, findings, selection, keep=history is not None)
+        return _refused(out, reason, findings, selection, pages, keep=history is not None)
     findings += foreign_findings(received, instances)
     segmentations, untrusted = plan.trusted(received)
     findings += untrusted
@@ -186,6 +194,7 @@ def analyse(
         refused[0],
         [*selection.eligible[0].findings, *findings],
         Selection(selection.eligible, (*selection.refused, *refused[1:])),
+        pages,
         keep=history is not None,
     )
 
@@ -298,9 +307,17 @@ def _report(
                 assessment, candidate.identity, profile=SrProfile.PLANAR
             ),
         )
-    picture = render_rois(candidate.volume, assessment.features)
-    timings = {**timings_s, "report": time.perf_counter() - started}
-    content = report(assessment, timings, selection.refused)
+    content = report(assessment, timings_s, selection.refused)
+    picture = make_report_objects(
+        maker,
+        objects,
+        content,
+        series,
+        candidate.volume,
+        assessment.features,
+        candidate.identity,
+    )
+    content = with_report_time(content, time.perf_counter() - started)
     if index is not None:
         index.add(out.parent.name, out.name, evidence_uids(document))
     publish_report(out, content, picture, written, maker.files)
@@ -350,17 +367,26 @@ def _refused(
     reason: RefusedSeries,
     findings: Sequence[Finding],
     selection: Selection,
+    pages: Callable[[Refusal], ObjectMaker],
     *,
     keep: bool,
 ) -> Outcome:
     """Write the refusal; the series that the selection refused are listed in it."""
     study_uid, series_uid = reason.study_uid, reason.series_uid
-    write_refusal(
-        out,
-        refusal_report(
-            study_uid, series_uid, reason.code, reason.message, findings, selection.refused
-        ),
-        keep=keep,
+    refusal = refusal_report(
+        study_uid, series_uid, reason.code, reason.message, findings, selection.refused
     )
-    codes = tuple(finding.code for finding in findings)
-    return Outcome(False, study_uid, series_uid, reason.code, reason.message, codes, None, {})
+    made = pages(refusal)
+    write_refusal(out, refusal, made.files, keep=keep)
+    return Outcome(
+        reported=False,
+        study_uid=study_uid,
+        series_uid=series_uid,
+        code=reason.code,
+        message=reason.message,
+        warnings=tuple(finding.code for finding in findings),
+        stage=None,
+        timings_s={},
+        objects={name: hashlib.sha256(page).hexdigest() for name, page in made.files.items()},
+        unmade=made.unmade,
+    )

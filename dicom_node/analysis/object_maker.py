@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import pydicom
+from PIL.Image import Image
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
@@ -67,3 +68,13 @@ class ObjectMaker:
             return None
         self.files[file_name or kind.file_name] = content
         return built
+
+    def draw(self, picture: Callable[[], Image]) -> bytes:
+        """A picture as PNG; empty, with the reason in ``unmade``, if it cannot be drawn."""
+        written = BytesIO()
+        try:
+            picture().save(written, "PNG")
+        except Exception as error:  # a fault in drawing must not keep the report back
+            self.unmade["picture"] = f"unforeseen {type(error).__name__}"
+            return b""
+        return written.getvalue()

@@ -85,22 +85,21 @@ def publish_report(
     report
         For ``report.json`` and ``report.txt``.
     picture
-        PNG of the regions.
+        PNG of the regions; empty if it could not be drawn.
     document
         What `checked_document` returned.
     objects
         The checked objects beside it, by the names of their files.
     """
-    _write(out / PICTURE_FILE, picture)
+    if picture:
+        _write(out / PICTURE_FILE, picture)
     _write_objects(out, objects)
     _write_report(out, report)
     (out / INVALID_FILE).unlink(missing_ok=True)
     _write(out / REPORT_FILE, document)
 
 
-def write_refusal(
-    out: Path, refusal: Refusal, *, keep: bool, pages: Mapping[str, bytes] | None = None
-) -> None:
+def write_refusal(out: Path, refusal: Refusal, pages: Mapping[str, bytes], *, keep: bool) -> None:
     """Write the report of a refused series.
 
     Parameters
@@ -109,24 +108,24 @@ def write_refusal(
         Folder of the report.
     refusal
         What is written.
+    pages
+        The checked pages that say it in any PACS, by the names of their files.
     keep
         Whether a report that is complete in the folder stays, and nothing is written; otherwise
         the refusal takes its place.
-    pages
-        The checked pages that say it in any PACS, by the names of their files.
     """
     if keep and (out / REPORT_FILE).exists():
         return
     for name in (REPORT_FILE, PICTURE_FILE):
         (out / name).unlink(missing_ok=True)
-    _write_objects(out, pages or {})
+    _write_objects(out, pages)
     _write_report(out, refusal)
 
 
 def write_failure(out: Path, code: str, message: str) -> None:
     """Write the report of a study that was not assessed, its UIDs being unread; a report stays."""
     make_private_folder(out)
-    write_refusal(out, refusal_report("", "", code, message), keep=True)
+    write_refusal(out, refusal_report("", "", code, message), {}, keep=True)
 
 
 def _write_objects(out: Path, objects: Mapping[str, bytes]) -> None:

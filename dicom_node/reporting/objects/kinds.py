@@ -15,6 +15,7 @@ __all__ = [
     "kept_objects",
     "object_uids",
     "wanted_kinds",
+    "wanted_pages",
 ]
 
 
@@ -92,6 +93,11 @@ def wanted_kinds(destinations: tuple[Destination, ...]) -> frozenset[ObjectKind]
     """The kinds of objects that at least one destination gets."""
     files = {name for destination in destinations for name in destination_files(destination)}
     return frozenset(kind for kind in ObjectKind if kind.file_name in files)
+
+
+def wanted_pages(destinations: tuple[Destination, ...]) -> frozenset[NotAnalysed]:
+    """The forms of the page on a refused scan that at least one destination gets."""
+    return frozenset(NotAnalysed(d.not_analysed) for d in destinations if d.not_analysed)
 
 
 def kept_objects(folder: Path) -> dict[str, str]:
