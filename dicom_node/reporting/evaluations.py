@@ -25,7 +25,12 @@ from pydicom.dataset import Dataset
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.report_model import RESEARCH_USE
-from dicom_node.reporting.words.impression import evidence_of, impression, is_decided
+from dicom_node.reporting.words.impression import (
+    COHORT_MIX,
+    evidence_of,
+    impression,
+    is_decided,
+)
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
 from roi_extraction.anatomy import Finding
@@ -36,12 +41,6 @@ CONTAINS = RelationshipTypeValues.CONTAINS
 
 MAX_CONTRIBUTIONS = 5
 """Inputs of the model that the report names, the strongest first; report.json has all."""
-
-COHORT_MIX = (
-    "Probabilities and prediction set carry the mix of stages of the cohort, patients of one "
-    "hospital; among other patients the stages are otherwise frequent."
-)
-"""What a reader must know of the probabilities."""
 
 
 def impressions(assessment: Assessment) -> ContainerContentItem:

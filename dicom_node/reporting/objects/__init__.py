@@ -17,4 +17,10 @@
   them.
 - `secondary_capture`: a picture as a DICOM Secondary Capture with a palette of 256 colours, which
   any PACS takes.
+- `fonts`: the fonts of pictures and pages: DejaVu Sans, which matplotlib brings.
+- `pdf_layout`: the look of the PDF: fonts, styles, the flow of a section over pages, and its foot.
+- `pdf_annex`: the annex of the PDF: what was measured, how, and what the stage rests on.
+- `pdf_pages`: the report as a PDF of one page with an annex, and the page of a refused scan.
+- `encapsulated_pdf`: a PDF as a DICOM object: Encapsulated PDF Storage.
+- `refusal_picture`: the picture of a scan that was not analysed: why, and what would help.
 """
