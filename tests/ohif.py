@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from pydicom.dataset import Dataset
 
+from bench.viewer.__main__ import demo_home
 from bench.viewer.archive import FolderArchive
 from bench.viewer.page import Proxy, serve_viewer
 from tests.conftest import CHROMIUM, DICOMWEB_PLUGIN
@@ -44,8 +45,8 @@ NAMESPACE = ("unshare", "--net", "--map-root-user")
 PORT = 3000
 """Of the viewer in its namespace; Orthanc writes it into addresses."""
 
-DEMO_OPENS = "report.sr.dcm"
-"""The object that is opened a second time, from the demonstration's own archive."""
+ROW = '[data-cy="data-row"]'
+"""An entry in the panels of measurements and segments."""
 
 SEEN_FILE = "seen.json"
 
@@ -110,8 +111,8 @@ class Seen:
     """All words on the page."""
     listed: int
     """Rows in the panel of what was loaded."""
-    spread: float
-    """Standard deviation of the grey values of the viewport."""
+    spreads: list[float]
+    """Standard deviation of the grey values of each viewport."""
     pdf_starts: str
     """First bytes of a document that is shown."""
 
@@ -138,15 +139,21 @@ def look(study: Path, dist: Path, out: Path) -> dict[str, Any]:
     return found
 
 
-def _open(browser: Browser, address: str, header: Dataset, name: str, out: Path) -> Seen:
-    """Open the study's page, then one object by its entry in the list; as a reader would."""
+def _blank_page(browser: Browser, faults: list[str]) -> Page:
+    """A page that writes down what goes wrong on it."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
-    faults: list[str] = []
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("response", lambda got: faults.append(got.url) if got.status >= 400 else None)
     page.on("requestfailed", lambda asked: faults.append(f"{asked.url}: {asked.failure}"))
+    return page
+
+
+def _open(browser: Browser, address: str, header: Dataset, name: str, out: Path) -> Seen:
+    """Open the study's page, then one object by its entry in the list; as a reader would."""
+    faults: list[str] = []
+    page = _blank_page(browser, faults)
     page.goto(f"{address}/")
     page.wait_for_function(FIRST_IMAGE_SHOWN)
     opening = OPENINGS[name]
@@ -155,18 +162,33 @@ def _open(browser: Browser, address: str, header: Dataset, name: str, out: Path)
     if opening.offered:
         page.get_by_role("button", name="Yes", exact=True).click()
     page.wait_for_function(opening.shown.replace("UID", header.SOPInstanceUID))
-    rows = page.locator('[data-cy="data-row"]')
     if opening.panel:
         page.locator(f'[data-cy="{opening.panel}-btn"]').click()
-        rows.first.wait_for()
+        page.locator(ROW).first.wait_for()
+    return _look_at(page, faults, out / f"{Path(name).stem}.png")
+
+
+def _open_demo(browser: Browser, address: str, out: Path) -> Seen:
+    """The demonstration's page, where CT, picture and report stand beside each other."""
+    faults: list[str] = []
+    page = _blank_page(browser, faults)
+    page.goto(f"{address}/")
+    page.wait_for_function(OPENINGS["report.sr.dcm"].shown)
+    return _look_at(page, faults, out / "demo.png")
+
+
+def _look_at(page: Page, faults: list[str], picture: Path) -> Seen:
     page.wait_for_load_state("networkidle")
-    viewport = page.locator('[data-cy="viewport-grid"]').screenshot()
-    (out / f"{Path(name).stem}.png").write_bytes(page.screenshot())
+    spreads = [
+        float(np.asarray(Image.open(BytesIO(pane.screenshot())).convert("L")).std())
+        for pane in page.locator('[data-cy="viewport-pane"]').all()
+    ]
+    picture.write_bytes(page.screenshot())
     seen = Seen(
         faults=list(faults),
         text=page.inner_text("body"),
-        listed=rows.count(),
-        spread=float(np.asarray(Image.open(BytesIO(viewport)).convert("L")).std()),
+        listed=page.locator(ROW).count(),
+        spreads=spreads,
         pdf_starts=page.evaluate(PDF_STARTS),
     )
     page.close()
@@ -205,9 +227,8 @@ def main(study: Path, dist: Path, out: Path) -> None:
             for name, header in headers.items():
                 seen[name] = asdict(_open(browser, address, header, name, out))
         folder = FolderArchive([*images, *objects.values()])
-        with serve_viewer(dist, folder, home, 0) as address:
-            found = _open(browser, address, headers[DEMO_OPENS], DEMO_OPENS, Path(scratch))
-            seen["demo"] = asdict(found)
+        with serve_viewer(dist, folder, demo_home(folder), 0) as address:
+            seen["demo"] = asdict(_open_demo(browser, address, out))
         browser.close()
         previews = _previews(orthanc, stored)
     (out / SEEN_FILE).write_text(json.dumps({"seen": seen, "previews": previews}, indent=1))

@@ -14,17 +14,19 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, generate
 from reportlab.pdfgen.canvas import Canvas
 from skimage.draw import polygon
 
+from dicom_node.reporting.objects.kinds import ObjectKind
+
 __all__ = ["write_stand_ins"]
 
 
 def write_stand_ins(folder: Path, images: Sequence[Dataset]) -> None:
     """Write those of report.sc.dcm, report.seg.dcm and report.pdf.dcm that are not there."""
-    makers = {"sc": _picture, "seg": _regions, "pdf": _document}
+    makers = {ObjectKind.SC: _picture, ObjectKind.SEG: _regions, ObjectKind.PDF: _document}
     for kind, make in makers.items():
-        path = folder / f"report.{kind}.dcm"
+        path = folder / kind.file_name
         if not path.exists():
             dataset = make(folder, images)
-            dataset.SeriesDescription = f"stand-in {kind}"
+            dataset.SeriesDescription = kind.series_description
             dataset.save_as(path, enforce_file_format=True)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from bench.viewer.archive import FolderArchive
-from bench.viewer.ohif import OHIF_VERSION, ViewerUnavailable, fetch_ohif
+from bench.viewer.ohif import OHIF_VERSION, SIDE_BY_SIDE, ViewerUnavailable, fetch_ohif
 from bench.viewer.page import serve_viewer
 from dicom_node.demo import run_demo
 from dicom_node.errors import NodeError
@@ -31,13 +31,17 @@ def main(
         if not objects(demo):
             run_demo(demo)
         archive = FolderArchive(objects(demo))
-        home = f"/viewer?StudyInstanceUIDs={archive.studies[0]}"
-        with serve_viewer(dist, archive, home, port) as address:
+        with serve_viewer(dist, archive, demo_home(archive), port) as address:
             print(f"OHIF {OHIF_VERSION} with the demonstration's CT and report: {address}/")
             print("Double-click an entry on the left to open it. Ctrl-C ends.", flush=True)
             wait_for_interrupt()
     except (ViewerUnavailable, NodeError) as error:
         sys.exit(str(error))
+
+
+def demo_home(archive: FolderArchive) -> str:
+    """Path and query of the viewer's page with the first study, side by side."""
+    return f"/viewer?StudyInstanceUIDs={archive.studies[0]}&hangingProtocolId={SIDE_BY_SIDE}"
 
 
 def objects(demo: Path) -> list[Path]:

@@ -8,8 +8,11 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
-__all__ = ["OHIF_VERSION", "ViewerUnavailable", "fetch_ohif", "ohif_configuration"]
+from dicom_node.reporting.objects.kinds import ObjectKind
+
+__all__ = ["OHIF_VERSION", "SIDE_BY_SIDE", "ViewerUnavailable", "fetch_ohif", "ohif_configuration"]
 
 OHIF_VERSION = "3.13.2"
 """What the objects are tested with; its package holds the built viewer."""
@@ -19,6 +22,16 @@ OHIF_INTEGRITY = (
     "j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
 )
 """SHA-512 of the package as the registry lists it and npm's lock files hold it."""
+
+SIDE_BY_SIDE = "osteonode"
+"""Name of the layout that shows CT, picture and report beside each other."""
+
+SHOWN = {
+    "CT": ("Modality", "CT"),
+    "SC": ("SeriesDescription", ObjectKind.SC.series_description),
+    "SR": ("Modality", "SR"),
+}
+"""How that layout finds them: attribute and value of the series."""
 
 
 class ViewerUnavailable(Exception):
@@ -97,7 +110,7 @@ def ohif_configuration() -> str:
             "bulkDataURI": {"enabled": True, "relativeResolution": "studies"},
         },
     }
-    configuration = {
+    configuration: dict[str, Any] = {
         "routerBasename": "/",
         "extensions": [],
         "modes": [],
@@ -111,4 +124,40 @@ def ohif_configuration() -> str:
         "defaultDataSourceName": "dicomweb",
         "dataSources": [source],
     }
-    return f"window.config = {json.dumps(configuration, indent=1)};\n"
+    return (
+        f"window.config = {json.dumps(configuration, indent=1)};\n"
+        f"const layout = {json.dumps(_side_by_side(), indent=1)};\n"
+        f"window.config.extensions.push({{id: '{SIDE_BY_SIDE}', getHangingProtocolModule: () =>\n"
+        f"  [{{name: '{SIDE_BY_SIDE}', protocol: layout}}]}});\n"
+    )
+
+
+def _side_by_side() -> dict[str, Any]:
+    """A hanging protocol: CT, picture and report; where there is no picture its place is empty."""
+    stage = {
+        "name": SIDE_BY_SIDE,
+        "viewportStructure": {
+            "layoutType": "grid",
+            "properties": {"rows": 1, "columns": len(SHOWN)},
+        },
+        "viewports": [
+            {"viewportOptions": {"toolGroupId": "default"}, "displaySets": [{"id": name}]}
+            for name in SHOWN
+        ],
+    }
+    return {
+        "id": SIDE_BY_SIDE,
+        "name": SIDE_BY_SIDE,
+        "protocolMatchingRules": [],
+        "toolGroupIds": ["default"],
+        "displaySetSelectors": {
+            name: {
+                "seriesMatchingRules": [
+                    {"attribute": attribute, "constraint": {"equals": value}, "required": True}
+                ]
+            }
+            for name, (attribute, value) in SHOWN.items()
+        },
+        "stages": [stage],
+        "numberOfPriorsReferenced": -1,
+    }
