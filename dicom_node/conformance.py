@@ -9,7 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from highdicom.sr import CodedConcept
-from pydicom.uid import UID, ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
@@ -71,6 +78,9 @@ def _scu() -> Iterable[Sequence[str]]:
     for uid in (
         Verification,
         ComprehensiveSRStorage,
+        SecondaryCaptureImageStorage,
+        EncapsulatedPDFStorage,
+        SegmentationStorage,
         KeyObjectSelectionDocumentStorage,
         StorageCommitmentPushModel,
         StudyRootQueryRetrieveInformationModelFind,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pydicom
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage, SecondaryCaptureImageStorage
 from pynetdicom.transport import ThreadedAssociationServer
 from rich.console import Console
 
@@ -30,6 +30,9 @@ DEMO_SECONDS = 240.0
 """How long the report may take to come back before the demo gives up."""
 
 PHANTOM_SEED = 7
+
+REPORT_NAME, PICTURE_NAME = "structured_report.dcm", "secondary_capture.dcm"
+"""What the stand-in PACS calls the objects that it received."""
 
 DEMO_MARKER = ".osteonode-demo"
 """A demo empties an existing folder only if it holds this file."""
@@ -89,8 +92,9 @@ def run_demo(out: Path) -> None:
     print((report / "report.txt").read_text())
     here = Path.cwd()
     for label, path in (
-        ("Structured Report", next((out / "pacs").glob("*.dcm"))),
-        ("Picture of the ROIs", report / "rois.png"),
+        ("Structured Report", out / "pacs" / REPORT_NAME),
+        ("Picture for any PACS", out / "pacs" / PICTURE_NAME),
+        ("The same as PNG", report / "rois.png"),
         ("Report as JSON", report / "report.json"),
         ("Node's log", out / "node.log"),
     ):
@@ -101,17 +105,20 @@ def run_demo(out: Path) -> None:
 def start_storage(
     ae_title: str, port: int, folder: Path, received: threading.Event
 ) -> ThreadedAssociationServer:
-    """A small storage SCP that writes each SOP instance to a file and sets ``received``."""
+    """A small storage SCP that writes each object to a file; ``received``: it has one of each."""
     folder.mkdir(parents=True, exist_ok=True)
+    awaited = {ComprehensiveSRStorage: REPORT_NAME, SecondaryCaptureImageStorage: PICTURE_NAME}
 
     def store(event: Event) -> int:
-        path = folder / f"{event.dataset.SOPInstanceUID}.dcm"
+        path = folder / awaited[event.request.AffectedSOPClassUID]
         write_atomically(path, event.encoded_dataset(), durable=False)
-        received.set()
+        if all((folder / name).exists() for name in awaited.values()):
+            received.set()
         return SUCCESS
 
     ae = AE(ae_title=ae_title)
-    ae.add_supported_context(ComprehensiveSRStorage)
+    for sop_class in awaited:
+        ae.add_supported_context(sop_class)
     server = ae.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
     )

@@ -121,7 +121,7 @@ class FaultNode:
         settings: str = "",
         log: Path | None = None,
         ae_title: str = "PACS",
-        destination: str = "",
+        destination: str = 'objects = ["sr"]',
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder

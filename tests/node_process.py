@@ -14,7 +14,13 @@ from typing import Any
 
 import pydicom
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import ComprehensiveSRStorage
+from pynetdicom.sop_class import (
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from dicom_node.demo import free_port
 
@@ -33,7 +39,14 @@ class Pacs:
 
     def __enter__(self) -> "Pacs":
         ae = AE(ae_title="PACS")
-        ae.add_supported_context(ComprehensiveSRStorage)
+        for sop_class in (
+            ComprehensiveSRStorage,
+            SecondaryCaptureImageStorage,
+            EncapsulatedPDFStorage,
+            SegmentationStorage,
+            KeyObjectSelectionDocumentStorage,
+        ):
+            ae.add_supported_context(sop_class)
         self._server = ae.start_server(
             ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
         )
@@ -60,7 +73,13 @@ class Pacs:
 class Node:
     """``osteonode serve`` in a process group of its own."""
 
-    def __init__(self, folder: Path, destination_port: int, ae_title: str = "PACS") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        destination_port: int,
+        ae_title: str = "PACS",
+        destination: str = 'objects = ["sr"]',
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
@@ -78,6 +97,7 @@ ae_title = "{ae_title}"
 host = "127.0.0.1"
 port = {destination_port}
 retry_seconds = 0.5
+{destination}
 """
         )
 

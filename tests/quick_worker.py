@@ -24,9 +24,7 @@ def quick_analysis(*arguments: Any) -> Outcome:
     from dicom_node.analysis import analysis, models
     from tests.quick_assessment import QuickStager, quick_assessment
 
-    vars(analysis).update(
-        assess=quick_assessment, render_rois=lambda _volume, _features: b"no picture"
-    )
+    vars(analysis).update(assess=quick_assessment)
     vars(models).update(load_models=lambda _bundle: (QuickStager(), None))
     return assess_in_child(*arguments)
 

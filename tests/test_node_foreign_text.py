@@ -152,7 +152,6 @@ def test_planted_texts_reach_no_output_of_a_node_but_cleaned(tmp_path: Path) -> 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
-    monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
     monkeypatch.setattr(models, "load_models", lambda _bundle: (QuickStager(), None))
 
 

@@ -32,7 +32,6 @@ RULES = Acquisition(min_coverage_mm=90)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
-    monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
 
 
 def run(paths: Sequence[Path], out: Path) -> Outcome:

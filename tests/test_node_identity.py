@@ -444,7 +444,6 @@ def test_conflict_holds_and_a_mixed_study_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
-    monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
 
 
 def run(paths: Sequence[Path], out: Path) -> Outcome:

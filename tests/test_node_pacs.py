@@ -88,7 +88,12 @@ def test_series_is_read_only_when_it_has_as_many_instances_as_dcmqrscp_counts(
 
 def test_orthanc_commits_the_report_on_an_association_of_its_own(tmp_path: Path) -> None:
     paths, _ = quick_study(tmp_path / "ct", "committed")
-    node = FaultNode(tmp_path / "node", [0], ae_title="ORTHANC", destination="commitment = true")
+    node = FaultNode(
+        tmp_path / "node",
+        [0],
+        ae_title="ORTHANC",
+        destination='objects = ["sr"]\ncommitment = true',
+    )
     with Orthanc(tmp_path / "orthanc", node.port) as orthanc:
         node.config.write_text(
             node.config.read_text().replace("port = 0", f"port = {orthanc.dicom_port}")

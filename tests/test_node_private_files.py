@@ -33,7 +33,6 @@ def _lax() -> Iterator[None]:
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "assess", quick_assessment)
-    monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
     monkeypatch.setattr(models, "load_models", lambda _bundle: (QuickStager(), None))
 
 

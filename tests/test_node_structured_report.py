@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.measurement_groups import image_coordinates
+from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
@@ -229,7 +230,7 @@ def test_planar_report_has_a_group_for_each_slice_with_its_own_numbers(
 ) -> None:
     report = pydicom.dcmread(planar)
     check_report(report, read_sources(list((written.parent / "series").iterdir())))
-    assert report.SOPInstanceUID == report_uids("id-1", SrProfile.PLANAR)[1]
+    assert report.SOPInstanceUID == object_uids(ObjectKind.PLANAR, "id-1")[1]
     assert report.SeriesInstanceUID != pydicom.dcmread(written).SeriesInstanceUID
     parts = {named(part): part for part in report.ContentSequence}
     found = parts["Imaging Measurements"].ContentSequence

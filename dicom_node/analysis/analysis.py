@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -15,13 +16,19 @@ from dicom_node.analysis.input_findings import (
     no_series,
     part_segmentations,
 )
+from dicom_node.analysis.object_maker import ObjectMaker
 from dicom_node.analysis.outcome import Outcome
+from dicom_node.analysis.refusal_pages import make_refusal_pages
 from dicom_node.analysis.report_folder import checked_document, publish_report, write_refusal
+from dicom_node.analysis.report_objects import make_report_objects
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.files import make_private_folder
-from dicom_node.reporting.report import refusal_report, report
+from dicom_node.reporting.checks.report_check import read_sources
+from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind, kept_objects
+from dicom_node.reporting.objects.region_segmentation import region_segmentation
+from dicom_node.reporting.report import refusal_report, report, with_report_time
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
     KeptReport,
@@ -32,6 +39,7 @@ from dicom_node.reporting.report_history import (
     withdrawn_by,
 )
 from dicom_node.reporting.report_index import ReportIndex
+from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
@@ -45,9 +53,16 @@ from dicom_node.settings.node import Acquisition
 from dicom_node.uids import content_id
 from modeling import Stager
 from network import InteractionNetwork
-from roi_extraction import CtVolume, Finding, RoiError, render_rois
+from roi_extraction import CtVolume, Finding, RoiError
 
-__all__ = ["analyse", "series_identity"]
+__all__ = ["REPORT_FORM", "analyse", "series_identity"]
+
+REPORT_FORM = 2
+"""Raised when the same measurement gives another Structured Report: no two contents share a UID.
+Reports of version 0.2.0 are of form 1."""
+
+REFERS_TO_SEG = ";report refers to seg"
+"""Added to the model's id where the Structured Report refers to a Segmentation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +99,14 @@ def analyse(
     history: Path | None = None,
     findings: Sequence[Finding] = (),
     *,
-    planar: bool = False,
+    objects: Collection[ObjectKind] = (),
+    refusal_pages: Collection[NotAnalysed] = (),
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
-    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``rois.png`` and
-    ``report.sr.dcm`` into ``out``, each complete or not at all, the last one last.
+    Writes ``report.json``, ``report.txt`` and, if a series was assessed, ``rois.png``, the objects
+    that are asked for and ``report.sr.dcm`` into ``out``, each complete or not at all, the last
+    one last.
 
     Parameters
     ----------
@@ -111,8 +128,10 @@ def analyse(
         same patient.
     findings
         Further findings that the reader should know.
-    planar
-        Whether ``report.planar.sr.dcm`` is written too, the report with a group for each slice.
+    objects
+        What is written beside the Structured Report.
+    refusal_pages
+        What is written where no series can be assessed though one was meant to be.
 
     Raises
     ------
@@ -125,9 +144,10 @@ def analyse(
     instances, received = part_segmentations(found)
     selection = select_series(instances, rules)
     findings = [*findings, *file_findings(unreadable)]
+    pages = partial(make_refusal_pages, instances=instances, forms=refusal_pages)
     if not selection.eligible:
         reason = no_series(instances, unreadable, selection)
-        return _refused(out, reason, findings, selection, keep=history is not None)
+        return _refused(out, reason, findings, selection, pages, keep=history is not None)
     findings += foreign_findings(received, instances)
     segmentations, untrusted = plan.trusted(received)
     findings += untrusted
@@ -138,6 +158,8 @@ def analyse(
             volume = read_volume(series)
             own = tuple(s for s in segmentations if series.series_uid in s.referenced_series_uids)
             variant = plan.variant([item.path for item in own])
+            if ObjectKind.SEG in objects:
+                variant += REFERS_TO_SEG
             identity = series_identity(series, volume, rules, stager.bundle.model_id + variant)
             candidate = _Candidate(series, volume, own, identity)
             if history is not None:
@@ -165,13 +187,14 @@ def analyse(
             Selection(selection.eligible, (*selection.refused, *refused)),
             {"read": read_s, **assessment.timings_s},
             None if history is None else ReportIndex(history.parent),
-            planar=planar,
+            objects,
         )
     return _refused(
         out,
         refused[0],
         [*selection.eligible[0].findings, *findings],
         Selection(selection.eligible, (*selection.refused, *refused[1:])),
+        pages,
         keep=history is not None,
     )
 
@@ -193,11 +216,12 @@ def series_identity(
     rules
         What a series must fulfil.
     model_id
-        Of the model that stages, with the variant of the segmenters.
+        Of the model that stages, with the variants of the segmenters and of the report.
     """
     hu = hashlib.sha256(repr((volume.hu.shape, volume.affine.tolist())).encode())
     hu.update(volume.hu.tobytes())
     return content_id(
+        f"form {REPORT_FORM}",
         series.study_uid,
         series.series_uid,
         "\n".join(instance.sop_instance_uid for instance in series.slices),
@@ -256,29 +280,47 @@ def _report(
     selection: Selection,
     timings_s: Mapping[str, float],
     index: ReportIndex | None,
-    *,
-    planar: bool,
+    objects: Collection[ObjectKind],
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
-    document = build_structured_report(
-        assessment, candidate.identity, [earlier.path for earlier in candidate.standing]
-    )
-    written = checked_document(out, document, series.slices, candidate.standing)
-    slice_by_slice = None
-    if planar:
-        planar_document = build_structured_report(
-            assessment, candidate.identity, profile=SrProfile.PLANAR
+    sources = read_sources([instance.path for instance in series.slices])
+    maker = ObjectMaker(candidate.identity, sources)
+    segmentation = None
+    if ObjectKind.SEG in objects:
+        segmentation = maker.make(
+            ObjectKind.SEG, lambda: region_segmentation(assessment, candidate.identity)
         )
-        slice_by_slice = checked_document(out, planar_document, series.slices, ())
-    picture = render_rois(candidate.volume, assessment.features)
-    timings = {**timings_s, "report": time.perf_counter() - started}
-    content = report(assessment, timings, selection.refused)
+    document = build_structured_report(
+        assessment,
+        candidate.identity,
+        [earlier.path for earlier in candidate.standing],
+        segmentation=segmentation,
+    )
+    written = checked_document(out, document, sources, candidate.standing, segmentation)
+    if ObjectKind.PLANAR in objects:
+        maker.make(
+            ObjectKind.PLANAR,
+            lambda: build_structured_report(
+                assessment, candidate.identity, profile=SrProfile.PLANAR
+            ),
+        )
+    content = report(assessment, timings_s, selection.refused)
+    picture = make_report_objects(
+        maker,
+        objects,
+        content,
+        series,
+        candidate.volume,
+        assessment.features,
+        candidate.identity,
+    )
+    content = with_report_time(content, time.perf_counter() - started)
     if index is not None:
         index.add(out.parent.name, out.name, evidence_uids(document))
-    publish_report(out, content, picture, written, slice_by_slice)
+    publish_report(out, content, picture, written, maker.files)
     return Outcome(
         reported=True,
         study_uid=series.study_uid,
@@ -292,6 +334,8 @@ def _report(
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),
+        objects=kept_objects(out),
+        unmade=maker.unmade,
         displaced=candidate.displaced,
     )
 
@@ -313,6 +357,7 @@ def _made_before(
         folder=kept.folder,
         sha256=file_digest(kept.path),
         others=tuple(other.series_uid for other in others),
+        objects=kept_objects(kept.path.parent),
         displaced=candidate.displaced,
     )
 
@@ -322,17 +367,26 @@ def _refused(
     reason: RefusedSeries,
     findings: Sequence[Finding],
     selection: Selection,
+    pages: Callable[[Refusal], ObjectMaker],
     *,
     keep: bool,
 ) -> Outcome:
     """Write the refusal; the series that the selection refused are listed in it."""
     study_uid, series_uid = reason.study_uid, reason.series_uid
-    write_refusal(
-        out,
-        refusal_report(
-            study_uid, series_uid, reason.code, reason.message, findings, selection.refused
-        ),
-        keep=keep,
+    refusal = refusal_report(
+        study_uid, series_uid, reason.code, reason.message, findings, selection.refused
     )
-    codes = tuple(finding.code for finding in findings)
-    return Outcome(False, study_uid, series_uid, reason.code, reason.message, codes, None, {})
+    made = pages(refusal)
+    write_refusal(out, refusal, made.files, keep=keep)
+    return Outcome(
+        reported=False,
+        study_uid=study_uid,
+        series_uid=series_uid,
+        code=reason.code,
+        message=reason.message,
+        warnings=tuple(finding.code for finding in findings),
+        stage=None,
+        timings_s={},
+        objects={name: hashlib.sha256(page).hexdigest() for name, page in made.files.items()},
+        unmade=made.unmade,
+    )

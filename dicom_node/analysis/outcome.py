@@ -1,7 +1,7 @@
 """The result of an analysis: reported, or refused with a code and a message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicom_node.reporting.report_history import KeptReport
 
@@ -34,6 +34,11 @@ class Outcome:
         Of the document that was checked and may be sent; None if refused.
     others
         Series of the study that could have been assessed too.
+    objects
+        SHA-256 of each further object that was checked and may be sent, by the name of its file;
+        of a refusal those of its page.
+    unmade
+        Why an object could not be made, by its kind.
     displaced
         Earlier reports on the same study or images that stand under another patient or study.
     """
@@ -50,4 +55,6 @@ class Outcome:
     folder: str = ""
     sha256: str | None = None
     others: tuple[str, ...] = ()
+    objects: Mapping[str, str] = field(default_factory=dict)
+    unmade: Mapping[str, str] = field(default_factory=dict)
     displaced: tuple[KeptReport, ...] = ()

@@ -1,7 +1,6 @@
 """Assess one CT from its files, or show the whole node at work on a phantom."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from dicom_node.commands.ending import EXIT_REFUSED, EXIT_USAGE, fail
 from dicom_node.errors import SettingsInvalid
+from dicom_node.reporting.objects.kinds import ObjectKind
 
 if TYPE_CHECKING:
     from dicom_node.series.instances import Instance
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer()
-
-
-class Objects(StrEnum):
-    """What can be written beside the report."""
-
-    PLANAR = "planar"
 
 
 @app.command()
@@ -56,8 +50,10 @@ def analyze(
         typer.Option(help="Study Instance UID, where the folder holds several studies."),
     ] = None,
     objects: Annotated[
-        list[Objects] | None,
-        typer.Option(help="Write this too; planar: report.planar.sr.dcm, a group for each slice."),
+        list[ObjectKind] | None,
+        typer.Option(
+            help="Write this too; planar: the report slice by slice, slices: all as a picture."
+        ),
     ] = None,
 ) -> None:
     """Assess one series: OUT/report.json, report.txt, report.sr.dcm, rois.png.
@@ -104,7 +100,7 @@ def analyze(
         stager,
         network,
         SegmenterPlan(segmentation=segmentation, bodies=bodies),
-        planar=Objects.PLANAR in (objects or ()),
+        objects=objects or (),
     )
     print((out / "report.txt").read_text())
     if not outcome.reported:

@@ -19,7 +19,7 @@ from highdicom.sr import CodedConcept
 
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
-from roi_extraction.sites import SITES, Level, Muscle, Side
+from roi_extraction.sites import SITES, Level, Muscle, Side, Site
 
 __all__ = [
     "ATTENUATION",
@@ -41,6 +41,7 @@ __all__ = [
     "PROBABILITY",
     "QUALITATIVE_EVALUATIONS",
     "RATIO",
+    "REGIONS",
     "ROI_FINDING",
     "SIDE_CODES",
     "SITE_FINDINGS",
@@ -52,6 +53,7 @@ __all__ = [
     "WARNING",
     "WARNINGS",
     "YES",
+    "site_code",
 ]
 
 PRIVATE_SCHEME = "99OSTEONODE"
@@ -104,10 +106,27 @@ SIDE_CODES: dict[Side, CodedConcept] = {
     Side.LEFT: CodedConcept("7771000", "SCT", "Left"),
 }
 
+
+def site_code(site: Site) -> CodedConcept:
+    """The anatomy that a site lies in, without its side.
+
+    Raises
+    ------
+    ValueError
+        The site is neither a vertebra nor a muscle.
+    """
+    if site.level is not None:
+        return LEVEL_CODES[site.level]
+    if site.muscle is None:
+        raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
+    return MUSCLE_CODES[site.muscle]
+
+
 STAGE = _own("STAGE", "Predicted stage")
 PREDICTION_SET = _own("STAGE-SET", "Stage that the 90 % prediction set holds")
 CONTRIBUTION = _own("CONTRIBUTION", "Contribution to the predicted stage")
 WARNING = _own("WARNING", "Warning")
+REGIONS = _own("REGIONS", "Segmentation of the measured regions")
 
 WARNINGS: dict[str, CodedConcept] = {
     code: _own(words.short, words.meaning) for code, words in WARNING_WORDS.items()

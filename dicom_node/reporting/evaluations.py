@@ -14,16 +14,23 @@ from highdicom.sr import (
     CodedConcept,
     ContainerContentItem,
     ContentSequence,
+    ImageContentItem,
     NumContentItem,
     RelationshipTypeValues,
     TextContentItem,
 )
 from highdicom.sr.value_types import ContentItem
+from pydicom.dataset import Dataset
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.report_model import RESEARCH_USE
-from dicom_node.reporting.words.impression import evidence_of, impression, is_decided
+from dicom_node.reporting.words.impression import (
+    COHORT_MIX,
+    evidence_of,
+    impression,
+    is_decided,
+)
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
 from roi_extraction.anatomy import Finding
@@ -34,12 +41,6 @@ CONTAINS = RelationshipTypeValues.CONTAINS
 
 MAX_CONTRIBUTIONS = 5
 """Inputs of the model that the report names, the strongest first; report.json has all."""
-
-COHORT_MIX = (
-    "Probabilities and prediction set carry the mix of stages of the cohort, patients of one "
-    "hospital; among other patients the stages are otherwise frequent."
-)
-"""What a reader must know of the probabilities."""
 
 
 def impressions(assessment: Assessment) -> ContainerContentItem:
@@ -77,8 +78,8 @@ def coded_results(assessment: Assessment) -> ContainerContentItem:
     return _container(own.QUALITATIVE_EVALUATIONS, items)
 
 
-def supplement(assessment: Assessment) -> ContainerContentItem:
-    """The model with its probabilities, and what moved them, with its place in the network."""
+def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> ContainerContentItem:
+    """The model with its probabilities, what moved them, and the Segmentation of the regions."""
     prediction = assessment.prediction
     items: list[ContentItem] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
     if prediction.probabilities:
@@ -105,6 +106,15 @@ def supplement(assessment: Assessment) -> ContainerContentItem:
                 own.CONTRIBUTION,
                 f"{site_words(item.feature)}: {value}, SHAP value {item.shap:+.3f}"
                 + (f". In the bone-muscle network {ranks}" if ranks else ""),
+            )
+        )
+    if segmentation is not None:
+        items.append(
+            ImageContentItem(
+                name=own.REGIONS,
+                referenced_sop_class_uid=segmentation.SOPClassUID,
+                referenced_sop_instance_uid=segmentation.SOPInstanceUID,
+                relationship_type=CONTAINS,
             )
         )
     return _container(own.SUPPLEMENTARY_DATA, items)

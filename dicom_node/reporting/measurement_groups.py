@@ -111,13 +111,8 @@ def slice_groups(
 
 
 def _place(site: Site) -> FindingSite:
-    if site.level is not None:
-        return FindingSite(anatomic_location=own.LEVEL_CODES[site.level])
-    if site.muscle is None or site.side is None:
-        raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
-    return FindingSite(
-        anatomic_location=own.MUSCLE_CODES[site.muscle], laterality=own.SIDE_CODES[site.side]
-    )
+    side = None if site.side is None else own.SIDE_CODES[site.side]
+    return FindingSite(anatomic_location=own.site_code(site), laterality=side)
 
 
 def _coordinates(points: npt.NDArray[np.float64], image: Instance) -> CoordinatesForMeasurement:

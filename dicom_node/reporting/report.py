@@ -46,6 +46,7 @@ __all__ = [
     "refusal_report",
     "report",
     "stage_statement",
+    "with_report_time",
 ]
 
 STAGE_NAMES = {
@@ -105,6 +106,12 @@ def report(
         timings_s={name: round(seconds, 3) for name, seconds in timings_s.items()},
         rejected_series=_rejected(rejected),
     )
+
+
+def with_report_time(report: Report, seconds: float) -> Report:
+    """The same report with the wall-clock time that it took to make it and its objects, s."""
+    timings_s = {**report.timings_s, "report": round(seconds, 3)}
+    return report.model_copy(update={"timings_s": timings_s})
 
 
 def refusal_report(

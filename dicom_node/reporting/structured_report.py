@@ -27,6 +27,7 @@ from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
 from dicom_node.reporting.measurement_groups import site_group, slice_groups
+from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 
@@ -35,6 +36,8 @@ __all__ = ["SrProfile", "build_structured_report", "report_uids"]
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
 """High, so that viewers do not list the report between the series of images."""
+
+SERIES_DESCRIPTION = "osteonode osteoporosis screening (research use)"
 
 
 class SrProfile(StrEnum):
@@ -48,18 +51,9 @@ class SrProfile(StrEnum):
     PLANAR = "planar"
 
 
-def report_uids(assessment_id: str, profile: SrProfile = SrProfile.VOLUMETRIC) -> tuple[str, str]:
-    """(series UID, SOP instance UID) of the report of one assessment."""
-    seed = (assessment_id,) if profile is SrProfile.VOLUMETRIC else (assessment_id, profile.value)
-    return derived_uid("sr-series", *seed), derived_uid("sr-instance", *seed)
-
-
-SERIES_NUMBERS = {SrProfile.VOLUMETRIC: SERIES_NUMBER, SrProfile.PLANAR: SERIES_NUMBER + 1}
-
-SERIES_DESCRIPTIONS = {
-    SrProfile.VOLUMETRIC: "osteonode osteoporosis screening (research use)",
-    SrProfile.PLANAR: "osteonode regions slice by slice (research use)",
-}
+def report_uids(assessment_id: str) -> tuple[str, str]:
+    """(series UID, SOP instance UID) of the Structured Report of one assessment."""
+    return derived_uid("sr-series", assessment_id), derived_uid("sr-instance", assessment_id)
 
 
 def build_structured_report(
@@ -67,6 +61,7 @@ def build_structured_report(
     assessment_id: str,
     predecessors: Sequence[Path] = (),
     profile: SrProfile = SrProfile.VOLUMETRIC,
+    segmentation: Dataset | None = None,
 ) -> Dataset:
     """Build the report of one assessment.
 
@@ -80,6 +75,8 @@ def build_structured_report(
         Earlier reports of the same study that this one supersedes; named in Predecessor Documents.
     profile
         Its form; each has UIDs of its own.
+    segmentation
+        The Segmentation of the regions, which the report then refers to; None for none.
     """
     series = assessment.series
     measured = [m for m in assessment.features.measurements if m.missing is None]
@@ -93,6 +90,8 @@ def build_structured_report(
         {roi.slice_index for m in assessment.features.measurements for roi in m.rois}
     ) or [0]
     evidence = [evidence_header(series.slices[index].path) for index in used]
+    if segmentation is not None:
+        evidence.append(segmentation)
     observer = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
@@ -112,21 +111,26 @@ def build_structured_report(
     at = len(items) - 1  # before Imaging Measurements, the last
     for part in (coded_results(assessment), impressions(assessment)):
         items.insert(at, part)
-    items.append(supplement(assessment))
+    items.append(supplement(assessment, segmentation))
     _separate(content[0])
-    series_uid, sop_instance_uid = report_uids(assessment_id, profile)
+    series_uid, sop_instance_uid = report_uids(assessment_id)
+    number, description = SERIES_NUMBER, SERIES_DESCRIPTION
+    if profile is SrProfile.PLANAR:
+        series_uid, sop_instance_uid = object_uids(ObjectKind.PLANAR, assessment_id)
+        number = ObjectKind.PLANAR.series_number
+        description = ObjectKind.PLANAR.series_description
     document = ComprehensiveSR(
         evidence=evidence,
         content=content[0],
         series_instance_uid=series_uid,
-        series_number=SERIES_NUMBERS[profile],
+        series_number=number,
         sop_instance_uid=sop_instance_uid,
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description=SERIES_DESCRIPTIONS[profile],
+        series_description=description,
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
         device_serial_number="1",

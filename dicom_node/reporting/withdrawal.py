@@ -10,21 +10,19 @@ from dicom_node.files import write_atomically
 from dicom_node.reporting.structured_report import MANUFACTURER, SERIES_NUMBER, evidence_header
 from dicom_node.uids import derived_uid
 
-__all__ = ["WITHDRAWAL_FILE", "write_withdrawal"]
-
-WITHDRAWAL_FILE = "withdrawal.ko.dcm"
-"""Lies beside the report that it rejects."""
+__all__ = ["write_withdrawal"]
 
 REJECTED_FOR_PATIENT_SAFETY = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
 """Title of the note (PS3.16, CID 7011)."""
 
 
 def write_withdrawal(report: Path) -> Path:
-    """Write the note beside its report, unless it is there; return its file.
+    """Write the note beside what it rejects, unless it is there; return its file.
 
-    It belongs to the patient and the study of the report. Its UIDs follow from the report's.
+    It belongs to the patient and the study of the rejected object, the Structured Report or one
+    beside it. Its UIDs follow from that object's.
     """
-    path = report.parent / WITHDRAWAL_FILE
+    path = report.with_name(f"withdrawal.{report.name.removeprefix('report.')}")
     if path.exists():
         return path
     rejected = evidence_header(report)

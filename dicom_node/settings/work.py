@@ -2,14 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dicom_node.settings.edge import AeTitle, ClientTls, Section
 
-__all__ = ["Destination", "Query", "Retention", "Unclear"]
+__all__ = ["Destination", "ObjectName", "Query", "Retention", "Unclear"]
 
 Unclear = Literal["hold", "send"]
 """What happens to a report whose patient could not be compared: ``hold`` tries again later."""
+
+
+ObjectName = Literal["sr", "sc", "slices", "pdf", "seg"]
+"""What a report is sent as: Structured Report, picture, picture of every slice, document, and
+segmentation of the regions."""
 
 
 class Destination(Section):
@@ -26,7 +31,18 @@ class Destination(Section):
     commitment: bool = False
     commitment_seconds: float = Field(default=3600.0, gt=0)
     withdraw: bool = True
+    objects: tuple[ObjectName, ...] = Field(default=("sr", "sc"), min_length=1)
+    sr_profile: Literal["volumetric", "planar"] = "volumetric"
+    not_analysed: Literal["sc", "pdf"] | None = None
     tls: ClientTls | None = None
+
+    @field_validator("objects")
+    @classmethod
+    def _objects_are_unique(cls, value: tuple[ObjectName, ...]) -> tuple[ObjectName, ...]:
+        doubled = {name for name in value if value.count(name) > 1}
+        if doubled:
+            raise ValueError(f"an object is sent once, found twice: {sorted(doubled)}")
+        return value
 
 
 class Query(Section):

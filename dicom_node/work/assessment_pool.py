@@ -67,10 +67,21 @@ def assess_in_child(
     from dicom_node.analysis.analysis import analyse
     from dicom_node.analysis.models import load_models
     from dicom_node.assessment.segmenters import SegmenterPlan
+    from dicom_node.reporting.objects.kinds import wanted_kinds, wanted_pages
 
     stager, network = load_models(settings.bundle)
-    plan = SegmenterPlan.of(settings)
-    return analyse(paths, out, settings.acquisition, stager, network, plan, history, findings)
+    return analyse(
+        paths,
+        out,
+        settings.acquisition,
+        stager,
+        network,
+        SegmenterPlan.of(settings),
+        history,
+        findings,
+        objects=wanted_kinds(settings.destinations),
+        refusal_pages=wanted_pages(settings.destinations),
+    )
 
 
 class AssessmentPool:

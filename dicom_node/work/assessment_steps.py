@@ -11,7 +11,8 @@ from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.withdrawals import Withdrawals
-from dicom_node.reporting.report_history import file_digest, mark_withdrawn
+from dicom_node.reporting.objects.kinds import kept_objects
+from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
 from roi_extraction.anatomy import Finding
@@ -93,8 +94,9 @@ class AssessmentSteps:
         -------
         dict
             ``state`` is ``reported``, ``refused`` or, for a report that must not be sent,
-            ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one, and
-            with ``displaced``: the reports that stand under another patient.
+            ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one, with
+            ``objects``, the SHA-256 of what lies beside the report by the names of the files, and
+            with ``displaced``: the reports and objects that stand under another patient.
 
         Raises
         ------
@@ -171,10 +173,18 @@ class AssessmentSteps:
             others=list(outcome.others),
             seconds=seconds,
         )
+        for kind, reason in outcome.unmade.items():
+            log().error("object not made", assessment=identity, object=kind, reason=reason)
         state = "reported" if outcome.reported else "refused"
         self._audit.assessed(outcome.study_uid, identity, state, outcome.code, instances)
         if not outcome.reported:
-            return {"state": state, "code": outcome.code}
+            refusal = {"identity": identity, "study": key, "study_uid": outcome.study_uid}
+            return {
+                "state": state,
+                "code": outcome.code,
+                "report": {**refusal, "folder": identity},
+                "objects": dict(outcome.objects),
+            }
         self._displace(identity, key, outcome)
         report = {
             "identity": outcome.identity or "",
@@ -189,11 +199,22 @@ class AssessmentSteps:
                 "study": earlier.study,
                 "study_uid": earlier.study_uid,
                 "folder": earlier.folder,
-                "sha256": file_digest(earlier.path),
+                "file": name,
+                "sha256": digest,
             }
             for earlier in outcome.displaced
+            for name, digest in (
+                (REPORT_FILE, file_digest(earlier.path)),
+                *kept_objects(earlier.path.parent).items(),
+            )
         ]
-        return {"state": state, "code": None, "report": report, "displaced": displaced}
+        return {
+            "state": state,
+            "code": None,
+            "report": report,
+            "objects": dict(outcome.objects),
+            "displaced": displaced,
+        }
 
     def _displace(self, identity: str, key: str, outcome: Outcome) -> None:
         """Withdraw the reports that stand under another patient, before anything is sent."""

@@ -17,11 +17,12 @@ from dicom_node.errors import (
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.security_alerts import SecurityAlerts
-from dicom_node.reporting.report_history import REPORT_FILE, file_digest, withdrawn_by
+from dicom_node.reporting.report_history import file_digest, withdrawn_by
 from dicom_node.sending.commitment import Commitments, request_commitment
 from dicom_node.sending.delivery import send
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.work.work_queues import object_file, object_path, object_work
 
 __all__ = ["DeliverySteps"]
 
@@ -52,13 +53,13 @@ class DeliverySteps:
     def send(
         self, report: dict[str, str], destination: Destination, attempt: int
     ) -> dict[str, Any]:
-        """Send a report's Structured Report, if its file is still the one that was checked.
+        """Send one object of a report, if its file is still the one that was checked.
 
         Parameters
         ----------
         report
-            As the assessment's step returns it: ``identity``, ``study``, ``study_uid``,
-            ``folder`` and ``sha256``.
+            The object: ``identity``, ``study``, ``study_uid`` and ``folder`` of its report, and
+            its ``file`` and ``sha256``.
         destination
             The peer to send it to.
         attempt
@@ -72,9 +73,14 @@ class DeliverySteps:
             it was delivered.
         """
         identity = report["identity"]
-        path = self._path(report)
+        path = object_path(self._reports, report)
         if withdrawn_by(path) is not None:
-            log().warning("not sent", assessment=identity, destination=destination.name)
+            log().warning(
+                "not sent",
+                assessment=identity,
+                destination=destination.name,
+                object=object_file(report),
+            )
             reason = "the report stands under another patient and was withdrawn"
             return {"state": "withdrawn", "code": "report.withdrawn", "reason": reason}
         try:
@@ -89,7 +95,7 @@ class DeliverySteps:
         except ReportInvalid as error:
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except FileNotFoundError:
-            reason = "the report is no longer on the disk"
+            reason = "the file is no longer on the disk"
             return {"state": "failed", "code": "report.gone", "reason": reason}
         except (DeliveryFailed, IdentityUnclear, QueryFailed, OSError) as error:
             code = getattr(error, "code", OperationalError.code)
@@ -99,6 +105,7 @@ class DeliverySteps:
                 "delivery attempt failed",
                 assessment=identity,
                 destination=destination.name,
+                object=object_file(report),
                 attempt=attempt,
                 code=code,
                 reason=reason,
@@ -108,6 +115,7 @@ class DeliverySteps:
             "delivered",
             assessment=identity,
             destination=destination.name,
+            object=object_file(report),
             attempt=attempt,
             status=f"0x{status:04X}",
         )
@@ -146,7 +154,7 @@ class DeliverySteps:
             if look == 0 and self._commitments.answer(request) is None:
                 self._commitments.remove_leftovers(self._longest_wait_seconds)
                 request_commitment(
-                    pydicom.dcmread(self._path(report)),
+                    pydicom.dcmread(object_path(self._reports, report)),
                     request,
                     destination,
                     self._ae_title,
@@ -155,7 +163,12 @@ class DeliverySteps:
                 )
             answer = self._commitments.answer(request)
             if answer is not None and answer.committed:
-                log().info("committed", assessment=identity, destination=destination.name)
+                log().info(
+                    "committed",
+                    assessment=identity,
+                    destination=destination.name,
+                    object=object_file(report),
+                )
                 return {"state": "committed", "code": None}
             if answer is not None:
                 reason = f"the peer does not keep the report {answer.reason}".strip()
@@ -169,6 +182,7 @@ class DeliverySteps:
             "not committed",
             assessment=identity,
             destination=destination.name,
+            object=object_file(report),
             attempt=attempt,
             reason=reason,
         )
@@ -179,9 +193,6 @@ class DeliverySteps:
     ) -> None:
         """Remove the request of an attempt, once its outcome is on record."""
         self._commitments.forget(_request(report, destination, attempt))
-
-    def _path(self, report: dict[str, str]) -> Path:
-        return self._reports / report["study"] / report["folder"] / REPORT_FILE
 
     def _audit_delivery(
         self, report: dict[str, str], destination: Destination, failure: str | None
@@ -213,4 +224,4 @@ class DeliverySteps:
 
 def _request(report: dict[str, str], destination: Destination, attempt: int) -> str:
     """The name of a request for storage commitment."""
-    return f"{report['identity']}:{destination.name}:{attempt}"
+    return f"{object_work(report, destination.name)}:{attempt}"

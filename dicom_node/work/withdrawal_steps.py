@@ -5,9 +5,9 @@ from typing import Any
 from dicom_node.errors import DeliveryFailed
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
-from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.sending.delivery import send
 from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.work.work_queues import object_file, object_path
 
 __all__ = ["WithdrawalSteps"]
 
@@ -31,7 +31,7 @@ class WithdrawalSteps:
     def send(
         self, report: dict[str, str], destination: Destination, attempt: int
     ) -> dict[str, Any]:
-        """Send the note that a report is withdrawn.
+        """Send the note that an object of a report is withdrawn.
 
         The parameters are those of `DeliverySteps.send`; ``report`` is the one that is withdrawn.
 
@@ -45,7 +45,7 @@ class WithdrawalSteps:
         from dicom_node.reporting.withdrawal import write_withdrawal
 
         identity = report["identity"]
-        path = self._reports / report["study"] / report["folder"] / REPORT_FILE
+        path = object_path(self._reports, report)
         peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
         try:
             status = send(write_withdrawal(path), destination, self._ae_title)
@@ -60,6 +60,7 @@ class WithdrawalSteps:
                 "withdrawal attempt failed",
                 assessment=identity,
                 destination=destination.name,
+                object=object_file(report),
                 attempt=attempt,
                 code=code,
                 reason=reason,
@@ -70,6 +71,7 @@ class WithdrawalSteps:
             "withdrawn",
             assessment=identity,
             destination=destination.name,
+            object=object_file(report),
             attempt=attempt,
             status=f"0x{status:04X}",
         )

@@ -1,6 +1,18 @@
 """Names that the worker and the commands about its work share."""
 
-__all__ = ["ASSESS_QUEUE", "WORKFLOW_VERSION", "commit_queue", "delivery_queue"]
+from pathlib import Path
+
+from dicom_node.reporting.report_history import REPORT_FILE
+
+__all__ = [
+    "ASSESS_QUEUE",
+    "WORKFLOW_VERSION",
+    "commit_queue",
+    "delivery_queue",
+    "object_file",
+    "object_path",
+    "object_work",
+]
 
 WORKFLOW_VERSION = "2"
 """Raised when a workflow's steps change: recovery takes up work of the same version only."""
@@ -16,3 +28,20 @@ def delivery_queue(destination: str) -> str:
 def commit_queue(destination: str) -> str:
     """The queue of looks for storage commitment."""
     return f"commit-{destination}"
+
+
+def object_file(sent: dict[str, str]) -> str:
+    """Name of the file that a delivery sends; one that was queued by version 0.2.0 names none."""
+    return sent.get("file", REPORT_FILE)
+
+
+def object_path(reports: Path, sent: dict[str, str]) -> Path:
+    """The file that a delivery sends, in the folder of all reports."""
+    return reports / sent["study"] / sent["folder"] / object_file(sent)
+
+
+def object_work(sent: dict[str, str], destination: str) -> str:
+    """Begins the ids of all work on one object for one destination."""
+    file = object_file(sent)
+    what = "" if file == REPORT_FILE else f":{file.removesuffix('.dcm')}"
+    return f"{sent['identity']}:{destination}{what}"

@@ -20,6 +20,7 @@ from dbos import error as dbos_error
 from dicom_node.errors import AssessmentFailed, WorkFailed
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.reporting.objects.kinds import NotAnalysed, destination_files
 from dicom_node.reporting.report_history import REPORT_FILE, withdrawn_by
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
@@ -31,7 +32,13 @@ from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
 from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
-from dicom_node.work.work_queues import ASSESS_QUEUE, commit_queue, delivery_queue
+from dicom_node.work.work_queues import (
+    ASSESS_QUEUE,
+    commit_queue,
+    delivery_queue,
+    object_file,
+    object_work,
+)
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Worker"]
@@ -216,17 +223,46 @@ class Worker(DBOSConfiguredInstance):
                     outcome["reason"],
                 )
                 raise WorkFailed(outcome["code"], outcome["reason"])
-            if outcome["state"] == "reported":
-                for destination in self.settings.destinations:
-                    self._enqueue_delivery(outcome["report"], destination, 1, 0.0)
-                    if destination.withdraw:
-                        for wrong in outcome.get("displaced", ()):
-                            self._enqueue_withdrawal(wrong, destination, 1, 0.0)
+            for destination in self.settings.destinations:
+                for sent in self._objects_for(destination, outcome):
+                    self._enqueue_delivery(sent, destination, 1, 0.0)
+                if destination.withdraw:
+                    for wrong in outcome.get("displaced", ()):
+                        self._enqueue_withdrawal(wrong, destination, 1, 0.0)
             return {"state": outcome["state"], "code": outcome["code"]}
+
+    def _objects_for(
+        self, destination: Destination, outcome: dict[str, Any]
+    ) -> Iterator[dict[str, str]]:
+        """The objects that a destination gets of an assessment, as `DeliverySteps.send` takes them.
+
+        What could not be made, or was not asked for when the report was made, is logged.
+        """
+        report, objects = outcome.get("report"), outcome.get("objects", {})
+        if report is None:
+            return
+        if outcome["state"] == "refused":
+            form = destination.not_analysed
+            page = "" if form is None else NotAnalysed(form).file_name
+            if page in objects:
+                yield {**report, "file": page, "sha256": objects[page]}
+            return
+        for name in destination_files(destination):
+            if name == REPORT_FILE:
+                yield report
+            elif name in objects:
+                yield {**report, "file": name, "sha256": objects[name]}
+            else:
+                log().warning(
+                    "object not there",
+                    assessment=report["identity"],
+                    destination=destination.name,
+                    object=name,
+                )
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def deliver(self, report: dict[str, str], name: str, attempt: int) -> dict[str, Any]:
-        """Try once to deliver a report; if that fails, queue the next attempt after a pause.
+        """Try once to deliver an object; if that fails, queue the next attempt after a pause.
 
         The parameters are those of `DeliverySteps.send`, with the destination by its name.
         """
@@ -274,7 +310,7 @@ class Worker(DBOSConfiguredInstance):
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def withdraw(self, report: dict[str, str], name: str, attempt: int) -> dict[str, Any]:
-        """Try once to withdraw a report from a destination that got it.
+        """Try once to withdraw an object of a report from a destination that got it.
 
         The parameters are those of `deliver`; ``report`` is the one that is withdrawn.
         """
@@ -327,6 +363,7 @@ class Worker(DBOSConfiguredInstance):
             "delivery failed",
             assessment=report["identity"],
             destination=name,
+            object=object_file(report),
             code=code,
             reason=reason,
         )
@@ -354,7 +391,7 @@ class Worker(DBOSConfiguredInstance):
         self, report: dict[str, str], destination: Destination, attempt: int, pause: float
     ) -> None:
         with (
-            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}"),
+            SetWorkflowID(f"{object_work(report, destination.name)}:{attempt}"),
             SetEnqueueOptions(delay_seconds=pause or None),
         ):
             DBOS.enqueue_workflow(
@@ -365,7 +402,7 @@ class Worker(DBOSConfiguredInstance):
         self, report: dict[str, str], destination: Destination, attempt: int, pause: float
     ) -> None:
         with (
-            SetWorkflowID(f"{report['identity']}:{destination.name}:withdraw:{attempt}"),
+            SetWorkflowID(f"{object_work(report, destination.name)}:withdraw:{attempt}"),
             SetEnqueueOptions(delay_seconds=pause or None),
         ):
             DBOS.enqueue_workflow(
@@ -384,7 +421,7 @@ class Worker(DBOSConfiguredInstance):
         pause = pauses[look] if look < len(pauses) else COMMIT_LOOK_SECONDS
         pause = min(pause, destination.commitment_seconds)
         with (
-            SetWorkflowID(f"{report['identity']}:{destination.name}:{attempt}:commit:{look}"),
+            SetWorkflowID(f"{object_work(report, destination.name)}:{attempt}:commit:{look}"),
             SetEnqueueOptions(delay_seconds=pause or None),
         ):
             DBOS.enqueue_workflow(

@@ -1,8 +1,9 @@
-"""The check of a Structured Report before it is sent: its meaning, not only its form.
+"""The checks of what is sent: the meaning of a Structured Report, and the objects beside it.
 
 - `report_check`: check a Structured Report of this node before it is sent.
 - `document_check`: the part that looks at header, patient, study and evidence.
 - `report_geometry`: the part that looks at references, regions on the images and the patient's
   sides.
 - `report_content`: the content of a Structured Report of this node: every item, code and unit.
+- `object_check`: check an object beside the Structured Report before it is sent.
 """

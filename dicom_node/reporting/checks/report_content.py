@@ -133,6 +133,7 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             (_dcm("111002", "Algorithm Parameters"), "TEXT", "HAS CONCEPT MOD"),
             (COMMENT_NAME, "TEXT", "CONTAINS"),
             (_own("CONTRIBUTION", "Contribution to the predicted stage"), "TEXT", "CONTAINS"),
+            (_own("REGIONS", "Segmentation of the measured regions"), "IMAGE", "CONTAINS"),
             *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
         )
     },

@@ -1,8 +1,11 @@
 """What a reader reads: the same words on every output.
 
+- `document_words`: the words of the report's pages, free of the names that only programs use.
+- `identity_words`: patient and study of a header, as a page prints them.
 - `impression`: the verdict for a reader: at most three sentences and 60 words.
 - `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.
+- `screening_scope`: whether a scan that was not analysed was meant for this node at all.
 - `site_words`: sites, model inputs and reasons in a radiologist's words.
 - `thresholds`: the published thresholds of L1.
 - `warning_words`: every warning that a report can carry: its code and its words.

@@ -19,8 +19,10 @@ from dicom_node.reporting.words.warning_words import LIMITS
 from modeling import Stage, StagePrediction
 
 __all__ = [
+    "COHORT_MIX",
     "MAX_CALLED",
     "NOT_A_DIAGNOSIS",
+    "STAGE_WORDS",
     "Evidence",
     "evidence_of",
     "impression",
@@ -36,6 +38,12 @@ MAX_LIMITS = 3
 
 NOT_A_DIAGNOSIS = "Research use, not a diagnosis; fractures are not looked for."
 """The last sentence of every impression."""
+
+COHORT_MIX = (
+    "Probabilities and prediction set carry the mix of stages of the cohort, patients of one "
+    "hospital; among other patients the stages are otherwise frequent."
+)
+"""What a reader must know of the probabilities."""
 
 STAGE_WORDS = {
     Stage.A: "normal bone",

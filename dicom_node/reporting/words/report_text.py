@@ -5,7 +5,7 @@ from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 from dicom_node.reporting.words.thresholds import l1_words
 
-__all__ = ["text_summary"]
+__all__ = ["L1_WORDS", "text_summary"]
 
 L1_WORDS = {
     "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",

@@ -1,0 +1,80 @@
+"""Make the objects beside the Structured Report: each checked, or left out with a reason."""
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+
+import pydicom
+from PIL.Image import Image
+from pydicom.dataset import Dataset
+
+from dicom_node.errors import ReportInvalid
+from dicom_node.reporting.checks.object_check import check_object
+from dicom_node.reporting.checks.report_check import check_report
+from dicom_node.reporting.checks.report_geometry import Source
+from dicom_node.reporting.objects.kinds import ObjectKind
+
+__all__ = ["ObjectMaker"]
+
+
+class ObjectMaker:
+    """Makes the objects of one report.
+
+    One that cannot be made, or does not pass its check, is left out: it must not keep the
+    Structured Report from the reader.
+
+    Parameters
+    ----------
+    identity
+        Of the report; seeds the UIDs.
+    sources
+        Headers of all images of the measured series, by SOP Instance UID.
+    """
+
+    def __init__(self, identity: str, sources: Mapping[str, Source]) -> None:
+        self._identity = identity
+        self._sources = sources
+        self.files: dict[str, bytes] = {}
+        self.unmade: dict[str, str] = {}
+
+    def make(
+        self, kind: ObjectKind, build: Callable[[], Dataset], file_name: str = ""
+    ) -> Dataset | None:
+        """Make one object; None, with the reason in ``unmade``, if that fails.
+
+        Parameters
+        ----------
+        kind
+            What it is.
+        build
+            Builds it.
+        file_name
+            Name of its file; that of its kind if empty.
+        """
+        try:
+            built = build()
+            written = BytesIO()
+            built.save_as(written, enforce_file_format=True)
+            content = written.getvalue()
+            document = pydicom.dcmread(BytesIO(content))
+            if kind is ObjectKind.PLANAR:
+                check_report(document, self._sources)
+            else:
+                check_object(document, kind, self._identity, self._sources)
+        except ReportInvalid as error:
+            self.unmade[kind] = error.code
+            return None
+        except Exception as error:  # a fault in drawing or in foreign code
+            self.unmade[kind] = f"unforeseen {type(error).__name__}"
+            return None
+        self.files[file_name or kind.file_name] = content
+        return built
+
+    def draw(self, picture: Callable[[], Image]) -> bytes:
+        """A picture as PNG; empty, with the reason in ``unmade``, if it cannot be drawn."""
+        written = BytesIO()
+        try:
+            picture().save(written, "PNG")
+        except Exception as error:  # a fault in drawing must not keep the report back
+            self.unmade["picture"] = f"unforeseen {type(error).__name__}"
+            return b""
+        return written.getvalue()

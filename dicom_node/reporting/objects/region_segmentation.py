@@ -1,0 +1,116 @@
+"""The measured regions as a DICOM Segmentation: one segment for each measured site."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from skimage.draw import polygon2mask
+
+from dicom_node.assessment.assessment import Assessment
+from dicom_node.reporting import codes as own
+from dicom_node.reporting.measurement_groups import image_coordinates
+from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
+from dicom_node.reporting.structured_report import MANUFACTURER, evidence_header
+from dicom_node.reporting.words.site_words import site_words
+from dicom_node.uids import derived_uid
+from roi_extraction.features import SiteMeasurement
+
+__all__ = ["region_segmentation"]
+
+
+def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
+    """Build the Segmentation of the regions that were measured.
+
+    A pixel belongs to a region if its centre lies inside the contour. Each segment has the
+    tracking UID of its site in the Structured Report.
+
+    Parameters
+    ----------
+    assessment
+        What was measured.
+    identity
+        Of the report; seeds the UIDs.
+
+    Raises
+    ------
+    ValueError
+        No site was measured, two regions overlap, or a region lies between the pixels' centres.
+    """
+    measured = [m for m in assessment.features.measurements if m.missing is None]
+    if not measured:
+        raise ValueError("no site was measured")
+    used = sorted({roi.slice_index for measurement in measured for roi in measurement.rois})
+    series_uid, sop_instance_uid = object_uids(ObjectKind.SEG, identity)
+    slices = assessment.series.slices
+    return Segmentation(
+        source_images=[evidence_header(slices[index].path) for index in used],
+        pixel_array=_labels(assessment, measured, used),
+        segmentation_type="BINARY",
+        segment_descriptions=[
+            _segment(number, measurement, assessment)
+            for number, measurement in enumerate(measured, start=1)
+        ],
+        series_instance_uid=series_uid,
+        series_number=ObjectKind.SEG.series_number,
+        sop_instance_uid=sop_instance_uid,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name="osteonode",
+        software_versions=version("osteonode"),
+        device_serial_number="1",
+        content_label="REGIONS",
+        content_description="Measured regions, research use only",
+        series_description=ObjectKind.SEG.series_description,
+    )
+
+
+def _labels(
+    assessment: Assessment, measured: Sequence[SiteMeasurement], used: Sequence[int]
+) -> npt.NDArray[np.uint8]:
+    """The number of the segment that each pixel is in, shape (slices, rows, columns)."""
+    slices = assessment.series.slices
+    first = slices[used[0]]
+    labels = np.zeros((len(used), first.rows or 0, first.columns or 0), dtype=np.uint8)
+    for number, measurement in enumerate(measured, start=1):
+        for roi in measurement.rois:
+            columns_and_rows = image_coordinates(roi.contour_lps_mm, slices[roi.slice_index])
+            inside = polygon2mask(labels.shape[1:], columns_and_rows[:, ::-1] - 0.5)
+            plane = labels[used.index(roi.slice_index)]
+            if not inside.any() or plane[inside].any():
+                fault = "overlaps another" if inside.any() else "holds no pixel"
+                raise ValueError(f"the region of {site_words(measurement.site.name)} {fault}")
+            plane[inside] = number
+    return labels
+
+
+def _segment(
+    number: int, measurement: SiteMeasurement, assessment: Assessment
+) -> SegmentDescription:
+    site = measurement.site
+    segmenter = assessment.features.segmenter
+    segment = SegmentDescription(
+        segment_number=number,
+        segment_label=site_words(site.name)[:64],
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=deepcopy(own.site_code(site)),  # gets its own side below
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name="osteonode ROI extraction",
+            family=codes.DCM.ArtificialIntelligence,
+            version=version("osteonode"),
+            source=MANUFACTURER,
+            parameters={"segmenter": f"{segmenter.name} {segmenter.version}"},
+        ),
+        tracking_uid=derived_uid("tracking", assessment.series.study_uid, site.name),
+        tracking_id=site.name,
+    )
+    if site.side is not None:
+        [kind] = segment.SegmentedPropertyTypeCodeSequence
+        kind.SegmentedPropertyTypeModifierCodeSequence = [own.SIDE_CODES[site.side]]
+    return segment
