@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test figures lint docs wheel bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
+.PHONY: demo demo-viewer test figures lint docs wheel bench bench-roi bench-modeling soak clean bench-receiving fuzz audit
 
 demo: $(READY)
 	@$(BIN)/osteonode demo
+
+demo-viewer: $(READY)
+	@$(BIN)/python -m bench.viewer
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 
-PEERS = (
-    "Orthanc",
-    "dciodvfy",
-    "java",
-    "/usr/bin/storescu",
-    "/usr/share/java/pixelmed.jar",
-)
-"""What Debian's orthanc, dicom3tools, dcmtk and libpixelmed-java bring."""
+CHROMIUM = "/usr/bin/chromium"
+DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+PROGRAMS = {
+    "peers": (
+        "Orthanc",
+        "dciodvfy",
+        "java",
+        "/usr/bin/storescu",
+        "/usr/share/java/pixelmed.jar",
+    ),
+    "viewers": ("Orthanc", DICOMWEB_PLUGIN, CHROMIUM, "npm", "unshare", "ip"),
+}
+"""What the tests with a mark run, by name or path; ``.ci/run`` installs it."""
 
 
 def unavailable(message: str) -> None:
@@ -24,10 +30,10 @@ def unavailable(message: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _peers_are_installed(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("peers") is None:
-        return
-    missing = [name for name in PEERS if not (shutil.which(name) or Path(name).exists())]
+def _programs_are_installed(request: pytest.FixtureRequest) -> None:
+    marks = [mark for mark in PROGRAMS if request.node.get_closest_marker(mark) is not None]
+    needed = [name for mark in marks for name in PROGRAMS[mark]]
+    missing = [name for name in needed if not (shutil.which(name) or Path(name).exists())]
     if missing:
         unavailable(f"not installed: {', '.join(missing)} (see .ci/run)")
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.peers
 class Orthanc:
     """Debian's Orthanc with an empty store."""
 
-    def __init__(self, folder: Path, node_port: int = 11112) -> None:
+    def __init__(self, folder: Path, node_port: int = 11112, plugins: Sequence[str] = ()) -> None:
         folder.mkdir()
         self.dicom_port, self.http_port = free_port(), free_port()
         self.config = folder / "orthanc.json"
@@ -42,7 +43,7 @@ class Orthanc:
                         "node": ["OSTEONODE", "127.0.0.1", node_port],
                         "sender": ["STORESCU", "127.0.0.1", 11113],
                     },
-                    "Plugins": [],
+                    "Plugins": list(plugins),
                 }
             )
         )
@@ -75,6 +76,12 @@ class Orthanc:
     def delete(self, path: str) -> None:
         url = f"http://127.0.0.1:{self.http_port}{path}"
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
+
+    def store(self, path: Path) -> str:
+        """Store a file; returns Orthanc's own name of the instance."""
+        url = f"http://127.0.0.1:{self.http_port}/instances"
+        with urllib.request.urlopen(url, data=path.read_bytes(), timeout=60) as answer:
+            return str(json.loads(answer.read())["ID"])
 
     def file(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}") as answer:

@@ -24,6 +24,7 @@ from modeling import Stage
 from roi_extraction.sites import SITES
 from tests.assessment_builders import MISSING, assessment
 from tests.dicom_builders import edit, instances, plain_series
+from tests.dsr2html_golden import GOLDEN, sr_as_text
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,12 @@ def test_research_use_warnings_and_missing_sites_stand_in_words(written: Path) -
     assert "a contrast agent is stated" in joined
     assert "right psoas major at L1-L2, right longissimus at L5-S1 (too small" in joined
     assert "L5: 104.0, SHAP value +0.200" in joined
+
+
+@pytest.mark.peers
+def test_dsr2html_shows_the_report_in_the_words_that_were_read_and_kept(tmp_path: Path) -> None:
+    """After a change that is meant: `python -m tests.dsr2html_golden`, and read the difference."""
+    assert sr_as_text(tmp_path) == GOLDEN.read_text(encoding="utf-8")
 
 
 @pytest.mark.peers
