@@ -125,7 +125,7 @@ def test_page_is_made_of_what_was_meant_for_the_node_only(tmp_path: Path) -> Non
     both = (NotAnalysed.SC, NotAnalysed.PDF)
     paths = plain_series(tmp_path / "ct", kvp=140.0)
     first = run(paths, tmp_path / "out", pages=both)
-    assert (first.code, first.unmade) == ("acquisition.kvp", {})
+    assert (first.code, first.unmade) == ("series.kvp", {})
     assert set(first.objects) == {"refusal.sc.dcm", "refusal.pdf.dcm"}
     again = run(paths, tmp_path / "again", pages=both)
     assert page_uids(tmp_path / "again") == page_uids(tmp_path / "out")
