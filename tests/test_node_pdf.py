@@ -252,6 +252,6 @@ def test_names_are_printed_where_the_font_has_them(
 def test_abstained_stage_and_other_tube_voltage_are_said(folder: Path, header: Dataset) -> None:
     found = report(assessment(folder, abstained="too few vertebrae"), {})
     pdf = report_pdf(found, header, PICTURE)
-    assert "The cohort's model gives no group: too few vertebrae." in page_text(pdf, 1)
+    assert "The cohort's model gives no stage: too few vertebrae." in page_text(pdf, 1)
     assert COHORT_MIX[:30] not in page_text(pdf, 1)
     assert "What moved" not in page_text(pdf) or found.explanation

@@ -146,6 +146,7 @@ def key_values(rows: Sequence[tuple[str, str]], width: float, key_width: float) 
         cells,
         colWidths=(key_width, width - key_width),
         style=[
+            ("FONT", (0, 0), (-1, -1), REGULAR, 8),
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LEFTPADDING", (0, 0), (-1, -1), 0),
             ("RIGHTPADDING", (0, 0), (-1, -1), 4),

@@ -43,6 +43,7 @@ from dicom_node.reporting.words.document_words import (
     SCREENING,
     l1_line,
     other_series_lines,
+    percentage,
     refusal_advices,
     refusal_reason,
     stage_lines,
@@ -189,7 +190,9 @@ def _results(pen: Pen, report: Report) -> None:
     lowest = pen.y
     pen.y = top
     x, width = PAGE_MARGIN + left + gap, TEXT_WIDTH - left - gap
-    pen.put(paragraph("Which group of the cohort it resembles", 8.5, BOLD, ACCENT), x, width)
+    pen.put(
+        paragraph("Stage, by likeness to the patients of the cohort", 8.5, BOLD, ACCENT), x, width
+    )
     for row in stage_rows(report):
         _bar(pen, x, width, *row)
     pen.y -= 3
@@ -202,7 +205,7 @@ def _results(pen: Pen, report: Report) -> None:
 
 
 def _bar(pen: Pen, x: float, width: float, words: str, probability: float, possible: bool) -> None:
-    """A probability as a bar; in colour where the group cannot be ruled out."""
+    """A probability as a bar; in colour where the stage cannot be ruled out."""
     canvas, label, number = pen.canvas, 132, 30
     pen.y -= 11.5
     canvas.setFillColor(ACCENT if possible else GREY)
@@ -214,7 +217,7 @@ def _bar(pen: Pen, x: float, width: float, words: str, probability: float, possi
     canvas.setFillColor(ACCENT if possible else LINE)
     canvas.rect(x + label, pen.y + 1, room * probability, 7, stroke=0, fill=1)
     canvas.setFillColor(ACCENT if possible else GREY)
-    canvas.drawRightString(x + width, pen.y + 2, f"{100 * probability:.0f} %")
+    canvas.drawRightString(x + width, pen.y + 2, percentage(probability))
 
 
 def _picture_and_below(

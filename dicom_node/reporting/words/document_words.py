@@ -14,8 +14,9 @@ from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 from dicom_node.reporting.words.thresholds import l1_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
-from modeling.design import AGE, SEX
+from modeling.design import AGE, SEX, USED_SITES
 from roi_extraction.anatomy import MissingReason
+from roi_extraction.sites import SITES
 
 __all__ = [
     "LIMIT_LINES",
@@ -29,6 +30,7 @@ __all__ = [
     "missing_lines",
     "origin_rows",
     "other_series_lines",
+    "percentage",
     "plain_words",
     "refusal_advices",
     "refusal_reason",
@@ -67,16 +69,17 @@ METHOD_LINES = (
     "L1 is compared with published thresholds: 110 HU or lower is more than 90 % specific, "
     "160 HU or lower 90 % sensitive for osteoporosis by DXA (Pickhardt 2013, "
     "doi 10.7326/0003-4819-158-8-201304160-00003).",
-    "The model weighs all sites, age and sex, and says which group of its cohort the values "
-    "resemble most: normal bone (T-score -1.0 or higher), osteopenia, osteoporosis (-2.5 or lower) "
-    "or osteoporosis with a fragility fracture. A group is ruled out so that for 90 % of the "
-    "patients of each group the true one is left.",
+    f"The model weighs {len(USED_SITES)} of the {len(SITES)} regions (not longissimus and psoas "
+    "major at L5-S1), age and sex, and says which patients of its cohort the values resemble most: "
+    "A normal bone (T-score -1.0 or higher), B osteopenia, C osteoporosis (-2.5 or lower) or "
+    "D osteoporosis with a fragility fracture. The stages that cannot be ruled out hold the true "
+    "one for 90 % of the cohort's patients of each stage.",
 )
-"""How the values and the groups come about."""
+"""How the values and the stage come about."""
 
 LIMIT_LINES = (
     "Not a diagnosis, not a replacement of DXA or of a radiologist's report, not for follow-up of "
-    "one patient. Fractures are not looked for: the group with a fracture means a likeness of "
+    "one patient. Fractures are not looked for: stage D means a likeness of "
     "values, not that one was seen.",
     "The cohort: patients of one hospital aged 50 and over, one scanner model, 120 kVp, 3 mm "
     "slices, without an external test. Expect less elsewhere.",
@@ -95,6 +98,17 @@ def plain_words(text: str) -> str:
     return UID.sub("a series", SITE.sub(lambda name: site_words(name[0]), CODE.sub("", text)))
 
 
+def percentage(probability: float) -> str:
+    """A probability in per cent; none is written as impossible or certain.
+
+    >>> percentage(0.004), percentage(0.5), percentage(0.997)
+    ('< 1 %', '50 %', '> 99 %')
+    """
+    if probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+
+
 def l1_line(report: Report) -> tuple[str, str]:
     """L1 with its unit, and what it says by the published thresholds."""
     l1 = report.l1_threshold
@@ -107,10 +121,14 @@ def l1_line(report: Report) -> tuple[str, str]:
 
 
 def stage_rows(report: Report) -> tuple[tuple[str, float, bool], ...]:
-    """Each group of the cohort in words, its probability, and whether it cannot be ruled out."""
+    """Each stage in words, its probability, and whether it cannot be ruled out."""
     stage = report.stage
     return tuple(
-        (STAGE_WORDS[letter], stage.probabilities[letter], letter in stage.prediction_set)
+        (
+            f"{letter}  {STAGE_WORDS[letter]}",
+            stage.probabilities[letter],
+            letter in stage.prediction_set,
+        )
         for letter in Stage
         if letter in stage.probabilities
     )
@@ -120,14 +138,14 @@ def stage_lines(report: Report) -> tuple[str, ...]:
     """What the model says, in sentences."""
     stage = report.stage
     if stage.predicted is None:
-        return (f"The cohort's model gives no group: {plain_words(stage.abstained or '')}.",)
+        return (f"The cohort's model gives no stage: {plain_words(stage.abstained or '')}.",)
     left = [STAGE_WORDS[letter] for letter in stage.prediction_set]
     every = len(left) == len(Stage)
     lines = [f"Cannot be ruled out: {'any of the four' if every else ', '.join(left) or 'none'}."]
     if len(left) > MAX_CALLED or not left:
-        lines.insert(0, "Undetermined: no group is called.")
+        lines.insert(0, "Undetermined: no stage is called.")
     if stage.predicted is Stage.D:
-        lines.append("Osteoporosis with fracture: a likeness, not that a fracture was seen.")
+        lines.append("Stage D is a likeness: it does not say that a fracture was seen.")
     return tuple(lines)
 
 
