@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from dicom_node.reporting.objects.axial_framing import Row, axial_view, disc_framing
 from dicom_node.reporting.objects.axial_rows import STYLES
 from dicom_node.reporting.objects.canvas import (
     BLACK,
@@ -33,7 +34,7 @@ from dicom_node.reporting.objects.picture_words import (
 from dicom_node.reporting.objects.reading_picture import reading_picture, slices_picture
 from dicom_node.reporting.report_model import Warned
 from roi_extraction.anatomy import MissingReason, SpineLandmarks
-from roi_extraction.sites import SITES, Level, Muscle
+from roi_extraction.sites import SITES, DiscLevel, Level, Muscle
 from roi_extraction.volume import CtVolume
 from tests.picture_builders import Drawn, drawn_case, spine_volume, turned, without
 
@@ -156,6 +157,32 @@ def test_an_axial_view_shows_the_point_where_it_says_it_does() -> None:
     at = view.pixels(volume.to_lps([[20, 70, 110]]))[0]
     np.testing.assert_allclose((column + 0.5, row + 0.5), at, atol=1.0)
     np.testing.assert_allclose(at, (100 + 20 / 0.5, 60 - 10 / 0.5), atol=1e-9)
+
+
+@pytest.mark.parametrize("row", [Row(804, 1000), Row(510, 671)], ids=["tall", "low"])
+@pytest.mark.parametrize("shift_mm", [0.0, 40.0], ids=["slim", "wide"])
+def test_every_muscle_region_lies_in_the_view_of_its_disc(
+    case: Drawn, row: Row, shift_mm: float
+) -> None:
+    away = np.array([shift_mm, shift_mm / 2, 0.0])
+    measurements = tuple(
+        replace(m, rois=tuple(
+            replace(roi, contour_lps_mm=roi.contour_lps_mm + away * np.sign(roi.centre_lps_mm))
+            for roi in m.rois
+        ))
+        for m in case.features.measurements
+    )  # fmt: skip
+    features = replace(case.features, measurements=measurements)
+    box = (0, 0, 158, row.bottom - row.top - 18)
+    framing = disc_framing(features, row)
+    for disc in DiscLevel:
+        found = [m for m in measurements if m.site.disc is disc]
+        view = axial_view(case.volume, features, found, disc, box, row, framing)
+        assert view is not None
+        for measurement in found:
+            points = view.pixels(measurement.rois[1].contour_lps_mm)
+            assert (points > 2).all()
+            assert (points < np.array(box[2:]) - 2).all()
 
 
 @pytest.mark.parametrize("lateral", [True, False], ids=["sagittal", "coronal"])

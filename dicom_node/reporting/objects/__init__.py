@@ -10,6 +10,8 @@
   percentiles.
 - `spine_views`: the spine from the front and from the side, its levels named between the two views.
 - `axial_rows`: rows of axial slices: the vertebral bodies, and the discs with their six muscles.
+- `axial_framing`: what axial views show: which slice of a level, how much of it, and where in the
+  picture.
 - `ct_views`: windowed views of a volume with a known scale: axial crops, and reformats along the
   spine.
 - `canvas`: drawing for pictures that are read at one screen pixel a pixel: text, smooth lines, CT.

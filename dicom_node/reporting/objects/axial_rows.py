@@ -6,6 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dicom_node.reporting.objects.axial_framing import (
+    AXIAL_CAPTION,
+    BODY_FRAMING,
+    GAP,
+    MUSCLE_STRIP,
+    Framing,
+    Row,
+    axial_view,
+)
 from dicom_node.reporting.objects.canvas import (
     BLACK,
     DIM,
@@ -21,33 +30,19 @@ from dicom_node.reporting.objects.canvas import (
 )
 from dicom_node.reporting.objects.ct_views import AxialView
 from dicom_node.reporting.words.site_words import MISSING_WORDS
-from roi_extraction.anatomy import Landmark
 from roi_extraction.features import FeatureVector, SiteMeasurement
 from roi_extraction.picture import BONE_WINDOW_HU, MUSCLE_WINDOW_HU, SHORT
 from roi_extraction.sites import DiscLevel, Level, Muscle, Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["CAPTION", "Row", "draw_body_row", "draw_disc_row", "draw_row_title", "muscle_mm"]
+__all__ = [
+    "STYLES",
+    "draw_body_row",
+    "draw_disc_row",
+    "draw_row_title",
+]
 
-CAPTION = 18
-"""Height of the line above each slice, pixels."""
-
-GUTTER = 46
-"""Width of the strips beside a disc in which its muscles stand, pixels."""
-
-GAP = 6
-"""Between neighbouring slices, pixels."""
-
-BODY_WIDTH_MM, BODY_FRONT = 100.0, 0.38
-"""Width of the view of a body, mm, and the share of its height in front of the body's centre."""
-
-MUSCLE_FRONT = 0.37
-"""Share of the view of a disc in front of the disc's centre."""
-
-LEAST_MUSCLE_MM, MUSCLE_MARGIN_MM = 58.0, 6.0
-"""Half the width of the view of a disc at least, and what is kept beside the regions, mm."""
-
-LEADER: Colour = (210, 210, 210)
+MUSCLE_LEADER: Colour = (210, 210, 210)
 
 
 @dataclass(frozen=True)
@@ -66,30 +61,6 @@ STYLES = {
 """Colour and kind of line of each tissue; the muscles from front to back."""
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """Where a row is drawn, and which of the three slices it shows.
-
-    Parameters
-    ----------
-    top, bottom
-        Pixels.
-    which
-        0 the lowest slice, 1 the middle one, 2 the uppermost.
-    each
-        Whether the HU are those of this slice; else the means of all three.
-    """
-
-    top: int
-    bottom: int
-    which: int = 1
-    each: bool = False
-
-    def hu(self, measurement: SiteMeasurement) -> float:
-        """What stands beside a site that was measured, HU."""
-        return measurement.rois[self.which].mean_hu if self.each else measurement.mean_hu
-
-
 def draw_row_title(canvas: Canvas, top: int, title: str, mm_per_pixel: float) -> None:
     """Draw the line above a row: what it shows, and its scale."""
     canvas.text((8, top), title, 13, DIM)
@@ -101,37 +72,15 @@ def draw_row_title(canvas: Canvas, top: int, title: str, mm_per_pixel: float) ->
     canvas.text((right - length - 8, top + 9), "5 cm", 13, WHITE, anchor="rm")
 
 
-def body_mm_per_pixel() -> float:
-    """Scale of the bodies' row, mm."""
-    return BODY_WIDTH_MM / (SIZE[0] // len(Level) - GAP)
-
-
-def muscle_mm(features: FeatureVector) -> float:
-    """Half the width of the views of the discs, mm: the same for all, and wide enough for each."""
-    reach = LEAST_MUSCLE_MM
-    for measurement in features.measurements[len(Level) :]:
-        centre = _centre(features, [measurement], measurement.site.disc)
-        for roi in measurement.rois:
-            if centre is not None:
-                beside = np.abs(roi.contour_lps_mm[:, 0] - centre[0]).max()
-                reach = max(reach, float(beside) + MUSCLE_MARGIN_MM)
-    return reach
-
-
-def disc_mm_per_pixel(half_mm: float) -> float:
-    """Scale of the discs' row, mm, for half the width of its views, mm."""
-    return 2 * half_mm / (SIZE[0] // len(DiscLevel) - GAP - 2 * GUTTER)
-
-
 def draw_body_row(canvas: Canvas, row: Row, volume: CtVolume, features: FeatureVector) -> None:
     """Draw the six vertebral bodies, each in its middle slice or the one that the row asks for."""
     step = SIZE[0] // len(Level)
     for k, level in enumerate(Level):
         measurement = features.by_name[level]
         left = k * step + GAP // 2
-        box = (left, row.top + CAPTION, left + step - GAP, row.bottom)
+        box = (left, row.top + AXIAL_CAPTION, left + step - GAP, row.bottom)
         hu = f"  {row.hu(measurement):.0f} HU" if measurement.rois else ""
-        view = _view(volume, features, [measurement], level, box, row)
+        view = axial_view(volume, features, [measurement], level, box, row, BODY_FRAMING)
         _draw_caption(canvas, box, f"{level}{hu}", view)
         if view is None:
             _draw_words(canvas, box, [measurement])
@@ -140,11 +89,13 @@ def draw_body_row(canvas: Canvas, row: Row, volume: CtVolume, features: FeatureV
         if measurement.rois:
             _draw_region(canvas, box, view, measurement, row.which)
         else:
-            canvas.text(((box[0] + box[2]) / 2, box[1] - CAPTION / 2), "–", 15, WHITE, anchor="mm")
+            canvas.text(
+                ((box[0] + box[2]) / 2, box[1] - AXIAL_CAPTION / 2), "–", 15, WHITE, anchor="mm"
+            )
 
 
 def draw_disc_row(
-    canvas: Canvas, row: Row, volume: CtVolume, features: FeatureVector, half_mm: float
+    canvas: Canvas, row: Row, volume: CtVolume, features: FeatureVector, framing: Framing
 ) -> None:
     """Draw the five discs with the muscles beside them.
 
@@ -158,15 +109,20 @@ def draw_disc_row(
         The scan.
     features
         Its sites.
-    half_mm
-        Half the width of each view, mm (`muscle_mm`).
+    framing
+        What each view shows (`disc_framing`).
     """
     step = SIZE[0] // len(DiscLevel)
     for k, disc in enumerate(DiscLevel):
         found = [m for m in features.measurements if m.site.disc is disc]
         left = k * step + GAP // 2
-        box = (left + GUTTER, row.top + CAPTION, left + step - GAP - GUTTER, row.bottom)
-        view = _view(volume, features, found, disc, box, row, half_mm)
+        box = (
+            left + MUSCLE_STRIP,
+            row.top + AXIAL_CAPTION,
+            left + step - GAP - MUSCLE_STRIP,
+            row.bottom,
+        )
+        view = axial_view(volume, features, found, disc, box, row, framing)
         _draw_caption(canvas, box, str(disc), view)
         if view is None:
             _draw_words(canvas, box, found)
@@ -180,53 +136,12 @@ def draw_disc_row(
             _draw_muscles(canvas, box, view, beside, row)
 
 
-def _centre(
-    features: FeatureVector, found: Sequence[SiteMeasurement], level: Level | DiscLevel | None
-) -> npt.NDArray[np.float64] | None:
-    """Centre of a level, LPS mm; without a landmark that of its regions; None if there are none."""
-    spine = features.spine
-    landmark: Landmark | None = None
-    if isinstance(level, Level):
-        landmark = spine.bodies.get(level)
-    elif level is not None:
-        landmark = spine.discs.get(level)
-    if landmark is not None:
-        return landmark.centre_lps_mm
-    centres = [roi.centre_lps_mm for measurement in found for roi in measurement.rois]
-    return np.mean(centres, axis=0) if centres else None
-
-
-def _view(
-    volume: CtVolume,
-    features: FeatureVector,
-    found: Sequence[SiteMeasurement],
-    level: Level | DiscLevel,
-    box: tuple[int, int, int, int],
-    row: Row,
-    half_mm: float | None = None,
-) -> AxialView | None:
-    """The view of a level in one of its slices; None if there is no such slice."""
-    centre = _centre(features, found, level)
-    slices = [m.rois[row.which].slice_index for m in found if m.rois]
-    if centre is None or (row.each and not slices):
-        return None
-    index = slices[0] if slices else round(float(volume.to_index(centre)[0]))
-    if not 0 <= index < volume.shape[0]:
-        return None
-    left, top, right, bottom = box
-    return AxialView(
-        volume, index, centre, (right - left, bottom - top),
-        body_mm_per_pixel() if half_mm is None else disc_mm_per_pixel(half_mm),
-        BODY_FRONT if half_mm is None else MUSCLE_FRONT,
-    )  # fmt: skip
-
-
 def _draw_caption(
     canvas: Canvas, box: tuple[int, int, int, int], text: str, view: AxialView | None
 ) -> None:
     """The sides, the level, and the height of the slice as viewers state it."""
     left, top, right, _ = box
-    middle = top - CAPTION / 2
+    middle = top - AXIAL_CAPTION / 2
     canvas.text((left + 24, middle), text, 15, WHITE, bold=True, anchor="lm")
     if view is not None:
         canvas.text((left + 2, middle), "R", 15, WHITE, bold=True, anchor="lm")
@@ -279,17 +194,17 @@ def _draw_muscles(
         assert muscle is not None  # of a disc
         style = STYLES[muscle]
         middle = top + (k + 0.5) * step
-        column = edge + outward * GUTTER / 2
+        column = edge + outward * MUSCLE_STRIP / 2
         canvas.text((column, middle - 1), SHORT[muscle], 13, style.colour, bold=True, anchor="mb")
         if not measurement.rois:
             canvas.text((column, middle + 14), "–", 15, DIM, anchor="ms")
             continue
-        value, size = fitted(f"{row.hu(measurement):.0f}", GUTTER - 8, (15, 13))
+        value, size = fitted(f"{row.hu(measurement):.0f}", MUSCLE_STRIP - 8, (15, 13))
         canvas.text((column, middle + 14), value, size, WHITE, anchor="ms")
         outline = _draw_region(canvas, box, view, measurement, row.which)
         lowest = muscle is Muscle.TRANSVERSOSPINALIS  # reached from below, round the longissimus
         start = np.array([edge + outward * 8.0, bottom - 8.0 if lowest else middle])
         distance = -outline[:, 1] if lowest else np.linalg.norm(outline - start, axis=1)
         end = outline[distance.argmin()]
-        canvas.line([start, end], LEADER, 0.8)
-        canvas.box((end[0] - 1, end[1] - 1, end[0] + 2, end[1] + 2), LEADER)
+        canvas.line([start, end], MUSCLE_LEADER, 0.8)
+        canvas.box((end[0] - 1, end[1] - 1, end[0] + 2, end[1] + 2), MUSCLE_LEADER)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import map_coordinates
 
 from roi_extraction.anatomy import Landmark
+from roi_extraction.grid import sample_hu
 from roi_extraction.volume import CtVolume
 
 __all__ = ["REFORMAT_WINDOW_HU", "AxialView", "SpineLine", "SpineView", "windowed"]
@@ -18,9 +18,6 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 REFORMAT_WINDOW_HU = (-250.0, 500.0)
 """Shown from black to white in reformats: bone, with the muscles told from fat."""
-
-OUTSIDE_HU = -1024.0
-"""Shown where a reformat leaves the scan: air."""
 
 
 def windowed(hu: FloatArray, window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
@@ -151,11 +148,7 @@ class SpineView:
         points[..., kept] = self.line.at(z, kept)[:, None]
         points[..., shown] = across
         points[..., 2] = z[:, None]
-        index = np.moveaxis(self.volume.to_index(points), -1, 0)
-        hu = map_coordinates(
-            self.volume.hu, index, output=np.float32, order=1, cval=OUTSIDE_HU, prefilter=False
-        )
-        return windowed(hu, REFORMAT_WINDOW_HU)
+        return windowed(sample_hu(self.volume, points), REFORMAT_WINDOW_HU)
 
     def pixels(self, lps_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Column and row in the view of points, LPS mm, shape (n, 3); float64, shape (n, 2)."""

@@ -7,15 +7,12 @@ takes about a quarter of a CPU second, whatever the number of slices.
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from dicom_node.reporting.objects.axial_framing import BODY_FRAMING, Row, disc_framing
 from dicom_node.reporting.objects.axial_rows import (
     STYLES,
-    Row,
-    body_mm_per_pixel,
-    disc_mm_per_pixel,
     draw_body_row,
     draw_disc_row,
     draw_row_title,
-    muscle_mm,
 )
 from dicom_node.reporting.objects.canvas import (
     BLACK,
@@ -103,12 +100,13 @@ def reading_picture(
     _draw_limits(canvas, report, (920, below + 6, right, 594))
     draw_row_title(
         canvas, 598, "Vertebral bodies, middle slice of three, bone window; HU: mean of all three",
-        body_mm_per_pixel(),
+        BODY_FRAMING.mm_per_pixel,
     )  # fmt: skip
     draw_body_row(canvas, Row(616, 780), volume, features)
-    half_mm = muscle_mm(features)
-    draw_row_title(canvas, 786, MUSCLES_TITLE, disc_mm_per_pixel(half_mm))
-    draw_disc_row(canvas, Row(804, 1000), volume, features, half_mm)
+    row = Row(804, 1000)
+    framing = disc_framing(features, row)
+    draw_row_title(canvas, 786, MUSCLES_TITLE, framing.mm_per_pixel)
+    draw_disc_row(canvas, row, volume, features, framing)
     _draw_footer(canvas, report)
     return canvas.image
 
@@ -126,17 +124,17 @@ def slices_picture(
     """
     canvas = Canvas()
     _draw_identity(canvas, header, report)
-    half_mm = muscle_mm(features)
     draw_row_title(
         canvas, 50, "Vertebral bodies, bone window: uppermost, middle and lowest slice, HU of each",
-        body_mm_per_pixel(),
+        BODY_FRAMING.mm_per_pixel,
     )  # fmt: skip
     for k, which in enumerate((2, 1, 0)):
         draw_body_row(canvas, Row(68 + 140 * k, 204 + 140 * k, which, True), volume, features)
-    draw_row_title(canvas, 492, MUSCLES_TITLE, disc_mm_per_pixel(half_mm))
-    for k, which in enumerate((2, 1, 0)):
-        row = Row(510 + 165 * k, 671 + 165 * k, which, True)
-        draw_disc_row(canvas, row, volume, features, half_mm)
+    rows = [Row(510 + 165 * k, 671 + 165 * k, which, True) for k, which in enumerate((2, 1, 0))]
+    framing = disc_framing(features, rows[0])
+    draw_row_title(canvas, 492, MUSCLES_TITLE, framing.mm_per_pixel)
+    for row in rows:
+        draw_disc_row(canvas, row, volume, features, framing)
     _draw_footer(canvas, report)
     return canvas.image
 

@@ -20,19 +20,19 @@ ABOVE_MM, BELOW_MM = 32.0, 30.0
 FINEST_MM = 0.5
 """Least scale of a pixel, mm: a short scan is not blown up."""
 
-BODY_FRONT_MM, BODY_SIDE_MM = 20.0, 26.0
+LEADER_FRONT_MM, LEADER_SIDE_MM = 20.0, 26.0
 """Where leaders end: just in front of a lumbar body, and just beside it, from its centre, mm."""
 
 IN_FRONT = 0.40
 """Share of the sagittal view in front of the spine's line."""
 
-GUTTER = 104
+NAMES_STRIP = 104
 """Width of the strip of names, pixels."""
 
-CAPTION = 18
+SPINE_CAPTION = 18
 """Height of the line above the views, pixels."""
 
-LEADER: Colour = (130, 130, 130)
+SPINE_LEADER: Colour = (130, 130, 130)
 
 SCALE_BAR_CM = 5
 
@@ -79,14 +79,14 @@ def draw_spine_views(
     coronal, sagittal = _views(volume, [mark for _, mark, _ in named], box)
     places = ((coronal, left), (sagittal, right - sagittal.size[0]))
     for view, column in places:
-        canvas.picture((column, top + CAPTION), view.grey())
+        canvas.picture((column, top + SPINE_CAPTION), view.grey())
         _draw_caption(canvas, view, column, top)
-        _draw_measured(canvas, view, (column, top + CAPTION), features)
+        _draw_measured(canvas, view, (column, top + SPINE_CAPTION), features)
     labels = [
         _Label(name, mark, float(sagittal.pixels(mark.centre_lps_mm[None])[0, 1]), is_body)
         for name, mark, is_body in named
     ]
-    _draw_names(canvas, labels, places, top + CAPTION, features)
+    _draw_names(canvas, labels, places, top + SPINE_CAPTION, features)
     _draw_scale_bar(canvas, left + coronal.size[0], bottom, coronal.mm_per_pixel)
 
 
@@ -96,7 +96,7 @@ def _views(
     left, top, right, bottom = box
     line = SpineLine.through(landmarks)
     points = line.points_lps_mm
-    width, height = (right - left - GUTTER) // 2, bottom - top - CAPTION
+    width, height = (right - left - NAMES_STRIP) // 2, bottom - top - SPINE_CAPTION
     shown_mm = float(np.ptp(points[:, 2])) + ABOVE_MM + BELOW_MM
     mm_per_pixel = max(shown_mm / height, FINEST_MM)
     top_mm = float(points[-1, 2]) + ABOVE_MM + (height * mm_per_pixel - shown_mm) / 2
@@ -113,7 +113,7 @@ def _views(
 
 def _draw_caption(canvas: Canvas, view: SpineView, column: int, top: int) -> None:
     first, name, last = ("A", "sagittal", "P") if view.lateral else ("R", "coronal", "L")
-    row = top + CAPTION / 2
+    row = top + SPINE_CAPTION / 2
     canvas.text((column + 2, row), first, 15, WHITE, bold=True, anchor="lm")
     canvas.text((column + view.size[0] / 2, row), name, 13, DIM, anchor="mm")
     canvas.text((column + view.size[0] - 2, row), last, 15, WHITE, bold=True, anchor="rm")
@@ -143,8 +143,8 @@ def _draw_names(
     (coronal, coronal_left), (sagittal, sagittal_left) = places
     strip_left = coronal_left + coronal.size[0]
     middle = (strip_left + sagittal_left) / 2
-    side = np.array([BODY_SIDE_MM, 0.0, 0.0])
-    front = np.array([0.0, -BODY_FRONT_MM, 0.0])
+    side = np.array([LEADER_SIDE_MM, 0.0, 0.0])
+    front = np.array([0.0, -LEADER_FRONT_MM, 0.0])
     for label, row in zip(labels, _rows_apart(labels), strict=True):
         size = 15 if label.is_body else 12
         text = str(label.name)
@@ -163,7 +163,7 @@ def _draw_names(
             (sagittal, sagittal_left, middle + half, front),
         ):
             end = view.pixels((centre + offset)[None])[0] + (edge, top)
-            canvas.line([(towards, top + row), end], LEADER, 1.0 if label.is_body else 0.6)
+            canvas.line([(towards, top + row), end], SPINE_LEADER, 1.0 if label.is_body else 0.6)
 
 
 def _rows_apart(labels: list[_Label]) -> npt.NDArray[np.float64]:
@@ -179,7 +179,7 @@ def _rows_apart(labels: list[_Label]) -> npt.NDArray[np.float64]:
 
 def _draw_scale_bar(canvas: Canvas, left: int, bottom: int, mm_per_pixel: float) -> None:
     length = SCALE_BAR_CM * 10.0 / mm_per_pixel
-    first, row = left + (GUTTER - length) / 2, bottom - 8
+    first, row = left + (NAMES_STRIP - length) / 2, bottom - 8
     last = first + length
     canvas.box((first, row, last, row + 2), WHITE)
     for column in (first, last):
