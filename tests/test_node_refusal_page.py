@@ -9,8 +9,8 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from reportlab.pdfbase.ttfonts import TTFont
 
-from dicom_node.reporting.objects.fonts import BOLD, REGULAR, font_file
-from dicom_node.reporting.objects.refusal_picture import refusal_picture
+from dicom_node.reporting.pictures.fonts import BOLD, REGULAR, font_file
+from dicom_node.reporting.pictures.refusal_picture import refusal_picture
 from dicom_node.reporting.report import refusal_report
 from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.words.document_words import refusal_advices, refusal_reason

@@ -12,9 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
-from dicom_node.reporting.objects.palette import PALETTE, palette_indices
-from dicom_node.reporting.objects.reading_picture import reading_picture, slices_picture
 from dicom_node.reporting.objects.secondary_capture import secondary_capture
+from dicom_node.reporting.pictures.palette import PALETTE, palette_indices
+from dicom_node.reporting.pictures.reading_picture import reading_picture, slices_picture
 from dicom_node.reporting.report_model import RESEARCH_USE
 from tests.picture_builders import Drawn, drawn_case
 

@@ -1,6 +1,7 @@
 """The page on a scan that was meant for the node and was not analysed, for any PACS."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from functools import partial
 
 from pydicom.dataset import Dataset
@@ -10,8 +11,8 @@ from dicom_node.reporting.checks.report_check import read_sources
 from dicom_node.reporting.objects.encapsulated_pdf import encapsulated_pdf
 from dicom_node.reporting.objects.kinds import NotAnalysed
 from dicom_node.reporting.objects.pdf_pages import refusal_pdf
-from dicom_node.reporting.objects.refusal_picture import refusal_picture
 from dicom_node.reporting.objects.secondary_capture import secondary_capture
+from dicom_node.reporting.pictures.refusal_picture import refusal_picture
 from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.structured_report import evidence_header
 from dicom_node.reporting.words.screening_scope import page_is_due
@@ -68,5 +69,5 @@ def make_refusal_pages(
 def _page(form: NotAnalysed, refusal: Refusal, image: Instance, identity: str) -> Dataset:
     header = evidence_header(image.path)
     if form is NotAnalysed.PDF:
-        return encapsulated_pdf(refusal_pdf(refusal, header), header, identity)
+        return encapsulated_pdf(refusal_pdf(refusal, header), header, identity, datetime.now())
     return secondary_capture(refusal_picture(refusal, header), form.kind, header, identity)

@@ -4,6 +4,7 @@
 - `report_schema`: the JSON Schema of ``report.json``, made from its models.
 - `report`: build the case report from an assessment, or from the reason why there is none.
 - `words/`: what a reader reads: the same words on every output.
+- `pictures/`: what a reader sees: the picture of a report, and that of a refused scan.
 - `objects/`: the report in the forms that any PACS shows, beside the Structured Report.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.

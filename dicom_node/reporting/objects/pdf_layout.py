@@ -17,7 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, Table
 
-from dicom_node.reporting.objects.fonts import BOLD, REGULAR, font_file
+from dicom_node.reporting.pictures.fonts import BOLD, REGULAR, font_file
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.words.identity_words import shown
 

@@ -15,7 +15,6 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
-from dicom_node.reporting.objects.fonts import BOLD, REGULAR
 from dicom_node.reporting.objects.pdf_annex import annex_story
 from dicom_node.reporting.objects.pdf_layout import (
     ACCENT,
@@ -37,6 +36,7 @@ from dicom_node.reporting.objects.pdf_layout import (
     paginated,
     paragraph,
 )
+from dicom_node.reporting.pictures.fonts import BOLD, REGULAR
 from dicom_node.reporting.report_model import RESEARCH_USE, Refusal, Report
 from dicom_node.reporting.words.document_words import (
     NOTHING_MEASURED,

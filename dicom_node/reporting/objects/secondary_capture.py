@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
-from dicom_node.reporting.objects.palette import PALETTE, palette_indices
+from dicom_node.reporting.pictures.palette import PALETTE, palette_indices
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.structured_report import MANUFACTURER
 

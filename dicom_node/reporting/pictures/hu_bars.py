@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from itertools import accumulate
 
-from dicom_node.reporting.objects.canvas import (
+from dicom_node.reporting.pictures.canvas import (
     BLACK,
     DIM,
     VERMILLION,
@@ -14,7 +14,7 @@ from dicom_node.reporting.objects.canvas import (
     Colour,
     fitted,
 )
-from dicom_node.reporting.objects.picture_words import l1_verdict, why_missing
+from dicom_node.reporting.pictures.picture_words import l1_verdict, why_missing
 from dicom_node.reporting.report_model import Report, SiteReport
 from roi_extraction.sites import Level
 

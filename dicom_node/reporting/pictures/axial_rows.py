@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dicom_node.reporting.objects.axial_framing import (
+from dicom_node.reporting.pictures.axial_framing import (
     AXIAL_CAPTION,
     BODY_FRAMING,
     GAP,
@@ -15,7 +15,7 @@ from dicom_node.reporting.objects.axial_framing import (
     Row,
     axial_view,
 )
-from dicom_node.reporting.objects.canvas import (
+from dicom_node.reporting.pictures.canvas import (
     BLACK,
     DIM,
     ORANGE,
@@ -28,7 +28,7 @@ from dicom_node.reporting.objects.canvas import (
     fitted,
     wrapped,
 )
-from dicom_node.reporting.objects.ct_views import AxialView
+from dicom_node.reporting.pictures.ct_views import AxialView
 from dicom_node.reporting.words.site_words import MISSING_WORDS
 from roi_extraction.features import FeatureVector, SiteMeasurement
 from roi_extraction.picture import BONE_WINDOW_HU, MUSCLE_WINDOW_HU, SHORT

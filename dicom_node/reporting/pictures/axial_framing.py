@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dicom_node.reporting.objects.canvas import SIZE
-from dicom_node.reporting.objects.ct_views import AxialView
+from dicom_node.reporting.pictures.canvas import SIZE
+from dicom_node.reporting.pictures.ct_views import AxialView
 from roi_extraction.anatomy import Landmark
 from roi_extraction.features import FeatureVector, SiteMeasurement
 from roi_extraction.sites import DiscLevel, Level

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dicom_node.reporting.objects.canvas import BLACK, DIM, WHITE, YELLOW, Canvas, Colour
-from dicom_node.reporting.objects.ct_views import SpineLine, SpineView
+from dicom_node.reporting.pictures.canvas import BLACK, DIM, WHITE, YELLOW, Canvas, Colour
+from dicom_node.reporting.pictures.ct_views import SpineLine, SpineView
 from roi_extraction.anatomy import Landmark
 from roi_extraction.features import FeatureVector
 from roi_extraction.sites import Level

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 
-from dicom_node.reporting.objects.fonts import BOLD, REGULAR, font_file
+from dicom_node.reporting.pictures.fonts import BOLD, REGULAR, font_file
 from dicom_node.reporting.report_model import RESEARCH_USE, Refusal
 from dicom_node.reporting.words.document_words import (
     NOTHING_MEASURED,

@@ -1,15 +1,9 @@
-"""What the pictures say in words: whose they are, what was not measured, what limits them."""
+"""What the pictures say in words: how it was scanned, what was not measured, what limits it."""
 
-import re
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from pydicom.dataset import Dataset
-
-from dicom_node.decoding.elements import Elements
-from dicom_node.reporting.objects.canvas import is_drawable
 from dicom_node.reporting.report_model import Report, SiteReport
+from dicom_node.reporting.words.identity_words import NOT_STATED, Identity, printable
 from dicom_node.reporting.words.report_text import L1_WORDS
 from dicom_node.reporting.words.site_words import MISSING_WORDS
 from dicom_node.reporting.words.thresholds import l1_words
@@ -18,79 +12,43 @@ from roi_extraction.anatomy import MissingReason
 from roi_extraction.sites import SITES_BY_NAME, DiscLevel, Muscle
 
 __all__ = [
-    "Identity",
     "acquisition_words",
-    "identity_of",
     "l1_verdict",
     "missing_words",
     "notes",
+    "study_words",
+    "whose_words",
     "why_missing",
 ]
-
-SEX_WORDS = {"F": "female", "M": "male", "O": "other sex"}
-
-AGE_UNITS = {"D": "days", "W": "weeks", "M": "months", "Y": "years"}
-"""Of an Age String (PS3.5, table 6.2-1)."""
 
 DECIDED = frozenset(("model.undetermined",))
 """Warnings that the words of the stage say already."""
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Whose images these are, in texts that can be drawn.
-
-    Parameters
-    ----------
-    name, patient_id
-        Of the patient; words where they are not stated or cannot be drawn.
-    person
-        Date of birth, sex and age.
-    study, series
-        Which images.
-    """
-
-    name: str
-    patient_id: str
-    person: str
-    study: str
-    series: str
-
-
-def identity_of(header: Dataset) -> Identity:
-    """Whose images these are.
-
-    Parameters
-    ----------
-    header
-        Of an image, its text Unicode (`structured_report.evidence_header`).
-    """
-    elements = Elements(header)
-    name = _drawable(elements.text("PatientName").split("=")[0].replace("^", " "), "name")
-    number = _drawable(elements.text("PatientID"), "number")
-    birth = _date(elements.text("PatientBirthDate"))
-    sex = SEX_WORDS.get(elements.text("PatientSex").upper(), "sex not stated")
-    accession = _drawable(elements.text("AccessionNumber"), "number")
-    study = _drawable(elements.text("StudyDescription"), "description")
-    described = _drawable(elements.text("SeriesDescription"), "description")
-    series = elements.text("SeriesNumber")
-    return Identity(
-        name=name or "Name not stated",
-        patient_id=f"ID {number}" if number else "ID not stated",
-        person=", ".join(
+def whose_words(identity: Identity) -> tuple[str, str, str]:
+    """Name, Patient ID, and date of birth with sex and age."""
+    return (
+        _or_not_stated("{}", "Name", identity.name),
+        f"ID {identity.patient_id}",
+        ", ".join(
             (
-                f"born {birth}" if birth else "date of birth not stated",
-                sex,
-                _age(elements.text("PatientAge")),
+                _or_not_stated("born {}", "date of birth", identity.birth_date),
+                identity.sex,
+                identity.age,
             )
         ),
-        study=_joined(
-            f"Study {_date(elements.text('StudyDate')) or 'of unknown date'}",
-            study,
-            f"accession {accession}" if accession else "",
-        ),
-        series=_joined(f"series {series}" if series else "series without number", described),
     )
+
+
+def study_words(identity: Identity) -> list[str]:
+    """What is stated of study and series."""
+    found = (
+        ("study", identity.study_date),
+        ("", identity.study),
+        ("accession", identity.accession),
+        ("series", identity.series),
+    )
+    return [f"{what} {value}".strip() for what, value in found if value != NOT_STATED]
 
 
 def acquisition_words(report: Report) -> str:
@@ -106,8 +64,8 @@ def acquisition_words(report: Report) -> str:
         (
             "tube voltage not stated" if scan.kvp is None else f"{scan.kvp:g} kVp",
             f"slices of {scan.slice_thickness_mm:.3g} mm every {scan.slice_step_mm:.3g} mm",
-            *((f"kernel {_drawable(scan.kernel, 'name')}",) if scan.kernel else ()),
-            *((_drawable(scan.model, "name"),) if scan.model else ()),
+            *((f"kernel {printable(scan.kernel)}",) if scan.kernel else ()),
+            *((printable(scan.model),) if scan.model else ()),
         )
     )
 
@@ -168,23 +126,5 @@ def _places_words(places: Mapping[tuple[Muscle | None, DiscLevel | None], list[s
     )
 
 
-def _drawable(text: str, what: str) -> str:
-    """A header's text on one line; words for what it is if the font lacks any of it."""
-    line = " ".join(
-        "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", text)).split()
-    )
-    return line if is_drawable(line) else f"({what} in a script that is not drawn here)"
-
-
-def _joined(*parts: str) -> str:
-    return "  ·  ".join(part for part in parts if part)
-
-
-def _date(text: str) -> str:
-    found = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text)
-    return "-".join(found.groups()) if found else ""
-
-
-def _age(text: str) -> str:
-    found = re.fullmatch(r"(\d{3})([DWMY])", text)
-    return f"{int(found[1])} {AGE_UNITS[found[2]]}" if found else "age not stated"
+def _or_not_stated(form: str, what: str, value: str) -> str:
+    return f"{what} {NOT_STATED}" if value == NOT_STATED else form.format(value)

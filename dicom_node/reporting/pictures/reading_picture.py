@@ -7,14 +7,14 @@ takes about a quarter of a CPU second, whatever the number of slices.
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from dicom_node.reporting.objects.axial_framing import BODY_FRAMING, Row, disc_framing
-from dicom_node.reporting.objects.axial_rows import (
+from dicom_node.reporting.pictures.axial_framing import BODY_FRAMING, Row, disc_framing
+from dicom_node.reporting.pictures.axial_rows import (
     STYLES,
     draw_body_row,
     draw_disc_row,
     draw_row_title,
 )
-from dicom_node.reporting.objects.canvas import (
+from dicom_node.reporting.pictures.canvas import (
     BLACK,
     DIM,
     SIZE,
@@ -25,15 +25,17 @@ from dicom_node.reporting.objects.canvas import (
     text_width,
     wrapped,
 )
-from dicom_node.reporting.objects.hu_bars import Percentiles, draw_hu_bars
-from dicom_node.reporting.objects.picture_words import (
+from dicom_node.reporting.pictures.hu_bars import Percentiles, draw_hu_bars
+from dicom_node.reporting.pictures.picture_words import (
     acquisition_words,
-    identity_of,
     missing_words,
     notes,
+    study_words,
+    whose_words,
 )
-from dicom_node.reporting.objects.spine_views import draw_spine_views
+from dicom_node.reporting.pictures.spine_views import draw_spine_views
 from dicom_node.reporting.report_model import Report
+from dicom_node.reporting.words.identity_words import identity_of
 from dicom_node.reporting.words.impression import STAGE_WORDS
 from roi_extraction.features import FeatureVector
 from roi_extraction.picture import SHORT
@@ -142,16 +144,17 @@ def slices_picture(
 def _draw_identity(canvas: Canvas, header: Dataset, report: Report) -> None:
     whose = identity_of(header)
     right = SIZE[0] - MARGIN
-    canvas.text((right, 4), whose.person, 16, WHITE, anchor="ra")
-    room = right - MARGIN - text_width(whose.person, 16) - 48
-    number, number_size = fitted(whose.patient_id, room - LEAST_NAME, (18, 15, 13, 12), bold=True)
+    name, number, person = whose_words(whose)
+    canvas.text((right, 4), person, 16, WHITE, anchor="ra")
+    room = right - MARGIN - text_width(person, 16) - 48
+    number, number_size = fitted(number, room - LEAST_NAME, (18, 15, 13, 12), bold=True)
     number_width = text_width(number, number_size, bold=True)
-    name, name_size = fitted(whose.name, room - number_width, (18, 15, 13, 12), bold=True)
+    name, name_size = fitted(name, room - number_width, (18, 15, 13, 12), bold=True)
     canvas.text((MARGIN, 4), name, name_size, WHITE, bold=True)
     left = MARGIN + text_width(name, name_size, bold=True) + 28
     canvas.text((left, 4), number, number_size, WHITE, bold=True)
-    made = f"{whose.study}  ·  {whose.series}  ·  {acquisition_words(report)}"
-    text, size = fitted(made, right - MARGIN, (14, 13, 12))
+    stated = "  ·  ".join((*study_words(whose), acquisition_words(report)))
+    text, size = fitted(stated, right - MARGIN, (14, 13, 12))
     canvas.text((MARGIN, 28), text, size, DIM)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dicom_node.reporting.objects.canvas import ORANGE, SKY_BLUE, VERMILLION, YELLOW
+from dicom_node.reporting.pictures.canvas import ORANGE, SKY_BLUE, VERMILLION, YELLOW
 
 __all__ = ["PALETTE", "palette_indices"]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+
+from dicom_node.reporting.pictures.fonts import BOLD, REGULAR, font_file
 
 __all__ = [
     "BLACK",
@@ -21,7 +21,6 @@ __all__ = [
     "Canvas",
     "Colour",
     "fitted",
-    "is_drawable",
     "text_width",
     "wrapped",
 ]
@@ -45,44 +44,11 @@ Design)."""
 SMOOTHING = 4
 """Lines are drawn this many times as large and made smaller."""
 
-FONTS = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
-"""By whether it is bold; Matplotlib brings both."""
-
-RIGHT_TO_LEFT = "\u0590", "\u08ff"
-"""First and last of the scripts that are written from the right (Hebrew to Arabic); they are not
-drawn, as their letters need to be joined and ordered."""
-
-NO_CHARACTER = "\U0010ffff"
-"""A code point without a character (Unicode, section 23.7): drawn as what stands for missing
-glyphs."""
-
 
 @cache
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    spec = find_spec("matplotlib")  # found, not imported: that takes longer than the picture
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError("the fonts of matplotlib are not installed")
-    path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / FONTS[bold]
+    path = font_file(BOLD if bold else REGULAR)
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
-
-
-@cache
-def _glyph(character: str) -> bytes:
-    mask = _font(16, False).getmask(character)
-    return bytes(str(mask.size), "ascii") + bytes(mask)
-
-
-def is_drawable(text: str) -> bool:
-    """Whether the font has every character and the text runs from left to right.
-
-    >>> is_drawable("Müller"), is_drawable("Ελένη"), is_drawable("山田")
-    (True, True, False)
-    """
-    first, last = RIGHT_TO_LEFT
-    return not any(
-        first <= character <= last or _glyph(character) == _glyph(NO_CHARACTER)
-        for character in set(text)
-    )
 
 
 def text_width(text: str, size: int, *, bold: bool = False) -> int:
