@@ -14,7 +14,11 @@ from pathlib import Path
 import pydicom
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import ComprehensiveSRStorage, CTImageStorage, SecondaryCaptureImageStorage
+from pynetdicom.sop_class import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom.transport import ThreadedAssociationServer
 from rich.console import Console
 
