@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.objects.palette import PALETTE, palette_indices
@@ -64,7 +64,7 @@ def test_the_palette_gives_the_picture_back(case: Drawn, drawn: Image.Image) -> 
 
 
 def test_uids_follow_from_kind_and_identity(case: Drawn, drawn: Image.Image) -> None:
-    found = set()
+    found: set[str] = set()
     for kind in (ObjectKind.SC, ObjectKind.SLICES):
         for identity in ("id-1", "id-2"):
             made = secondary_capture(drawn, kind, case.header, identity)

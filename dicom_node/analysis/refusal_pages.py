@@ -1,6 +1,7 @@
 """The page on a scan that was meant for the node and was not analysed, for any PACS."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from pydicom.dataset import Dataset
 
@@ -13,7 +14,7 @@ from dicom_node.reporting.objects.refusal_picture import refusal_picture
 from dicom_node.reporting.objects.secondary_capture import secondary_capture
 from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.structured_report import evidence_header
-from dicom_node.reporting.words.refusal_words import meant_for_screening
+from dicom_node.reporting.words.screening_scope import page_is_due
 from dicom_node.series.instances import Instance
 from dicom_node.uids import content_id
 
@@ -30,7 +31,7 @@ def make_refusal_pages(
     refusal
         What the pages say.
     instances
-        Of the study; the pages are of the patient of the series that was refused.
+        Of the study; the pages are of the patient of those that were refused.
     forms
         The forms that are asked for.
 
@@ -42,10 +43,11 @@ def make_refusal_pages(
     refused = [
         instance
         for instance in instances
-        if (instance.study_uid, instance.series_uid) == (refusal.study_uid, refusal.series_uid)
+        if refusal.study_uid in (instance.study_uid, "")
+        and refusal.series_uid in (instance.series_uid, "")
     ]
     reason = refusal.refused
-    if not forms or not refused or not meant_for_screening(reason.code):
+    if not forms or not refused or not page_is_due(refusal, evidence_header(refused[0].path)):
         return ObjectMaker("", {})
     identity = content_id(
         "refusal",
@@ -58,15 +60,13 @@ def make_refusal_pages(
     )
     maker = ObjectMaker(identity, read_sources([instance.path for instance in refused]))
     for form in forms:
-        maker.make(
-            form.kind,
-            lambda form=form: _page(form, refusal, evidence_header(refused[0].path), identity),
-            form.file_name,
-        )
+        build = partial(_page, form, refusal, refused[0], identity)
+        maker.make(form.kind, build, form.file_name)
     return maker
 
 
-def _page(form: NotAnalysed, refusal: Refusal, header: Dataset, identity: str) -> Dataset:
+def _page(form: NotAnalysed, refusal: Refusal, image: Instance, identity: str) -> Dataset:
+    header = evidence_header(image.path)
     if form is NotAnalysed.PDF:
         return encapsulated_pdf(refusal_pdf(refusal, header), header, identity)
     return secondary_capture(refusal_picture(refusal, header), form.kind, header, identity)

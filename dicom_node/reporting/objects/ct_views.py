@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["REFORMAT_WINDOW_HU", "AxialView", "SpineLine", "SpineView", "windowed"]
 
+FloatArray = npt.NDArray[np.floating[Any]]
+
 REFORMAT_WINDOW_HU = (-250.0, 500.0)
 """Shown from black to white in reformats: bone, with the muscles told from fat."""
 
@@ -20,7 +23,7 @@ OUTSIDE_HU = -1024.0
 """Shown where a reformat leaves the scan: air."""
 
 
-def windowed(hu: npt.NDArray[np.floating], window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def windowed(hu: FloatArray, window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Greys, uint8, of HU: 0 at the window's lower end, 255 at its upper."""
     low, high = window_hu
     return (np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
@@ -105,7 +108,7 @@ class SpineLine:
         points = np.array([landmark.centre_lps_mm for landmark in landmarks])
         return cls(points[np.argsort(points[:, 2])])
 
-    def at(self, z_mm: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    def at(self, z_mm: FloatArray, axis: int) -> npt.NDArray[np.float64]:
         """Its x (axis 0) or y (axis 1) at heights, mm; straight up and down from its ends."""
         return np.interp(z_mm, self.points_lps_mm[:, 2], self.points_lps_mm[:, axis])
 

@@ -94,10 +94,10 @@ def draw_hu_bars(
     for level, row, height in zip(Level, tops, ROW_HEIGHTS, strict=True):
         if level in known:
             _draw_band(canvas, scale, known[level], row, height)
-    if report.l1_threshold.category is not None:
-        _draw_thresholds(canvas, scale, report, first_row, bottom)
     for site, row, height in zip(sites, tops, ROW_HEIGHTS, strict=True):
         _draw_row(canvas, scale, site, (left, row, right, row + height))
+    if report.l1_threshold.category is not None:
+        _draw_thresholds(canvas, scale, report, first_row, bottom)
     _draw_scale(canvas, scale, report, bottom)
     legend = "bar: mean of three slices; ticks: each slice"
     if known:

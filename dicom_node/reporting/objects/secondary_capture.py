@@ -78,7 +78,8 @@ def secondary_capture(
         series_time=made.time(),
     )
     dataset.copy_patient_and_study_information(header)
-    dataset.InstanceCreationDate, dataset.InstanceCreationTime = made.date(), made.time()
+    dataset.InstanceCreationDate = dataset.ContentDate
+    dataset.InstanceCreationTime = dataset.ContentTime
     dataset.TimezoneOffsetFromUTC = made.strftime("%z")
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY", "OTHER"]

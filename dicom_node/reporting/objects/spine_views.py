@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dicom_node.reporting.objects.canvas import DIM, WHITE, YELLOW, Canvas, Colour
+from dicom_node.reporting.objects.canvas import BLACK, DIM, WHITE, YELLOW, Canvas, Colour
 from dicom_node.reporting.objects.ct_views import SpineLine, SpineView
 from roi_extraction.anatomy import Landmark
 from roi_extraction.features import FeatureVector
@@ -129,6 +129,7 @@ def _draw_measured(
         for roi in measurement.rois:
             points = view.pixels(roi.contour_lps_mm)
             ends = points[[points[:, 0].argmin(), points[:, 0].argmax()]]
+            canvas.line(ends + at, BLACK, 3.0, clip=clip)  # a rim, for bright bone
             canvas.line(ends + at, YELLOW, 1.5, clip=clip)
 
 
