@@ -23,6 +23,8 @@ from pydicom.dataset import Dataset
 from bench.viewer.__main__ import demo_home
 from bench.viewer.archive import FolderArchive
 from bench.viewer.page import Proxy, serve_viewer
+from dicom_node.reporting.objects.kinds import ObjectKind
+from dicom_node.reporting.report_history import REPORT_FILE
 from tests.conftest import CHROMIUM, DICOMWEB_PLUGIN
 from tests.test_node_peers import Orthanc
 
@@ -75,21 +77,22 @@ IMAGE_SHOWN = """(() => {
 PDF = "'object[type=\"application/pdf\"]'"
 
 OPENINGS = {
-    "report.sr.dcm": Opening(
+    REPORT_FILE: Opening(
         "[...document.querySelectorAll('svg text')].some(t => t.textContent.includes('L1'))"
     ),
-    "report.planar.sr.dcm": Opening(
+    ObjectKind.PLANAR.file_name: Opening(
         "window.services.measurementService.getMeasurements().length > 0",
         offered=True,
         panel="trackedMeasurements",
     ),
-    "report.sc.dcm": Opening(IMAGE_SHOWN),
-    "report.seg.dcm": Opening(
+    ObjectKind.SC.file_name: Opening(IMAGE_SHOWN),
+    ObjectKind.SLICES.file_name: Opening(IMAGE_SHOWN),
+    ObjectKind.SEG.file_name: Opening(
         "window.services.segmentationService.getSegmentations().length > 0",
         offered=True,
         panel="panelSegmentation",
     ),
-    "report.pdf.dcm": Opening(
+    ObjectKind.PDF.file_name: Opening(
         "document.querySelector('object[type=\"application/pdf\"]') !== null"
     ),
 }
@@ -173,7 +176,7 @@ def _open_demo(browser: Browser, address: str, out: Path) -> Seen:
     faults: list[str] = []
     page = _blank_page(browser, faults)
     page.goto(f"{address}/")
-    page.wait_for_function(OPENINGS["report.sr.dcm"].shown)
+    page.wait_for_function(OPENINGS[REPORT_FILE].shown)
     return _look_at(page, faults, out / "demo.png")
 
 
@@ -197,11 +200,10 @@ def _look_at(page: Page, faults: list[str], picture: Path) -> Seen:
 
 def _previews(orthanc: Orthanc, stored: dict[str, str]) -> dict[str, str]:
     """First bytes of what Orthanc shows in its own pages of a picture and of a document."""
-    views = {"report.sc.dcm": "preview", "report.pdf.dcm": "pdf"}
+    views = {ObjectKind.SC.file_name: "preview", ObjectKind.PDF.file_name: "pdf"}
     return {
         name: orthanc.file(f"/instances/{stored[name]}/{view}")[:5].decode("latin-1")
         for name, view in views.items()
-        if name in stored
     }
 
 
@@ -209,7 +211,7 @@ def main(study: Path, dist: Path, out: Path) -> None:
     """Look at the study, inside the namespace."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     images = sorted((study / "ct").iterdir())
-    objects = {path.name: path for path in (study / "report").glob("report.*dcm")}
+    objects = {name: study / "report" / name for name in OPENINGS}
     headers = {name: pydicom.dcmread(path) for name, path in objects.items()}
     home = f"/viewer?StudyInstanceUIDs={pydicom.dcmread(images[0]).StudyInstanceUID}"
     seen: dict[str, Any] = {}

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from bench.viewer.ohif import ViewerUnavailable, fetch_ohif
 from dicom_node.cli import app
+from dicom_node.reporting.objects.kinds import ObjectKind
+from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.conftest import unavailable
 from tests.ohif import BLACK_SPREAD, OPENINGS, look
-from tests.stand_in_objects import write_stand_ins
 
 pytestmark = pytest.mark.viewers
 
@@ -27,12 +28,12 @@ HARMLESS: tuple[str, ...] = ()
 
 
 def written_study(folder: Path) -> Path:
-    """A phantom's CT and its report's folder, with all objects."""
+    """A phantom's CT and its report in every form."""
     phantom = make_phantom(PhantomParameters.random(7), 7)
-    images = write_ct_series(phantom.volume, folder / "ct", InventedHeader(seed="viewers"))
-    arguments = ["analyze", str(folder / "ct"), "-o", str(folder / "report"), "--objects", "planar"]
+    write_ct_series(phantom.volume, folder / "ct", InventedHeader(seed="viewers"))
+    arguments = ["analyze", str(folder / "ct"), "-o", str(folder / "report")]
+    arguments += [word for kind in ObjectKind for word in ("--objects", kind)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    write_stand_ins(folder / "report", [pydicom.dcmread(path) for path in images])
     return folder
 
 
@@ -60,14 +61,14 @@ def test_ohif_opens_the_object_without_a_fault_and_shows_an_image(
 ) -> None:
     seen = looked[1]["seen"][name]
     assert [f for f in seen["faults"] if not any(known in f for known in HARMLESS)] == []
-    if name == "report.pdf.dcm":
+    if name == ObjectKind.PDF.file_name:
         assert seen["pdf_starts"] == "%PDF-"
     else:
         assert len(seen["spreads"]) == (3 if name == "demo" else 1)
         assert min(seen["spreads"]) > BLACK_SPREAD
 
 
-@pytest.mark.parametrize("name", ["report.sr.dcm", "demo"])
+@pytest.mark.parametrize("name", [REPORT_FILE, "demo"])
 def test_ohif_writes_site_and_hu_beside_the_contour(
     looked: tuple[Path, dict[str, Any]], name: str
 ) -> None:
@@ -82,19 +83,19 @@ def test_ohif_loads_every_region_of_the_planar_report(looked: tuple[Path, dict[s
     study, found = looked
     report = json.loads((study / "report" / "report.json").read_text())
     regions = sum(len(site["rois"]) for site in report["sites"])
-    assert found["seen"]["report.planar.sr.dcm"]["listed"] == regions > 60
+    assert found["seen"][ObjectKind.PLANAR.file_name]["listed"] == regions > 60
 
 
 def test_ohif_lists_every_segment_by_its_name(looked: tuple[Path, dict[str, Any]]) -> None:
     study, found = looked
-    segments = pydicom.dcmread(study / "report" / "report.seg.dcm").SegmentSequence
-    seen = found["seen"]["report.seg.dcm"]
+    segments = pydicom.dcmread(study / "report" / ObjectKind.SEG.file_name).SegmentSequence
+    seen = found["seen"][ObjectKind.SEG.file_name]
     assert seen["listed"] == len(segments) > 20
     assert [s.SegmentLabel for s in segments if s.SegmentLabel not in seen["text"]] == []
 
 
 @pytest.mark.parametrize(
-    ("name", "starts"), [("report.sc.dcm", "\x89PNG"), ("report.pdf.dcm", "%PDF-")]
+    ("name", "starts"), [(ObjectKind.SC.file_name, "\x89PNG"), (ObjectKind.PDF.file_name, "%PDF-")]
 )
 def test_orthanc_previews_the_picture_and_the_document(
     looked: tuple[Path, dict[str, Any]], name: str, starts: str
