@@ -3,11 +3,12 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pydicom
 
+from dicom_node.analysis.earlier_reports import EarlierReports, find_earlier
 from dicom_node.analysis.input_findings import (
     choice_findings,
     file_findings,
@@ -29,13 +30,15 @@ from dicom_node.reporting.report_history import (
     file_digest,
     kept_reports,
     standing_reports,
+    study_date_of,
     withdrawn_by,
 )
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
-    report_uids,
+    evidence_header,
+    evidence_paths,
 )
 from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.patients import differing, patient_of
@@ -54,7 +57,8 @@ __all__ = ["analyse", "series_identity"]
 class _Candidate:
     """An eligible series with its volume, the DICOM SEGs that are of it, and what is kept of it.
 
-    ``identity`` is that of its report, ``standing`` are the reports that it supersedes.
+    ``identity`` is that of its report before any comparison, ``kept`` are all reports of the study,
+    ``standing`` those that it supersedes, ``earlier`` those of the patient's other studies.
     """
 
     series: EligibleSeries
@@ -64,6 +68,8 @@ class _Candidate:
     made: KeptReport | None = None
     standing: tuple[KeptReport, ...] = ()
     displaced: tuple[KeptReport, ...] = ()
+    kept: tuple[KeptReport, ...] = ()
+    earlier: EarlierReports = field(default_factory=EarlierReports)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,30 +230,24 @@ def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Can
     series = candidate.series
     patient = patient_of(pydicom.dcmread(series.first.path, stop_before_pixels=True))
     kept = kept_reports(history)
-    identity = candidate.identity
-    made = _report_of(identity, kept)
-    while made is not None and withdrawn_by(made.path) is not None:
-        identity = content_id(identity, "after withdrawal")
-        made = _report_of(identity, kept)
     index = ReportIndex(history.parent)
     elsewhere = index.find(instance.sop_instance_uid for instance in series.slices)
     wrong = [report for report in kept if differing(report.patient, patient)]
     wrong += [report for report in elsewhere if report.study_uid != series.study_uid]
     own = [report for report in kept if report not in wrong and withdrawn_by(report.path) is None]
+    earlier = find_earlier(index, patient, series.study_uid, elsewhere)
+    identity, made = earlier.made(candidate.identity, kept)
     return replace(
         candidate,
-        identity=identity,
+        identity=candidate.identity if made is None else identity,
         made=made,
+        kept=tuple(kept),
+        earlier=earlier,
         standing=tuple(standing_reports(own)),
         displaced=tuple(
             report for report in wrong if withdrawn_by(report.path) in (None, assessment)
         ),
     )
-
-
-def _report_of(identity: str, kept: Sequence[KeptReport]) -> KeptReport | None:
-    uid = report_uids(identity)[1]
-    return next((report for report in kept if report.uid == uid), None)
 
 
 def _report(
@@ -263,21 +263,29 @@ def _report(
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
+    content = report(assessment, timings_s, selection.refused)
+    first = evidence_header(evidence_paths(assessment)[0])
+    earlier_reports = candidate.earlier
+    comparison = earlier_reports.compare(content, study_date_of(first))
+    earlier = earlier_reports.document(comparison)
+    identity = earlier_reports.identity(candidate.identity, comparison, candidate.kept)
     document = build_structured_report(
-        assessment, candidate.identity, [earlier.path for earlier in candidate.standing]
+        assessment,
+        identity,
+        [superseded.path for superseded in candidate.standing],
+        comparison=comparison,
+        earlier=earlier,
     )
-    written = checked_document(out, document, series.slices, candidate.standing)
+    written = checked_document(out, document, series.slices, candidate.standing, earlier)
     slice_by_slice = None
     if planar:
-        planar_document = build_structured_report(
-            assessment, candidate.identity, profile=SrProfile.PLANAR
-        )
+        planar_document = build_structured_report(assessment, identity, profile=SrProfile.PLANAR)
         slice_by_slice = checked_document(out, planar_document, series.slices, ())
     picture = render_rois(candidate.volume, assessment.features)
-    timings = {**timings_s, "report": time.perf_counter() - started}
-    content = report(assessment, timings, selection.refused)
+    timings = {**content.timings_s, "report": round(time.perf_counter() - started, 3)}
+    content = content.model_copy(update={"timings_s": timings, "comparison": comparison})
     if index is not None:
-        index.add(out.parent.name, out.name, evidence_uids(document))
+        index.add(out.parent.name, out.name, evidence_uids(document), patient_of(document))
     publish_report(out, content, picture, written, slice_by_slice)
     return Outcome(
         reported=True,
@@ -288,7 +296,7 @@ def _report(
         warnings=tuple(warning.code for warning in content.warnings),
         stage=content.stage.predicted,
         timings_s=content.timings_s,
-        identity=candidate.identity,
+        identity=identity,
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),

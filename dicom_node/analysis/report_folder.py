@@ -27,7 +27,11 @@ PLANAR_FILE = "report.planar.sr.dcm"
 
 
 def checked_document(
-    out: Path, document: Dataset, slices: Sequence[Instance], predecessors: Sequence[KeptReport]
+    out: Path,
+    document: Dataset,
+    slices: Sequence[Instance],
+    predecessors: Sequence[KeptReport],
+    earlier: Dataset | None = None,
 ) -> bytes:
     """Encode a Structured Report as it will be sent, and check what was encoded.
 
@@ -41,6 +45,8 @@ def checked_document(
         All images of the series that was measured.
     predecessors
         Earlier reports of the study that this one supersedes.
+    earlier
+        The report of another study that this one is compared with; None if it is with none.
 
     Returns
     -------
@@ -60,6 +66,7 @@ def checked_document(
             pydicom.dcmread(BytesIO(content)),
             read_sources([instance.path for instance in slices]),
             [report.uid for report in predecessors],
+            earlier,
         )
     except ReportInvalid:
         _write(out / INVALID_FILE, content)

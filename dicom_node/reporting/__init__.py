@@ -5,6 +5,9 @@
 - `report`: build the case report from an assessment, or from the reason why there is none.
 - `words/`: what a reader reads: the same words on every output.
 - `objects/`: the report in the forms that any PACS shows, beside the Structured Report.
+- `comparison`: before and now: how much each vertebra's HU changed since an earlier report, and
+  whether it may.
+- `comparison_items`: the comparison with an earlier report in the Structured Report.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.
 - `measurement_groups`: the groups of the Structured Report: one for each measured site.

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pydicom
@@ -22,6 +23,7 @@ __all__ = [
     "kept_reports",
     "mark_withdrawn",
     "standing_reports",
+    "study_date_of",
     "withdrawn_by",
 ]
 
@@ -45,6 +47,8 @@ class KeptReport:
         Its SOP Instance UID.
     study_uid
         Its Study Instance UID.
+    study_date
+        Study Date of its images; None if it is not stated.
     patient
         Whose it is.
     predecessor_uids
@@ -56,6 +60,7 @@ class KeptReport:
     path: Path
     uid: str
     study_uid: str
+    study_date: date | None
     patient: Patient
     predecessor_uids: tuple[str, ...]
     evidence_uids: tuple[str, ...]
@@ -83,7 +88,7 @@ def kept_report(path: Path) -> KeptReport | None:
         document = pydicom.dcmread(
             path,
             specific_tags=[
-                "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", *PATIENT,
+                "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", *PATIENT,
                 "PredecessorDocumentsSequence", "CurrentRequestedProcedureEvidenceSequence",
             ],
         )  # fmt: skip
@@ -93,10 +98,28 @@ def kept_report(path: Path) -> KeptReport | None:
         path,
         str(document.SOPInstanceUID),
         str(document.StudyInstanceUID),
+        study_date_of(document),
         patient_of(document),
         _referenced(document, "PredecessorDocumentsSequence"),
         evidence_uids(document),
     )
+
+
+def study_date_of(dataset: Dataset) -> date | None:
+    """Study Date of a data set; None if it is missing or invalid.
+
+    >>> header = Dataset()
+    >>> header.StudyDate = "20240301"
+    >>> study_date_of(header)
+    datetime.date(2024, 3, 1)
+    """
+    text = str(dataset.get("StudyDate") or "")
+    if len(text) != 8 or not (text.isdecimal() and text.isascii()):
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
 
 
 def evidence_uids(document: Dataset) -> tuple[str, ...]:

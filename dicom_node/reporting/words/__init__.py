@@ -1,5 +1,6 @@
 """What a reader reads: the same words on every output.
 
+- `comparison_words`: before and now in words: a line for each vertebra, or why nothing is compared.
 - `impression`: the verdict for a reader: at most three sentences and 60 words.
 - `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.
