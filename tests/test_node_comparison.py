@@ -1,7 +1,8 @@
 """Before and now: what is compared with what, the identity of the patient, and the check of it."""
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
@@ -29,6 +30,7 @@ from dicom_node.reporting.report_model import Report, Warned
 from dicom_node.reporting.words.comparison_words import comparison_words
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import Acquisition
+from roi_extraction.anatomy import Missing, MissingReason
 from tests.assessment_builders import assessment, assessment_of
 from tests.dicom_builders import edit, plain_series
 from tests.quick_assessment import QuickStager
@@ -227,17 +229,26 @@ def test_doubtful_identity_is_another_patient(other: tuple[str, ...]) -> None:
 PATIENT = {"PatientID": "P1", "PatientBirthDate": "19500101", "PatientName": "Ann^A"}
 
 
-@pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assessments of scans without contrast: 130 HU before 2025, then 100 HU."""
+@pytest.fixture(scope="module")
+def node() -> Iterator[None]:
+    """Assessments of vertebrae alone, without contrast: 130 HU before 2025, then 100 HU."""
 
     def quick(series: EligibleSeries, *_: object) -> Assessment:
         day = str(pydicom.dcmread(series.first.path).StudyDate)
-        hu = 130.0 if day < "20250101" else 100.0
-        return replace(assessment_of(series, mean_hu=hu), image=NATIVE)
+        found = assessment_of(series, mean_hu=130.0 if day < "20250101" else 100.0)
+        missing = Missing(MissingReason.TOO_SMALL, "does not fit")
+        measurements = tuple(
+            m if m.site.is_vertebra else replace(m, rois=(), mean_hu=float("nan"),
+                                                 sd_hu=float("nan"), missing=missing)
+            for m in found.features.measurements
+        )  # fmt: skip
+        features = replace(found.features, measurements=measurements)
+        return replace(found, features=features, image=NATIVE)
 
-    monkeypatch.setattr(analysis, "assess", quick)
-    monkeypatch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "assess", quick)
+        patch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
+        yield
 
 
 def study(folder: Path, number: int, day: str, **patient: str) -> list[Path]:
@@ -260,14 +271,22 @@ def comparison(out: Path) -> dict[str, Any] | None:
     return found
 
 
-@pytest.fixture
-def two(tmp_path: Path, node: None) -> tuple[Path, list[Path]]:
-    """A node with the reports of 2024 and 2026, and the images of 2026."""
-    reports = tmp_path / "reports"
-    run(study(tmp_path / "then", 1, "20240301"), reports / "one" / "a")
-    paths = study(tmp_path / "now", 2, "20260302")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, node: None) -> tuple[Path, list[Path]]:
+    """A node with the reports of 2024 and 2026, and the images of 2026; to be read alone."""
+    folder = tmp_path_factory.mktemp("node")
+    reports = folder / "reports"
+    run(study(folder / "then", 1, "20240301"), reports / "one" / "a")
+    paths = study(folder / "now", 2, "20260302")
     run(paths, reports / "two" / "b")
     return reports, paths
+
+
+@pytest.fixture
+def two(made: tuple[Path, list[Path]], tmp_path: Path) -> tuple[Path, list[Path]]:
+    """The same node, to be changed."""
+    shutil.copytree(made[0], tmp_path / "reports")
+    return tmp_path / "reports", made[1]
 
 
 def test_the_earlier_report_stands_in_every_output(two: tuple[Path, list[Path]]) -> None:
@@ -280,7 +299,8 @@ def test_the_earlier_report_stands_in_every_output(two: tuple[Path, list[Path]])
     text = (reports / "two" / "b" / "report.txt").read_text()
     assert "Change    L1 100 HU, 130 HU on 2024-03-01: -30 HU" in text
     document = pydicom.dcmread(reports / "two" / "b" / REPORT_FILE)
-    assert "130 HU on 2024-03-01" in str(document)
+    words = item(document, "111414", "COMPARISON", "121106").TextValue
+    assert words.startswith("L1 100 HU, 130 HU on 2024-03-01: -30 HU")
     assert comparison(reports / "one" / "a") is None
     assert len(paths) == 40
 
@@ -316,12 +336,9 @@ def test_an_old_study_that_comes_late_gives_a_report_that_supersedes(
     "other",
     [
         {"IssuerOfPatientID": "ELSEWHERE"},
-        {"PatientBirthDate": "19500102"},
         {"PatientBirthDate": ""},
-        {"PatientName": "Eve^E"},
-        {"PatientID": "P2"},
     ],
-    ids=["issuer", "birth date", "no birth date", "name", "ID"],
+    ids=["issuer", "no birth date"],
 )
 def test_reports_of_another_patient_are_never_a_prior(
     tmp_path: Path, node: None, other: dict[str, str]

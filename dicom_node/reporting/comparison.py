@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from dicom_node.assessment.assessment import SAME_KVP
 from dicom_node.reporting.report_model import (
     AcquisitionReport,
     Comparison,
@@ -52,9 +53,6 @@ DAYS_PER_YEAR = 365.25
 MIN_INTERVAL_DAYS = 182
 """Shortest interval that is compared, days: over a shorter one than half a year the error of a
 change a year is more than twice that of the change."""
-
-SAME_KVP = 0.5
-"""Tube voltages that differ by no more are the same, kV: some headers round."""
 
 SAME_THICKNESS_MM = 0.5
 """Slice thicknesses that differ by no more are the same, mm: a choice, 2.5 beside 3 mm."""

@@ -30,7 +30,7 @@ LEVELS = {
 }
 """Vertebrae by their SNOMED code."""
 
-LEAST_SIGNIFICANT_HU = dict.fromkeys(LEVELS.values(), 16.0)
+STATED_LIMITS_HU = dict.fromkeys(LEVELS.values(), 16.0)
 """The least significant change that a report may state, HU."""
 
 MIN_DAYS = 182
@@ -75,10 +75,9 @@ def comparison_faults(
     [comparison] = found
     if not _names(comparison, earlier):
         yield _fault("the comparison does not name the earlier report and its date")
+    means = _means(document), _means(earlier)
     changes = [
-        _change(node, document, earlier, years)
-        for node in comparison.children()
-        if node.name == CHANGE_NAME
+        _change(node, *means, years) for node in comparison.children() if node.name == CHANGE_NAME
     ]
     sound = [change for change in changes if change is not None]
     if not sound or len(sound) != len(changes) or len({c.name for c in sound}) != len(sound):
@@ -121,20 +120,20 @@ def _names(comparison: ContentItem, earlier: Dataset) -> bool:
 
 
 def _change(
-    node: ContentItem, document: Dataset, earlier: Dataset, years: float
+    node: ContentItem, means: Mapping[str, float], earlier: Mapping[str, float], years: float
 ) -> SiteChange | None:
     """The change of a vertebra; None if a number is not what follows from the two reports."""
     places = [place.concept[0] for place in node.children("363698007") if place.concept]
     if len(places) != 1 or places[0] not in LEVELS:
         return None
     name = LEVELS[places[0]]
-    now, then = _means(document).get(name), _means(earlier).get(name)
+    now, then = means.get(name), earlier.get(name)
     if now is None or then is None or node.unit != HU:
         return None
     expected = (
         ("112031", HU, then),
         ("CHANGE-A-YEAR", HU_A_YEAR, (now - then) / years),
-        ("LEAST-SIGNIF", HU, LEAST_SIGNIFICANT_HU[name]),
+        ("LEAST-SIGNIF", HU, STATED_LIMITS_HU[name]),
     )
     if not _is(node.number, now - then) or len(node.children()) != len(expected) + 1:
         return None
