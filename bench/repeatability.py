@@ -38,10 +38,9 @@ def scan(which: tuple[int, int]) -> Found:
     """Mean HU of the unflagged vertebrae of one scan of one patient."""
     number, repeat = which
     rng = np.random.default_rng([20261, number, repeat])
-    turned, shifted = rng.uniform(-MOST_DEG, MOST_DEG, 3), rng.uniform(-MOST_MM, MOST_MM, 3)
-    moved, _ = resampled(
-        patient(number), rotation_deg=(*map(float, turned),), shift_mm=(*map(float, shifted),)
-    )
+    left, back, head = map(float, rng.uniform(-MOST_DEG, MOST_DEG, 3))
+    x, y, z = map(float, rng.uniform(-MOST_MM, MOST_MM, 3))
+    moved, _ = resampled(patient(number), rotation_deg=(left, back, head), shift_mm=(x, y, z))
     again = noisy(moved, NOISE_HU, int(rng.integers(2**31)))
     try:
         measurements = extract(again, BuiltinSegmenter()).measurements
