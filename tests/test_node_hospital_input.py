@@ -123,7 +123,7 @@ def test_sex_outside_the_enumeration_is_unknown_and_warned_of(tmp_path: Path, se
         put_raw(path, "PatientSex", sex.encode() + b" " * (len(sex) % 2))
     series = check_series(scan_folder(tmp_path.iterdir())[0], RULES)
     assert "header.sex_unknown" in codes(series)
-    assert assessing._sex(series.first) is None
+    assert assessing.stated_sex(series.first) is None
 
 
 def test_empty_rescale_slope_is_refused_as_missing(tmp_path: Path) -> None:

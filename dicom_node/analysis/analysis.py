@@ -3,12 +3,13 @@
 import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pydicom
 
+from dicom_node.analysis.earlier_reports import EarlierReports, find_earlier
 from dicom_node.analysis.input_findings import (
     choice_findings,
     file_findings,
@@ -36,6 +37,7 @@ from dicom_node.reporting.report_history import (
     file_digest,
     kept_reports,
     standing_reports,
+    study_date_of,
     withdrawn_by,
 )
 from dicom_node.reporting.report_index import ReportIndex
@@ -43,7 +45,8 @@ from dicom_node.reporting.report_model import Refusal
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
-    report_uids,
+    evidence_header,
+    evidence_paths,
 )
 from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.patients import differing, patient_of
@@ -69,7 +72,8 @@ REFERS_TO_SEG = ";report refers to seg"
 class _Candidate:
     """An eligible series with its volume, the DICOM SEGs that are of it, and what is kept of it.
 
-    ``identity`` is that of its report, ``standing`` are the reports that it supersedes.
+    ``identity`` is that of its report before any comparison, ``kept`` are all reports of the study,
+    ``standing`` those that it supersedes, ``earlier`` those of the patient's other studies.
     """
 
     series: EligibleSeries
@@ -79,6 +83,8 @@ class _Candidate:
     made: KeptReport | None = None
     standing: tuple[KeptReport, ...] = ()
     displaced: tuple[KeptReport, ...] = ()
+    kept: tuple[KeptReport, ...] = ()
+    earlier: EarlierReports = field(default_factory=EarlierReports)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,30 +254,24 @@ def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Can
     series = candidate.series
     patient = patient_of(pydicom.dcmread(series.first.path, stop_before_pixels=True))
     kept = kept_reports(history)
-    identity = candidate.identity
-    made = _report_of(identity, kept)
-    while made is not None and withdrawn_by(made.path) is not None:
-        identity = content_id(identity, "after withdrawal")
-        made = _report_of(identity, kept)
     index = ReportIndex(history.parent)
     elsewhere = index.find(instance.sop_instance_uid for instance in series.slices)
     wrong = [report for report in kept if differing(report.patient, patient)]
     wrong += [report for report in elsewhere if report.study_uid != series.study_uid]
     own = [report for report in kept if report not in wrong and withdrawn_by(report.path) is None]
+    earlier = find_earlier(index, patient, series.study_uid, elsewhere)
+    identity, made = earlier.made(candidate.identity, kept)
     return replace(
         candidate,
-        identity=identity,
+        identity=candidate.identity if made is None else identity,
         made=made,
+        kept=tuple(kept),
+        earlier=earlier,
         standing=tuple(standing_reports(own)),
         displaced=tuple(
             report for report in wrong if withdrawn_by(report.path) in (None, assessment)
         ),
     )
-
-
-def _report_of(identity: str, kept: Sequence[KeptReport]) -> KeptReport | None:
-    uid = report_uids(identity)[1]
-    return next((report for report in kept if report.uid == uid), None)
 
 
 def _report(
@@ -286,40 +286,36 @@ def _report(
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
+    content = report(assessment, timings_s, selection.refused)
+    first = evidence_header(evidence_paths(assessment)[0])
+    earlier_reports = candidate.earlier
+    comparison = earlier_reports.compare(content, study_date_of(first))
+    earlier = earlier_reports.document(comparison)
+    identity = earlier_reports.identity(candidate.identity, comparison, candidate.kept)
+    content = content.model_copy(update={"comparison": comparison})
     sources = read_sources([instance.path for instance in series.slices])
-    maker = ObjectMaker(candidate.identity, sources)
+    maker = ObjectMaker(identity, sources)
     segmentation = None
     if ObjectKind.SEG in objects:
-        segmentation = maker.make(
-            ObjectKind.SEG, lambda: region_segmentation(assessment, candidate.identity)
-        )
+        segmentation = maker.make(ObjectKind.SEG, lambda: region_segmentation(assessment, identity))
     document = build_structured_report(
         assessment,
-        candidate.identity,
-        [earlier.path for earlier in candidate.standing],
+        identity,
+        [superseded.path for superseded in candidate.standing],
         segmentation=segmentation,
+        comparison=comparison,
+        earlier=earlier,
     )
-    written = checked_document(out, document, sources, candidate.standing, segmentation)
+    written = checked_document(out, document, sources, candidate.standing, segmentation, earlier)
     if ObjectKind.PLANAR in objects:
         maker.make(
             ObjectKind.PLANAR,
-            lambda: build_structured_report(
-                assessment, candidate.identity, profile=SrProfile.PLANAR
-            ),
+            lambda: build_structured_report(assessment, identity, profile=SrProfile.PLANAR),
         )
-    content = report(assessment, timings_s, selection.refused)
-    picture = make_report_objects(
-        maker,
-        objects,
-        content,
-        series,
-        candidate.volume,
-        assessment.features,
-        candidate.identity,
-    )
+    picture = make_report_objects(maker, objects, content, assessment, candidate.volume, identity)
     content = with_report_time(content, time.perf_counter() - started)
     if index is not None:
-        index.add(out.parent.name, out.name, evidence_uids(document))
+        index.add(out.parent.name, out.name, evidence_uids(document), patient_of(document))
     publish_report(out, content, picture, written, maker.files)
     return Outcome(
         reported=True,
@@ -330,7 +326,7 @@ def _report(
         warnings=tuple(warning.code for warning in content.warnings),
         stage=content.stage.predicted,
         timings_s=content.timings_s,
-        identity=candidate.identity,
+        identity=identity,
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),

@@ -32,6 +32,7 @@ def checked_document(
     sources: Mapping[str, Source],
     predecessors: Sequence[KeptReport],
     segmentation: Dataset | None = None,
+    earlier: Dataset | None = None,
 ) -> bytes:
     """Encode a Structured Report as it will be sent, and check what was encoded.
 
@@ -47,6 +48,8 @@ def checked_document(
         Earlier reports of the study that this one supersedes.
     segmentation
         The Segmentation of the regions that the report refers to; None for none.
+    earlier
+        The report of another study that this one is compared with; None if it is with none.
 
     Returns
     -------
@@ -65,7 +68,10 @@ def checked_document(
         sources = {**sources, str(segmentation.SOPInstanceUID): Source(segmentation)}
     try:
         check_report(
-            pydicom.dcmread(BytesIO(content)), sources, [report.uid for report in predecessors]
+            pydicom.dcmread(BytesIO(content)),
+            sources,
+            [report.uid for report in predecessors],
+            earlier,
         )
     except ReportInvalid:
         _write(out / INVALID_FILE, content)

@@ -14,7 +14,7 @@ from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
 from roi_extraction import Anatomy, CtVolume, FeatureVector, Finding, Segmenter, extract
 
-__all__ = ["COHORT_KVP", "SAME_KVP", "Assessment", "assess"]
+__all__ = ["COHORT_KVP", "SAME_KVP", "Assessment", "assess", "stated_sex"]
 
 COHORT_KVP = 120.0
 """Tube voltage of the cohort that the models were trained on (Wang 2025,
@@ -143,7 +143,7 @@ def _staged(
     reason = _unlike_cohort(series)
     if reason is not None:
         return StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason), ()
-    age, sex = series.first.age_years, _sex(series.first)
+    age, sex = series.first.age_years, stated_sex(series.first)
     prediction = stager.stage(features.mean_hu, age, sex)
     if prediction.predicted is None:
         return prediction, ()
@@ -162,5 +162,6 @@ def _unlike_cohort(series: EligibleSeries) -> str | None:
     return f"measured at {stated}: the model holds for {COHORT_KVP:g} kVp only"
 
 
-def _sex(instance: Instance) -> Sex | None:
+def stated_sex(instance: Instance) -> Sex | None:
+    """The sex that an image states; None if it is neither of the cohort's two."""
     return {"M": modeling.Sex.MALE, "F": modeling.Sex.FEMALE}.get(instance.sex)

@@ -6,6 +6,9 @@
 - `words/`: what a reader reads: the same words on every output.
 - `pictures/`: what a reader sees: the picture of a report, and that of a refused scan.
 - `objects/`: the report in the forms that any PACS shows, beside the Structured Report.
+- `comparison`: before and now: how much each vertebra's HU changed since an earlier report, and
+  whether it may.
+- `comparison_items`: the comparison with an earlier report in the Structured Report.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.
 - `measurement_groups`: the groups of the Structured Report: one for each measured site.

@@ -12,7 +12,9 @@ code is known, a broader verified one or the project's own scheme is used, never
 | impression, supplementary data, contrast | PS3.16 annex D (pydicom's DCM table) |
 | standard deviation, yes, no, undetermined | PS3.16 context groups 7464, 230 |
 | Qualitative Evaluations C0034375 | PS3.16 TID 1500, row 12 |
+| change of HU 442707000, study date 111060 | PS3.16 context group 6207, annex D |
 | stage, probability, thresholds, warnings, contributions | private scheme 99OSTEONODE |
+| comparison, earlier report, change a year, least significant change | private scheme |
 """
 
 from highdicom.sr import CodedConcept
@@ -23,15 +25,22 @@ from roi_extraction.sites import SITES, Level, Muscle, Side, Site
 
 __all__ = [
     "ATTENUATION",
+    "CHANGE",
+    "CHANGE_A_YEAR",
     "COMMENT",
+    "COMPARISON",
     "CONTRAST",
     "CONTRIBUTION",
     "CT_PROCEDURE",
+    "DERIVATION",
+    "EARLIER_REPORT",
     "HOUNSFIELD",
+    "HOUNSFIELD_A_YEAR",
     "IMPRESSION",
     "IMPRESSIONS",
     "L1_THRESHOLD",
     "L1_THRESHOLD_VALUES",
+    "LEAST_SIGNIFICANT",
     "LEVEL_CODES",
     "MEAN",
     "MUSCLE_CODES",
@@ -48,6 +57,7 @@ __all__ = [
     "STAGE",
     "STAGES",
     "STANDARD_DEVIATION",
+    "STUDY_DATE",
     "SUPPLEMENTARY_DATA",
     "UNDETERMINED",
     "WARNING",
@@ -67,6 +77,10 @@ def _own(value: str, meaning: str) -> CodedConcept:
 ATTENUATION = CodedConcept("112031", "DCM", "Attenuation Coefficient")
 HOUNSFIELD = CodedConcept("[hnsf'U]", "UCUM", "Hounsfield unit")
 RATIO = CodedConcept("1", "UCUM", "no units")
+HOUNSFIELD_A_YEAR = CodedConcept("[hnsf'U]/a", "UCUM", "Hounsfield unit per year")
+CHANGE = CodedConcept("442707000", "SCT", "Difference in attenuation")
+DERIVATION = CodedConcept("121401", "DCM", "Derivation")
+STUDY_DATE = CodedConcept("111060", "DCM", "Study Date")
 MEAN = CodedConcept("373098007", "SCT", "Mean")
 STANDARD_DEVIATION = CodedConcept("386136009", "SCT", "Standard Deviation")
 COMMENT = CodedConcept("121106", "DCM", "Comment")
@@ -124,6 +138,10 @@ def site_code(site: Site) -> CodedConcept:
 
 STAGE = _own("STAGE", "Predicted stage")
 PREDICTION_SET = _own("STAGE-SET", "Stage that the 90 % prediction set holds")
+COMPARISON = _own("COMPARISON", "Comparison with an earlier report")
+EARLIER_REPORT = _own("EARLIER-REPORT", "Earlier report")
+CHANGE_A_YEAR = _own("CHANGE-A-YEAR", "Change of the attenuation per year")
+LEAST_SIGNIFICANT = _own("LEAST-SIGNIF", "Least significant change of the attenuation")
 CONTRIBUTION = _own("CONTRIBUTION", "Contribution to the predicted stage")
 WARNING = _own("WARNING", "Warning")
 REGIONS = _own("REGIONS", "Segmentation of the measured regions")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pydicom
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.files import write_atomically
+from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.series.patients import PATIENT, Patient, patient_of
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "kept_reports",
     "mark_withdrawn",
     "standing_reports",
+    "study_date_of",
     "withdrawn_by",
 ]
 
@@ -45,6 +48,8 @@ class KeptReport:
         Its SOP Instance UID.
     study_uid
         Its Study Instance UID.
+    study_date
+        Study Date of its images; None if it is not stated.
     patient
         Whose it is.
     predecessor_uids
@@ -56,6 +61,7 @@ class KeptReport:
     path: Path
     uid: str
     study_uid: str
+    study_date: date | None
     patient: Patient
     predecessor_uids: tuple[str, ...]
     evidence_uids: tuple[str, ...]
@@ -83,7 +89,7 @@ def kept_report(path: Path) -> KeptReport | None:
         document = pydicom.dcmread(
             path,
             specific_tags=[
-                "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", *PATIENT,
+                "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", *PATIENT,
                 "PredecessorDocumentsSequence", "CurrentRequestedProcedureEvidenceSequence",
             ],
         )  # fmt: skip
@@ -93,14 +99,32 @@ def kept_report(path: Path) -> KeptReport | None:
         path,
         str(document.SOPInstanceUID),
         str(document.StudyInstanceUID),
+        study_date_of(document),
         patient_of(document),
         _referenced(document, "PredecessorDocumentsSequence"),
         evidence_uids(document),
     )
 
 
+def study_date_of(dataset: Dataset) -> date | None:
+    """Study Date of a data set; None if it is missing or invalid.
+
+    >>> header = Dataset()
+    >>> header.StudyDate = "20240301"
+    >>> study_date_of(header)
+    datetime.date(2024, 3, 1)
+    """
+    text = str(dataset.get("StudyDate") or "")
+    if len(text) != 8 or not (text.isdecimal() and text.isascii()):
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
+
+
 def evidence_uids(document: Dataset) -> tuple[str, ...]:
-    """SOP Instance UIDs of the images that a report names as evidence."""
+    """SOP Instance UIDs of the images, not the segmentations, that a report names as evidence."""
     return _referenced(document, "CurrentRequestedProcedureEvidenceSequence")
 
 
@@ -110,6 +134,7 @@ def _referenced(document: Dataset, keyword: str) -> tuple[str, ...]:
         for study in document.get(keyword) or ()
         for series in study.ReferencedSeriesSequence
         for instance in series.ReferencedSOPSequence
+        if instance.ReferencedSOPClassUID not in SEGMENTATION_STORAGE
     )
 
 

@@ -9,6 +9,7 @@ measurement. ``refused`` tells them apart: null in a report, a code and a messag
 """
 
 import json
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,9 +25,12 @@ __all__ = [
     "RESEARCH_USE",
     "AcquisitionReport",
     "CaseReport",
+    "Comparison",
+    "EarlierReport",
     "Explanation",
     "L1Threshold",
     "NetworkPlace",
+    "NotCompared",
     "Refusal",
     "RefusalReason",
     "RefusedSite",
@@ -34,6 +38,7 @@ __all__ = [
     "Report",
     "RoiReport",
     "SegmenterReport",
+    "SiteChange",
     "SiteReport",
     "StageReport",
     "Warned",
@@ -43,7 +48,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "e2e6e6b45d81bbb61e02fcdef0c8cea1475bd5cf3e4018fdb23f843d78c60023"
+REPORT_SCHEMA_DIGEST = "78379aa0e6396dfda4d63187f313089c674c7edccc617c4ea77906406326c4a6"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -267,6 +272,60 @@ class Explanation(_Record):
     """The sites behind the input in the network."""
 
 
+class EarlierReport(_Record):
+    """The report that this one is compared with."""
+
+    sop_instance_uid: str
+    """SOP Instance UID of its Structured Report."""
+    study_uid: str
+    """Study Instance UID."""
+    study_date: date
+    """Study Date of its images."""
+
+
+class SiteChange(_Record):
+    """How much a vertebra changed between two reports."""
+
+    name: str
+    """The site's name, L1 to S1."""
+    mean_hu: Hu
+    """Mean of this report, HU."""
+    earlier_hu: Hu
+    """Mean of the earlier report, HU."""
+    change_hu: float
+    """This mean less the earlier one, HU."""
+    per_year_hu: float
+    """The change divided by the years between the studies, HU a year."""
+    least_significant_hu: SpreadHu
+    """Least significant change, HU: a smaller one may be the measurement's own error."""
+    significant: bool
+    """Whether the change is larger than the least significant one."""
+
+
+class NotCompared(_Record):
+    """Another report of the patient that this one is not compared with."""
+
+    study_date: date | None
+    """Study Date of its images; null if it is not stated."""
+    code: str
+    """Stable code of the reason; docs/comparison.md lists them."""
+    message: str
+    """The reason in words, without patient data."""
+
+
+class Comparison(_Record):
+    """Before and now: this report beside the newest earlier one that allows it."""
+
+    earlier: EarlierReport | None
+    """The earlier report; null if none allows a comparison."""
+    years: Annotated[float, Field(gt=0)] | None
+    """Years between the two studies; null if there is no earlier report."""
+    changes: Annotated[tuple[SiteChange, ...], Field(max_length=6)]
+    """The change of each vertebra that can be compared; empty if there is no earlier report."""
+    not_compared: tuple[NotCompared, ...]
+    """Other reports of the patient and why each is not compared, the newest first."""
+
+
 class _Series(_Record):
     schema_name: str = Field(
         default=REPORT_SCHEMA, alias="schema", json_schema_extra={"const": REPORT_SCHEMA}
@@ -301,6 +360,8 @@ class Report(_Series):
     """L1 against the published thresholds."""
     stage: StageReport
     """The stage of the patient, or why there is none."""
+    comparison: Comparison | None = None
+    """What changed since an earlier report; null if the node has no other of the patient."""
     explanation: tuple[Explanation, ...]
     """What moved the stage, the strongest first; empty if there is none."""
     timings_s: dict[str, Annotated[float, Field(ge=0)]]

@@ -25,13 +25,21 @@ from dicom_node.assessment.assessment import Assessment
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
+from dicom_node.reporting.comparison_items import comparison_container
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
 from dicom_node.reporting.measurement_groups import site_group, slice_groups
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
+from dicom_node.reporting.report_model import Comparison
 from dicom_node.series.instances import PATIENT_AND_STUDY
 from dicom_node.uids import derived_uid
 
-__all__ = ["SrProfile", "build_structured_report", "report_uids"]
+__all__ = [
+    "SrProfile",
+    "build_structured_report",
+    "evidence_header",
+    "evidence_paths",
+    "report_uids",
+]
 
 MANUFACTURER = "osteonode project"
 SERIES_NUMBER = 9301
@@ -62,6 +70,8 @@ def build_structured_report(
     predecessors: Sequence[Path] = (),
     profile: SrProfile = SrProfile.VOLUMETRIC,
     segmentation: Dataset | None = None,
+    comparison: Comparison | None = None,
+    earlier: Dataset | None = None,
 ) -> Dataset:
     """Build the report of one assessment.
 
@@ -77,8 +87,12 @@ def build_structured_report(
         Its form; each has UIDs of its own.
     segmentation
         The Segmentation of the regions, which the report then refers to; None for none.
+    comparison
+        What changed since an earlier report; of the volumetric profile alone, whose means are
+        those that were compared.
+    earlier
+        The Structured Report that it is compared with; None if it is with none.
     """
-    series = assessment.series
     measured = [m for m in assessment.features.measurements if m.missing is None]
     groups: list[SliceGroup | SiteGroup] = []
     for measurement in measured:
@@ -86,10 +100,7 @@ def build_structured_report(
             groups += slice_groups(measurement, assessment)
         else:
             groups.append(site_group(measurement, assessment))
-    used = sorted(
-        {roi.slice_index for m in assessment.features.measurements for roi in m.rois}
-    ) or [0]
-    evidence = [evidence_header(series.slices[index].path) for index in used]
+    evidence = [evidence_header(path) for path in evidence_paths(assessment)]
     if segmentation is not None:
         evidence.append(segmentation)
     observer = ObserverContext(
@@ -111,7 +122,11 @@ def build_structured_report(
     at = len(items) - 1  # before Imaging Measurements, the last
     for part in (coded_results(assessment), impressions(assessment)):
         items.insert(at, part)
-    items.append(supplement(assessment, segmentation))
+    extra = supplement(assessment, segmentation)
+    if comparison is not None and comparison.earlier is not None and earlier is not None:
+        extra.ContentSequence.append(comparison_container(comparison, comparison.earlier))
+        evidence.append(earlier)
+    items.append(extra)
     _separate(content[0])
     series_uid, sop_instance_uid = report_uids(assessment_id)
     number, description = SERIES_NUMBER, SERIES_DESCRIPTION
@@ -140,6 +155,15 @@ def build_structured_report(
     document.TimezoneOffsetFromUTC = datetime.now().astimezone().strftime("%z")
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
+
+
+def evidence_paths(assessment: Assessment) -> list[Path]:
+    """Files of the images that a report names as evidence: those with regions, or else the first.
+
+    Patient and study of the report are those of the first of them.
+    """
+    used = {roi.slice_index for m in assessment.features.measurements for roi in m.rois} or {0}
+    return [assessment.series.slices[index].path for index in sorted(used)]
 
 
 def _separate(container: Dataset) -> None:

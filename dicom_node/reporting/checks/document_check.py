@@ -32,6 +32,7 @@ SEQUENCES = frozenset(
         "ContributingEquipmentSequence",
         "CurrentRequestedProcedureEvidenceSequence",
         "PerformedProcedureCodeSequence",
+        "PertinentOtherEvidenceSequence",
         "PredecessorDocumentsSequence",
         "ReferencedPerformedProcedureStepSequence",
     }

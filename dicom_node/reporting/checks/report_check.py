@@ -16,6 +16,7 @@ from pydicom.uid import UID
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import ReportInvalid
+from dicom_node.reporting.checks.comparison_check import comparison_faults
 from dicom_node.reporting.checks.document_check import (
     PATIENT,
     STUDY,
@@ -96,7 +97,10 @@ def read_sources(paths: Iterable[Path]) -> dict[str, Source]:
 
 
 def check_report(
-    document: Dataset, sources: Mapping[str, Source], predecessor_uids: Sequence[str] = ()
+    document: Dataset,
+    sources: Mapping[str, Source],
+    predecessor_uids: Sequence[str] = (),
+    earlier: Dataset | None = None,
 ) -> None:
     """Refuse a report that must not be sent.
 
@@ -108,20 +112,25 @@ def check_report(
         Headers of all images of the measured series, by SOP Instance UID.
     predecessor_uids
         SOP Instance UIDs of the reports that this one supersedes.
+    earlier
+        The earlier report that it is compared with, as it was sent; None if it is with none.
 
     Raises
     ------
     ReportInvalid
         With the code of the first fault and all of them in words.
     """
-    faults = find_faults(document, sources, predecessor_uids)
+    faults = find_faults(document, sources, predecessor_uids, earlier)
     if faults:
         found = "; ".join(dict.fromkeys(f"{fault.message} [{fault.code}]" for fault in faults))
         raise ReportInvalid(faults[0].code, f"the report must not be sent: {found}")
 
 
 def find_faults(
-    document: Dataset, sources: Mapping[str, Source], predecessor_uids: Sequence[str] = ()
+    document: Dataset,
+    sources: Mapping[str, Source],
+    predecessor_uids: Sequence[str] = (),
+    earlier: Dataset | None = None,
 ) -> list[ReportFault]:
     """All faults of a report, in the order of the checks; parameters as of `check_report`."""
     nodes = list(_walk(document))
@@ -142,6 +151,7 @@ def find_faults(
         *(fault for node in nodes for fault in reference_faults(node, evidence, sources)),
         *region_faults(nodes, sources),
         *side_faults(groups, sources),
+        *comparison_faults(document, nodes, earlier),
     ]
 
 

@@ -17,6 +17,8 @@ from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from roi_extraction.sites import SITES_BY_NAME
 
 __all__ = [
+    "CHANGE_NAME",
+    "COMPARISON_NAME",
     "COMPREHENSIVE_SR",
     "CONTENT",
     "MEANINGS",
@@ -74,6 +76,8 @@ IMPRESSIONS_NAME = _dcm("121072", "Impressions")
 RESULTS_NAME = "C0034375", "UMLS", "Qualitative Evaluations"
 SUPPLEMENT_NAME = _dcm("111414", "Supplementary Data")
 COMMENT_NAME = _dcm("121106", "Comment")
+COMPARISON_NAME = _own("COMPARISON", "Comparison with an earlier report")
+CHANGE_NAME = _sct("442707000", "Difference in attenuation")
 
 PROBABILITIES: dict[tuple[str, str], str] = {
     (f"PROB-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
@@ -137,6 +141,29 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             *((name, "NUM", "CONTAINS") for name in _PROBABILITY_NAMES),
         )
     },
+    (SUPPLEMENT_NAME, COMPARISON_NAME): ItemForm("CONTAINER", "CONTAINS"),
+    **{
+        (COMPARISON_NAME, name): ItemForm(kind, "CONTAINS")
+        for name, kind in (
+            (_own("EARLIER-REPORT", "Earlier report"), "COMPOSITE"),
+            (_dcm("111060", "Study Date"), "DATE"),
+            (CHANGE_NAME, "NUM"),
+            (COMMENT_NAME, "TEXT"),
+        )
+    },
+    **{
+        (CHANGE_NAME, name): ItemForm(kind, relationship)
+        for name, kind, relationship in (
+            (FINDING_SITE_NAME, "CODE", "HAS CONCEPT MOD"),
+            (ATTENUATION_NAME, "NUM", "INFERRED FROM"),
+            (_own("CHANGE-A-YEAR", "Change of the attenuation per year"), "NUM", "HAS PROPERTIES"),
+            (
+                _own("LEAST-SIGNIF", "Least significant change of the attenuation"),
+                "NUM",
+                "HAS PROPERTIES",
+            ),
+        )
+    },
     (MEASUREMENTS_NAME, MEASUREMENT_GROUP_NAME): ItemForm("CONTAINER", "CONTAINS"),
     **{
         (MEASUREMENT_GROUP_NAME, name): ItemForm(kind, relationship)
@@ -181,6 +208,7 @@ VALUES: tuple[Code, ...] = (
     _sct("373098007", "Mean"),
     _sct("386136009", "Standard Deviation"),
     ("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    ("[hnsf'U]/a", "UCUM", "Hounsfield unit per year"),
     ("1", "UCUM", "no units"),
     _own("ROI", "Region of interest in three central slices"),
     _sct("373066001", "Yes"),

@@ -103,7 +103,12 @@ def regions_of(group: ContentItem) -> list[ContentItem]:
 def reference_faults(
     node: ContentItem, evidence: Mapping[str, str], sources: Mapping[str, Source]
 ) -> Iterator[ReportFault]:
-    """A reference must be to an image of the series and in the evidence."""
+    """A reference must be to an image of the series and in the evidence.
+
+    The only one to something else, an earlier report, is a matter of `comparison_check`.
+    """
+    if node.value_type == "COMPOSITE":
+        return
     for reference in node.item.get("ReferencedSOPSequence") or ():
         uid = str(reference.get("ReferencedSOPInstanceUID"))
         if uid not in evidence:

@@ -35,6 +35,7 @@ from dicom_node.reporting.pictures.picture_words import (
 )
 from dicom_node.reporting.pictures.spine_views import draw_spine_views
 from dicom_node.reporting.report_model import Report
+from dicom_node.reporting.words.comparison_words import comparison_words
 from dicom_node.reporting.words.identity_words import identity_of
 from dicom_node.reporting.words.impression import STAGE_WORDS
 from roi_extraction.features import FeatureVector
@@ -162,6 +163,8 @@ def _draw_impression(canvas: Canvas, report: Report) -> int:
     """The sentences, the first one large; the row below them."""
     width = SIZE[0] - 2 * MARGIN
     first, *others = report.impression
+    if report.comparison is not None and report.comparison.earlier is not None:
+        others = [f"{comparison_words(report.comparison)[0]}.", *others]
     row = 52
     one_line = (size for size in (24, 22, 21, 20) if text_width(first, size, bold=True) <= width)
     size = next(one_line, 22)

@@ -2,6 +2,7 @@
 
 - `document_words`: the words of the report's pages, free of the names that only programs use.
 - `identity_words`: patient and study of a header, as a page prints them.
+- `comparison_words`: before and now in words: a line for each vertebra, or why nothing is compared.
 - `impression`: the verdict for a reader: at most three sentences and 60 words.
 - `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.

@@ -1,0 +1,191 @@
+"""The earlier reports of a patient on this node, and the comparison of a new one with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pydicom
+from pydantic import ValidationError
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from dicom_node.reporting.checks.comparison_check import says_the_same
+from dicom_node.reporting.comparison import PriorReport, compare
+from dicom_node.reporting.report_history import KeptReport, standing_reports, withdrawn_by
+from dicom_node.reporting.report_index import ReportIndex
+from dicom_node.reporting.report_model import Comparison, Report
+from dicom_node.reporting.structured_report import report_uids
+from dicom_node.series.patients import PATIENT, Patient, differing
+from dicom_node.uids import content_id
+
+__all__ = [
+    "EarlierReports",
+    "find_earlier",
+    "is_surely_of",
+]
+
+IDENTIFYING = ("PatientID", "PatientBirthDate")
+"""Elements that must be stated, and alike, for two reports to count as of one patient."""
+
+
+@dataclass(frozen=True)
+class EarlierReports:
+    """The reports of a patient on other studies.
+
+    Parameters
+    ----------
+    kept
+        As they lie on the disk; empty if there are none.
+    """
+
+    kept: tuple[KeptReport, ...] = ()
+
+    def compare(self, present: Report, study_date: date | None) -> Comparison | None:
+        """Compare a report with the newest of them that allows it; None if there are none."""
+        return compare(present, study_date, self._priors())
+
+    def made(self, identity: str, kept: Sequence[KeptReport]) -> tuple[str, KeptReport | None]:
+        """The report that was made of a series and would be made again, with its identity.
+
+        Parameters
+        ----------
+        identity
+            Of the series' report before any comparison.
+        kept
+            All reports of the study.
+
+        Returns
+        -------
+        (str, KeptReport or None)
+            The identity that a report of the series would have; None if there is none yet, and then
+            only the measurement tells whether it is compared.
+        """
+        for uid in (None, *(report.uid for report in self.kept)) if self.kept else ():
+            made = _counting(_with(identity, uid), kept)[1]
+            content = None if made is None else _content(made)
+            if made is not None and content is not None:
+                comparison = self.compare(content, made.study_date)
+                return _counting(_with(identity, _earlier_uid(comparison)), kept)
+        return _counting(identity, kept)
+
+    def identity(
+        self, identity: str, comparison: Comparison | None, kept: Sequence[KeptReport]
+    ) -> str:
+        """The identity of a new report; that before any comparison if it is compared with none.
+
+        Parameters
+        ----------
+        identity
+            Of the series' report before any comparison.
+        comparison
+            With an earlier report.
+        kept
+            All reports of the study: what was withdrawn is not made again under its identity.
+        """
+        return _counting(_with(identity, _earlier_uid(comparison)), kept)[0]
+
+    def document(self, comparison: Comparison | None) -> Dataset | None:
+        """The Structured Report that a comparison is with; None if it is with none."""
+        uid = _earlier_uid(comparison)
+        if uid is None:
+            return None
+        return next(pydicom.dcmread(report.path) for report in self.kept if report.uid == uid)
+
+    def _priors(self) -> list[PriorReport]:
+        valid = [report for report in self.kept if withdrawn_by(report.path) is None]
+        standing = {report.uid for report in standing_reports(valid)}
+        return [
+            PriorReport(
+                uid=report.uid,
+                study_uid=report.study_uid,
+                study_date=report.study_date,
+                content=_content(report) if report.uid in standing else None,
+                withdrawn=report not in valid,
+                superseded=report in valid and report.uid not in standing,
+            )
+            for report in self.kept
+        ]
+
+
+def find_earlier(
+    index: ReportIndex, patient: Patient, study_uid: str, without: Sequence[KeptReport] = ()
+) -> EarlierReports:
+    """Find the reports that are surely of the same patient and of another study.
+
+    Reads as many report headers as there are reports under the Patient ID.
+
+    Parameters
+    ----------
+    index
+        Of the node's reports.
+    patient
+        Of the images.
+    study_uid
+        Study Instance UID of the images.
+    without
+        Reports that never count, such as one on the same images under another study.
+    """
+    return EarlierReports(
+        tuple(
+            report
+            for report in index.of_patient(patient)
+            if report.study_uid != study_uid
+            and report not in without
+            and is_surely_of(report.patient, patient)
+        )
+    )
+
+
+def is_surely_of(one: Patient, other: Patient) -> bool:
+    """Whether two are one patient beyond doubt.
+
+    Patient ID and birth date must be stated and alike, the issuer alike or stated by neither, and
+    name and sex must not contradict each other.
+
+    >>> ann = ("1", "", "19500101", "f", "ann")
+    >>> is_surely_of(ann, ann), is_surely_of(ann, ("1", "b", "19500101", "f", "ann"))
+    (True, False)
+    """
+    stated = all(one[PATIENT.index(keyword)] for keyword in IDENTIFYING)
+    issuer = PATIENT.index("IssuerOfPatientID")
+    birth = PATIENT.index("PatientBirthDate")
+    return (
+        stated
+        and one[issuer] == other[issuer]
+        and one[birth] == other[birth]
+        and not differing(one, other)
+    )
+
+
+def _content(report: KeptReport) -> Report | None:
+    """What the ``report.json`` beside a Structured Report holds.
+
+    None if it cannot be read, or if it does not say what the Structured Report says.
+    """
+    try:
+        content = Report.model_validate_json((report.path.parent / "report.json").read_bytes())
+        document = pydicom.dcmread(report.path)
+    except (OSError, ValidationError, InvalidDicomError):
+        return None
+    return content if says_the_same(content, document) else None
+
+
+def _counting(identity: str, kept: Sequence[KeptReport]) -> tuple[str, KeptReport | None]:
+    """The report of an identity, or of the one that follows where that report was withdrawn."""
+    by_uid = {report.uid: report for report in kept}
+    made = by_uid.get(report_uids(identity)[1])
+    while made is not None and withdrawn_by(made.path) is not None:
+        identity = content_id(identity, "after withdrawal")
+        made = by_uid.get(report_uids(identity)[1])
+    return identity, made
+
+
+def _earlier_uid(comparison: Comparison | None) -> str | None:
+    if comparison is None or comparison.earlier is None:
+        return None
+    return comparison.earlier.sop_instance_uid
+
+
+def _with(identity: str, earlier_uid: str | None) -> str:
+    """The identity of a report that is compared with another; unchanged if it is with none."""
+    return identity if earlier_uid is None else content_id(identity, "compared with", earlier_uid)
