@@ -247,7 +247,6 @@ def node() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analysis, "assess", quick)
-        patch.setattr(analysis, "render_rois", lambda _volume, _features: b"no picture")
         yield
 
 
@@ -314,6 +313,21 @@ def test_the_same_images_with_the_same_prior_are_the_same_report(
     alone = run(paths, tmp_path / "alone" / "two" / "b")
     assert alone.identity != again.identity
     assert run(paths, reports / "three" / "b").identity != alone.identity
+
+
+def test_a_prior_whose_two_forms_differ_is_no_prior(
+    two: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    reports, paths = two
+    path = reports / "one" / "a" / "report.json"
+    path.write_text(path.read_text().replace("130.0", "131.0"))
+    shutil.rmtree(reports / "two")
+    assert run(paths, reports / "two" / "c").reported
+    found = comparison(reports / "two" / "c")
+    assert found is not None
+    assert (found["earlier"], [item["code"] for item in found["not_compared"]]) == (
+        None, ["unreadable"],
+    )  # fmt: skip
 
 
 def test_an_old_study_that_comes_late_gives_a_report_that_supersedes(
