@@ -1,7 +1,8 @@
 """Placing of three 150 mm2 ellipses per site inside the tissue that a segmenter found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -369,9 +370,12 @@ def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
     return (np.where(padded, inside - 0.5, 0.5 - outside) * FINE_MM)[1:-1, 1:-1]
 
 
-def _offsets(template: _Template, outlines: Sequence[tuple[float, int]]) -> npt.NDArray[np.int64]:
-    """Grid steps (row, column) from an ellipse's centre to points on scaled outlines."""
-    return np.concatenate([_on_outline(template, share, count) for share, count in outlines])
+@cache
+def _offsets(template: _Template, outlines: tuple[tuple[float, int], ...]) -> npt.NDArray[np.int64]:
+    """Grid steps (row, column) from an ellipse's centre to points on scaled outlines, read-only."""
+    steps = np.concatenate([_on_outline(template, share, count) for share, count in outlines])
+    steps.setflags(write=False)
+    return steps
 
 
 def _on_outline(template: _Template, share: float, count: int) -> npt.NDArray[np.int64]:

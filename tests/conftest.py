@@ -22,6 +22,15 @@ PROGRAMS = {
 """What the tests with a mark run, by name or path; ``.ci/run`` installs it."""
 
 
+WHOLE_NODES = {"Node", "FaultNode"}
+"""What a test module uses that starts whole nodes; its tests take long and mostly wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Let modules with whole nodes go first, so that no long test is left for the end alone."""
+    items.sort(key=lambda item: WHOLE_NODES.isdisjoint(vars(item.module)))
+
+
 def unavailable(message: str) -> None:
     """Skip with a reason; in CI, where everything must be present, fail."""
     if os.environ.get("CI") == "true":

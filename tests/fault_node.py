@@ -146,7 +146,7 @@ timeout_seconds = 10
         self.config.write_text(
             f"""data_dir = {json.dumps(str(self.data))}
 quiet_seconds = 1.0
-poll_seconds = 0.1
+poll_seconds = 0.3
 {settings}
 [listener]
 port = {self.port}

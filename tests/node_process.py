@@ -71,7 +71,11 @@ class Pacs:
 
 
 class Node:
-    """``osteonode serve`` in a process group of its own."""
+    """``osteonode serve`` in a process group of its own.
+
+    A ``quick`` node has the worker of `tests.quick_worker`: its assessments take no time, and it
+    takes the small series of `tests.fault_node.quick_study`.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,8 @@ class Node:
         destination_port: int,
         ae_title: str = "PACS",
         destination: str = 'objects = ["sr"]',
+        *,
+        quick: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -88,7 +94,7 @@ class Node:
         self.config.write_text(
             f"""data_dir = {json.dumps(str(folder / "data"))}
 quiet_seconds = 3.0
-poll_seconds = 0.1
+poll_seconds = 0.3
 [listener]
 port = {self.port}
 [[destinations]]
@@ -100,11 +106,16 @@ retry_seconds = 0.5
 {destination}
 """
         )
+        self._program = "dicom_node"
+        if quick:
+            self._program = "tests.quick_node"
+            text = self.config.read_text().replace("quiet_seconds = 3.0", "quiet_seconds = 1.0")
+            self.config.write_text(f"{text}[acquisition]\nmin_coverage_mm = 90\n")
 
     def start(self) -> "Node":
         with self.log_path.open("ab") as log_file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dicom_node", "serve", "--config", str(self.config)],
+                [sys.executable, "-m", self._program, "serve", "--config", str(self.config)],
                 stderr=log_file,
                 start_new_session=True,
             )
@@ -143,26 +154,26 @@ retry_seconds = 0.5
             time.sleep(0.05)
         raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-3000:]}")
 
-    def reports(self) -> list[dict[str, Any]]:
-        return [
-            json.loads(path.read_text())
-            for path in (self.folder / "data" / "reports").glob("*/*/report.json")
-        ]
+    def reports(self, study_uid: str | None = None) -> list[dict[str, Any]]:
+        """The reports on all studies, or on one."""
+        paths = (self.folder / "data" / "reports").glob("*/*/report.json")
+        found = [json.loads(path.read_text()) for path in paths]
+        return [r for r in found if study_uid is None or r["study_uid"] == study_uid]
 
-    def send(self, paths: list[Path]) -> None:
+    def send(self, paths: list[Path], ae_title: str = "SCANNER") -> None:
         """C-STORE files in this order; an answer that pynetdicom loses is asked for again.
 
         On a busy machine its reactor can take the answer for a request and drop it.
         """
         left = list(paths)
         for _ in range(10):
-            self._send(left)
+            self._send(left, ae_title)
             if not left:
                 return
         raise AssertionError(f"{len(left)} files were not answered")
 
-    def _send(self, left: list[Path]) -> None:
-        ae = AE(ae_title="SCANNER")
+    def _send(self, left: list[Path], ae_title: str) -> None:
+        ae = AE(ae_title=ae_title)
         ae.dimse_timeout = 2  # below the quiet time: a lost answer must not look like the end
         first = pydicom.dcmread(left[0])
         ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)

@@ -11,8 +11,7 @@ import pydicom
 import pytest
 
 from dicom_node.demo import free_port
-from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.fault_node import quick_study
 from tests.node_process import Node
 
 pytestmark = pytest.mark.peers
@@ -101,12 +100,11 @@ def dcmtk_storescu(port: int, ae_title: str, folder: Path) -> None:
 
 
 def test_report_of_a_series_sent_by_dcmtk_lands_in_its_study_in_orthanc(tmp_path: Path) -> None:
-    phantom = make_phantom(PhantomParameters.random(7), 7)
     series = tmp_path / "series"
-    write_ct_series(phantom.volume, series, InventedHeader(seed="peers"))
+    quick_study(series, "peers")
     with (
         Orthanc(tmp_path / "orthanc") as orthanc,
-        Node(tmp_path / "node", orthanc.dicom_port, "ORTHANC") as node,
+        Node(tmp_path / "node", orthanc.dicom_port, "ORTHANC", quick=True) as node,
     ):
         dcmtk_storescu(orthanc.dicom_port, "ORTHANC", series)
         dcmtk_storescu(node.port, "OSTEONODE", series)

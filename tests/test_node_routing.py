@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.series.series_writer import InventedHeader, write_ct_series
-from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.fault_node import quick_study
 from tests.node_process import Node
 from tests.test_node_peers import Orthanc, dcmtk_storescu
 
@@ -22,11 +21,10 @@ def test_series_stored_in_orthanc_is_routed_assessed_and_its_report_not_sent_bac
     [script] = re.findall(r"```lua\n(.*?)```", INSTALLATION.read_text(), re.DOTALL)
     lua = tmp_path / "osteonode.lua"
     lua.write_text(script)
-    phantom = make_phantom(PhantomParameters.random(7), 7)
     series = tmp_path / "series"
-    slices = write_ct_series(phantom.volume, series, InventedHeader(seed="routing"))
+    slices, _ = quick_study(series, "routing")
     orthanc = Orthanc(tmp_path / "orthanc")
-    node = Node(tmp_path / "node", orthanc.dicom_port, "ORTHANC")
+    node = Node(tmp_path / "node", orthanc.dicom_port, "ORTHANC", quick=True)
     config = json.loads(orthanc.config.read_text())
     config["DicomModalities"]["osteonode"] = ["OSTEONODE", "127.0.0.1", node.port]
     orthanc.config.write_text(json.dumps({**config, "LuaScripts": [str(lua)], "StableAge": 2}))

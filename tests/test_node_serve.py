@@ -1,3 +1,5 @@
+"""The node as ``osteonode serve`` runs it: one whole run, then quick assessments (`quick_node`)."""
+
 import time
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.dicom_builders import plain_series
+from tests.fault_node import quick_study
 from tests.node_process import Node, Pacs
 
 
@@ -30,6 +33,12 @@ def expected_uid(phantom_series: list[Path], tmp_path_factory: pytest.TempPathFa
     return str(pydicom.dcmread(out / "report.sr.dcm").SOPInstanceUID)
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], str]:
+    """(files of a small series, UID of the one report that a quick node must give)."""
+    return quick_study(tmp_path_factory.mktemp("quick"), "serve")
+
+
 def test_series_sent_comes_back_as_one_report_and_again_as_none(
     tmp_path: Path, phantom_series: list[Path], expected_uid: str
 ) -> None:
@@ -46,11 +55,13 @@ def test_series_sent_comes_back_as_one_report_and_again_as_none(
 
 
 def test_killed_while_assessing_exactly_one_report_arrives(
-    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+    tmp_path: Path, quick: tuple[list[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    series, expected_uid = quick
+    monkeypatch.setenv("QUICK_SECONDS", "2")
     with Pacs() as pacs:
-        node = Node(tmp_path, pacs.port).start()
-        node.send(phantom_series)
+        node = Node(tmp_path, pacs.port, quick=True).start()
+        node.send(series)
         node.wait_for(lambda: node.events("assessing"))
         node.kill()
         assert not node.events("assessed")
@@ -62,8 +73,10 @@ def test_killed_while_assessing_exactly_one_report_arrives(
 
 
 def test_killed_while_delivering_exactly_one_report_arrives(
-    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
+    series, expected_uid = quick
+
     def slow_at_first(count: int) -> int:
         if count == 1:
             time.sleep(3.0)
@@ -71,8 +84,8 @@ def test_killed_while_delivering_exactly_one_report_arrives(
         return 0x0000
 
     with Pacs(slow_at_first) as pacs:
-        node = Node(tmp_path, pacs.port).start()
-        node.send(phantom_series)
+        node = Node(tmp_path, pacs.port, quick=True).start()
+        node.send(series)
         node.wait_for(pacs.asked.is_set)
         node.kill()
         assert not node.events("delivered")
@@ -85,26 +98,28 @@ def test_killed_while_delivering_exactly_one_report_arrives(
 
 
 def test_destination_that_is_down_is_tried_again(
-    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
+    series, expected_uid = quick
     with (
         Pacs(lambda count: 0xA700 if count < 3 else 0x0000) as pacs,
-        Node(tmp_path, pacs.port) as node,
+        Node(tmp_path, pacs.port, quick=True) as node,
     ):
-        node.send(phantom_series)
+        node.send(series)
         node.wait_for(lambda: node.events("delivered"))
         assert [e["attempt"] for e in node.events("delivery attempt failed")] == [1, 2]
         assert pacs.uids == {expected_uid}
 
 
 def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(
-    tmp_path: Path, phantom_series: list[Path]
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
-    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+    series, _ = quick
+    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
         node.send(plain_series(tmp_path / "other", 40, kvp=140.0))
         [event] = node.wait_for(lambda: node.events("refused"))
         assert event["code"] == "series.kvp"
-        node.send(phantom_series)
+        node.send(series)
         node.wait_for(lambda: node.events("delivered"))
         refused = [r["refused"] for r in node.reports() if r["refused"]]
         assert [r["code"] for r in refused] == ["series.kvp"]
@@ -112,12 +127,13 @@ def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(
 
 
 def test_late_slice_gives_a_second_report_that_names_the_first(
-    tmp_path: Path, phantom_series: list[Path]
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
-    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
-        node.send(phantom_series[:-1])
+    series, _ = quick
+    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
+        node.send(series[:-1])
         node.wait_for(lambda: node.events("delivered"))
-        node.send(phantom_series[-1:])
+        node.send(series[-1:])
         node.wait_for(lambda: len(node.events("delivered")) == 2)
         first, second = pacs.stored
         assert first.SOPInstanceUID != second.SOPInstanceUID
@@ -128,13 +144,14 @@ def test_late_slice_gives_a_second_report_that_names_the_first(
 
 
 def test_child_that_cannot_finish_is_reported_as_failed(
-    tmp_path: Path, phantom_series: list[Path]
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
+    series, _ = quick
     with Pacs() as pacs:
-        node = Node(tmp_path, pacs.port)
+        node = Node(tmp_path, pacs.port, quick=True)
         node.config.write_text(node.config.read_text() + "[limits]\nseconds = 0.2\nattempts = 2\n")
         with node:
-            node.send(phantom_series)
+            node.send(series)
             [event] = node.wait_for(lambda: node.events("assessment failed"))
             assert "0.2 s" in event["reason"]
             [report] = node.wait_for(node.reports)
@@ -142,17 +159,18 @@ def test_child_that_cannot_finish_is_reported_as_failed(
 
 
 def test_refused_series_that_is_sent_again_whole_is_assessed(
-    tmp_path: Path, phantom_series: list[Path], expected_uid: str
+    tmp_path: Path, quick: tuple[list[Path], str]
 ) -> None:
-    with Pacs() as pacs, Node(tmp_path, pacs.port) as node:
+    series, expected_uid = quick
+    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
         broken = tmp_path / "broken.dcm"
-        dataset = pydicom.dcmread(phantom_series[40])
+        dataset = pydicom.dcmread(series[20])
         dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
         dataset.save_as(broken)
-        node.send([*phantom_series[:40], broken, *phantom_series[41:]])
+        node.send([*series[:20], broken, *series[21:]])
         [event] = node.wait_for(lambda: node.events("refused"))
         assert event["code"] == "series.unreadable_pixels"
-        node.send(phantom_series)
+        node.send(series)
         node.wait_for(lambda: node.events("delivered"))
         assert pacs.uids == {expected_uid}
         refusals = [report["refused"] for report in node.reports()]

@@ -252,8 +252,8 @@ def _best_path(
             there = padded[far + dy :, wide + dx :][:rows, :columns]
             candidate = there - price[dy, dx]
             better = candidate > previous
-            previous[better] = candidate[better]
-            came[z][better] = number
+            np.copyto(previous, candidate, where=better)
+            np.copyto(came[z], np.int8(number), where=better)
         total = previous + gain[z]
         top = int(total.argmax())
         if total.flat[top] > best[0]:

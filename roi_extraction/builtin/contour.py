@@ -84,13 +84,15 @@ def _around(gain: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     bends = np.arange(-MAX_BEND, MAX_BEND + 1)
     price = BEND_PRICE_HU * bends**2
     columns = np.arange(gain.shape[1])
-    total = gain[0]
+    padded = np.full(gain.shape[1] + 2 * MAX_BEND, -np.inf)
+    total = padded[MAX_BEND:-MAX_BEND]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, len(bends))
+    total[:] = gain[0]
     for ray in range(1, len(gain)):
-        padded = np.pad(total, MAX_BEND, constant_values=-np.inf)
-        moved = np.lib.stride_tricks.sliding_window_view(padded, len(bends)) - price
+        moved = windows - price
         best = moved.argmax(axis=1)
         came[ray] = bends[best]
-        total = moved[columns, best] + gain[ray]
+        total[:] = moved[columns, best] + gain[ray]
     path = np.zeros(len(gain), np.intp)
     path[-1] = int(total.argmax())
     for ray in range(len(gain) - 1, 0, -1):
