@@ -1,6 +1,6 @@
 """Writes tests/golden/dsr2html.txt, a report as dcmtk's dsr2html shows it in words.
 
-`python -m tests.dsr2html_golden` renews it; the change is then read before it is committed, and where
+`python -m tests.dsr2html_golden` renews it; the change is then read before it is committed. Where
 the same measurement says something else, `REPORT_FORM` is raised (`dicom_node.analysis.analysis`).
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 from roi_extraction.totalsegmentator import DATASETS
 from roi_extraction.totalsegmentator.child import CLASS_NUMBERS
 
-__all__ = ["place_library", "place_weights"]
+__all__ = ["change_behaviour", "place_library", "place_weights"]
 
 API = """
 import json, os, subprocess, sys, time
@@ -119,6 +119,12 @@ def place_library(
         f"Metadata-Version: 2.1\nName: TotalSegmentator\nVersion: {version}\n"
     )
     return seen
+
+
+def change_behaviour(folder: Path, behaviour: str) -> None:
+    """Let later calls of the stand-in in a folder do this; see `place_library`."""
+    path = folder / "totalsegmentator" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"behaviour": behaviour}))
 
 
 def place_weights(folder: Path) -> Path:

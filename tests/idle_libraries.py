@@ -18,7 +18,9 @@ IDLE = frozenset({"joblib", "lightgbm", "pandas", "scipy.stats", "sklearn", "sko
 class IdleModule(ModuleType):
     """A module whose every name is a class that cannot be used, only named or inherited from."""
 
-    __path__: list[str] = []  # noqa: RUF012
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):

@@ -5,8 +5,8 @@ import os
 import re
 import struct
 import tracemalloc
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -352,46 +352,77 @@ def test_muscle_segment_of_both_sides_is_parted_at_the_canal(
     assert np.array_equal(found.labels == 89, phantom.labels == 89)
 
 
-def trusting(node: Node) -> Node:
-    """The node, its settings told to use the SEGs of the sender of these tests."""
-    node.config.write_text(f'dicom_seg_sources = ["SCANNER"]\n{node.config.read_text()}')
-    return node
+class TrustingNode:
+    """A node that uses the SEGs of ``SCANNER`` alone, and the PACS that it sends to."""
+
+    def __init__(self, node: Node, pacs: Pacs) -> None:
+        self.node = node
+        self._pacs = pacs
+
+    def sent(self, study_uid: str, count: int) -> list[Dataset]:
+        """The reports on a study that the PACS got, once they are so many."""
+
+        def found() -> list[Dataset]:
+            return [d for d in self._pacs.stored if study_uid == d.StudyInstanceUID]
+
+        self.node.wait_for(lambda: len(found()) >= count)
+        assert len(found()) == count
+        return found()
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustingNode]:
+    """One for all tests of the module: each sends it a study of its own."""
+    with Pacs() as pacs:
+        node = Node(tmp_path_factory.mktemp("node"), pacs.port)
+        node.config.write_text(f'dicom_seg_sources = ["SCANNER"]\n{node.config.read_text()}')
+        with node:
+            yield TrustingNode(node, pacs)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A phantom's series as a study of its own, and its SEG."""
+
+    uid: str
+    files: list[Path]
+    seg: Path
+
+
+def study_of(phantom: Phantom, folder: Path, seed: str) -> Study:
+    files = write_ct_series(phantom.volume, folder / "in", InventedHeader(seed=seed))
+    seg = write_seg(folder / "in" / "seg.dcm", files, phantom.volume, parts_of(phantom.labels))
+    return Study(str(pydicom.dcmread(files[0]).StudyInstanceUID), files, seg)
 
 
 def test_node_uses_a_seg_that_comes_late_and_reports_anew(
-    phantom: Phantom, files: list[Path], seg: Path, tmp_path: Path
+    phantom: Phantom, trusting: TrustingNode, tmp_path: Path
 ) -> None:
-    with Pacs() as pacs, trusting(Node(tmp_path, pacs.port)) as node:
-        node.send(files)
-        node.wait_for(lambda: node.events("delivered"))
-        node.send([seg])
-        node.wait_for(lambda: len(node.events("delivered")) == 2)
-        assert [r["refused"] for r in node.reports()] == [None, None]
-        assert {r["segmenter"]["name"] for r in node.reports()} == {"builtin", "dicom-seg"}
-        first, second = pacs.stored
-        [study] = second.PredecessorDocumentsSequence
-        named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-        assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for path in (*files, seg):
-        (folder / path.name).symlink_to(path)
-    analyze(folder, tmp_path / "out")
+    study = study_of(phantom, tmp_path, "late")
+    trusting.node.send(study.files)
+    [first] = trusting.sent(study.uid, 1)
+    trusting.node.send([study.seg])
+    _, second = trusting.sent(study.uid, 2)
+    reports = trusting.node.reports(study.uid)
+    assert [r["refused"] for r in reports] == [None, None]
+    assert {r["segmenter"]["name"] for r in reports} == {"builtin", "dicom-seg"}
+    [predecessors] = second.PredecessorDocumentsSequence
+    named = predecessors.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    analyze(study.seg.parent, tmp_path / "out")
     alone = pydicom.dcmread(tmp_path / "out" / "report.sr.dcm")
     assert alone.SOPInstanceUID == second.SOPInstanceUID
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
 def test_node_uses_a_seg_that_came_before_its_series_from_a_trusted_sender_only(
-    files: list[Path], seg: Path, tmp_path: Path, trusted: bool
+    phantom: Phantom, trusting: TrustingNode, tmp_path: Path, trusted: bool
 ) -> None:
-    with Pacs() as pacs:
-        node = Node(tmp_path, pacs.port)
-        with trusting(node) if trusted else node:
-            node.send([seg])
-            node.send(files)
-            node.wait_for(lambda: node.events("delivered"))
-            [report] = node.reports()
+    study = study_of(phantom, tmp_path, f"before {trusted}")
+    trusting.node.send([study.seg], "SCANNER" if trusted else "STRANGER")
+    trusting.node.send(study.files)
+    trusting.sent(study.uid, 1)
+    [report] = trusting.node.reports(study.uid)
     assert report["segmenter"]["name"] == ("dicom-seg" if trusted else "builtin")
     codes = {warning["code"] for warning in report["warnings"]}
     assert ("segmentation.untrusted_source" in codes) is not trusted
