@@ -28,11 +28,15 @@ DEADLINE_SECONDS = 180.0
 
 
 class Pacs:
-    """A storage SCP that remembers each C-STORE; ``answer`` decides the status."""
+    """A storage SCP that remembers each C-STORE; ``answer`` decides the status.
+
+    Objects of the classes in ``refused`` are not taken.
+    """
 
     def __init__(self, answer: Callable[[int], int] = lambda _count: 0x0000) -> None:
         self.port = free_port()
         self.stored: list[pydicom.Dataset] = []
+        self.refused: set[str] = set()
         self.asked = threading.Event()
         self._answer = answer
         self._count = 0
@@ -64,7 +68,8 @@ class Pacs:
         dataset = event.dataset
         self._count += 1
         self.asked.set()
-        status = self._answer(self._count)
+        refused = dataset.SOPClassUID in self.refused
+        status = 0xA700 if refused else self._answer(self._count)
         if status == 0x0000:
             self.stored.append(dataset)
         return status

@@ -183,6 +183,26 @@ def references(note: Dataset) -> list[str]:
     ]
 
 
+def test_object_that_is_not_taken_is_tried_again_without_the_others(
+    tmp_path: Path, pacs: Pacs
+) -> None:
+    pacs.refused = {SecondaryCaptureImageStorage, EncapsulatedPDFStorage}
+    settings = 'objects = ["sr", "sc", "pdf"]\nmax_attempts = 1'
+    with FaultNode(tmp_path / "node", [pacs.port], destination=settings) as node:
+        send_until_taken(node.port, plain_series(tmp_path / "ct"), random.Random(1))
+        node.wait_for(lambda: len(node.events("delivery failed")) == 2)
+        failed = {event["object"] for event in node.events("delivery failed")}
+        assert failed == {"report.sc.dcm", "report.pdf.dcm"}
+        node.wait_for(lambda: node.events("delivered"))
+        ids = ("report.sc:1", "report.pdf:1")
+        node.wait_for(lambda: all(id in node.command("failed").stdout for id in ids))
+        pacs.refused = set()
+        assert node.command("retry", "--all").returncode == 0
+        node.wait_for(lambda: len(node.events("delivered")) == 3)
+        assert node.command("failed").stdout == "no failed work\n"
+    assert [len(of_class(pacs, uid)) for uid in REPORTS] == [1, 1, 1]
+
+
 def test_refused_scan_leaves_its_page_in_the_pacs(tmp_path: Path, pacs: Pacs) -> None:
     with FaultNode(tmp_path / "node", [pacs.port], destination='not_analysed = "sc"') as node:
         paths = plain_series(tmp_path / "ct", kvp=140.0)

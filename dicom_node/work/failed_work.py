@@ -12,7 +12,12 @@ from dicom_node.errors import WorkFailed
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_steps import GONE, GONE_TEXT
-from dicom_node.work.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, delivery_queue
+from dicom_node.work.work_queues import (
+    ASSESS_QUEUE,
+    WORKFLOW_VERSION,
+    delivery_queue,
+    object_work,
+)
 
 __all__ = ["FailedWork", "failed_work", "retry"]
 
@@ -92,7 +97,7 @@ def retry(settings: NodeSettings, identity: str) -> None:
             "class_name": "Worker",
             "instance_name": "worker",
             "queue_name": delivery_queue(name),
-            "workflow_id": f"{report['identity']}:{name}{withdrawal}:{attempt + 1}",
+            "workflow_id": f"{object_work(report, name)}{withdrawal}:{attempt + 1}",
             "app_version": WORKFLOW_VERSION,
         }
         client.enqueue(options, report, name, attempt + 1)
