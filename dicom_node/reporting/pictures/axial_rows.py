@@ -79,7 +79,7 @@ def draw_body_row(canvas: Canvas, row: Row, volume: CtVolume, features: FeatureV
         measurement = features.by_name[level]
         left = k * step + GAP // 2
         box = (left, row.top + AXIAL_CAPTION, left + step - GAP, row.bottom)
-        hu = f"  {row.hu(measurement):.0f} HU" if measurement.rois else ""
+        hu = f"  {row.hu(measurement):z.0f} HU" if measurement.rois else ""
         view = axial_view(volume, features, [measurement], level, box, row, BODY_FRAMING)
         _draw_caption(canvas, box, f"{level}{hu}", view)
         if view is None:
@@ -199,7 +199,7 @@ def _draw_muscles(
         if not measurement.rois:
             canvas.text((column, middle + 14), "–", 15, DIM, anchor="ms")
             continue
-        value, size = fitted(f"{row.hu(measurement):.0f}", MUSCLE_STRIP - 8, (15, 13))
+        value, size = fitted(f"{row.hu(measurement):z.0f}", MUSCLE_STRIP - 8, (15, 13))
         canvas.text((column, middle + 14), value, size, WHITE, anchor="ms")
         outline = _draw_region(canvas, box, view, measurement, row.which)
         lowest = muscle is Muscle.TRANSVERSOSPINALIS  # reached from below, round the longissimus

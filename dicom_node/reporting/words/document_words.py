@@ -163,7 +163,7 @@ def site_value(site: SiteReport) -> str:
     """Mean and SD of a site in HU, a dash where it has none."""
     if site.mean_hu is None:
         return "–"
-    return f"{site.mean_hu:.0f}" + ("" if site.sd_hu is None else f" ± {site.sd_hu:.0f}")
+    return f"{site.mean_hu:z.0f}" + ("" if site.sd_hu is None else f" ± {site.sd_hu:.0f}")
 
 
 def missing_lines(report: Report) -> tuple[str, ...]:
