@@ -19,13 +19,8 @@ from dicom_node.analysis import analysis
 from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
-from dicom_node.reporting.objects.kinds import (
-    NotAnalysed,
-    ObjectKind,
-    destination_files,
-    wanted_kinds,
-    wanted_pages,
-)
+from dicom_node.reporting.objects.files import destination_files, wanted_kinds, wanted_pages
+from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.settings.node import Acquisition
 from dicom_node.settings.work import Destination
 from tests.dicom_builders import edit, plain_series

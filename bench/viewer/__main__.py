@@ -4,7 +4,6 @@ What is shown is the CT that the demonstration sent, what came back to its stand
 other objects in the report's folder. The page is on 127.0.0.1 only and holds no patient.
 """
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from bench.viewer.ohif import OHIF_VERSION, SIDE_BY_SIDE, ViewerUnavailable, fet
 from bench.viewer.page import serve_viewer
 from dicom_node.demo import run_demo
 from dicom_node.errors import NodeError
+from dicom_node.supervisor import stop_on_signal
 
 PORT = 3000
 
@@ -26,6 +26,7 @@ def main(
     viewer: Annotated[Path, typer.Option(help="Where OHIF is kept.")] = Path("build/ohif"),
 ) -> None:
     """Run the demonstration where it was not run yet, and serve the page until Ctrl-C."""
+    stop = stop_on_signal()
     try:
         dist = fetch_ohif(viewer)
         if not objects(demo):
@@ -34,7 +35,7 @@ def main(
         with serve_viewer(dist, archive, demo_home(archive), port) as address:
             print(f"OHIF {OHIF_VERSION} with the demonstration's CT and report: {address}/")
             print("Double-click an entry on the left to open it. Ctrl-C ends.", flush=True)
-            wait_for_interrupt()
+            stop.wait()
     except (ViewerUnavailable, NodeError) as error:
         sys.exit(str(error))
 
@@ -52,14 +53,6 @@ def objects(demo: Path) -> list[Path]:
     beside = sorted((demo / "node" / "reports").glob("*/*/report.*dcm"))
     kept = [path for path in beside if path.name != "report.invalid.dcm"]
     return [*sorted((demo / "phantom").glob("*.dcm")), *received, *kept]
-
-
-def wait_for_interrupt() -> None:
-    """Return at Ctrl-C."""
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        print()
 
 
 if __name__ == "__main__":

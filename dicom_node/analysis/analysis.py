@@ -27,7 +27,8 @@ from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.files import make_private_folder
 from dicom_node.reporting.checks.report_check import read_sources
-from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind, kept_objects
+from dicom_node.reporting.objects.files import kept_objects
+from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
 from dicom_node.reporting.report import refusal_report, report, with_report_time
 from dicom_node.reporting.report_history import (

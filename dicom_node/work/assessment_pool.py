@@ -67,7 +67,7 @@ def assess_in_child(
     from dicom_node.analysis.analysis import analyse
     from dicom_node.analysis.models import load_models
     from dicom_node.assessment.segmenters import SegmenterPlan
-    from dicom_node.reporting.objects.kinds import wanted_kinds, wanted_pages
+    from dicom_node.reporting.objects.files import wanted_kinds, wanted_pages
 
     stager, network = load_models(settings.bundle)
     return analyse(

@@ -11,7 +11,7 @@ from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.withdrawals import Withdrawals
-from dicom_node.reporting.objects.kinds import kept_objects
+from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool

@@ -20,7 +20,8 @@ from dbos import error as dbos_error
 from dicom_node.errors import AssessmentFailed, WorkFailed
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
-from dicom_node.reporting.objects.kinds import NotAnalysed, destination_files
+from dicom_node.reporting.objects.files import destination_files
+from dicom_node.reporting.objects.kinds import NotAnalysed
 from dicom_node.reporting.report_history import REPORT_FILE, withdrawn_by
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings

@@ -1,6 +1,7 @@
 """The report in the forms that any PACS shows, beside the Structured Report.
 
-- `kinds`: the kinds of objects: their files, series and UIDs.
+- `kinds`: the kinds of objects: their series and UIDs.
+- `files`: the files of a report's objects: which a destination gets, and which are kept.
 - `region_segmentation`: the measured regions as a DICOM Segmentation: one segment a site.
 - `secondary_capture`: a picture as a DICOM Secondary Capture with a palette of 256 colours, which
   any PACS takes.
