@@ -1,5 +1,6 @@
 """Assess one CT from its files, or show the whole node at work on a phantom."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -103,6 +104,8 @@ def analyze(
         objects=objects or (),
     )
     print((out / "report.txt").read_text())
+    for kind, reason in outcome.unmade.items():
+        print(f"osteonode: {kind} could not be made: {reason}", file=sys.stderr)
     if not outcome.reported:
         fail(f"refused: {outcome.message} [{outcome.code}]", EXIT_REFUSED)
 
