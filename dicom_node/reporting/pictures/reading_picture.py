@@ -115,15 +115,11 @@ def reading_picture(
 
 
 def slices_picture(
-    report: Report,
-    header: Dataset,
-    volume: CtVolume,
-    features: FeatureVector,
-    percentiles: Percentiles | None = None,
+    report: Report, header: Dataset, volume: CtVolume, features: FeatureVector
 ) -> Image.Image:
     """Draw all three slices of each vertebral body and disc, with the HU of each slice.
 
-    Parameters and result are those of `reading_picture`; the percentiles are not drawn.
+    Parameters and result are those of `reading_picture`.
     """
     canvas = Canvas()
     _draw_identity(canvas, header, report)
