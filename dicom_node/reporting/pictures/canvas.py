@@ -21,6 +21,7 @@ __all__ = [
     "Canvas",
     "Colour",
     "fitted",
+    "text_font",
     "text_width",
     "wrapped",
 ]
@@ -46,14 +47,15 @@ SMOOTHING = 4
 
 
 @cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+def text_font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    """The font of all texts, its size in pixels."""
     path = font_file(BOLD if bold else REGULAR)
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text_width(text: str, size: int, *, bold: bool = False) -> int:
     """Width of a text, pixels."""
-    return round(_font(size, bold).getlength(text))
+    return round(text_font(size, bold).getlength(text))
 
 
 def fitted(text: str, width: int, sizes: Sequence[int], *, bold: bool = False) -> tuple[str, int]:
@@ -131,7 +133,7 @@ class Canvas:
             Pillow's anchor, such as ``la`` (left, ascender) or ``mm`` (middle of both).
         """
         self._draw.text(
-            (round(at[0]), round(at[1])), text, colour, font=_font(size, bold), anchor=anchor
+            (round(at[0]), round(at[1])), text, colour, font=text_font(size, bold), anchor=anchor
         )
 
     def box(self, corners: tuple[float, float, float, float], colour: Colour) -> None:
