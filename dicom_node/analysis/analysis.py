@@ -331,7 +331,7 @@ def _report(
         folder=out.name,
         sha256=file_digest(out / REPORT_FILE),
         others=tuple(s.series_uid for s in selection.eligible if s is not series),
-        objects=kept_objects(out),
+        objects=maker.digests,
         unmade=maker.unmade,
         displaced=candidate.displaced,
     )
@@ -384,6 +384,6 @@ def _refused(
         warnings=tuple(finding.code for finding in findings),
         stage=None,
         timings_s={},
-        objects={name: hashlib.sha256(page).hexdigest() for name, page in made.files.items()},
+        objects=made.digests,
         unmade=made.unmade,
     )

@@ -1,5 +1,6 @@
 """Make the objects beside the Structured Report: each checked, or left out with a reason."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 
@@ -35,6 +36,11 @@ class ObjectMaker:
         self._sources = sources
         self.files: dict[str, bytes] = {}
         self.unmade: dict[str, str] = {}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each object that was made, by the name of its file."""
+        return {name: hashlib.sha256(file).hexdigest() for name, file in self.files.items()}
 
     def make(
         self, kind: ObjectKind, build: Callable[[], Dataset], file_name: str = ""
