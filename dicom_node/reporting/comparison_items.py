@@ -9,19 +9,17 @@ from highdicom.sr import (
     FindingSite,
     NumContentItem,
     RelationshipTypeValues,
-    TextContentItem,
 )
 from highdicom.sr.value_types import ContentItem
+from pydicom.uid import ComprehensiveSRStorage
 
 from dicom_node.reporting import codes as own
+from dicom_node.reporting.evaluations import container, text_item
 from dicom_node.reporting.report_model import Comparison, EarlierReport, SiteChange
 from dicom_node.reporting.words.comparison_words import comparison_words
 from roi_extraction.sites import SITES_BY_NAME
 
 __all__ = ["comparison_container"]
-
-COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
-"""Comprehensive SR Storage (PS3.4, table B.5-1)."""
 
 CONTAINS = RelationshipTypeValues.CONTAINS
 
@@ -35,20 +33,15 @@ def comparison_container(comparison: Comparison, earlier: EarlierReport) -> Cont
     items: list[ContentItem] = [
         CompositeContentItem(
             name=own.EARLIER_REPORT,
-            referenced_sop_class_uid=COMPREHENSIVE_SR,
+            referenced_sop_class_uid=ComprehensiveSRStorage,
             referenced_sop_instance_uid=earlier.sop_instance_uid,
             relationship_type=CONTAINS,
         ),
         DateContentItem(name=own.STUDY_DATE, value=earlier.study_date, relationship_type=CONTAINS),
     ]
     items += [_change(change) for change in comparison.changes]
-    items += [
-        TextContentItem(name=own.COMMENT, value=words, relationship_type=CONTAINS)
-        for words in comparison_words(comparison)
-    ]
-    found = ContainerContentItem(name=own.COMPARISON, relationship_type=CONTAINS)
-    found.ContentSequence = ContentSequence(items)
-    return found
+    items += [text_item(own.COMMENT, words) for words in comparison_words(comparison)]
+    return container(own.COMPARISON, items)
 
 
 def _change(change: SiteChange) -> NumContentItem:

@@ -35,7 +35,14 @@ from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
 from roi_extraction.anatomy import Finding
 
-__all__ = ["algorithm", "coded_results", "impressions", "supplement"]
+__all__ = [
+    "algorithm",
+    "coded_results",
+    "container",
+    "impressions",
+    "supplement",
+    "text_item",
+]
 
 CONTAINS = RelationshipTypeValues.CONTAINS
 
@@ -46,10 +53,8 @@ MAX_CONTRIBUTIONS = 5
 def impressions(assessment: Assessment) -> ContainerContentItem:
     """The verdict in words."""
     sentences = impression(evidence_of(assessment))
-    return _container(
-        own.IMPRESSIONS,
-        [*(_text(own.IMPRESSION, words) for words in sentences), _text(own.COMMENT, RESEARCH_USE)],
-    )
+    items = [text_item(own.IMPRESSION, words) for words in sentences]
+    return container(own.IMPRESSIONS, [*items, text_item(own.COMMENT, RESEARCH_USE)])
 
 
 def coded_results(assessment: Assessment) -> ContainerContentItem:
@@ -61,7 +66,7 @@ def coded_results(assessment: Assessment) -> ContainerContentItem:
         stage = own.STAGES[prediction.predicted.value] if decided else own.UNDETERMINED
     items: list[ContentItem] = [_code(own.STAGE, stage)]
     if prediction.abstained:
-        items.append(_text(own.COMMENT, f"Not staged: {prediction.abstained}"))
+        items.append(text_item(own.COMMENT, f"Not staged: {prediction.abstained}"))
     else:
         items += [
             _code(own.PREDICTION_SET, own.STAGES[member.value])
@@ -74,8 +79,8 @@ def coded_results(assessment: Assessment) -> ContainerContentItem:
     items += [item for found in assessment.warnings for item in _warning(found)]
     missing = not_measured(assessment.features.measurements)
     if missing:
-        items.append(_text(own.COMMENT, f"Not measured: {missing}"))
-    return _container(own.QUALITATIVE_EVALUATIONS, items)
+        items.append(text_item(own.COMMENT, f"Not measured: {missing}"))
+    return container(own.QUALITATIVE_EVALUATIONS, items)
 
 
 def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> ContainerContentItem:
@@ -83,7 +88,7 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> C
     prediction = assessment.prediction
     items: list[ContentItem] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
     if prediction.probabilities:
-        items.append(_text(own.COMMENT, COHORT_MIX))
+        items.append(text_item(own.COMMENT, COHORT_MIX))
     items += [
         NumContentItem(
             name=own.PROBABILITY[letter.value],
@@ -102,7 +107,7 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> C
             if site in assessment.places
         )
         items.append(
-            _text(
+            text_item(
                 own.CONTRIBUTION,
                 f"{site_words(item.feature)}: {value}, SHAP value {item.shap:+.3f}"
                 + (f". In the bone-muscle network {ranks}" if ranks else ""),
@@ -117,7 +122,7 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> C
                 relationship_type=CONTAINS,
             )
         )
-    return _container(own.SUPPLEMENTARY_DATA, items)
+    return container(own.SUPPLEMENTARY_DATA, items)
 
 
 def algorithm(
@@ -142,16 +147,18 @@ def _contrast(assessment: Assessment) -> CodedConcept:
 def _warning(found: Finding) -> tuple[CodeContentItem, TextContentItem]:
     """A warning as a code, and in words beside it, where renderers show them."""
     code = own.WARNINGS.get(found.code, own.OTHER_WARNING)
-    return _code(own.WARNING, code), _text(own.COMMENT, found.message)
+    return _code(own.WARNING, code), text_item(own.COMMENT, found.message)
 
 
-def _container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
+def container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
+    """A container with its items, of a container above it."""
     found = ContainerContentItem(name=name, relationship_type=CONTAINS)
     found.ContentSequence = ContentSequence(items)
     return found
 
 
-def _text(name: CodedConcept, value: str) -> TextContentItem:
+def text_item(name: CodedConcept, value: str) -> TextContentItem:
+    """Words with their name, of a container."""
     return TextContentItem(name=name, value=value, relationship_type=CONTAINS)
 
 

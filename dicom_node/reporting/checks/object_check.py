@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.checks.document_check import identity_faults
@@ -12,17 +13,13 @@ from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 
 __all__ = ["check_object"]
 
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-
 SOP_CLASSES = {
-    ObjectKind.SC: SECONDARY_CAPTURE,
-    ObjectKind.SLICES: SECONDARY_CAPTURE,
-    ObjectKind.PDF: ENCAPSULATED_PDF,
-    ObjectKind.SEG: SEGMENTATION,
+    ObjectKind.SC: SecondaryCaptureImageStorage,
+    ObjectKind.SLICES: SecondaryCaptureImageStorage,
+    ObjectKind.PDF: EncapsulatedPDFStorage,
+    ObjectKind.SEG: SegmentationStorage,
 }
-"""Secondary Capture Image, Encapsulated PDF and Segmentation Storage (PS3.4, table B.5-1)."""
+"""What each kind of object is (PS3.4, table B.5-1)."""
 
 
 def check_object(
