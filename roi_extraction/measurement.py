@@ -16,15 +16,16 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["coverage", "measure", "measure_roi"]
 
-METAL_HU = 1000.0
-"""Above it a voxel may be metal, HU; dense cortical bone rarely reaches it in 3 mm slices."""
+METAL_HU = 1500.0
+"""Above it a pixel may be metal, HU: half of what a screw shows. Of the cortex of the real scans at
+most 1.5 mm2 in a slice is denser, of facets up to 88 mm2 lie above 1000 HU (docs/roi.md)."""
 
 METAL_CERTAIN_HU = 2000.0
 """Above it a single pixel counts as metal, HU: no bone reaches it."""
 
-METAL_AREA_MM2 = 20.0
-"""Connected area above `METAL_HU` that counts as metal, mm2: a 5 mm screw. Smaller spots are
-osteophytes, vessel plaques and stones, which cast no streaks."""
+METAL_AREA_MM2 = 10.0
+"""Connected area above `METAL_HU` that counts as metal, mm2: a 4 mm screw has 12 mm2. Smaller spots
+are cortex, vessel plaques and stones, which cast no streaks."""
 
 METAL_DISTANCE_MM = 20.0
 """Nearest metal at which a site is refused, mm: within it metal moved bodies by up to 36 HU."""

@@ -45,6 +45,10 @@ RULES: dict[str, tuple[Callable[[], list[Instance]], str, str]] = {
         lambda: instances(gantry_tilt_deg=8.0),
         "acquisition.gantry_tilt_unclear", "acquisition.gantry_tilt_unclear",
     ),
+    "large_pixels": (
+        lambda: instances(pixel_spacing_mm=(1.0, 1.6)),
+        "acquisition.large_pixels", "acquisition.large_pixels",
+    ),
     "thick_slices": (
         lambda: instances(60, 5.0, slice_thickness_mm=5.0),
         "acquisition.thick_slices", "acquisition.thick_slices",
@@ -104,9 +108,10 @@ def test_unknown_rules_and_modes_are_refused(wrong: dict[str, str]) -> None:
         (lambda: instances(kvp=100.0), "series.kvp"),
         (lambda: instances(50, 6.0, slice_thickness_mm=6.0), "series.slice_step"),
         (lambda: instances(slice_thickness_mm=6.0), "series.slice_thickness"),
+        (lambda: instances(pixel_spacing_mm=(3.1, 3.1)), "series.large_pixels"),
         (lambda: tilted(12.0), "series.gantry_tilt"),
     ],
-    ids=["kVp", "step", "thickness", "large tilt"],
+    ids=["kVp", "step", "thickness", "pixels", "large tilt"],
 )
 def test_no_setting_softens_what_is_always_strict(
     members: Callable[[], list[Instance]], code: str

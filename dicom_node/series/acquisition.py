@@ -36,6 +36,13 @@ KVP_TOLERANCE = 0.01
 THICKNESS_TOLERANCE_MM = 0.01
 """Slice thicknesses of one series that differ by no more are one, mm: 3.0 beside 2.999."""
 
+LARGE_PIXEL_MM = 1.5
+"""Pixel spacing above which the reader is told, mm: 70 pixels are left to a ROI of 150 mm2, and
+cortex of 1-2 mm spreads over its neighbours."""
+
+LARGEST_PIXEL_MM = 3.0
+"""Pixel spacing above which nothing is measured, mm: a ROI would have fewer than 17 pixels."""
+
 COHORT_SLICE_MM = 3.0
 """Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
 
@@ -150,6 +157,7 @@ def check_rules(
         *_tilt(stack, rules),
         *_kernel(stack.slices[0], kernel, rules),
         *_contrast(stack.slices, rules),
+        *_pixels(stack.slices[0], rules),
         *_thickness(stack.slices, thickness_mm, rules),
         *_position(stack.slices[0], rules),
     ]
@@ -246,6 +254,23 @@ def _contrast(slices: Sequence[Instance], rules: Acquisition) -> list[Finding]:
         "stage may be too favourable",
     )
     return refuse_or_report(rules.rules.contrast, finding)
+
+
+def _pixels(first: Instance, rules: Acquisition) -> list[Finding]:
+    largest_mm = max(first.pixel_spacing_mm or (0.0,))
+    if largest_mm > LARGEST_PIXEL_MM + 1e-6:
+        raise SeriesRefused(
+            "series.large_pixels",
+            f"pixels are {largest_mm:.3g} mm wide; at most {LARGEST_PIXEL_MM:g} mm can be measured",
+        )
+    if largest_mm <= LARGE_PIXEL_MM + 1e-6:
+        return []
+    finding = Finding(
+        "acquisition.large_pixels",
+        f"pixels of {largest_mm:.3g} mm mix tissues at the edges of small muscles; pixels of at "
+        f"most {LARGE_PIXEL_MM:g} mm show them better",
+    )
+    return refuse_or_report(rules.rules.large_pixels, finding)
 
 
 def _thickness(

@@ -60,7 +60,8 @@ DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
 class AcquisitionRules(Section):
     """What happens to a series that breaks a rule: ``strict`` refuses it, ``warn`` reports it.
 
-    Tube voltage, largest slice thickness and largest gantry tilt cannot be chosen: always strict.
+    Tube voltage, largest slice thickness, largest pixels and largest gantry tilt cannot be chosen:
+    always strict.
     """
 
     coverage: Mode = "strict"
@@ -71,6 +72,7 @@ class AcquisitionRules(Section):
     contrast_seen: Mode = "warn"
     gantry_tilt: Mode = "warn"
     gantry_tilt_unclear: Mode = "strict"
+    large_pixels: Mode = "warn"
     thick_slices: Mode = "warn"
     thickness_unknown: Mode = "warn"
     patient_position_missing: Mode = "warn"

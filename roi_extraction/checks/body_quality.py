@@ -10,7 +10,7 @@ from roi_extraction.anatomy import Anatomy, Finding, Region
 from roi_extraction.checks.body_shape import body_heights, height_loss
 from roi_extraction.features import SiteMeasurement
 from roi_extraction.sites import Level
-from roi_extraction.volume import CtVolume
+from roi_extraction.volume import EFFECTIVE_SLICE_MM, CtVolume
 
 __all__ = ["body_findings"]
 
@@ -20,6 +20,11 @@ COLLAPSED = 0.23
 """Loss of height above which a body is called collapsed, as a share: Genant's grade 2 begins at
 0.25 (Genant 1993, doi 10.1002/jbmr.5650080915), less what a profile off the wall misses; grade 1
 (0.20) is not told from normal shapes."""
+
+COLLAPSED_PER_MM = 0.02
+"""How much more is asked for each mm by which slices are thicker than the cohort's 3 mm: in 5 mm
+slices of two sound spines a height varies by 1.4 mm (SD) with the slices' place, a loss by 0.21 at
+most."""
 
 DENSER_HU = 60.0
 """How far a body's mean may lie above the median of the other lumbar bodies, HU: about three SD of
@@ -54,9 +59,11 @@ def body_findings(
     """
     found: dict[str, list[Finding]] = defaultdict(list)
     heights = body_heights(volume, anatomy)
+    thicker_mm = max(0.0, volume.slice_thickness_mm - EFFECTIVE_SLICE_MM)
+    collapsed = COLLAPSED + COLLAPSED_PER_MM * thicker_mm
     for level in heights:
         loss, kind = height_loss(heights, level)
-        if loss > COLLAPSED:
+        if loss > collapsed:
             text = f"{level} has lost {loss:.0%} of its height ({kind}); its HU may mislead"
             found[level].append(Finding("roi.fractured", text))
     means = {

@@ -25,8 +25,12 @@ BEYOND_DISC_MM = 2.0
 FALL_MM = 3.0
 """Depth on each side of an endplate over which HU are compared, mm."""
 
-ACROSS_MM = np.arange(-8.0, 8.1, 2.0)
-"""Where a profile is averaged, sideways of the centre, mm."""
+ACROSS_MM, AHEAD_MM = np.arange(-8.0, 8.1, 2.0), np.arange(-4.0, 4.1, 2.0)
+"""Where a profile is averaged, sideways and forward of its place, mm: the slices of a tilted body
+cross the parts at different heights, so that together they show more than one slice."""
+
+LEVEL_MM = 5.0
+"""How far on each side of an endplate the levels of bone and disc are read, mm."""
 
 OFF_CENTRE = 0.72
 """Where the front and the rear profile lie, as a share of half the body's depth."""
@@ -129,13 +133,13 @@ def _heights(
         along = np.arange(-limits_mm[0] - 6.0, limits_mm[1] + 6.1, PROFILE_STEP_MM)
         points = (
             body.centre_lps_mm
-            + along[:, None, None] * body.axis
-            + ACROSS_MM[None, :, None] * side
-            + forward * half_depth * ahead
+            + along[:, None, None, None] * body.axis
+            + ACROSS_MM[:, None, None] * side
+            + (forward * half_depth + AHEAD_MM)[:, None] * ahead
         )
         index = np.moveaxis(volume.to_index(points), -1, 0)
         hu = ndimage.map_coordinates(volume.hu, index, np.float32, order=1, mode="nearest")
-        profile = np.clip(hu, *PROFILE_CLIP_HU).mean(axis=1)
+        profile = np.clip(hu, *PROFILE_CLIP_HU).mean(axis=(1, 2))
         lower = _endplate(profile[::-1], -along[::-1], limits_mm[0])
         upper = _endplate(profile, along, limits_mm[1])
         heights.append(lower + upper)
@@ -145,7 +149,10 @@ def _heights(
 def _endplate(
     profile: npt.NDArray[np.floating], along_mm: npt.NDArray[np.float64], disc_mm: float
 ) -> float:
-    """Where HU fall most from the body into the disc, mm from the centre."""
+    """Where HU lie half-way between the body's end and the disc, mm from the centre.
+
+    The steepest fall alone would lie in the middle between two slices, wherever the endplate is.
+    """
     depth = round(FALL_MM / PROFILE_STEP_MM)
     total = np.concatenate([[0.0], np.cumsum(profile)])
     at = np.arange(depth, len(profile) - depth)
@@ -159,4 +166,12 @@ def _endplate(
     chosen = allowed & top & (fall >= OUTERMOST_SHARE * fall.max())
     if not chosen.any():
         return float("nan")
-    return float(place[chosen].max() - PROFILE_STEP_MM / 2)
+    steepest = int(at[chosen][-1])
+    reach = round(LEVEL_MM / PROFILE_STEP_MM)
+    first = steepest - reach
+    bone = first + int(profile[first : steepest + 1].argmax())
+    disc = steepest + int(profile[steepest : steepest + reach + 1].argmin())
+    half = (profile[bone] + profile[disc]) / 2
+    before = bone + int((profile[bone : disc + 1] < half).argmax()) - 1
+    step = (profile[before] - half) / (profile[before] - profile[before + 1])
+    return float(along_mm[before] + step * (along_mm[before + 1] - along_mm[before]))

@@ -85,6 +85,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "acquisition.noise": WarningWords(
         "W-NOISE", "Noise makes the means uncertain by over 4 HU", "noise"
     ),
+    "acquisition.large_pixels": WarningWords(
+        "W-LARGE-PIXELS", "Pixels larger than 1.5 mm", "large pixels"
+    ),
     "acquisition.thick_slices": WarningWords(
         "W-THICK-SLICES", "Slices thicker than the cohort's 3 mm", "thick slices"
     ),
