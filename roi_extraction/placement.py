@@ -19,16 +19,14 @@ from roi_extraction.anatomy import (
     SpineLandmarks,
 )
 from roi_extraction.sites import SITES, Muscle, Site
+from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
 
-__all__ = ["DENSE_ABOVE_MEDIAN_HU", "ROI_AREA_MM2", "EllipseRoi", "place", "place_site"]
+__all__ = ["DENSE_ABOVE_MEDIAN_HU", "HALF_DISC_MM", "EllipseRoi", "place", "place_site"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
 # Numbers without a source of their own were chosen on the development scans (docs/roi.md).
-
-ROI_AREA_MM2 = 150.0
-"""Area of one ROI, mm2 (Wang 2025, doi 10.1101/2025.02.12.25321163, Methods)."""
 
 CORTEX_MARGIN_MM = 4.0
 """Least gap between a vertebral ROI and the outer wall of the body, mm: cortex of 1-2 mm, its
@@ -98,10 +96,6 @@ HALF_DISC_MM = 4.0
 """Half the height of a disc, mm, where its endplates were not measured; `ENDPLATE_MARGIN_MM`
 comes on top."""
 
-ENDPLATE_MARGIN_MM = 4.0
-"""Least gap between a vertebral ROI and the plane of an endplate, mm: endplate and subchondral
-bone of 1-2 mm, half a slice of 3 mm, the plane's own error."""
-
 REFERENCE_DEPTH_MM = 5.5
 """Depth from wall and endplates beyond which a body's bone is trabecular only, mm."""
 
@@ -126,9 +120,6 @@ so many points."""
 
 MEAN_SAMPLES = ((0.92, 16), (0.65, 11), (0.3, 5))
 """Where the mean over an ellipse is read, likewise; points are spread evenly over its area."""
-
-LEAST_TOLD_MARGIN_MM = -9.0
-"""Lowest margin that a message states, mm."""
 
 _FAR_OUTSIDE_MM = -1e3
 """Depth given to places beyond the grid, mm: no ROI fits there."""
@@ -301,12 +292,18 @@ def _ends(spine: SpineLandmarks, body: Landmark) -> tuple[Plane, ...]:
 
 
 def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Missing:
-    widest = max(float(_margin(depth, t).max()) for depth in grid.depth_mm for t in templates)
-    return Missing(
-        MissingReason.TOO_SMALL,
-        f"{ROI_AREA_MM2:.0f} mm2 with {least_mm:.1f} mm to the wall do not fit in all three"
-        f" slices (widest margin {max(widest, LEAST_TOLD_MARGIN_MM):.1f} mm)",
-    )
+    widest = [max(float(_margin(depth, t).max()) for t in templates) for depth in grid.depth_mm]
+    fits = sum(margin >= least_mm for margin in widest)
+    wanted = f"a region of {ROI_AREA_MM2:.0f} mm2 that stays {least_mm:.1f} mm inside"
+    if fits == len(widest):
+        found = f"fits in each slice, but not within {SHIFT_LIMIT_MM:.0f} mm of the same place"
+    elif fits:
+        found = f"fits in {fits} of the three slices only"
+    elif max(widest) > 0:
+        found = f"does not fit in any slice; the widest place leaves {max(widest):.1f} mm"
+    else:
+        found = "does not fit in any slice; the tissue is smaller than the region"
+    return Missing(MissingReason.TOO_SMALL, f"{wanted} {found}")
 
 
 def _templates(aspects: tuple[float, ...]) -> list[_Template]:

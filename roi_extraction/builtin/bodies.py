@@ -16,21 +16,17 @@ from roi_extraction.anatomy import (
     SpineLandmarks,
 )
 from roi_extraction.builtin.contour import RADIUS_MM, RAY_ANGLES, closed_contour
-from roi_extraction.grid import OUTSIDE_HU, sample_hu
-from roi_extraction.sites import DiscLevel, Level
-from roi_extraction.slices import central_slices
+from roi_extraction.endplates import disc_distances_mm, endplates_mm
+from roi_extraction.grid import OUTSIDE_HU
+from roi_extraction.placement import HALF_DISC_MM
+from roi_extraction.sites import Level
+from roi_extraction.slices import central_slices, slices_in_body
 from roi_extraction.volume import CtVolume
 
 __all__ = ["body_region"]
 
-ENDPLATE_SEARCHED_MM = np.arange(2.0, 10.1, 0.5)
-"""Distances from a disc's middle at which its endplate is sought, mm."""
-
-DISC_WINDOW_MM = (np.arange(-10.0, 10.1, 2.0), np.arange(-12.0, 12.1, 2.0))
-"""Part of a disc over which its endplate is sought: forward and sideways of its centre, mm."""
-
-UNSEEN_HALF_HEIGHT_MM = 10.0
-"""Part of a body above its centre that is used when the disc above it was not found, mm."""
+ENDPLATE_MM = 2.5
+"""How far inside the place where HU fall half-way to the disc the middle of the endplate lies, mm."""
 
 S1_HALF_HEIGHT_MM = 15.0
 """Part of S1 below its centre: as much as above it; its lower end is not a disc, mm."""
@@ -85,10 +81,14 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
     body = spine.bodies.get(level)
     if body is None:
         return Missing(MissingReason.OUTSIDE_SCAN, f"{level} is not whole in the scan")
-    indices = central_slices(volume, body.centre_lps_mm)
+    slab = _between_endplates(volume, spine, level)
+    # S1's front wall lies almost in the slices: those next to its centre come too close to it
+    whole = level is not Level.S1
+    indices = (
+        slices_in_body(volume, body, slab) if whole else central_slices(volume, body.centre_lps_mm)
+    )
     if isinstance(indices, Missing):
         return indices
-    slab = _between_endplates(volume, spine, level)
     outlines = [_outline(volume, spine, body, level, index) for index in indices]
     if float(np.mean([outline.step_hu for outline in outlines])) < MIN_WALL_STEP_HU:
         return Missing(MissingReason.NOT_FOUND, f"the wall of {level} does not stand out")
@@ -114,35 +114,22 @@ def body_region(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region
 def _between_endplates(volume: CtVolume, spine: SpineLandmarks, level: Level) -> tuple[Plane, ...]:
     """The planes of a body's endplates."""
     body = spine.bodies[level]
+    discs_mm = disc_distances_mm(spine, level)
+    if discs_mm is None:
+        raise ValueError(f"no disc beside {level}")
+    above = [disc for name, disc in spine.discs.items() if name.below == level]
+    below = [disc for name, disc in spine.discs.items() if name.above == level]
+    if level is Level.S1:
+        discs_mm = (S1_HALF_HEIGHT_MM, discs_mm[1])
+    seen_mm = endplates_mm(volume, body.centre_lps_mm, body.axis, discs_mm)
     planes = []
-    above = [disc for disc in DiscLevel if disc.below == level]
-    below = [disc for disc in DiscLevel if disc.above == level]
-    for names, towards_body in ((above, -1.0), (below, 1.0)):
-        disc = spine.discs.get(names[0]) if names else None
-        if disc is not None:
-            normal = towards_body * disc.axis
-            edge = disc.centre_lps_mm + _endplate_mm(volume, disc, normal) * normal
-            planes.append(Plane(edge, normal))
-        else:
-            half = S1_HALF_HEIGHT_MM if level is Level.S1 else UNSEEN_HALF_HEIGHT_MM
-            normal = towards_body * body.axis
-            planes.append(Plane(body.centre_lps_mm - half * normal, normal))
+    for sign, discs, seen, disc_mm in zip((-1, 1), (below, above), seen_mm, discs_mm, strict=True):
+        axis = discs[0].axis if discs else body.axis
+        reach = seen - ENDPLATE_MM if np.isfinite(seen) else disc_mm - HALF_DISC_MM
+        if level is Level.S1 and not discs:
+            reach = S1_HALF_HEIGHT_MM
+        planes.append(Plane(body.centre_lps_mm + sign * reach * body.axis, -sign * axis))
     return tuple(planes)
-
-
-def _endplate_mm(volume: CtVolume, disc: Landmark, normal: FloatArray) -> float:
-    """Distance of the endplate from the disc's middle along ``normal``, mm."""
-    side = np.array([1.0, 0.0, 0.0]) - disc.axis[0] * disc.axis
-    side /= np.linalg.norm(side)
-    ahead = np.cross(side, disc.axis)
-    points = (
-        disc.centre_lps_mm
-        + ENDPLATE_SEARCHED_MM[:, None, None, None] * normal
-        + DISC_WINDOW_MM[0][None, :, None, None] * ahead
-        + DISC_WINDOW_MM[1][None, None, :, None] * side
-    )
-    profile = np.clip(sample_hu(volume, points), *WALL_RANGE_HU).mean(axis=(1, 2))
-    return float(ENDPLATE_SEARCHED_MM[int(profile.argmax())])
 
 
 def _inside_slab(

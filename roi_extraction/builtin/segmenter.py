@@ -19,7 +19,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 
-BUILTIN_VERSION = "4"
+BUILTIN_VERSION = "5"
 """Raised whenever a change of the method may move a region."""
 
 

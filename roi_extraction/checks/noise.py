@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
-from roi_extraction.placement import ROI_AREA_MM2
+from roi_extraction.slices import ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
 
 __all__ = ["estimate_noise_hu", "roi_standard_error_hu"]
