@@ -28,6 +28,9 @@ ACROSS_MM, AHEAD_MM = np.arange(-8.0, 8.1, 2.0), np.arange(-4.0, 4.1, 2.0)
 """Where a profile is averaged, sideways and forward of its place, mm: the slices of a tilted body
 cross the parts at different heights, so that together they show more than one slice."""
 
+LEAST_FALL_HU = 10.0
+"""Least fall of HU from a body into a disc."""
+
 LEVEL_MM = 5.0
 """How far on each side of an endplate the levels of bone and disc are read, mm."""
 
@@ -118,7 +121,8 @@ def _endplate(
     allowed = (place >= NEAREST_MM) & (place <= disc_mm + BEYOND_DISC_MM)
     fall = np.where(allowed, fall, -np.inf)
     top = fall == ndimage.maximum_filter1d(fall, 2 * depth + 1)
-    chosen = allowed & top & (fall >= OUTERMOST_SHARE * fall.max())
+    least_hu = max(LEAST_FALL_HU, OUTERMOST_SHARE * float(fall.max()))
+    chosen = allowed & top & (fall >= least_hu)
     if not chosen.any():
         return float("nan")
     steepest = int(at[chosen][-1])

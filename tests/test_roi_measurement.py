@@ -109,11 +109,17 @@ def test_metal_within_20_mm_refuses_the_site(gap_mm: int, refused: bool) -> None
     assert (site.missing is not None and site.missing.reason is MissingReason.METAL) is refused
 
 
-def test_small_dense_spot_is_no_metal() -> None:
+@pytest.mark.parametrize(
+    ("hu", "across", "metal"),
+    [(1400.0, 9, False), (1900.0, 2, False), (1900.0, 4, True), (2600.0, 1, True)],
+    ids=["dense facet", "plaque", "screw of 4 mm", "clip"],
+)
+def test_metal_is_told_from_dense_bone(hu: float, across: int, metal: bool) -> None:
     volume = flat_volume(50)
     array = np.array(volume.hu)
-    array[4, 60, 80:83] = 1300.0
-    assert measured(CtVolume(array, volume.affine, 3.0), "L3-L4_3", radius_mm=10.0).missing is None
+    array[4, 60 : 60 + across, 80 : 80 + across] = hu
+    missing = measured(CtVolume(array, volume.affine, 3.0), "L3-L4_3", radius_mm=10.0).missing
+    assert (missing is not None and missing.reason is MissingReason.METAL) is metal
 
 
 def test_missing_regions_stay_missing_with_their_reason() -> None:

@@ -26,7 +26,7 @@ from roi_extraction.volume import CtVolume
 __all__ = ["body_region"]
 
 ENDPLATE_MM = 2.5
-"""How far inside the place where HU fall half-way to the disc the middle of the endplate lies, mm."""
+"""How far inside the half-way fall of HU to the disc the middle of an endplate lies, mm."""
 
 S1_HALF_HEIGHT_MM = 15.0
 """Part of S1 below its centre: as much as above it; its lower end is not a disc, mm."""
