@@ -94,7 +94,7 @@ def test_annex_holds_tables_missing_sites_explanation_method_limits_and_origin(
     annex = page_text(pdf, 2) + " " + page_text(pdf, 3)
     for words in (
         "Vertebral bodies, HU", "101", "Transversospinalis", "107 ± 20",
-        "Too small for a region of 150 mm2: right psoas major at L1-L2, right longissimus at",
+        "Too small for a region of 150 mm2: right psoas major at L1-L2; right longissimus at",
         "a contrast agent is stated", "120 kVp", "What moved the probability of osteoporosis most",
         "raised by 20.0 points", "Pickhardt 2013", "without an external test", "model-1",
         "osteonode",

@@ -25,13 +25,12 @@ from dicom_node.reporting.pictures.canvas import (
 from dicom_node.reporting.pictures.ct_views import AxialView, SpineLine, SpineView
 from dicom_node.reporting.pictures.palette import PALETTE, palette_indices
 from dicom_node.reporting.pictures.picture_words import (
-    l1_verdict,
-    missing_words,
     notes,
     whose_words,
 )
 from dicom_node.reporting.pictures.reading_picture import reading_picture, slices_picture
 from dicom_node.reporting.report_model import Warned
+from dicom_node.reporting.words.document_words import l1_line, missing_lines
 from dicom_node.reporting.words.identity_words import identity_of
 from roi_extraction.anatomy import MissingReason, SpineLandmarks
 from roi_extraction.sites import SITES, DiscLevel, Level, Muscle
@@ -216,21 +215,23 @@ def test_missing_sites_are_said_in_words_by_their_reason(case: Drawn) -> None:
         "L5-S1_2": MissingReason.TOO_SMALL,
     }
     less = without(case, reasons)
-    assert missing_words(less.report) == [
+    assert missing_lines(less.report) == (
         "Outside the scan: L1.",
         "Too small for a region of 150 mm2: right and left psoas major at L1-L2, L2-L3; "
         "right longissimus at L5-S1.",
-    ]
-    assert missing_words(case.report) == []
-    assert l1_verdict(less.report) == (
-        "L1 not measured (outside the scan), so no verdict by its thresholds"
+    )
+    assert missing_lines(case.report) == ()
+    assert l1_line(less.report) == (
+        "L1 not measured (outside the scan)",
+        "so no verdict by the published thresholds",
     )
 
 
 def test_the_verdict_on_l1_names_its_threshold(case: Drawn) -> None:
-    assert l1_verdict(case.report).startswith("L1 97 HU, at or below 110 HU")
+    value, meaning = l1_line(case.report)
+    assert (value, meaning.startswith("at or below 110 HU")) == ("L1 97 HU", True)
     other = case.report.l1_threshold.model_copy(update={"category": None})
-    assert "120 kVp" in l1_verdict(case.report.model_copy(update={"l1_threshold": other}))
+    assert "120 kVp" in l1_line(case.report.model_copy(update={"l1_threshold": other}))[1]
 
 
 def test_no_code_is_shown_and_the_most_misleading_warning_comes_first(case: Drawn) -> None:

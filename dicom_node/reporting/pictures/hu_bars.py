@@ -14,8 +14,9 @@ from dicom_node.reporting.pictures.canvas import (
     Colour,
     fitted,
 )
-from dicom_node.reporting.pictures.picture_words import l1_verdict, why_missing
+from dicom_node.reporting.pictures.picture_words import why_missing
 from dicom_node.reporting.report_model import Report, SiteReport
+from dicom_node.reporting.words.document_words import l1_line
 from roi_extraction.sites import Level
 
 __all__ = ["Percentiles", "draw_hu_bars"]
@@ -82,7 +83,9 @@ def draw_hu_bars(
         The row below the last line, pixels.
     """
     sites, known = report.sites[: len(Level)], percentiles or {}
-    verdict, size = fitted(l1_verdict(report), right - left, (16, 15, 14, 13, 12), bold=True)
+    verdict, size = fitted(
+        ", ".join(l1_line(report)), right - left, (16, 15, 14, 13, 12), bold=True
+    )
     canvas.text((left, top), verdict, size, YELLOW, bold=True)
     values = [site.mean_hu for site in sites if site.mean_hu is not None]
     values += [roi.mean_hu for site in sites for roi in site.rois]

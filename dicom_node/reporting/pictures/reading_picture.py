@@ -28,7 +28,6 @@ from dicom_node.reporting.pictures.canvas import (
 from dicom_node.reporting.pictures.hu_bars import Percentiles, draw_hu_bars
 from dicom_node.reporting.pictures.picture_words import (
     acquisition_words,
-    missing_words,
     notes,
     study_words,
     whose_words,
@@ -36,6 +35,7 @@ from dicom_node.reporting.pictures.picture_words import (
 from dicom_node.reporting.pictures.spine_views import draw_spine_views
 from dicom_node.reporting.report_model import Report
 from dicom_node.reporting.words.comparison_words import comparison_words
+from dicom_node.reporting.words.document_words import missing_lines, percentage
 from dicom_node.reporting.words.identity_words import identity_of
 from dicom_node.reporting.words.impression import STAGE_WORDS
 from roi_extraction.features import FeatureVector
@@ -191,7 +191,7 @@ def _draw_stage(canvas: Canvas, report: Report, left: int, top: int, right: int)
         canvas.box((bar, row + 2, bar_end, row + 14), (50, 50, 50))
         filled = bar + (bar_end - bar) * probability
         canvas.box((bar, row + 2, filled, row + 14), (200, 200, 200) if fits else (110, 110, 110))
-        canvas.text((bar_end + 44, row), f"{100 * probability:.0f} %", 13, colour, anchor="ra")
+        canvas.text((bar_end + 44, row), percentage(probability), 13, colour, anchor="ra")
         if fits:
             canvas.text((right, row), "fits", 13, colour, anchor="ra")
         row += 18
@@ -208,7 +208,7 @@ def _draw_limits(canvas: Canvas, report: Report, box: tuple[int, int, int, int])
     missing = sum(site.reason is not None for site in report.sites)
     found = [f"– {text}" for text in _notes(report)]
     room = (bottom - top - 2 * HEADING) // LINE
-    sentences = missing_words(report)
+    sentences = missing_lines(report)
     kept = max(len(sentences), room - min(len(found), LEAST_NOTES))
     lines = [line for text in sentences for line in wrapped(text, width, 13, kept)]
     if len(lines) > kept:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from dicom_node.reporting.report_model import Explanation, Refusal, Report, SiteReport
@@ -16,7 +17,7 @@ from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
 from modeling.design import AGE, SEX, USED_SITES
 from roi_extraction.anatomy import MissingReason
-from roi_extraction.sites import SITES
+from roi_extraction.sites import SITES, SITES_BY_NAME, DiscLevel, Muscle
 
 __all__ = [
     "LIMIT_LINES",
@@ -110,13 +111,15 @@ def percentage(probability: float) -> str:
 
 
 def l1_line(report: Report) -> tuple[str, str]:
-    """L1 with its unit, and what it says by the published thresholds."""
+    """L1 with its unit, and what it says by the published thresholds, or why nothing."""
     l1 = report.l1_threshold
     if l1.mean_hu is None:
-        return "L1 not measured", "no statement by the published thresholds"
+        reason = report.sites[0].reason
+        why = "" if reason is None else f" ({MISSING_WORDS[reason]})"
+        return f"L1 not measured{why}", "so no verdict by the published thresholds"
     value = f"L1 {l1_words(l1.mean_hu)} HU"
     if l1.category is None:
-        return value, "the published thresholds do not hold: they are for 120 kVp"
+        return value, "no verdict: the published thresholds hold for 120 kVp and one spectrum only"
     return value, L1_WORDS[l1.category]
 
 
@@ -167,13 +170,17 @@ def site_value(site: SiteReport) -> str:
 
 
 def missing_lines(report: Report) -> tuple[str, ...]:
-    """The sites without a value, a line for each reason."""
-    found: dict[MissingReason, list[str]] = defaultdict(list)
-    for site in report.sites:
-        if site.reason is not None:
-            found[site.reason].append(site_words(site.name))
+    """The sites without a value, a sentence for each reason; empty if there are none."""
+    found: dict[MissingReason, dict[tuple[Muscle | None, DiscLevel | None], list[str]]] = {}
+    for entry in report.sites:
+        if entry.reason is not None:
+            site = SITES_BY_NAME[entry.name]
+            places = found.setdefault(entry.reason, {})
+            sides = places.setdefault((site.muscle, site.disc), [])
+            sides.append(entry.name if site.side is None else site.side)
     return tuple(
-        _sentence(f"{MISSING_WORDS[reason]}: {', '.join(sites)}") for reason, sites in found.items()
+        f"{MISSING_WORDS[reason].capitalize()}: {_places_words(places)}."
+        for reason, places in found.items()
     )
 
 
@@ -264,6 +271,21 @@ def other_series_lines(report: Report | Refusal) -> tuple[str, ...]:
     return tuple(
         _sentence(f"{'one' if count == 1 else count} series: {reason}")
         for reason, count in found.items()
+    )
+
+
+def _places_words(places: Mapping[tuple[Muscle | None, DiscLevel | None], list[str]]) -> str:
+    """Vertebrae, then each muscle and side with its discs."""
+    discs: dict[str, list[str]] = {}
+    vertebrae: list[str] = []
+    for (muscle, disc), sides in places.items():
+        if muscle is None:
+            vertebrae += sides
+        else:
+            discs.setdefault(f"{' and '.join(sides)} {muscle}", []).append(str(disc))
+    return "; ".join(
+        ([", ".join(vertebrae)] if vertebrae else [])
+        + [f"{tissue} at {', '.join(levels)}" for tissue, levels in discs.items()]
     )
 
 
