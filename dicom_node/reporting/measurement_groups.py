@@ -86,9 +86,7 @@ def _site_group(
     return container(
         own.MEASUREMENT_GROUP,
         [
-            *_tracking(
-                f"{site.name} {label}", derived_uid("tracking", series.study_uid, site.name)
-            ),
+            *_tracking(f"{site.name} {label}", uid),
             *_found(own.ROI_FINDING, site),
             *algorithm_items,
             number_item(

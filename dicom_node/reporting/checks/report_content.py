@@ -5,8 +5,8 @@ the check of the report finds a mistake made there. The words of warnings and si
 alone are shared.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -259,51 +259,52 @@ SITE_CODES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class ContentItem:
-    """A content item of the SR document tree (PS3.3, C.17.3), with its parent's name."""
+    """A content item of the SR document tree (PS3.3, C.17.3), with its parent's name.
+
+    What it holds is read once, when it is first asked for.
+    """
 
     item: Dataset
     parent: Code | None
 
-    @property
+    @cached_property
     def name(self) -> Code | None:
         """Its concept name."""
         return _code(self.item, "ConceptNameCodeSequence")
 
-    @property
+    @cached_property
     def words(self) -> str:
         """Its concept name for a message."""
         return self.name[2] if self.name else "an item without name"
 
-    @property
+    @cached_property
     def concept(self) -> Code | None:
         """The value of a CODE item."""
         return _code(self.item, "ConceptCodeSequence")
 
-    @property
+    @cached_property
     def value_type(self) -> str:
         """Its value type, such as NUM."""
         return str(self.item.get("ValueType") or "")
 
-    @property
+    @cached_property
     def relationship(self) -> str | None:
         """Its relationship to its parent; None for the root."""
         found = self.item.get("RelationshipType")
         return None if found is None else str(found)
 
-    @property
-    def codes(self) -> Iterator[Code]:
+    @cached_property
+    def codes(self) -> list[Code]:
         """Every code of the item itself: name, value, unit."""
-        for found in (self.name, self.concept, self.unit):
-            if found is not None:
-                yield found
+        return [found for found in (self.name, self.concept, self.unit) if found is not None]
 
-    @property
+    @cached_property
     def unit(self) -> Code | None:
         """The unit of a NUM item."""
         measured = list(self.item.get("MeasuredValueSequence") or ())
         return _code(measured[0], "MeasurementUnitsCodeSequence") if len(measured) == 1 else None
 
-    @property
+    @cached_property
     def number(self) -> float | None:
         """The value of a NUM item; None if there is none or it is not finite."""
         measured = list(self.item.get("MeasuredValueSequence") or ())
@@ -313,19 +314,19 @@ class ContentItem:
             return None
         return value if value is not None and np.isfinite(value) else None
 
-    @property
+    @cached_property
     def finding(self) -> str:
         """The code value of a measurement group's finding; empty unless it has exactly one."""
         found = [node.concept[0] for node in self.children("121071") if node.concept]
         return found[0] if len(found) == 1 else ""
 
-    @property
+    @cached_property
     def image(self) -> str:
         """SOP Instance UID of the image that an IMAGE item names; empty unless it is one."""
         named = list(self.item.get("ReferencedSOPSequence") or ())
         return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
 
-    @property
+    @cached_property
     def points(self) -> npt.NDArray[np.float64] | None:
         """(column, row) of an SCOORD item, pixels, float64, shape (n, 2); None if invalid."""
         numbers = np.array(self.item.get("GraphicData") or (), dtype=np.float64)
@@ -335,8 +336,13 @@ class ContentItem:
 
     def children(self, value: str | None = None) -> list["ContentItem"]:
         """Its child items; with ``value`` only those whose concept name has this code value."""
-        found = [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
-        return [n for n in found if value is None or (n.name is not None and n.name[0] == value)]
+        if value is None:
+            return self._children
+        return [node for node in self._children if node.name and node.name[0] == value]
+
+    @cached_property
+    def _children(self) -> list["ContentItem"]:
+        return [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
 
 
 def _code(item: Dataset, keyword: str) -> Code | None:
