@@ -10,6 +10,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 from highdicom.sr import CodedConcept, RelationshipTypeValues, ValueTypeValues
+from pydicom.charset import default_encoding
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DS
 
@@ -66,7 +67,7 @@ def container(
     found = _item(ValueTypeValues.CONTAINER, name, relationship)
     found.ContinuityOfContent = "SEPARATE"
     if template:
-        identification = Dataset()
+        identification = _new()
         identification.MappingResource = "DCMR"
         identification.TemplateIdentifier = template
         found.ContentTemplateSequence = [identification]
@@ -114,7 +115,7 @@ def number_item(
     items: Sequence[Dataset] = (),
 ) -> Dataset:
     """A number with its name and unit, and what qualifies it."""
-    measured = Dataset()
+    measured = _new()
     measured.NumericValue = DS(value, auto_format=True)
     measured.FloatingPointValue = value
     measured.MeasurementUnitsCodeSequence = [unit]
@@ -181,7 +182,7 @@ def _reference(
     sop_instance_uid: str,
     relationship: RelationshipTypeValues,
 ) -> Dataset:
-    instance = Dataset()
+    instance = _new()
     instance.ReferencedSOPClassUID = sop_class_uid
     instance.ReferencedSOPInstanceUID = sop_instance_uid
     found = _item(value_type, name, relationship)
@@ -192,9 +193,16 @@ def _reference(
 def _item(
     value_type: ValueTypeValues, name: CodedConcept, relationship: RelationshipTypeValues | None
 ) -> Dataset:
-    found = Dataset()
+    found = _new()
     found.ValueType = value_type.value
     found.ConceptNameCodeSequence = [name]
     if relationship is not None:
         found.RelationshipType = relationship.value
+    return found
+
+
+def _new() -> Dataset:
+    """A data set that pydicom writes without a search for values whose VR depends on others."""
+    found = Dataset()
+    found.set_original_encoding(False, True, default_encoding)
     return found

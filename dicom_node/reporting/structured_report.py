@@ -29,14 +29,14 @@ from dicom_node.reporting.evaluations import coded_results, impressions, supplem
 from dicom_node.reporting.measurement_groups import site_groups, slice_groups
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.report_model import Comparison
-from dicom_node.series.instances import PATIENT_AND_STUDY
+from dicom_node.series.instances import PATIENT_AND_STUDY, Instance
 from dicom_node.uids import derived_uid
 
 __all__ = [
     "SrProfile",
     "build_structured_report",
     "evidence_header",
-    "evidence_paths",
+    "evidence_images",
     "report_uids",
 ]
 
@@ -93,7 +93,8 @@ def build_structured_report(
         The Structured Report that it is compared with; None if it is with none.
     """
     planar = profile is SrProfile.PLANAR
-    evidence = [evidence_header(path) for path in evidence_paths(assessment)]
+    first, *others = evidence_images(assessment)
+    evidence = [evidence_header(first.path), *(_referred(image) for image in others)]
     if segmentation is not None:
         evidence.append(segmentation)
     extra = supplement(assessment, segmentation)
@@ -152,13 +153,23 @@ def _context() -> list[Dataset]:
     ]
 
 
-def evidence_paths(assessment: Assessment) -> list[Path]:
-    """Files of the images that a report names as evidence: those with regions, or else the first.
+def evidence_images(assessment: Assessment) -> list[Instance]:
+    """The images that a report names as evidence: those with regions, or else the first.
 
     Patient and study of the report are those of the first of them.
     """
     used = {roi.slice_index for m in assessment.features.measurements for roi in m.rois} or {0}
-    return [assessment.series.slices[index].path for index in sorted(used)]
+    return [assessment.series.slices[index] for index in sorted(used)]
+
+
+def _referred(image: Instance) -> Dataset:
+    """What a report needs of an image to name it as evidence."""
+    found = Dataset()
+    found.StudyInstanceUID = image.study_uid
+    found.SeriesInstanceUID = image.series_uid
+    found.SOPClassUID = image.sop_class_uid
+    found.SOPInstanceUID = image.sop_instance_uid
+    return found
 
 
 def evidence_header(path: Path) -> Dataset:

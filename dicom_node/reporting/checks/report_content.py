@@ -5,11 +5,13 @@ the check of the report finds a mistake made there. The words of warnings and si
 alone are shared.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting.words.site_words import site_words
@@ -346,10 +348,22 @@ class ContentItem:
 
 
 def _code(item: Dataset, keyword: str) -> Code | None:
-    found = list(item.get(keyword) or ())
-    if len(found) != 1:
+    found = item.get_item(keyword)
+    if isinstance(found, RawDataElement):
+        return _encoded_code(found._replace(value_tell=0))
+    return None if found is None else _only_code(found.value)
+
+
+@lru_cache(maxsize=1024)
+def _encoded_code(sequence: RawDataElement) -> Code | None:
+    """The same few codes stand in a report a thousand times: each is decoded once."""
+    return _only_code(convert_raw_data_element(sequence).value)
+
+
+def _only_code(sequence: Sequence[Dataset] | None) -> Code | None:
+    if sequence is None or len(sequence) != 1:
         return None
-    code = found[0]
+    [code] = sequence
     return (
         str(code.get("CodeValue") or ""),
         str(code.get("CodingSchemeDesignator") or ""),
