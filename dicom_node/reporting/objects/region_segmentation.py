@@ -25,9 +25,8 @@ from roi_extraction.sites import Site
 __all__ = ["region_segmentation"]
 
 PLANE = (
-    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
-    "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing",
-    "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "SpacingBetweenSlices",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient",
 )  # fmt: skip
 """What a Segmentation needs of an image whose patient and study are those of the first."""
 
