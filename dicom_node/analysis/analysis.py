@@ -47,7 +47,7 @@ from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
     evidence_header,
-    evidence_paths,
+    evidence_images,
 )
 from dicom_node.series.instances import Instance, scan_folder
 from dicom_node.series.patients import differing, patient_of
@@ -288,7 +288,7 @@ def _report(
     series = candidate.series
     started = time.perf_counter()
     content = report(assessment, timings_s, selection.refused)
-    first = evidence_header(evidence_paths(assessment)[0])
+    first = evidence_header(evidence_images(assessment)[0].path)
     earlier_reports = candidate.earlier
     comparison = earlier_reports.compare(content, study_date_of(first))
     earlier = earlier_reports.document(comparison)

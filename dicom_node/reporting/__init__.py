@@ -10,9 +10,10 @@
   whether it may.
 - `comparison_items`: the comparison with an earlier report in the Structured Report.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
+- `content_items`: the content items of a Structured Report, as plain data sets.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.
 - `measurement_groups`: the groups of the Structured Report: one for each measured site.
-- `structured_report`: the DICOM Structured Report: Comprehensive SR, TID 1500, by highdicom.
+- `structured_report`: the DICOM Structured Report: Comprehensive SR, TID 1500.
 - `checks/`: the check of a Structured Report before it is sent.
 - `report_history`: earlier reports: which of them stand, which are superseded, and which are
   withdrawn.

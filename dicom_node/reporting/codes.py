@@ -10,6 +10,7 @@ code is known, a broader verified one or the project's own scheme is used, never
 | S1 65985001, iliopsoas 68455001, deep back muscle 244849004 | accepted by the validators |
 | psoas major, transversospinalis | no verified code: the broader iliopsoas, deep back muscle |
 | impression, supplementary data, contrast | PS3.16 annex D (pydicom's DCM table) |
+| the frame of the report, measurement groups, algorithms | PS3.16 TID 1500, 1411, 1501, 4019 |
 | standard deviation, yes, no, undetermined | PS3.16 context groups 7464, 230 |
 | Qualitative Evaluations C0034375 | PS3.16 TID 1500, row 12 |
 | change of HU 442707000, study date 111060 | PS3.16 context group 6207, annex D |
@@ -24,6 +25,9 @@ from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from roi_extraction.sites import SITES, Level, Muscle, Side, Site
 
 __all__ = [
+    "ALGORITHM_NAME",
+    "ALGORITHM_PARAMETERS",
+    "ALGORITHM_VERSION",
     "ATTENUATION",
     "CHANGE",
     "CHANGE_A_YEAR",
@@ -33,32 +37,51 @@ __all__ = [
     "CONTRIBUTION",
     "CT_PROCEDURE",
     "DERIVATION",
+    "DEVICE",
+    "DEVICE_MANUFACTURER",
+    "DEVICE_MODEL",
+    "DEVICE_NAME",
+    "DEVICE_UID",
     "EARLIER_REPORT",
+    "ENGLISH",
+    "FINDING",
+    "FINDING_SITE",
     "HOUNSFIELD",
     "HOUNSFIELD_A_YEAR",
     "IMPRESSION",
     "IMPRESSIONS",
     "L1_THRESHOLD",
     "L1_THRESHOLD_VALUES",
+    "LANGUAGE",
+    "LATERALITY",
     "LEAST_SIGNIFICANT",
     "LEVEL_CODES",
     "MEAN",
+    "MEASUREMENTS",
+    "MEASUREMENT_GROUP",
     "MUSCLE_CODES",
     "NO",
+    "OBSERVER_TYPE",
     "OTHER_WARNING",
     "PREDICTION_SET",
     "PROBABILITY",
+    "PROCEDURE",
     "QUALITATIVE_EVALUATIONS",
     "RATIO",
+    "REGION",
     "REGIONS",
+    "REPORT",
     "ROI_FINDING",
     "SIDE_CODES",
     "SITE_FINDINGS",
+    "SOURCE",
     "STAGE",
     "STAGES",
     "STANDARD_DEVIATION",
     "STUDY_DATE",
     "SUPPLEMENTARY_DATA",
+    "TRACKING_IDENTIFIER",
+    "TRACKING_UID",
     "UNDETERMINED",
     "WARNING",
     "WARNINGS",
@@ -93,6 +116,28 @@ CONTRAST = CodedConcept("123011", "DCM", "Contrast/Bolus Agent")
 YES = CodedConcept("373066001", "SCT", "Yes")
 NO = CodedConcept("373067005", "SCT", "No")
 UNDETERMINED = CodedConcept("373068000", "SCT", "Undetermined")
+REPORT = CodedConcept("126000", "DCM", "Imaging Measurement Report")
+LANGUAGE = CodedConcept("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
+OBSERVER_TYPE = CodedConcept("121005", "DCM", "Observer Type")
+DEVICE = CodedConcept("121007", "DCM", "Device")
+DEVICE_UID = CodedConcept("121012", "DCM", "Device Observer UID")
+DEVICE_NAME = CodedConcept("121013", "DCM", "Device Observer Name")
+DEVICE_MANUFACTURER = CodedConcept("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_MODEL = CodedConcept("121015", "DCM", "Device Observer Model Name")
+PROCEDURE = CodedConcept("121058", "DCM", "Procedure reported")
+MEASUREMENTS = CodedConcept("126010", "DCM", "Imaging Measurements")
+MEASUREMENT_GROUP = CodedConcept("125007", "DCM", "Measurement Group")
+TRACKING_IDENTIFIER = CodedConcept("112039", "DCM", "Tracking Identifier")
+TRACKING_UID = CodedConcept("112040", "DCM", "Tracking Unique Identifier")
+FINDING = CodedConcept("121071", "DCM", "Finding")
+FINDING_SITE = CodedConcept("363698007", "SCT", "Finding Site")
+LATERALITY = CodedConcept("272741003", "SCT", "Laterality")
+ALGORITHM_NAME = CodedConcept("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = CodedConcept("111003", "DCM", "Algorithm Version")
+ALGORITHM_PARAMETERS = CodedConcept("111002", "DCM", "Algorithm Parameters")
+REGION = CodedConcept("111030", "DCM", "Image Region")
+SOURCE = CodedConcept("260753009", "SCT", "Source")
 ROI_FINDING = _own("ROI", "Region of interest in three central slices")
 
 SITE_FINDINGS: dict[str, CodedConcept] = {

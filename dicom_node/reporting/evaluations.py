@@ -5,25 +5,21 @@ last. None is a measurement group: a group without a region on an image stops vi
 measurements (OHIF).
 """
 
-from collections.abc import Sequence
 from importlib.metadata import version
 
-from highdicom.sr import (
-    AlgorithmIdentification,
-    CodeContentItem,
-    CodedConcept,
-    ContainerContentItem,
-    ContentSequence,
-    ImageContentItem,
-    NumContentItem,
-    RelationshipTypeValues,
-    TextContentItem,
-)
-from highdicom.sr.value_types import ContentItem
+from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
+from dicom_node.reporting.content_items import (
+    MODIFIES,
+    code_item,
+    container,
+    image_item,
+    number_item,
+    text_item,
+)
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.words.impression import (
     COHORT_MIX,
@@ -38,44 +34,40 @@ from roi_extraction.anatomy import Finding
 __all__ = [
     "algorithm",
     "coded_results",
-    "container",
     "impressions",
     "supplement",
-    "text_item",
 ]
-
-CONTAINS = RelationshipTypeValues.CONTAINS
 
 MAX_CONTRIBUTIONS = 5
 """Inputs of the model that the report names, the strongest first; report.json has all."""
 
 
-def impressions(assessment: Assessment) -> ContainerContentItem:
+def impressions(assessment: Assessment) -> Dataset:
     """The verdict in words."""
     sentences = impression(evidence_of(assessment))
     items = [text_item(own.IMPRESSION, words) for words in sentences]
     return container(own.IMPRESSIONS, [*items, text_item(own.COMMENT, RESEARCH_USE)])
 
 
-def coded_results(assessment: Assessment) -> ContainerContentItem:
+def coded_results(assessment: Assessment) -> Dataset:
     """Stage, category of L1, contrast and warnings, each as a code, with what was not measured."""
     prediction = assessment.prediction
     stage = own.STAGES[""]
     if prediction.predicted is not None:
         decided = is_decided(prediction)
         stage = own.STAGES[prediction.predicted.value] if decided else own.UNDETERMINED
-    items: list[ContentItem] = [_code(own.STAGE, stage)]
+    items: list[Dataset] = [code_item(own.STAGE, stage)]
     if prediction.abstained:
         items.append(text_item(own.COMMENT, f"Not staged: {prediction.abstained}"))
     else:
         items += [
-            _code(own.PREDICTION_SET, own.STAGES[member.value])
+            code_item(own.PREDICTION_SET, own.STAGES[member.value])
             for member in prediction.prediction_set
         ]
     category = l1_category(assessment)
     if category is not None:
-        items.append(_code(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[category]))
-    items.append(_code(own.CONTRAST, _contrast(assessment)))
+        items.append(code_item(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[category]))
+    items.append(code_item(own.CONTRAST, _contrast(assessment)))
     items += [item for found in assessment.warnings for item in _warning(found)]
     missing = not_measured(assessment.features.measurements)
     if missing:
@@ -83,19 +75,14 @@ def coded_results(assessment: Assessment) -> ContainerContentItem:
     return container(own.QUALITATIVE_EVALUATIONS, items)
 
 
-def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> ContainerContentItem:
+def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> Dataset:
     """The model with its probabilities, what moved them, and the Segmentation of the regions."""
     prediction = assessment.prediction
-    items: list[ContentItem] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
+    items: list[Dataset] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
     if prediction.probabilities:
         items.append(text_item(own.COMMENT, COHORT_MIX))
     items += [
-        NumContentItem(
-            name=own.PROBABILITY[letter.value],
-            value=round(float(value), 4),
-            unit=own.RATIO,
-            relationship_type=CONTAINS,
-        )
+        number_item(own.PROBABILITY[letter.value], round(float(value), 4), own.RATIO)
         for letter, value in prediction.probabilities.items()
     ]
     for item in assessment.contributions[:MAX_CONTRIBUTIONS]:
@@ -114,26 +101,21 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> C
             )
         )
     if segmentation is not None:
-        items.append(
-            ImageContentItem(
-                name=own.REGIONS,
-                referenced_sop_class_uid=segmentation.SOPClassUID,
-                referenced_sop_instance_uid=segmentation.SOPInstanceUID,
-                relationship_type=CONTAINS,
-            )
-        )
+        items.append(image_item(own.REGIONS, segmentation.SOPClassUID, segmentation.SOPInstanceUID))
     return container(own.SUPPLEMENTARY_DATA, items)
 
 
-def algorithm(
-    assessment: Assessment, name: str, model_id: str | None = None
-) -> AlgorithmIdentification:
+def algorithm(assessment: Assessment, name: str, model_id: str | None = None) -> list[Dataset]:
     """Name, version and parameters of one of the node's algorithms (TID 4019)."""
     segmenter = assessment.features.segmenter
     parameters = [f"segmenter {segmenter.name} {segmenter.version}"]
     if model_id:
         parameters.append(f"model {model_id}")
-    return AlgorithmIdentification(name=name, version=version("osteonode"), parameters=parameters)
+    return [
+        text_item(own.ALGORITHM_NAME, name, MODIFIES),
+        text_item(own.ALGORITHM_VERSION, version("osteonode"), MODIFIES),
+        *(text_item(own.ALGORITHM_PARAMETERS, words, MODIFIES) for words in parameters),
+    ]
 
 
 def _contrast(assessment: Assessment) -> CodedConcept:
@@ -144,23 +126,7 @@ def _contrast(assessment: Assessment) -> CodedConcept:
     return own.NO if assessment.image.aorta_missing is None else own.UNDETERMINED
 
 
-def _warning(found: Finding) -> tuple[CodeContentItem, TextContentItem]:
+def _warning(found: Finding) -> tuple[Dataset, Dataset]:
     """A warning as a code, and in words beside it, where renderers show them."""
     code = own.WARNINGS.get(found.code, own.OTHER_WARNING)
-    return _code(own.WARNING, code), text_item(own.COMMENT, found.message)
-
-
-def container(name: CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
-    """A container with its items, of a container above it."""
-    found = ContainerContentItem(name=name, relationship_type=CONTAINS)
-    found.ContentSequence = ContentSequence(items)
-    return found
-
-
-def text_item(name: CodedConcept, value: str) -> TextContentItem:
-    """Words with their name, of a container."""
-    return TextContentItem(name=name, value=value, relationship_type=CONTAINS)
-
-
-def _code(name: CodedConcept, value: CodedConcept) -> CodeContentItem:
-    return CodeContentItem(name=name, value=value, relationship_type=CONTAINS)
+    return code_item(own.WARNING, code), text_item(own.COMMENT, found.message)

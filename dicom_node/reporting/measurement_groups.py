@@ -3,75 +3,53 @@
 import numpy as np
 import numpy.typing as npt
 from highdicom.spatial import ReferenceToImageTransformer
-from highdicom.sr import (
-    CoordinatesForMeasurement,
-    FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
-    Measurement,
-    MeasurementsAndQualitativeEvaluations,
-    SourceImageForRegion,
-    TrackingIdentifier,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
-)
+from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
+from dicom_node.reporting.content_items import (
+    INFERRED,
+    MODIFIES,
+    OBSERVATION,
+    SELECTED,
+    code_item,
+    container,
+    finding_site_item,
+    image_item,
+    number_item,
+    polygon_item,
+    text_item,
+    uid_item,
+)
 from dicom_node.reporting.evaluations import algorithm
 from dicom_node.series.instances import Instance
 from dicom_node.uids import derived_uid
 from roi_extraction.features import Roi, SiteMeasurement
 from roi_extraction.sites import Site
 
-__all__ = ["image_coordinates", "site_group", "slice_groups"]
+__all__ = ["image_coordinates", "site_groups", "slice_groups"]
 
 FREEHAND_TOOL = "Cornerstone3DTools@^0.1.0:PlanarFreehandROI"
 """Tracking identifier by which OHIF knows which of its tools draws a region."""
 
+ALGORITHM = "osteonode ROI extraction"
 
-def site_group(
-    measurement: SiteMeasurement, assessment: Assessment
-) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    """The mean and standard deviation of one measured site, HU, with its regions on the images.
+
+def site_groups(assessment: Assessment) -> list[Dataset]:
+    """Mean and standard deviation of each measured site, HU, with its regions (TID 1411).
 
     Raises
     ------
     ValueError
-        The site is neither a vertebra nor a muscle with a side.
+        A site is neither a vertebra nor a muscle with a side.
     """
-    site, series = measurement.site, assessment.series
-    label = site.label if site.side is None else f"{site.label}, {site.side}"
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=derived_uid("tracking", series.study_uid, site.name),
-            identifier=f"{site.name} {label}",
-        ),
-        referenced_regions=[
-            _region(roi, series.slices[roi.slice_index]) for roi in measurement.rois
-        ],
-        finding_type=own.ROI_FINDING,
-        finding_sites=[_place(site)],
-        algorithm_id=algorithm(assessment, "osteonode ROI extraction"),
-        measurements=[
-            Measurement(
-                name=own.ATTENUATION,
-                value=round(measurement.mean_hu, 2),
-                unit=own.HOUNSFIELD,
-                derivation=own.MEAN,
-            ),
-            Measurement(
-                name=own.STANDARD_DEVIATION,
-                value=round(measurement.sd_hu, 2),
-                unit=own.HOUNSFIELD,
-            ),
-        ],
-    )
+    items = algorithm(assessment, ALGORITHM)
+    return [_site_group(found, assessment, items) for found in _measured(assessment)]
 
 
-def slice_groups(
-    measurement: SiteMeasurement, assessment: Assessment
-) -> list[MeasurementsAndQualitativeEvaluations]:
-    """Mean and standard deviation of one measured site in each of its slices, HU (TID 1501).
+def slice_groups(assessment: Assessment) -> list[Dataset]:
+    """Mean and standard deviation of each measured site in each of its slices, HU (TID 1501).
 
     The form that OHIF loads onto the images: the region stands below each number, the tracking
     identifier is that of its tool for freehand regions, the finding is named after the site.
@@ -79,63 +57,88 @@ def slice_groups(
     Raises
     ------
     ValueError
-        The site is neither a vertebra nor a muscle with a side.
+        A site is neither a vertebra nor a muscle with a side.
     """
+    items = algorithm(assessment, ALGORITHM)
+    return [
+        _slice_group(found.site, number, roi, assessment, items)
+        for found in _measured(assessment)
+        for number, roi in enumerate(found.rois, start=1)
+    ]
+
+
+def _measured(assessment: Assessment) -> list[SiteMeasurement]:
+    return [found for found in assessment.features.measurements if found.missing is None]
+
+
+def _site_group(
+    measurement: SiteMeasurement, assessment: Assessment, algorithm_items: list[Dataset]
+) -> Dataset:
     site, series = measurement.site, assessment.series
-    groups = []
-    for number, roi in enumerate(measurement.rois, start=1):
+    label = site.label if site.side is None else f"{site.label}, {site.side}"
+    uid = derived_uid("tracking", series.study_uid, site.name)
+    mean = code_item(own.DERIVATION, own.MEAN, MODIFIES)
+    regions = []
+    for roi in measurement.rois:
         image = series.slices[roi.slice_index]
         points = image_coordinates(roi.contour_lps_mm, image)
-        values = ((own.MEAN, roi.mean_hu), (own.STANDARD_DEVIATION, roi.sd_hu))
-        groups.append(
-            MeasurementsAndQualitativeEvaluations(
-                tracking_identifier=TrackingIdentifier(
-                    uid=derived_uid("tracking", series.study_uid, site.name, str(number)),
-                    identifier=FREEHAND_TOOL,
-                ),
-                finding_type=own.SITE_FINDINGS[site.name],
-                finding_sites=[_place(site)],
-                algorithm_id=algorithm(assessment, "osteonode ROI extraction"),
-                measurements=[
-                    Measurement(
-                        name=name,
-                        value=round(value, 2),
-                        unit=own.HOUNSFIELD,
-                        referenced_coordinates=[_coordinates(points, image)],
-                    )
-                    for name, value in values
-                ],
-            )
-        )
-    return groups
+        regions.append(polygon_item(own.REGION, points, _source(image)))
+    return container(
+        own.MEASUREMENT_GROUP,
+        [
+            *_tracking(f"{site.name} {label}", uid),
+            *_found(own.ROI_FINDING, site),
+            *algorithm_items,
+            number_item(
+                own.ATTENUATION, round(measurement.mean_hu, 2), own.HOUNSFIELD, items=[mean]
+            ),
+            number_item(own.STANDARD_DEVIATION, round(measurement.sd_hu, 2), own.HOUNSFIELD),
+            *regions,
+        ],
+        template="1411",
+    )
 
 
-def _place(site: Site) -> FindingSite:
+def _slice_group(
+    site: Site, number: int, roi: Roi, assessment: Assessment, algorithm_items: list[Dataset]
+) -> Dataset:
+    series = assessment.series
+    image = series.slices[roi.slice_index]
+    points = image_coordinates(roi.contour_lps_mm, image)
+    region = polygon_item(own.SOURCE, points, _source(image), INFERRED)
+    uid = derived_uid("tracking", series.study_uid, site.name, str(number))
+    return container(
+        own.MEASUREMENT_GROUP,
+        [
+            *_tracking(FREEHAND_TOOL, uid),
+            *_found(own.SITE_FINDINGS[site.name], site),
+            *algorithm_items,
+            *(
+                number_item(name, round(value, 2), own.HOUNSFIELD, items=[region])
+                for name, value in (
+                    (own.MEAN, roi.mean_hu),
+                    (own.STANDARD_DEVIATION, roi.sd_hu),
+                )
+            ),
+        ],
+        template="1501",
+    )
+
+
+def _tracking(identifier: str, uid: str) -> tuple[Dataset, Dataset]:
+    return (
+        text_item(own.TRACKING_IDENTIFIER, identifier, OBSERVATION),
+        uid_item(own.TRACKING_UID, uid, OBSERVATION),
+    )
+
+
+def _found(finding: CodedConcept, site: Site) -> tuple[Dataset, Dataset]:
     side = None if site.side is None else own.SIDE_CODES[site.side]
-    return FindingSite(anatomic_location=own.site_code(site), laterality=side)
+    return code_item(own.FINDING, finding), finding_site_item(own.site_code(site), side)
 
 
-def _coordinates(points: npt.NDArray[np.float64], image: Instance) -> CoordinatesForMeasurement:
-    return CoordinatesForMeasurement(
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=points,
-        source_image=_source(image),
-    )
-
-
-def _source(image: Instance) -> SourceImageForRegion:
-    return SourceImageForRegion(
-        referenced_sop_class_uid=image.sop_class_uid,
-        referenced_sop_instance_uid=image.sop_instance_uid,
-    )
-
-
-def _region(roi: Roi, image: Instance) -> ImageRegion:
-    return ImageRegion(
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=image_coordinates(roi.contour_lps_mm, image),
-        source_image=_source(image),
-    )
+def _source(image: Instance) -> Dataset:
+    return image_item(own.SOURCE, image.sop_class_uid, image.sop_instance_uid, SELECTED)
 
 
 def image_coordinates(

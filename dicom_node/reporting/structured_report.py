@@ -1,4 +1,4 @@
-"""The DICOM Structured Report: Comprehensive SR, TID 1500, by highdicom."""
+"""The DICOM Structured Report: Comprehensive SR, TID 1500."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,17 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pydicom
-from highdicom.sr import (
-    ComprehensiveSR,
-    DeviceObserverIdentifyingAttributes,
-    MeasurementReport,
-    ObservationContext,
-    ObserverContext,
-)
-from highdicom.sr import MeasurementsAndQualitativeEvaluations as SliceGroup
-from highdicom.sr import VolumetricROIMeasurementsAndQualitativeEvaluations as SiteGroup
+from highdicom.sr import ComprehensiveSR
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.tag import BaseTag
 
 from dicom_node.assessment.assessment import Assessment
@@ -26,18 +17,26 @@ from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.comparison_items import comparison_container
+from dicom_node.reporting.content_items import (
+    MODIFIES,
+    OBSERVATION,
+    code_item,
+    container,
+    text_item,
+    uid_item,
+)
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
-from dicom_node.reporting.measurement_groups import site_group, slice_groups
+from dicom_node.reporting.measurement_groups import site_groups, slice_groups
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.report_model import Comparison
-from dicom_node.series.instances import PATIENT_AND_STUDY
+from dicom_node.series.instances import PATIENT_AND_STUDY, Instance
 from dicom_node.uids import derived_uid
 
 __all__ = [
     "SrProfile",
     "build_structured_report",
     "evidence_header",
-    "evidence_paths",
+    "evidence_images",
     "report_uids",
 ]
 
@@ -93,50 +92,33 @@ def build_structured_report(
     earlier
         The Structured Report that it is compared with; None if it is with none.
     """
-    measured = [m for m in assessment.features.measurements if m.missing is None]
-    groups: list[SliceGroup | SiteGroup] = []
-    for measurement in measured:
-        if profile is SrProfile.PLANAR:
-            groups += slice_groups(measurement, assessment)
-        else:
-            groups.append(site_group(measurement, assessment))
-    evidence = [evidence_header(path) for path in evidence_paths(assessment)]
+    planar = profile is SrProfile.PLANAR
+    first, *others = evidence_images(assessment)
+    evidence = [evidence_header(first.path), *(_referred(image) for image in others)]
     if segmentation is not None:
         evidence.append(segmentation)
-    observer = ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=derived_uid("device", "osteonode"),
-            name="osteonode",
-            manufacturer_name=MANUFACTURER,
-            model_name="osteonode",
-        ),
-    )
-    content = MeasurementReport(
-        observation_context=ObservationContext(observer_device_context=observer),
-        procedure_reported=own.CT_PROCEDURE,
-        imaging_measurements=groups,
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    items = content[0].ContentSequence
-    at = len(items) - 1  # before Imaging Measurements, the last
-    for part in (coded_results(assessment), impressions(assessment)):
-        items.insert(at, part)
     extra = supplement(assessment, segmentation)
     if comparison is not None and comparison.earlier is not None and earlier is not None:
         extra.ContentSequence.append(comparison_container(comparison, comparison.earlier))
         evidence.append(earlier)
-    items.append(extra)
-    _separate(content[0])
+    items = [
+        *_context(),
+        impressions(assessment),
+        coded_results(assessment),
+        container(
+            own.MEASUREMENTS, slice_groups(assessment) if planar else site_groups(assessment)
+        ),
+        extra,
+    ]
     series_uid, sop_instance_uid = report_uids(assessment_id)
     number, description = SERIES_NUMBER, SERIES_DESCRIPTION
-    if profile is SrProfile.PLANAR:
+    if planar:
         series_uid, sop_instance_uid = object_uids(ObjectKind.PLANAR, assessment_id)
         number = ObjectKind.PLANAR.series_number
         description = ObjectKind.PLANAR.series_description
     document = ComprehensiveSR(
         evidence=evidence,
-        content=content[0],
+        content=container(own.REPORT, [], None, template="1500"),
         series_instance_uid=series_uid,
         series_number=number,
         sop_instance_uid=sop_instance_uid,
@@ -151,39 +133,65 @@ def build_structured_report(
         device_serial_number="1",
         previous_versions=_previous_versions(predecessors, sop_instance_uid),
     )
+    document.ContentSequence = items  # highdicom would copy all of them, several times
     # dates and times of the document are this computer's; the images may be of another zone
     document.TimezoneOffsetFromUTC = datetime.now().astimezone().strftime("%z")
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
 
 
-def evidence_paths(assessment: Assessment) -> list[Path]:
-    """Files of the images that a report names as evidence: those with regions, or else the first.
+def _context() -> list[Dataset]:
+    """Language, observer and procedure (TID 1500, rows 2 to 4)."""
+    return [
+        code_item(own.LANGUAGE, own.ENGLISH, MODIFIES),
+        code_item(own.OBSERVER_TYPE, own.DEVICE, OBSERVATION),
+        uid_item(own.DEVICE_UID, derived_uid("device", "osteonode"), OBSERVATION),
+        text_item(own.DEVICE_NAME, "osteonode", OBSERVATION),
+        text_item(own.DEVICE_MANUFACTURER, MANUFACTURER, OBSERVATION),
+        text_item(own.DEVICE_MODEL, "osteonode", OBSERVATION),
+        code_item(own.PROCEDURE, own.CT_PROCEDURE, MODIFIES),
+    ]
+
+
+def evidence_images(assessment: Assessment) -> list[Instance]:
+    """The images that a report names as evidence: those with regions, or else the first.
 
     Patient and study of the report are those of the first of them.
     """
     used = {roi.slice_index for m in assessment.features.measurements for roi in m.rois} or {0}
-    return [assessment.series.slices[index].path for index in sorted(used)]
+    return [assessment.series.slices[index] for index in sorted(used)]
 
 
-def _separate(container: Dataset) -> None:
-    """Say of every container that it is no running text: else renderers drop the items' names."""
-    container.ContinuityOfContent = "SEPARATE"
-    for child in container.ContentSequence:
-        if child.ValueType == "CONTAINER":
-            _separate(child)
+def _referred(image: Instance) -> Dataset:
+    """What a report needs of an image to name it as evidence."""
+    found = Dataset()
+    found.StudyInstanceUID = image.study_uid
+    found.SeriesInstanceUID = image.series_uid
+    found.SOPClassUID = image.sop_class_uid
+    found.SOPInstanceUID = image.sop_instance_uid
+    return found
 
 
-def evidence_header(path: Path) -> Dataset:
+def evidence_header(path: Path, keywords: Sequence[str] | None = None) -> Dataset:
     """Read the header of an image in a form that a report can inherit from.
 
     Text becomes Unicode, sequences are left out, invalid values of patient and study elements are
     emptied and missing ones added empty: a report must neither fail on what an archive holds nor
     pass on what is broken. Each slice's invalid values are warned of (`Instance.invalid`).
+
+    Parameters
+    ----------
+    path
+        File of the image.
+    keywords
+        The elements that are read; all if None, which costs four times as much.
     """
+    tags = None if keywords is None else [*keywords]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is removed here
-        dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
+        dataset = pydicom.dcmread(
+            plain_file(path, header_only=True), stop_before_pixels=True, specific_tags=tags
+        )
         for tag in list(dataset.keys()):
             if _is_sequence_or_unreadable(dataset, tag):
                 del dataset[tag]

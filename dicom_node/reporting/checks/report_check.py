@@ -38,7 +38,6 @@ from dicom_node.reporting.checks.report_content import (
     SUPPLEMENT_NAME,
     UNDETERMINED,
     UNITS,
-    Code,
     ContentItem,
 )
 from dicom_node.reporting.checks.report_geometry import (
@@ -133,7 +132,7 @@ def find_faults(
     earlier: Dataset | None = None,
 ) -> list[ReportFault]:
     """All faults of a report, in the order of the checks; parameters as of `check_report`."""
-    nodes = list(_walk(document))
+    nodes = list(_walk(ContentItem(document, None)))
     groups = [node for node in nodes if node.name == MEASUREMENT_GROUP_NAME]
     evidence, faults = evidence_faults(document, sources)
     return [
@@ -155,11 +154,10 @@ def find_faults(
     ]
 
 
-def _walk(item: Dataset, parent: Code | None = None) -> Iterator[ContentItem]:
-    node = ContentItem(item, parent)
+def _walk(node: ContentItem) -> Iterator[ContentItem]:
     yield node
-    for child in item.get("ContentSequence") or ():
-        yield from _walk(child, node.name)
+    for child in node.children():
+        yield from _walk(child)
 
 
 def _content(nodes: Sequence[ContentItem]) -> Iterator[ReportFault]:

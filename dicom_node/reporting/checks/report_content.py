@@ -5,11 +5,13 @@ the check of the report finds a mistake made there. The words of warnings and si
 alone are shared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting.words.site_words import site_words
@@ -259,51 +261,52 @@ SITE_CODES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class ContentItem:
-    """A content item of the SR document tree (PS3.3, C.17.3), with its parent's name."""
+    """A content item of the SR document tree (PS3.3, C.17.3), with its parent's name.
+
+    What it holds is read once, when it is first asked for.
+    """
 
     item: Dataset
     parent: Code | None
 
-    @property
+    @cached_property
     def name(self) -> Code | None:
         """Its concept name."""
         return _code(self.item, "ConceptNameCodeSequence")
 
-    @property
+    @cached_property
     def words(self) -> str:
         """Its concept name for a message."""
         return self.name[2] if self.name else "an item without name"
 
-    @property
+    @cached_property
     def concept(self) -> Code | None:
         """The value of a CODE item."""
         return _code(self.item, "ConceptCodeSequence")
 
-    @property
+    @cached_property
     def value_type(self) -> str:
         """Its value type, such as NUM."""
         return str(self.item.get("ValueType") or "")
 
-    @property
+    @cached_property
     def relationship(self) -> str | None:
         """Its relationship to its parent; None for the root."""
         found = self.item.get("RelationshipType")
         return None if found is None else str(found)
 
-    @property
-    def codes(self) -> Iterator[Code]:
+    @cached_property
+    def codes(self) -> list[Code]:
         """Every code of the item itself: name, value, unit."""
-        for found in (self.name, self.concept, self.unit):
-            if found is not None:
-                yield found
+        return [found for found in (self.name, self.concept, self.unit) if found is not None]
 
-    @property
+    @cached_property
     def unit(self) -> Code | None:
         """The unit of a NUM item."""
         measured = list(self.item.get("MeasuredValueSequence") or ())
         return _code(measured[0], "MeasurementUnitsCodeSequence") if len(measured) == 1 else None
 
-    @property
+    @cached_property
     def number(self) -> float | None:
         """The value of a NUM item; None if there is none or it is not finite."""
         measured = list(self.item.get("MeasuredValueSequence") or ())
@@ -313,19 +316,19 @@ class ContentItem:
             return None
         return value if value is not None and np.isfinite(value) else None
 
-    @property
+    @cached_property
     def finding(self) -> str:
         """The code value of a measurement group's finding; empty unless it has exactly one."""
         found = [node.concept[0] for node in self.children("121071") if node.concept]
         return found[0] if len(found) == 1 else ""
 
-    @property
+    @cached_property
     def image(self) -> str:
         """SOP Instance UID of the image that an IMAGE item names; empty unless it is one."""
         named = list(self.item.get("ReferencedSOPSequence") or ())
         return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
 
-    @property
+    @cached_property
     def points(self) -> npt.NDArray[np.float64] | None:
         """(column, row) of an SCOORD item, pixels, float64, shape (n, 2); None if invalid."""
         numbers = np.array(self.item.get("GraphicData") or (), dtype=np.float64)
@@ -335,15 +338,32 @@ class ContentItem:
 
     def children(self, value: str | None = None) -> list["ContentItem"]:
         """Its child items; with ``value`` only those whose concept name has this code value."""
-        found = [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
-        return [n for n in found if value is None or (n.name is not None and n.name[0] == value)]
+        if value is None:
+            return self._children
+        return [node for node in self._children if node.name and node.name[0] == value]
+
+    @cached_property
+    def _children(self) -> list["ContentItem"]:
+        return [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
 
 
 def _code(item: Dataset, keyword: str) -> Code | None:
-    found = list(item.get(keyword) or ())
-    if len(found) != 1:
+    found = item.get_item(keyword)
+    if isinstance(found, RawDataElement):
+        return _encoded_code(found._replace(value_tell=0))
+    return None if found is None else _only_code(found.value)
+
+
+@lru_cache(maxsize=1024)
+def _encoded_code(sequence: RawDataElement) -> Code | None:
+    """The same few codes stand in a report a thousand times: each is decoded once."""
+    return _only_code(convert_raw_data_element(sequence).value)
+
+
+def _only_code(sequence: Sequence[Dataset] | None) -> Code | None:
+    if sequence is None or len(sequence) != 1:
         return None
-    code = found[0]
+    [code] = sequence
     return (
         str(code.get("CodeValue") or ""),
         str(code.get("CodingSchemeDesignator") or ""),

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +46,10 @@ class ReportFault:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The header of one image of the series, with which a report must agree."""
+    """The header of one image of the series, with which report and objects must agree."""
 
     header: Dataset
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def uid(self) -> str:
@@ -57,6 +58,11 @@ class Source:
 
     def text(self, keyword: str) -> str:
         """An element as text; a value that must not stand in it counts as empty."""
+        if keyword not in self._texts:
+            self._texts[keyword] = self._read_text(keyword)
+        return self._texts[keyword]
+
+    def _read_text(self, keyword: str) -> str:
         if keyword not in self.header:
             return ""
         try:

@@ -20,8 +20,15 @@ from dicom_node.reporting.structured_report import MANUFACTURER, evidence_header
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.uids import derived_uid
 from roi_extraction.features import SiteMeasurement
+from roi_extraction.sites import Site
 
 __all__ = ["region_segmentation"]
+
+PLANE = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient",
+)  # fmt: skip
+"""What a Segmentation needs of an image whose patient and study are those of the first."""
 
 
 def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
@@ -49,13 +56,13 @@ def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
     series_uid, sop_instance_uid = object_uids(ObjectKind.SEG, identity)
     slices = assessment.series.slices
     return Segmentation(
-        source_images=[evidence_header(slices[index].path) for index in used],
+        source_images=[
+            evidence_header(slices[used[0]].path),
+            *(evidence_header(slices[index].path, PLANE) for index in used[1:]),
+        ],
         pixel_array=_labels(assessment, measured, used),
         segmentation_type="BINARY",
-        segment_descriptions=[
-            _segment(number, measurement, assessment)
-            for number, measurement in enumerate(measured, start=1)
-        ],
+        segment_descriptions=_segments(measured, assessment),
         series_instance_uid=series_uid,
         series_number=ObjectKind.SEG.series_number,
         sop_instance_uid=sop_instance_uid,
@@ -89,25 +96,34 @@ def _labels(
     return labels
 
 
-def _segment(
-    number: int, measurement: SiteMeasurement, assessment: Assessment
-) -> SegmentDescription:
-    site = measurement.site
+def _segments(
+    measured: Sequence[SiteMeasurement], assessment: Assessment
+) -> list[SegmentDescription]:
     segmenter = assessment.features.segmenter
+    algorithm = AlgorithmIdentificationSequence(
+        name="osteonode ROI extraction",
+        family=codes.DCM.ArtificialIntelligence,
+        version=version("osteonode"),
+        source=MANUFACTURER,
+        parameters={"segmenter": f"{segmenter.name} {segmenter.version}"},
+    )
+    return [
+        _segment(number, found.site, assessment.series.study_uid, algorithm)
+        for number, found in enumerate(measured, start=1)
+    ]
+
+
+def _segment(
+    number: int, site: Site, study_uid: str, algorithm: AlgorithmIdentificationSequence
+) -> SegmentDescription:
     segment = SegmentDescription(
         segment_number=number,
         segment_label=site_words(site.name)[:64],
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=deepcopy(own.site_code(site)),  # gets its own side below
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=AlgorithmIdentificationSequence(
-            name="osteonode ROI extraction",
-            family=codes.DCM.ArtificialIntelligence,
-            version=version("osteonode"),
-            source=MANUFACTURER,
-            parameters={"segmenter": f"{segmenter.name} {segmenter.version}"},
-        ),
-        tracking_uid=derived_uid("tracking", assessment.series.study_uid, site.name),
+        algorithm_identification=algorithm,
+        tracking_uid=derived_uid("tracking", study_uid, site.name),
         tracking_id=site.name,
     )
     if site.side is not None:
