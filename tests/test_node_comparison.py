@@ -22,6 +22,7 @@ from dicom_node.assessment.image_checks import ImageFacts
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.reporting.checks.report_check import find_faults, read_sources
 from dicom_node.reporting.checks.report_content import CHANGE_NAME, COMPARISON_NAME
+from dicom_node.reporting.compared_scan import compared_scan
 from dicom_node.reporting.comparison import LEAST_SIGNIFICANT_HU, PriorReport, compare
 from dicom_node.reporting.report import report
 from dicom_node.reporting.report_history import REPORT_FILE, mark_withdrawn
@@ -61,7 +62,7 @@ def changed(base: Report, by_hu: float = 0.0, **acquisition: Any) -> Report:
 
 def prior(content: Report | None, day: date | None = THEN, **others: Any) -> PriorReport:
     return PriorReport(**{"uid": "1.2.9.1", "study_uid": "1.2.9", **others}, study_date=day,
-                       content=content)  # fmt: skip
+                       content=content and compared_scan(content))  # fmt: skip
 
 
 def refused(present: Report, *priors: PriorReport, on: date | None = NOW) -> list[str]:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.reporting.checks.comparison_check import says_the_same
+from dicom_node.reporting.compared_scan import ComparedScan, compared_scan
 from dicom_node.reporting.comparison import PriorReport, compare
 from dicom_node.reporting.report_history import KeptReport, standing_reports, withdrawn_by
 from dicom_node.reporting.report_index import ReportIndex
@@ -99,7 +100,7 @@ class EarlierReports:
                 uid=report.uid,
                 study_uid=report.study_uid,
                 study_date=report.study_date,
-                content=_content(report) if report.uid in standing else None,
+                content=_scan(report) if report.uid in standing else None,
                 withdrawn=report not in valid,
                 superseded=report in valid and report.uid not in standing,
             )
@@ -155,6 +156,12 @@ def is_surely_of(one: Patient, other: Patient) -> bool:
         and one[birth] == other[birth]
         and not differing(one, other)
     )
+
+
+def _scan(report: KeptReport) -> ComparedScan | None:
+    """What a report tells of its scan; None if it cannot be read."""
+    content = _content(report)
+    return None if content is None else compared_scan(content)
 
 
 def _content(report: KeptReport) -> Report | None:

@@ -6,6 +6,8 @@
 - `words/`: what a reader reads: the same words on every output.
 - `pictures/`: what a reader sees: the picture of a report, and that of a refused scan.
 - `objects/`: the report in the forms that any PACS shows, beside the Structured Report.
+- `compared_scan`: what of a report decides whether it is compared with another one, and what is
+  compared.
 - `comparison`: before and now: how much each vertebra's HU changed since an earlier report, and
   whether it may.
 - `comparison_items`: the comparison with an earlier report in the Structured Report.
