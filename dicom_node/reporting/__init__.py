@@ -11,6 +11,8 @@
 - `comparison`: before and now: how much each vertebra's HU changed since an earlier report, and
   whether it may.
 - `comparison_items`: the comparison with an earlier report in the Structured Report.
+- `earlier_document`: an earlier report of which only the Structured Report is at hand, as a PACS
+  holds it.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.
 - `measurement_groups`: the groups of the Structured Report: one for each measured site.
