@@ -13,9 +13,11 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 from structlog.testing import capture_logs
 
 import dicom_node.analysis.analysis as analysis
+import dicom_node.analysis.models as models
 import dicom_node.sending.allowance as allowance
 from dicom_node.analysis.earlier_reports import find_earlier
 from dicom_node.errors import QueryFailed
@@ -27,9 +29,14 @@ from dicom_node.reporting.withdrawal import write_withdrawal
 from dicom_node.sending.pacs_reports import PacsReports
 from dicom_node.sending.retrieval import Retrieval
 from dicom_node.series.patients import patient_of
+from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.work import Query
+from dicom_node.work.assessment_pool import assess_in_child
 from tests.compared_studies import comparison, run, study, vertebrae_alone
+from tests.quick_assessment import QuickStager
 from tests.report_pacs import ReportPacs, slowly
+from tests.test_node_pacs import Dcmqrscp
+from tests.test_node_peers import Orthanc, dcmtk_storescu
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -287,6 +294,25 @@ def test_image_of_another_patient_tells_nothing(held: list[Dataset], compared: A
     assert list((compared.folder / "earlier" / "two").glob(f"*/{IMAGE_FILE}"))
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_assessment_asks_where_the_settings_allow_it(
+    held: list[Dataset],
+    now: list[Path],
+    node: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    allowed: bool,
+) -> None:
+    monkeypatch.setattr(models, "load_models", lambda _bundle: (QuickStager(), None))
+    with ReportPacs(held) as pacs:
+        query = pacs.query.model_copy(update={"earlier_reports": allowed})
+        settings = NodeSettings(data_dir=tmp_path, query=query)
+        out = settings.reports_dir / "two" / "b"
+        assess_in_child(settings, now, out, out.parent, ())
+    assert bool(pacs.asked) == allowed
+    assert (comparison(out) is not None) == allowed
+
+
 # ---- a PACS that does not answer, or too much
 
 
@@ -422,3 +448,54 @@ def test_patient_id_that_would_match_others_is_not_asked_for(
     with ReportPacs([]) as pacs:
         archive(pacs.query, tmp_path).fetch(image, "two", [])
         assert pacs.asked == []
+
+
+# ---- real archives
+
+
+def check_compared(query: Query, present: Report, now: list[Path], folder: Path) -> None:
+    """The report in an archive is found, got with an image, and compared."""
+    asking = PacsReports(query, "OSTEONODE", folder / "earlier")
+    asking.fetch(header(now), "two", [present.study_uid])
+    found = find_earlier(
+        ReportIndex(folder / "reports"),
+        patient_of(header(now)),
+        present.study_uid,
+        archived=asking.kept("two"),
+    ).compare(present, date(2026, 3, 2))
+    assert found is not None
+    assert found.earlier is not None
+    assert len(found.changes) == 6
+
+
+def files(past: Path) -> list[Path]:
+    return [past / "reports" / "one" / "a" / REPORT_FILE, *sorted((past / "ct").iterdir())]
+
+
+@pytest.mark.peers
+def test_report_in_orthanc_is_compared_though_its_images_are_compressed(
+    past: Path, now: list[Path], present: Report, tmp_path: Path
+) -> None:
+    report, *images = files(past)
+    with Orthanc(tmp_path / "orthanc") as orthanc:
+        orthanc.store(report)
+        for path in images:
+            image = pydicom.dcmread(path)
+            image.compress(RLELossless, generate_instance_uid=False)
+            image.save_as(tmp_path / "compressed.dcm")
+            orthanc.store(tmp_path / "compressed.dcm")
+        query = Query(ae_title="ORTHANC", host="127.0.0.1", port=orthanc.dicom_port)
+        check_compared(query, present, now, tmp_path)
+
+
+@pytest.mark.peers
+def test_report_in_dcmqrscp_is_compared(
+    past: Path, now: list[Path], present: Report, tmp_path: Path
+) -> None:
+    (tmp_path / "sent").mkdir()
+    for path in files(past):
+        shutil.copy(path, tmp_path / "sent")
+    with Dcmqrscp(tmp_path / "pacs") as pacs:
+        dcmtk_storescu(pacs.port, "QRPACS", tmp_path / "sent")
+        query = Query(ae_title="QRPACS", host="127.0.0.1", port=pacs.port)
+        check_compared(query, present, now, tmp_path)
