@@ -27,13 +27,18 @@ class ReportPacs:
         What it holds.
     classes
         SOP classes that it sends.
+    gives
+        Whether it offers C-GET.
     """
 
-    def __init__(self, held: Sequence[Dataset], classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, held: Sequence[Dataset], classes: Sequence[str] = (), *, gives: bool = True
+    ) -> None:
         self.held = list(held)
         self.classes = classes or (
             ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage, CTImageStorage,
         )  # fmt: skip
+        self.gives = gives
         self.asked: list[Dataset] = []
         self.got: list[Dataset] = []
         self.before_each: Callable[[], None] = lambda: None
@@ -45,7 +50,8 @@ class ReportPacs:
     def __enter__(self) -> "ReportPacs":
         ae = AE(ae_title="PACS")
         ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-        ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+        if self.gives:
+            ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
         for sop_class in self.classes:
             ae.add_supported_context(sop_class, scu_role=True, scp_role=True)
         self._server = ae.start_server(

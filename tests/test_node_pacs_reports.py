@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 import dicom_node.analysis.analysis as analysis
 import dicom_node.analysis.models as models
 import dicom_node.sending.allowance as allowance
+import dicom_node.sending.pacs_reports as pacs_reports
 from dicom_node.analysis.earlier_reports import find_earlier
 from dicom_node.errors import QueryFailed
 from dicom_node.reporting.checks.report_content import ContentItem
@@ -432,11 +433,38 @@ def test_bytes_of_an_answer_are_limited(
 def test_pacs_without_c_get_counts_as_not_answering(
     held: list[Dataset], now: list[Path], tmp_path: Path
 ) -> None:
-    """Or one that does not send reports: what it holds of a study is left out."""
+    with (
+        ReportPacs(held, gives=False) as pacs,
+        pytest.raises(QueryFailed, match="does not accept C-GET"),
+    ):
+        archive(pacs.query, tmp_path).fetch(header(now), "two", [])
+
+
+def test_study_that_the_pacs_does_not_send_whole_is_left_out(
+    held: list[Dataset], now: list[Path], tmp_path: Path
+) -> None:
     with ReportPacs(held, classes=["1.2.840.10008.5.1.4.1.1.4"]) as pacs:
         with capture_logs() as logs:
             archive(pacs.query, tmp_path).fetch(header(now), "two", [])
         assert [log["reason"] for log in logs] == ["the PACS did not send all reports of a study"]
+
+
+def test_newest_studies_with_reports_are_looked_into(
+    now: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacs_reports, "MAX_STUDIES", 2)
+    image = header(now)
+    image.IssuerOfPatientID = "HERE"
+    held = []
+    for year, modality in ((2019, "SR"), (2023, "SR"), (2024, "CT"), (2021, "SR")):
+        other = deepcopy(image)
+        other.StudyInstanceUID, other.SeriesInstanceUID = f"1.2.{year}", f"1.2.{year}.1"
+        other.StudyDate, other.Modality = f"{year}0101", modality
+        held.append(other)
+    with ReportPacs(held) as pacs:
+        archive(pacs.query, tmp_path).fetch(image, "two", [])
+    assert pacs.asked[0].IssuerOfPatientID == "HERE"
+    assert [asked.StudyInstanceUID for asked in pacs.asked[1:]] == ["1.2.2023", "1.2.2021"]
 
 
 @pytest.mark.parametrize("patient_id", ["*", "P?", "P\\Q", ""])

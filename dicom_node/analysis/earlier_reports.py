@@ -243,7 +243,10 @@ def is_surely_of(one: Patient, other: Patient) -> bool:
 def _scan(report: KeptReport) -> ComparedScan | None:
     """What a report tells of its scan; None if it cannot be read."""
     if not (report.path.parent / "report.json").exists():
-        return scan_of_document(pydicom.dcmread(report.path), _image(report))
+        try:
+            return scan_of_document(pydicom.dcmread(report.path), _image(report))
+        except Exception:  # one that another version of this program accepted
+            return None
     content = _content(report)
     return None if content is None else compared_scan(content)
 

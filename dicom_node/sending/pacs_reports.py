@@ -188,7 +188,7 @@ def _fetch_study(series: Sequence[_Series], source: Retrieval, folder: Path) -> 
         asked.QueryRetrieveLevel = "SERIES"
         asked.StudyInstanceUID, asked.SeriesInstanceUID = one.study_uid, one.series_uid
         files = source.get(asked)
-        if files is None:
+        if not files:
             _leave_out("the PACS did not send all reports of a study")
             return
         for content in files:

@@ -28,12 +28,11 @@ from dicom_node.settings.work import Query
 
 __all__ = ["RETRIEVED_CLASSES", "Retrieval", "retrieval"]
 
-RETRIEVED_CLASSES = (
-    ComprehensiveSRStorage,
-    KeyObjectSelectionDocumentStorage,
-    CTImageStorage,
-)
-"""Reports, notes that reject them, and images that they measured."""
+DOCUMENT_CLASSES = (ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage)
+"""Reports, and notes that reject them."""
+
+RETRIEVED_CLASSES = (*DOCUMENT_CLASSES, CTImageStorage)
+"""These, and images that they measured."""
 
 IMAGE_SYNTAXES = (
     *PLAIN_SYNTAXES,
@@ -55,15 +54,19 @@ class Retrieval:
 
     Parameters
     ----------
+    association
+        Which offers C-GET.
     allowance
         What all that is asked for may cost.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, association: Association, allowance: Allowance) -> None:
+        self._association = association
         self._allowance = allowance
         self._received: list[bytes] = []
         self._fault: QueryFailed | None = None
-        self.association: Association | None = None
+        association.bind(evt.EVT_C_STORE, self._keep)
+        association.bind(evt.EVT_DATA_RECV, self._watch)
 
     def get(self, asked: Dataset) -> list[bytes] | None:
         """Ask for instances.
@@ -83,24 +86,24 @@ class Retrieval:
         QueryFailed
             The PACS does not answer, or sends more than is allowed, or for longer.
         """
-        if self.association is None:
-            raise QueryFailed("there is no association")
         self._received = []
-        status: int | None = None
-        for answer, _ in self.association.send_c_get(
-            asked, StudyRootQueryRetrieveInformationModelGet
-        ):
-            status = answer.get("Status")
-            if status in PENDING:
-                self._count()
+        answer = Dataset()
+        try:
+            for answer, _ in self._association.send_c_get(
+                asked, StudyRootQueryRetrieveInformationModelGet
+            ):
+                if answer.get("Status") in PENDING:
+                    self._count()
+        except (ValueError, RuntimeError) as error:
+            raise QueryFailed(f"C-GET failed ({type(error).__name__})") from error
         if self._fault is not None:
             raise self._fault
-        if status is None:
+        if "Status" not in answer:
             raise QueryFailed("the PACS did not answer C-GET in time")
-        failed = int(answer.get("NumberOfFailedSuboperations") or 0)
-        return self._received if status == SUCCESS and not failed else None
+        whole = answer.Status == SUCCESS and not answer.get("NumberOfFailedSuboperations")
+        return self._received if whole else None
 
-    def keep(self, event: Event) -> int:
+    def _keep(self, event: Event) -> int:
         """Take an instance that the PACS stores."""
         self._count()
         if self._fault is not None:
@@ -108,23 +111,23 @@ class Retrieval:
         self._received.append(event.encoded_dataset())
         return SUCCESS
 
-    def watch(self, event: Event) -> None:
+    def _watch(self, event: Event) -> None:
         """Count what comes in, whether or not it makes an instance."""
         if self._fault is None and not self._allowance.take(len(event.data)):
             self._fault = QueryFailed(f"the PACS sent more than {MAX_MB} MB")
-            event.assoc.abort()
+            self._association.abort(block=False)
 
     def _count(self) -> None:
-        association = self.association
-        if association is None or self._fault is not None:
+        """Count a message, and wait for the next one no longer than is left."""
+        if self._fault is not None:
             return
-        association.dimse_timeout = self._allowance.seconds_left
+        self._association.dimse_timeout = self._allowance.seconds_left
         try:
             self._allowance.count()
         except QueryFailed as error:
             self._fault = error
-            association.dimse_timeout = NO_SECONDS  # nothing more is waited for
-            association.abort(block=False)
+            self._association.dimse_timeout = NO_SECONDS
+            self._association.abort(block=False)
 
 
 @contextmanager
@@ -143,13 +146,11 @@ def retrieval(settings: Query, calling_ae: str, allowance: Allowance) -> Iterato
     Raises
     ------
     QueryFailed
-        The PACS cannot be reached, or does not offer C-GET; or, from within the block, what
-        pynetdicom refuses to ask for.
+        The PACS cannot be reached, or does not offer C-GET.
     """
-    found = Retrieval(allowance)
     contexts = [
         build_context(StudyRootQueryRetrieveInformationModelGet, list(PLAIN_SYNTAXES)),
-        *(build_context(uid, list(PLAIN_SYNTAXES)) for uid in RETRIEVED_CLASSES[:2]),
+        *(build_context(uid, list(PLAIN_SYNTAXES)) for uid in DOCUMENT_CLASSES),
         *(build_context(CTImageStorage, syntax) for syntax in IMAGE_SYNTAXES),
     ]
     try:
@@ -157,19 +158,15 @@ def retrieval(settings: Query, calling_ae: str, allowance: Allowance) -> Iterato
             calling_ae,
             settings.peer.model_copy(update={"timeout_seconds": allowance.seconds_left}),
             contexts,
-            [(evt.EVT_C_STORE, found.keep), (evt.EVT_DATA_RECV, found.watch)],
-            RETRIEVED_CLASSES,
+            received=RETRIEVED_CLASSES,
         )
     except DeliveryFailed as error:
         raise QueryFailed(str(error)) from error
-    found.association = association
     try:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         if StudyRootQueryRetrieveInformationModelGet not in accepted:
             raise QueryFailed("the PACS does not accept C-GET (Study Root)")
-        yield found
-    except (ValueError, RuntimeError) as error:
-        raise QueryFailed(f"C-GET failed ({type(error).__name__})") from error
+        yield Retrieval(association, allowance)
     finally:
         if association.is_established:
             association.release()
