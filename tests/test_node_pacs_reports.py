@@ -1,5 +1,6 @@
 """Earlier reports from a PACS: found by C-FIND, got by C-GET, and of the same patient or none."""
 
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.work import Query
 from dicom_node.work.assessment_pool import assess_in_child
 from tests.compared_studies import comparison, run, study, vertebrae_alone
+from tests.fault_node import FaultNode, MoodyPacs, send_until_taken
 from tests.quick_assessment import QuickStager
 from tests.report_pacs import ReportPacs, slowly
 from tests.test_node_pacs import Dcmqrscp
@@ -476,6 +478,36 @@ def test_patient_id_that_would_match_others_is_not_asked_for(
     with ReportPacs([]) as pacs:
         archive(pacs.query, tmp_path).fetch(image, "two", [])
         assert pacs.asked == []
+
+
+# ---- a whole node
+
+
+def test_worker_that_is_killed_while_it_asks_and_afterwards_sends_one_report(
+    held: list[Dataset], now: list[Path], tmp_path: Path
+) -> None:
+    destination = MoodyPacs(1).start()
+    with ReportPacs(held) as pacs:
+        pacs.before_each = lambda: time.sleep(1.0 if pacs.got else 0.0)
+        settings = (
+            f'[query]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {pacs.query.port}\n'
+            'earlier_reports = true\nunknown = "send"\n'
+        )
+        with FaultNode(tmp_path / "node", [destination.port], settings) as running:
+            send_until_taken(running.port, now, random.Random(1))
+            running.wait_for(lambda: pacs.got)
+            running.kill("worker")
+            running.wait_for(lambda: running.events("assessed"))
+            running.kill("worker")
+            running.wait_for(lambda: running.events("delivered"))
+            assert running.kills == 2
+    destination.stop()
+    assert [len(set(contents)) for contents in destination.stored.values()] == [1]
+    [out] = (tmp_path / "node" / "data" / "reports").glob("*/*/report.sr.dcm")
+    assert comparison(out.parent) is not None
+    [kept] = (tmp_path / "node" / "data" / "earlier").iterdir()
+    assert kept.name == out.parent.parent.name
+    assert {path.stat().st_mode & 0o777 for path in kept.rglob("*.dcm")} == {0o600}
 
 
 # ---- real archives

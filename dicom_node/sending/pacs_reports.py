@@ -194,7 +194,6 @@ def _fetch_study(series: Sequence[_Series], source: Retrieval, folder: Path) -> 
         for content in files:
             try:
                 document = pydicom.dcmread(BytesIO(content))
-                document.decode()
                 if document.SOPClassUID == KeyObjectSelectionDocumentStorage:
                     rejected |= _rejected(document)
                     continue
