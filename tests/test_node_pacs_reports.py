@@ -24,7 +24,7 @@ import dicom_node.sending.pacs_reports as pacs_reports
 from dicom_node.analysis.earlier_reports import find_earlier
 from dicom_node.errors import QueryFailed
 from dicom_node.reporting.checks.report_content import ContentItem
-from dicom_node.reporting.report_history import IMAGE_FILE, REPORT_FILE
+from dicom_node.reporting.report_history import ASK_AGAIN, IMAGE_FILE, REPORT_FILE
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.report_model import Comparison, Report
 from dicom_node.reporting.withdrawal import write_withdrawal
@@ -360,10 +360,14 @@ def test_report_without_an_answer_is_the_same_when_it_is_repeated_with_one(
         dead = pacs.query.model_copy(update={"ae_title": "NOBODY", "port": 1})
         first = run(now, out, archive(dead, tmp_path))
         assert run(now, out, archive(pacs.query, tmp_path)).identity == first.identity
-        # another assessment of the study asks again
-        later = run(now, tmp_path / "reports" / "two" / "c", archive(pacs.query, tmp_path))
-    assert later.folder == "c"
-    assert comparison(tmp_path / "reports" / "two" / "c") is not None
+        # `osteonode retry` asks again
+        (tmp_path / "earlier" / "two").mkdir()
+        (tmp_path / "earlier" / "two" / ASK_AGAIN).touch()
+        later = run(now, out, archive(pacs.query, tmp_path))
+        assert not (tmp_path / "earlier" / "two" / ASK_AGAIN).exists()
+        assert run(now, out, archive(pacs.query, tmp_path)).identity == later.identity
+    assert later.identity != first.identity
+    assert comparison(out) is not None
 
 
 def endless(asked: Dataset) -> Iterator[Dataset]:
@@ -501,6 +505,11 @@ def test_worker_that_is_killed_while_it_asks_and_afterwards_sends_one_report(
             running.kill("worker")
             running.wait_for(lambda: running.events("delivered"))
             assert running.kills == 2
+            pacs.before_each = lambda: None
+            asked, assessed = len(pacs.got), running.events("assessed")
+            running.command("retry", assessed[0]["assessment"])
+            running.wait_for(lambda: len(running.events("assessed")) > len(assessed))
+            assert len(pacs.got) > asked
     destination.stop()
     assert [len(set(contents)) for contents in destination.stored.values()] == [1]
     [out] = (tmp_path / "node" / "data" / "reports").glob("*/*/report.sr.dcm")

@@ -173,7 +173,7 @@ def analyse(
             pydicom.dcmread(selection.eligible[0].first.path, stop_before_pixels=True),
             ReportIndex(history.parent),
             history.name,
-            ask=not (out / REPORT_FILE).exists(),
+            repeated=(out / REPORT_FILE).exists(),
         )
         findings += unasked
     refused: list[RefusedSeries] = []

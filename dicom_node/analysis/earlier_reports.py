@@ -45,7 +45,9 @@ IDENTIFYING = ("PatientID", "PatientBirthDate")
 class ReportArchive(Protocol):
     """Where reports of this program lie beside the node's own, such as a PACS."""
 
-    def fetch(self, header: Dataset, study: str, known: Collection[str]) -> None:
+    def fetch(
+        self, header: Dataset, study: str, known: Collection[str], *, repeated: bool = False
+    ) -> None:
         """Fetch the reports of a patient; QueryFailed, and nothing changed, if that fails.
 
         Parameters
@@ -56,6 +58,9 @@ class ReportArchive(Protocol):
             Key of its study.
         known
             Study Instance UIDs whose reports are not fetched.
+        repeated
+            Whether the assessment's report was made before: then what was fetched for it counts,
+            unless somebody wants the study to be assessed again.
         """
 
     def kept(self, study: str) -> list[KeptReport]:
@@ -147,7 +152,7 @@ def archived_reports(
     index: ReportIndex,
     study: str,
     *,
-    ask: bool,
+    repeated: bool,
 ) -> tuple[list[KeptReport], list[Finding]]:
     """The reports of a patient in an archive.
 
@@ -161,9 +166,9 @@ def archived_reports(
         Of the node's reports: a study of which it has one is not asked for.
     study
         Key of the study.
-    ask
-        Whether it is asked, or what was fetched before counts: so an assessment that is repeated
-        after a crash meets the same reports.
+    repeated
+        Whether the assessment's report was made before: one that is repeated after a crash meets
+        the same reports.
 
     Returns
     -------
@@ -171,14 +176,14 @@ def archived_reports(
         The reports, and that the archive did not answer: then they are those of the last answer.
     """
     findings = []
-    if ask:
-        known = {report.study_uid for report in index.of_patient(patient_of(header))}
-        try:
-            archive.fetch(header, study, {*known, str(header.StudyInstanceUID)})
-        except QueryFailed as error:
-            log().warning("earlier reports not asked for", study=study, reason=str(error))
-            text = "earlier reports in the PACS could not be asked for"
-            findings = [Finding("input.earlier_unasked", text)]
+    known = {report.study_uid for report in index.of_patient(patient_of(header))}
+    known.add(str(header.StudyInstanceUID))
+    try:
+        archive.fetch(header, study, known, repeated=repeated)
+    except QueryFailed as error:
+        log().warning("earlier reports not asked for", study=study, reason=str(error))
+        text = "earlier reports in the PACS could not be asked for"
+        findings = [Finding("input.earlier_unasked", text)]
     return archive.kept(study), findings
 
 

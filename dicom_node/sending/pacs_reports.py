@@ -17,6 +17,7 @@ from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.logs import log
 from dicom_node.reporting.earlier_document import document_faults
 from dicom_node.reporting.report_history import (
+    ASK_AGAIN,
     IMAGE_FILE,
     REPORT_FILE,
     KeptReport,
@@ -88,7 +89,9 @@ class PacsReports:
         """
         return kept_reports(self._root / study)
 
-    def fetch(self, header: Dataset, study: str, known: Collection[str]) -> None:
+    def fetch(
+        self, header: Dataset, study: str, known: Collection[str], *, repeated: bool = False
+    ) -> None:
         """Ask for a patient's reports and keep them in place of those that were kept before.
 
         Takes at most ``query.total_seconds`` and 64 MB. A study of which the PACS does not send
@@ -103,12 +106,17 @@ class PacsReports:
         known
             Study Instance UIDs that are not asked for: its own, and those of which the node has
             reports.
+        repeated
+            Whether the assessment's report was made before: then the PACS is asked only if
+            `ASK_AGAIN` lies in the study's folder.
 
         Raises
         ------
         QueryFailed
             The PACS does not answer, or more than is allowed; nothing is changed.
         """
+        if repeated and not (self._root / study / ASK_AGAIN).exists():
+            return
         allowance = Allowance(self._settings)
         folder = self._root / f".{study}"
         shutil.rmtree(folder, ignore_errors=True)
