@@ -21,6 +21,7 @@ from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
     Verification,
 )
 
@@ -28,6 +29,7 @@ from dicom_node.receiving.limits import MAX_UNANSWERED
 from dicom_node.receiving.listener import CLOSING_SECONDS, TRANSFER_SYNTAXES
 from dicom_node.receiving.receiver import REFUSALS, STORAGE_CLASSES
 from dicom_node.reporting import codes
+from dicom_node.sending.retrieval import RETRIEVED_CLASSES
 from dicom_node.series.selection import LOSSY_SYNTAXES
 from dicom_node.settings.edge import Listener
 from dicom_node.tls import CIPHERS
@@ -84,8 +86,11 @@ def _scu() -> Iterable[Sequence[str]]:
         KeyObjectSelectionDocumentStorage,
         StorageCommitmentPushModel,
         StudyRootQueryRetrieveInformationModelFind,
+        StudyRootQueryRetrieveInformationModelGet,
     ):
         yield _name(uid), uid, "SCU"
+    for uid in RETRIEVED_CLASSES:
+        yield _name(uid), uid, "SCP on an association for C-GET (role selection)"
 
 
 def _syntaxes() -> Iterable[Sequence[str]]:

@@ -1,8 +1,7 @@
 """Before and now: what is compared with what, the identity of the patient, and the check of it."""
 
-import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from io import BytesIO
@@ -14,31 +13,22 @@ import pytest
 from pydicom.dataset import Dataset
 
 import dicom_node.analysis.analysis as analysis
-from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.earlier_reports import is_surely_of
-from dicom_node.analysis.outcome import Outcome
-from dicom_node.assessment.assessment import Assessment
-from dicom_node.assessment.image_checks import ImageFacts
-from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.reporting.checks.report_check import find_faults, read_sources
 from dicom_node.reporting.checks.report_content import CHANGE_NAME, COMPARISON_NAME
+from dicom_node.reporting.compared_scan import compared_scan
 from dicom_node.reporting.comparison import LEAST_SIGNIFICANT_HU, PriorReport, compare
 from dicom_node.reporting.report import report
 from dicom_node.reporting.report_history import REPORT_FILE, mark_withdrawn
 from dicom_node.reporting.report_index import COMPLETE, INDEX, ReportIndex
 from dicom_node.reporting.report_model import Report, Warned
 from dicom_node.reporting.words.comparison_words import comparison_words
-from dicom_node.series.selection import EligibleSeries
-from dicom_node.settings.node import Acquisition
-from roi_extraction.anatomy import Missing, MissingReason
-from tests.assessment_builders import assessment, assessment_of
-from tests.dicom_builders import edit, plain_series
-from tests.quick_assessment import QuickStager
+from tests.assessment_builders import assessment
+from tests.compared_studies import NATIVE, comparison, run, study, vertebrae_alone
+from tests.dicom_builders import plain_series
 
 NOW = date(2026, 3, 2)
 THEN = date(2024, 3, 1)
-NATIVE = ImageFacts(12.0, 0.8, 40.0, None)
-"""A scan whose aorta holds no contrast agent."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +51,7 @@ def changed(base: Report, by_hu: float = 0.0, **acquisition: Any) -> Report:
 
 def prior(content: Report | None, day: date | None = THEN, **others: Any) -> PriorReport:
     return PriorReport(**{"uid": "1.2.9.1", "study_uid": "1.2.9", **others}, study_date=day,
-                       content=content)  # fmt: skip
+                       content=None if content is None else compared_scan(content))  # fmt: skip
 
 
 def refused(present: Report, *priors: PriorReport, on: date | None = NOW) -> list[str]:
@@ -226,48 +216,12 @@ def test_doubtful_identity_is_another_patient(other: tuple[str, ...]) -> None:
 
 # ---- on the disk: from files to the report that is sent
 
-PATIENT = {"PatientID": "P1", "PatientBirthDate": "19500101", "PatientName": "Ann^A"}
-
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[None]:
-    """Assessments of vertebrae alone, without contrast: 130 HU before 2025, then 100 HU."""
-
-    def quick(series: EligibleSeries, *_: object) -> Assessment:
-        day = str(pydicom.dcmread(series.first.path).StudyDate)
-        found = assessment_of(series, mean_hu=130.0 if day < "20250101" else 100.0)
-        missing = Missing(MissingReason.TOO_SMALL, "does not fit")
-        measurements = tuple(
-            m if m.site.is_vertebra else replace(m, rois=(), mean_hu=float("nan"),
-                                                 sd_hu=float("nan"), missing=missing)
-            for m in found.features.measurements
-        )  # fmt: skip
-        features = replace(found.features, measurements=measurements)
-        return replace(found, features=features, image=NATIVE)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analysis, "assess", quick)
+        patch.setattr(analysis, "assess", vertebrae_alone)
         yield
-
-
-def study(folder: Path, number: int, day: str, **patient: str) -> list[Path]:
-    """A series of a study of its own, without a stated contrast agent."""
-    paths = plain_series(folder)
-    for k, path in enumerate(paths):
-        edit(
-            path, StudyInstanceUID=f"1.2.{number}", SeriesInstanceUID=f"1.2.{number}.1",
-            SOPInstanceUID=f"1.2.{number}.1.{k + 1}", StudyDate=day, **{**PATIENT, **patient},
-        )  # fmt: skip
-    return paths
-
-
-def run(paths: Sequence[Path], out: Path) -> Outcome:
-    return analyse(paths, out, Acquisition(), QuickStager(), None, SegmenterPlan(), out.parent)
-
-
-def comparison(out: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = json.loads((out / "report.json").read_text())["comparison"]
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -191,12 +191,16 @@ def test_instances_then_reports_are_removed_when_all_work_is_done(
     monkeypatch.setattr(
         "dicom_node.work.retention.open_studies", lambda: {study.key} if failed else set()
     )
+    fetched = settings.earlier_dir / study.key / "a" / REPORT_FILE
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(b"another study's")
     Retainer(settings, spool, reports).look()
     assert list(spool.arrivals()), "not assessed yet"
     (folder / "report.json").write_text("{}")
     Retainer(settings, spool, reports).look()
     assert bool(list(spool.arrivals())) is failed
     assert folder.exists() is failed
+    assert fetched.exists() is failed
 
 
 def test_nothing_is_removed_without_a_policy(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """From the files of one study to the folder of its report, without a network.
 
 - `analysis`: assess the best series among some files and write its report into a folder.
-- `earlier_reports`: the earlier reports of a patient on this node, and the comparison of a new one
-  with them.
+- `earlier_reports`: the earlier reports of a patient, on this node or in an archive, and the
+  comparison with them.
 - `input_findings`: what the reader should know of the files that were given.
 - `models`: the models of a bundle, loaded once in each process.
 - `object_maker`: make the objects beside the Structured Report: each checked, or left out.

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pydicom
 
-from dicom_node.analysis.earlier_reports import EarlierReports, find_earlier
+from dicom_node.analysis.earlier_reports import (
+    EarlierReports,
+    ReportArchive,
+    archived_reports,
+    find_earlier,
+)
 from dicom_node.analysis.input_findings import (
     choice_findings,
     file_findings,
@@ -108,6 +113,7 @@ def analyse(
     *,
     objects: Collection[ObjectKind] = (),
     refusal_pages: Collection[NotAnalysed] = (),
+    archive: ReportArchive | None = None,
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
@@ -139,6 +145,8 @@ def analyse(
         What is written beside the Structured Report.
     refusal_pages
         What is written where no series can be assessed though one was meant to be.
+    archive
+        Where earlier reports are looked for beside the node's own; needs a ``history``.
 
     Raises
     ------
@@ -158,6 +166,16 @@ def analyse(
     findings += foreign_findings(received, instances)
     segmentations, untrusted = plan.trusted(received)
     findings += untrusted
+    archived: list[KeptReport] = []
+    if archive is not None and history is not None:
+        archived, unasked = archived_reports(
+            archive,
+            pydicom.dcmread(selection.eligible[0].first.path, stop_before_pixels=True),
+            ReportIndex(history.parent),
+            history.name,
+            repeated=(out / REPORT_FILE).exists(),
+        )
+        findings += unasked
     refused: list[RefusedSeries] = []
     for series in selection.eligible:
         others = [other for other in selection.eligible if other is not series]
@@ -170,7 +188,7 @@ def analyse(
             identity = series_identity(series, volume, rules, stager.bundle.model_id + variant)
             candidate = _Candidate(series, volume, own, identity)
             if history is not None:
-                candidate = _with_history(candidate, history, out.name)
+                candidate = _with_history(candidate, history, out.name, archived)
             if candidate.made is not None:
                 return _made_before(candidate, candidate.made, others)
             read_s = time.perf_counter() - started
@@ -240,7 +258,9 @@ def series_identity(
     )
 
 
-def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Candidate:
+def _with_history(
+    candidate: _Candidate, history: Path, assessment: str, archived: Sequence[KeptReport]
+) -> _Candidate:
     """Add what is kept of the study and of the images.
 
     Parameters
@@ -251,6 +271,8 @@ def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Can
         Folder of the study's reports.
     assessment
         Name of the folder that a new report goes to.
+    archived
+        Reports of the patient from an archive.
     """
     series = candidate.series
     patient = patient_of(pydicom.dcmread(series.first.path, stop_before_pixels=True))
@@ -260,7 +282,7 @@ def _with_history(candidate: _Candidate, history: Path, assessment: str) -> _Can
     wrong = [report for report in kept if differing(report.patient, patient)]
     wrong += [report for report in elsewhere if report.study_uid != series.study_uid]
     own = [report for report in kept if report not in wrong and withdrawn_by(report.path) is None]
-    earlier = find_earlier(index, patient, series.study_uid, elsewhere)
+    earlier = find_earlier(index, patient, series.study_uid, elsewhere, archived)
     identity, made = earlier.made(candidate.identity, kept)
     return replace(
         candidate,

@@ -1,31 +1,70 @@
-"""The earlier reports of a patient on this node, and the comparison of a new one with them."""
+"""The earlier reports of a patient, on this node or in an archive, and the comparison with them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
 import pydicom
 from pydantic import ValidationError
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from dicom_node.errors import QueryFailed
+from dicom_node.logs import log
 from dicom_node.reporting.checks.comparison_check import says_the_same
+from dicom_node.reporting.compared_scan import ComparedScan, compared_scan
 from dicom_node.reporting.comparison import PriorReport, compare
-from dicom_node.reporting.report_history import KeptReport, standing_reports, withdrawn_by
+from dicom_node.reporting.earlier_document import scan_of_document
+from dicom_node.reporting.report_history import (
+    IMAGE_FILE,
+    KeptReport,
+    standing_reports,
+    withdrawn_by,
+)
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.report_model import Comparison, Report
 from dicom_node.reporting.structured_report import report_uids
-from dicom_node.series.patients import PATIENT, Patient, differing
+from dicom_node.series.instances import Instance, instance_of
+from dicom_node.series.patients import PATIENT, Patient, differing, patient_of
 from dicom_node.uids import content_id
+from roi_extraction.anatomy import Finding
 
 __all__ = [
     "EarlierReports",
+    "ReportArchive",
+    "archived_reports",
     "find_earlier",
     "is_surely_of",
 ]
 
 IDENTIFYING = ("PatientID", "PatientBirthDate")
 """Elements that must be stated, and alike, for two reports to count as of one patient."""
+
+
+class ReportArchive(Protocol):
+    """Where reports of this program lie beside the node's own, such as a PACS."""
+
+    def fetch(
+        self, header: Dataset, study: str, known: Collection[str], *, repeated: bool = False
+    ) -> None:
+        """Fetch the reports of a patient; QueryFailed, and nothing changed, if that fails.
+
+        Parameters
+        ----------
+        header
+            Of an image that is assessed.
+        study
+            Key of its study.
+        known
+            Study Instance UIDs whose reports are not fetched.
+        repeated
+            Whether the assessment's report was made before: then what was fetched for it counts,
+            unless somebody wants the study to be assessed again.
+        """
+
+    def kept(self, study: str) -> list[KeptReport]:
+        """What was fetched for a study."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +138,7 @@ class EarlierReports:
                 uid=report.uid,
                 study_uid=report.study_uid,
                 study_date=report.study_date,
-                content=_content(report) if report.uid in standing else None,
+                content=_scan(report) if report.uid in standing else None,
                 withdrawn=report not in valid,
                 superseded=report in valid and report.uid not in standing,
             )
@@ -107,8 +146,53 @@ class EarlierReports:
         ]
 
 
+def archived_reports(
+    archive: ReportArchive,
+    header: Dataset,
+    index: ReportIndex,
+    study: str,
+    *,
+    repeated: bool,
+) -> tuple[list[KeptReport], list[Finding]]:
+    """The reports of a patient in an archive.
+
+    Parameters
+    ----------
+    archive
+        Which is asked at most once.
+    header
+        Of an image that is assessed.
+    index
+        Of the node's reports: a study of which it has one is not asked for.
+    study
+        Key of the study.
+    repeated
+        Whether the assessment's report was made before: one that is repeated after a crash meets
+        the same reports.
+
+    Returns
+    -------
+    (list of KeptReport, list of Finding)
+        The reports, and that the archive did not answer: then they are those of the last answer.
+    """
+    findings = []
+    known = {report.study_uid for report in index.of_patient(patient_of(header))}
+    known.add(str(header.StudyInstanceUID))
+    try:
+        archive.fetch(header, study, known, repeated=repeated)
+    except QueryFailed as error:
+        log().warning("earlier reports not asked for", study=study, reason=str(error))
+        text = "earlier reports in the PACS could not be asked for"
+        findings = [Finding("input.earlier_unasked", text)]
+    return archive.kept(study), findings
+
+
 def find_earlier(
-    index: ReportIndex, patient: Patient, study_uid: str, without: Sequence[KeptReport] = ()
+    index: ReportIndex,
+    patient: Patient,
+    study_uid: str,
+    without: Sequence[KeptReport] = (),
+    archived: Sequence[KeptReport] = (),
 ) -> EarlierReports:
     """Find the reports that are surely of the same patient and of another study.
 
@@ -124,11 +208,15 @@ def find_earlier(
         Study Instance UID of the images.
     without
         Reports that never count, such as one on the same images under another study.
+    archived
+        Reports from an archive; of a study of which the node has one they do not count.
     """
+    own = index.of_patient(patient)
+    known = {report.study_uid for report in own}
     return EarlierReports(
         tuple(
             report
-            for report in index.of_patient(patient)
+            for report in (*own, *(r for r in archived if r.study_uid not in known))
             if report.study_uid != study_uid
             and report not in without
             and is_surely_of(report.patient, patient)
@@ -155,6 +243,29 @@ def is_surely_of(one: Patient, other: Patient) -> bool:
         and one[birth] == other[birth]
         and not differing(one, other)
     )
+
+
+def _scan(report: KeptReport) -> ComparedScan | None:
+    """What a report tells of its scan; None if it cannot be read."""
+    if not (report.path.parent / "report.json").exists():
+        try:
+            return scan_of_document(pydicom.dcmread(report.path), _image(report))
+        except Exception:  # one that another version of this program accepted
+            return None
+    content = _content(report)
+    return None if content is None else compared_scan(content)
+
+
+def _image(report: KeptReport) -> Instance | None:
+    """The image beside a report from an archive, if it is one that the report is on."""
+    path = report.path.with_name(IMAGE_FILE)
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        image = instance_of(path, header)
+    except Exception:  # it is missing, or the parsers fail on what came
+        return None
+    mine = image.study_uid == report.study_uid and image.sop_instance_uid in report.evidence_uids
+    return image if mine and not differing(patient_of(header), report.patient) else None
 
 
 def _content(report: KeptReport) -> Report | None:

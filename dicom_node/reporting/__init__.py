@@ -6,9 +6,13 @@
 - `words/`: what a reader reads: the same words on every output.
 - `pictures/`: what a reader sees: the picture of a report, and that of a refused scan.
 - `objects/`: the report in the forms that any PACS shows, beside the Structured Report.
+- `compared_scan`: what of a report decides whether it is compared with another one, and what is
+  compared.
 - `comparison`: before and now: how much each vertebra's HU changed since an earlier report, and
   whether it may.
 - `comparison_items`: the comparison with an earlier report in the Structured Report.
+- `earlier_document`: an earlier report of which only the Structured Report is at hand, as a PACS
+  holds it.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
 - `content_items`: the content items of a Structured Report, as plain data sets.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.

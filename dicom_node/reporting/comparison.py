@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from dicom_node.assessment.assessment import SAME_KVP
+from dicom_node.reporting.compared_scan import LEVELS, ComparedScan, compared_scan
 from dicom_node.reporting.report_model import (
-    AcquisitionReport,
     Comparison,
     EarlierReport,
     NotCompared,
@@ -18,7 +18,6 @@ from dicom_node.reporting.report_model import (
     SiteChange,
 )
 from dicom_node.series.kernels import KernelClass
-from roi_extraction.sites import SITES
 
 __all__ = ["DAYS_PER_YEAR", "LEAST_SIGNIFICANT_HU", "PriorReport", "compare"]
 
@@ -57,13 +56,6 @@ change a year is more than twice that of the change."""
 SAME_THICKNESS_MM = 0.5
 """Slice thicknesses that differ by no more are the same, mm: a choice, 2.5 beside 3 mm."""
 
-LEVELS = tuple(site.name for site in SITES if site.is_vertebra)
-
-BODY_FINDINGS = frozenset(
-    {"roi.dense_body", "roi.dense_lesion", "roi.focal_density", "roi.fractured"}
-)
-"""Findings by which the HU of a body tells of something else than its bone density."""
-
 
 @dataclass(frozen=True)
 class PriorReport:
@@ -76,7 +68,7 @@ class PriorReport:
     study_date
         Study Date of its images; None if it is not stated.
     content
-        What its ``report.json`` holds; None if that cannot be read.
+        The scan and its measurement; None if they cannot be read.
     withdrawn, superseded
         Whether it was withdrawn, or another report supersedes it.
     """
@@ -84,7 +76,7 @@ class PriorReport:
     uid: str
     study_uid: str
     study_date: date | None
-    content: Report | None
+    content: ComparedScan | None
     withdrawn: bool = False
     superseded: bool = False
 
@@ -111,13 +103,14 @@ def compare(
     """
     if not priors:
         return None
+    scan = compared_scan(present)
     ordered = sorted(priors, key=lambda prior: (prior.study_date or date.min, prior.uid))
     refused: list[NotCompared] = []
     for prior in reversed(ordered):
-        reason = _objection(present, study_date, prior)
+        reason = _objection(present.study_uid, scan, study_date, prior)
         if reason is None and study_date and prior.study_date and prior.content:
             days = (study_date - prior.study_date).days
-            changes = _changes(present, prior.content, days / DAYS_PER_YEAR)
+            changes = _changes(scan, prior.content, days / DAYS_PER_YEAR)
             if changes:
                 return Comparison(
                     earlier=EarlierReport(
@@ -136,14 +129,14 @@ def compare(
 
 
 def _objection(
-    present: Report, study_date: date | None, prior: PriorReport
+    study_uid: str, now: ComparedScan, study_date: date | None, prior: PriorReport
 ) -> tuple[str, str] | None:
     """Why a prior is not compared: a code and words; None if nothing speaks against it."""
     if prior.withdrawn:
         return "withdrawn", "the earlier report was withdrawn"
     if prior.superseded:
         return "superseded", "a newer report of the same study supersedes it"
-    if prior.study_uid == present.study_uid:
+    if prior.study_uid == study_uid:
         return "same_study", "the other report is of the same study"
     if study_date is None or prior.study_date is None:
         return "unknown_date", "the date of one of the two studies is not stated"
@@ -153,29 +146,30 @@ def _objection(
         return "short_interval", f"the studies are less than {MIN_INTERVAL_DAYS} days apart"
     if prior.content is None:
         return "unreadable", "the earlier report cannot be read"
-    if prior.content.segmenter != present.segmenter:
+    if prior.content.segmenter != now.segmenter:
         return "segmenter", "another segmenter, or another version of it, placed the regions"
-    return _scans(present, prior.content)
+    return _scans(now, prior.content)
 
 
-def _scans(present: Report, earlier: Report) -> tuple[str, str] | None:
+def _scans(now: ComparedScan, then: ComparedScan) -> tuple[str, str] | None:
     """Why two scans do not measure the same."""
-    now, then = present.acquisition, earlier.acquisition
     if not all((now.manufacturer, now.model, then.manufacturer, then.model)):
         return "scanner", "one of the two scanners is not stated"
     if _scanner(now) != _scanner(then):
         return "scanner", f"another scanner: {then.model} before, {now.model} now"
     if now.kvp is None or then.kvp is None or abs(now.kvp - then.kvp) > SAME_KVP:
         return "kvp", f"another tube voltage: {_kv(then)} before, {_kv(now)} now"
-    if _warned(present, "acquisition.multienergy") or _warned(earlier, "acquisition.multienergy"):
+    if now.several_spectra or then.several_spectra:
         return "kvp", "several X-ray spectra"
-    for report in (earlier, present):
-        if report.acquisition.contrast or _warned(report, "acquisition.contrast_seen"):
+    for scan in (then, now):
+        if scan.contrast:
             return "contrast", "a contrast agent in one of the two scans"
-        if report.acquisition.aorta_hu is None:
+        if scan.contrast is None:
             return "contrast", "no aorta to tell that one of the two scans has no contrast agent"
     if not _same_kernel(now, then):
         return "kernel", f"another kernel: {then.kernel or '-'} before, {now.kernel or '-'} now"
+    if now.slice_thickness_mm is None or then.slice_thickness_mm is None:
+        return "slice_thickness", "the slice thickness of one of the two scans is not stated"
     if abs(now.slice_thickness_mm - then.slice_thickness_mm) > SAME_THICKNESS_MM:
         return "slice_thickness", (
             f"another slice thickness: {then.slice_thickness_mm:g} mm before, "
@@ -184,52 +178,36 @@ def _scans(present: Report, earlier: Report) -> tuple[str, str] | None:
     return None
 
 
-def _scanner(acquisition: AcquisitionReport) -> tuple[str, str]:
-    return acquisition.manufacturer.strip().casefold(), acquisition.model.strip().casefold()
+def _scanner(scan: ComparedScan) -> tuple[str, str]:
+    return scan.manufacturer.strip().casefold(), scan.model.strip().casefold()
 
 
-def _kv(acquisition: AcquisitionReport) -> str:
-    return "unknown" if acquisition.kvp is None else f"{acquisition.kvp:g} kV"
+def _kv(scan: ComparedScan) -> str:
+    return "unknown" if scan.kvp is None else f"{scan.kvp:g} kV"
 
 
-def _same_kernel(now: AcquisitionReport, then: AcquisitionReport) -> bool:
+def _same_kernel(now: ComparedScan, then: ComparedScan) -> bool:
     """Of one class; kernels of no known class must have the same name."""
     if now.kernel_class is KernelClass.UNKNOWN:
         return bool(now.kernel) and now.kernel == then.kernel
     return now.kernel_class == then.kernel_class
 
 
-def _warned(report: Report, code: str) -> bool:
-    return any(warning.code == code for warning in report.warnings)
-
-
-def _changes(present: Report, earlier: Report, years: float) -> tuple[SiteChange, ...]:
-    now = _clean_means(present)
-    then = _clean_means(earlier)
+def _changes(now: ComparedScan, then: ComparedScan, years: float) -> tuple[SiteChange, ...]:
+    changes_hu = {
+        name: now.means_hu[name] - then.means_hu[name]
+        for name in LEVELS
+        if name in now.means_hu and name in then.means_hu
+    }
     return tuple(
         SiteChange(
             name=name,
-            mean_hu=now[name],
-            earlier_hu=then[name],
-            change_hu=round(now[name] - then[name], 2),
-            per_year_hu=round((now[name] - then[name]) / years, 2),
+            mean_hu=now.means_hu[name],
+            earlier_hu=then.means_hu[name],
+            change_hu=round(change_hu, 2),
+            per_year_hu=round(change_hu / years, 2),
             least_significant_hu=LEAST_SIGNIFICANT_HU[name],
-            significant=round(abs(now[name] - then[name]), 2) > LEAST_SIGNIFICANT_HU[name],
+            significant=round(abs(change_hu), 2) > LEAST_SIGNIFICANT_HU[name],
         )
-        for name in LEVELS
-        if name in now and name in then
+        for name, change_hu in changes_hu.items()
     )
-
-
-def _clean_means(report: Report) -> dict[str, float]:
-    """Means of the vertebrae without a finding in their body, HU; findings begin with the site."""
-    spoken_of = {
-        warning.message.split()[0].rstrip(":")
-        for warning in report.warnings
-        if warning.code in BODY_FINDINGS
-    }
-    return {
-        site.name: site.mean_hu
-        for site in report.sites
-        if site.name in LEVELS and site.mean_hu is not None and site.name not in spoken_of
-    }

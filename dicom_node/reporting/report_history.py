@@ -16,6 +16,8 @@ from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.series.patients import PATIENT, Patient, patient_of
 
 __all__ = [
+    "ASK_AGAIN",
+    "IMAGE_FILE",
     "REPORT_FILE",
     "KeptReport",
     "evidence_uids",
@@ -31,6 +33,11 @@ __all__ = [
 REPORT_FILE = "report.sr.dcm"
 """Name of the Structured Report; it is written last, so a folder that holds it is complete."""
 
+IMAGE_FILE = "image.dcm"
+"""An image that a report from a PACS measured; in place of ``report.json``."""
+
+ASK_AGAIN = "ask-again"
+"""Lies beside a study's reports from a PACS that is to be asked once more."""
 
 WITHDRAWN_FILE = "withdrawn.json"
 """Lies beside a report that must not be sent any more."""

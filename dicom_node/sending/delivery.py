@@ -9,7 +9,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, build_role
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
@@ -105,6 +105,7 @@ def associate(
     destination: Destination,
     sop_classes: Sequence[str | PresentationContext],
     handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
+    received: Sequence[str] = (),
 ) -> Association:
     """Open an association with a peer.
 
@@ -118,6 +119,8 @@ def associate(
         UIDs, offered with `PLAIN_SYNTAXES`, or whole presentation contexts.
     handlers
         pynetdicom's events and the functions that handle them.
+    received
+        UIDs of the SOP classes of which the peer may store instances on the association (C-GET).
 
     Returns
     -------
@@ -150,6 +153,7 @@ def associate(
             ae_title=destination.ae_title,
             tls_args=tls,
             evt_handlers=list(handlers),
+            ext_neg=[build_role(uid, scp_role=True) for uid in received],
         )
     except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve
         raise DeliveryFailed(f"{destination.name} cannot be reached: {error}") from error

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.errors import DeliveryFailed, IdentityUnclear, OperationalError, QueryFailed
+from dicom_node.sending.allowance import Allowance
 from dicom_node.sending.delivery import associate
 from dicom_node.sending.statuses import PENDING, SUCCESS
 from dicom_node.series.patients import plain
@@ -59,23 +60,6 @@ class StudyIdentity:
             raise IdentityUnclear("query.no_patient_id", "the PACS has no Patient ID for the study")
         if not plain(str(document.get("PatientID") or "")):
             raise IdentityUnclear("query.no_patient_id", "the report has no Patient ID")
-
-
-class _Allowance:
-    """How many answers a query may still have, and until when."""
-
-    def __init__(self, settings: Query) -> None:
-        self._settings = settings
-        self._answers = 0
-        self._until = time.monotonic() + settings.total_seconds
-
-    def count(self) -> None:
-        """Count an answer; QueryFailed if it is one too many or comes too late."""
-        self._answers += 1
-        if self._answers > self._settings.max_answers:
-            raise QueryFailed(f"the PACS gave more than {self._settings.max_answers} answers")
-        if time.monotonic() > self._until:
-            raise QueryFailed(f"the PACS was not done after {self._settings.total_seconds:g} s")
 
 
 class PacsQuery:
@@ -133,8 +117,8 @@ class PacsQuery:
         asked.SeriesInstanceUID = ""
         asked.NumberOfSeriesRelatedInstances = ""
         counts = {}
-        allowance = _Allowance(self.settings)
-        for answer in self._find(asked, allowance):
+        allowance = Allowance(self.settings)
+        for answer in self.find(asked, allowance):
             uid = str(answer.get("SeriesInstanceUID") or "")
             count = str(answer.get("NumberOfSeriesRelatedInstances") or "")
             if uid:
@@ -160,7 +144,7 @@ class PacsQuery:
         for keyword in IDENTITY:
             setattr(asked, keyword, "")
         found: dict[tuple[str, ...], StudyIdentity] = {}
-        for answer in self._find(asked, _Allowance(self.settings)):
+        for answer in self.find(asked, Allowance(self.settings)):
             if answer.get("StudyInstanceUID") == study_uid:
                 answer.decode()
                 values = {key: str(answer.get(key) or "") for key in IDENTITY}
@@ -173,15 +157,21 @@ class PacsQuery:
             )
         return next(iter(found.values()))
 
-    def _images(self, study_uid: str, series_uid: str, allowance: _Allowance) -> int:
-        asked = Dataset()
-        asked.QueryRetrieveLevel = "IMAGE"
-        asked.StudyInstanceUID = study_uid
-        asked.SeriesInstanceUID = series_uid
-        asked.SOPInstanceUID = ""
-        return len({str(a.get("SOPInstanceUID")) for a in self._find(asked, allowance)})
+    def find(self, asked: Dataset, allowance: Allowance) -> list[Dataset]:
+        """Ask by C-FIND (Study Root).
 
-    def _find(self, asked: Dataset, allowance: _Allowance) -> list[Dataset]:
+        Parameters
+        ----------
+        asked
+            The identifier, with its level.
+        allowance
+            What this question, and others that count as one with it, may still cost.
+
+        Raises
+        ------
+        QueryFailed
+            The PACS does not answer, goes on for ever, or answers with a failure.
+        """
         if time.monotonic() < self._rests_until:
             raise QueryFailed("the PACS did not answer a moment ago")
         try:
@@ -193,10 +183,18 @@ class PacsQuery:
             self._rests_until = time.monotonic() + REST_SECONDS
             raise
 
-    def _ask(self, asked: Dataset, allowance: _Allowance) -> list[Dataset]:
+    def _images(self, study_uid: str, series_uid: str, allowance: Allowance) -> int:
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "IMAGE"
+        asked.StudyInstanceUID = study_uid
+        asked.SeriesInstanceUID = series_uid
+        asked.SOPInstanceUID = ""
+        return len({str(a.get("SOPInstanceUID")) for a in self.find(asked, allowance)})
+
+    def _ask(self, asked: Dataset, allowance: Allowance) -> list[Dataset]:
         association = associate(
             self._calling_ae,
-            self.settings.peer,
+            self.settings.peer.model_copy(update={"timeout_seconds": allowance.seconds_left}),
             [StudyRootQueryRetrieveInformationModelFind],
         )
         found: list[Dataset] = []
@@ -209,6 +207,7 @@ class PacsQuery:
                 code = status.get("Status")
                 if code in PENDING:
                     allowance.count()
+                    association.dimse_timeout = allowance.seconds_left
                     if answer is not None:
                         found.append(answer)
                 elif code != SUCCESS:

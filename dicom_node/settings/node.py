@@ -222,6 +222,11 @@ class NodeSettings(BaseSettings):
         return self.data_dir / "reports"
 
     @property
+    def earlier_dir(self) -> Path:
+        """Where reports from the PACS are kept, in a folder for each study compared with them."""
+        return self.data_dir / "earlier"
+
+    @property
     def counters_dir(self) -> Path:
         """Where the processes keep their counters."""
         return self.data_dir / "counters"

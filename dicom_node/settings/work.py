@@ -46,7 +46,7 @@ class Destination(Section):
 
 
 class Query(Section):
-    """A PACS that is asked by C-FIND for the instances of a series and the patient of a study."""
+    """A PACS that is asked what a series and a study hold, and for earlier reports."""
 
     ae_title: AeTitle
     host: str
@@ -58,6 +58,7 @@ class Query(Section):
     unknown: Unclear = "hold"
     ambiguous: Unclear = "hold"
     no_patient_id: Unclear = "hold"
+    earlier_reports: bool = False
     tls: ClientTls | None = None
 
     @property

@@ -68,7 +68,12 @@ def assess_in_child(
     from dicom_node.analysis.models import load_models
     from dicom_node.assessment.segmenters import SegmenterPlan
     from dicom_node.reporting.objects.files import wanted_kinds, wanted_pages
+    from dicom_node.sending.pacs_reports import PacsReports
 
+    query = settings.query
+    archive = None
+    if query is not None and query.earlier_reports:
+        archive = PacsReports(query, settings.listener.ae_title, settings.earlier_dir)
     stager, network = load_models(settings.bundle)
     return analyse(
         paths,
@@ -81,6 +86,7 @@ def assess_in_child(
         findings,
         objects=wanted_kinds(settings.destinations),
         refusal_pages=wanted_pages(settings.destinations),
+        archive=archive,
     )
 
 
@@ -152,10 +158,11 @@ class AssessmentPool:
         ReportInvalid
             The report must not be sent.
         """
-        settings = self._settings
+        settings, query = self._settings, self._settings.query
+        asking = query.total_seconds if query is not None and query.earlier_reports else 0.0
         return self._run(
             self.analysis,
-            settings.limits.seconds,
+            settings.limits.seconds + asking,
             settings,
             paths,
             out,

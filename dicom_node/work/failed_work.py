@@ -9,6 +9,8 @@ from typing import Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 
 from dicom_node.errors import WorkFailed
+from dicom_node.files import make_private_folder
+from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_steps import GONE, GONE_TEXT
@@ -84,6 +86,10 @@ def retry(settings: NodeSettings, identity: str) -> None:
         kind = _kind(status)
         if kind == "assessment":
             _check_instances(settings, _arguments(status))
+            if settings.query is not None and settings.query.earlier_reports:
+                folder = settings.earlier_dir / _arguments(status)[1]
+                make_private_folder(folder)
+                (folder / ASK_AGAIN).touch()
             client.rewind_workflow(
                 identity, queue_name=ASSESS_QUEUE, application_version=WORKFLOW_VERSION
             )

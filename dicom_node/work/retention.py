@@ -39,6 +39,7 @@ class Retainer:
 
     def __init__(self, settings: NodeSettings, spool: Spool, reports: Path) -> None:
         self._settings = settings.retention
+        self._earlier = settings.earlier_dir
         self._spool = spool
         self._reports = reports
         self._looked: float | None = None
@@ -73,6 +74,9 @@ class Retainer:
                 if time.time() >= newest + rules.report_days * DAY_SECONDS:
                     ReportIndex(self._reports).forget(folder)
                     Withdrawals(self._spool.root.parent).forget(folder.name)
+                    for name in (folder.name, f".{folder.name}"):
+                        if (self._earlier / name).is_dir():
+                            remove_tree(self._earlier / name, overwrite=rules.overwrite)
                     remove_tree(folder, overwrite=rules.overwrite)
                     log().info("reports removed", study=folder.name)
 

@@ -133,6 +133,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "input.count_unchecked": WarningWords(
         "W-COUNT", "Number of slices not compared with the archive"
     ),
+    "input.earlier_unasked": WarningWords(
+        "W-EARLIER", "Earlier reports in the archive not asked for"
+    ),
     "input.unreadable_files": WarningWords("W-UNREADABLE", "Files that cannot be read left out"),
     "input.foreign_segmentation": WarningWords(
         "W-SEG-FOREIGN", "Segmentation of other images not used"
