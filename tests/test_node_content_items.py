@@ -100,6 +100,6 @@ def test_a_container_is_encoded_as_highdicom_encodes_it() -> None:
         template_id="1411",
         relationship_type=CONTAINS,
     )
-    theirs.ContentSequence = [hd.TextContentItem(own.COMMENT, "a", CONTAINS)]
+    theirs.ContentSequence = hd.ContentSequence([hd.TextContentItem(own.COMMENT, "a", CONTAINS)])
     ours = container(own.MEASUREMENT_GROUP, [text_item(own.COMMENT, "a")], template="1411")
     assert encoded(ours) == encoded(theirs)

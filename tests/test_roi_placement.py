@@ -5,12 +5,12 @@ from roi_extraction.anatomy import Missing, MissingReason, Plane, Region
 from roi_extraction.measurement import coverage
 from roi_extraction.placement import (
     CORTEX_MARGIN_MM,
-    ENDPLATE_MARGIN_MM,
     EllipseRoi,
     place,
     place_site,
 )
 from roi_extraction.sites import SITES_BY_NAME
+from roi_extraction.slices import ENDPLATE_MARGIN_MM
 from roi_extraction.volume import CtVolume
 from tests.roi_builders import anatomy_of, disk_mask, flat_volume, region_of
 
