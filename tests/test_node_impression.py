@@ -78,6 +78,14 @@ def test_more_than_two_stages_are_undetermined_and_none_is_named(stages: tuple[S
     assert said.endswith("; the cohort's model is undetermined.")
 
 
+def test_a_scan_with_l1_and_few_other_regions_has_a_verdict_and_no_stage() -> None:
+    said = impression(Evidence(97.0, codes=("model.too_few_vertebrae",), missing=29))
+    assert said[0] == (
+        "L1 97 HU: osteoporosis likely at the published threshold of 110 HU; too few regions were "
+        "measured for a stage."
+    )
+
+
 def test_other_spectra_have_neither_threshold_nor_model() -> None:
     for kvp in (None, 120.0, 140.0):
         said = impression(Evidence(97.0, kvp=kvp, at_cohort_kvp=False))[0]

@@ -40,6 +40,8 @@ def wording_page() -> str:
             said = impression(Evidence(l1_hu, stages=stages))[0]
             letters = ", ".join(stages) or "none"
             lines.append(f"| {'-' if l1_hu is None else f'{l1_hu:.0f}'} | {letters} | {said} |")
+    said = impression(Evidence(97.0, codes=("model.too_few_vertebrae",)))[0]
+    lines.append(f"| 97, few other regions | none | {said} |")
     for kvp, meant in ((140.0, "140 kVp"), (None, "unknown kVp"), (120.0, "several spectra")):
         said = impression(Evidence(97.0, kvp=kvp, at_cohort_kvp=False))[0]
         lines.append(f"| 97, {meant} | none | {said} |")

@@ -64,6 +64,9 @@ THRESHOLD_WORDS = {
 OSTEOPOROSIS = frozenset((Stage.C, Stage.D))
 """Stages with a T-score of -2.5 or lower."""
 
+TOO_LITTLE = frozenset(("model.too_few_vertebrae", "model.too_few_muscles"))
+"""Why a scan that ends above the sacrum has a measured L1 and no stage."""
+
 COHORT_SCANNER = ("GE", "Revolution")
 """Maker and model of the scanner that the cohort was measured on (Wang 2025, doi
 10.1101/2025.02.12.25321163)."""
@@ -162,6 +165,8 @@ def _bone(evidence: Evidence) -> str:
     if category is not None:
         found += f": osteoporosis {THRESHOLD_WORDS[category]}"
     words = [STAGE_WORDS[stage] for stage in stages]
+    if not stages and TOO_LITTLE & set(evidence.codes):
+        return f"{found}; too few regions were measured for a stage"
     if not stages:
         return f"{found}; the cohort's model gives no stage"
     if len(stages) > MAX_CALLED:
