@@ -19,14 +19,15 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 
-BUILTIN_VERSION = "4"
+BUILTIN_VERSION = "5"
 """Raised whenever a change of the method may move a region."""
 
 
 class BuiltinSegmenter:
     """Finds the lumbar spine and its muscles from bone, symmetry and spacing alone.
 
-    The same scan always gives the same result. Levels are named from the sacrum upwards.
+    The same scan always gives the same result. Levels are named from the sacrum
+    upwards, from the last ribs downwards, or from both, which then must agree.
     """
 
     @property
@@ -56,7 +57,7 @@ def muscle_regions(volume: CtVolume, spine: SpineLandmarks) -> Mapping[str, Regi
     for disc in DiscLevel:
         for side in Side:
             if disc not in spine.discs:
-                gone = Missing(MissingReason.OUTSIDE_SCAN, f"the disc {disc} was not found")
+                gone = Missing(MissingReason.OUTSIDE_SCAN, f"{disc} is not in the part of the scan that could be named")
                 muscles |= {(disc, side, muscle): gone for muscle in Muscle}
                 continue
             muscles[disc, side, Muscle.PSOAS_MAJOR] = psoas[disc, side]

@@ -2,21 +2,25 @@
 
 import numpy as np
 
-from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.anatomy import Finding, LevelNaming, NamingRoute, SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
 from roi_extraction.builtin.count import check_count
-from roi_extraction.builtin.discs import disc_profile
+from roi_extraction.builtin.discs import DiscProfile, disc_profile
+from roi_extraction.builtin.discs_below_ribs import discs_below_ribs
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
+from roi_extraction.builtin.rib_levels import find_ribs
+from roi_extraction.builtin.rib_naming import last_ribs, route_from_ribs
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine, straighten
 from roi_extraction.errors import (
     FieldOfViewTooSmall,
     InvalidVolume,
     LevelsAmbiguous,
     LevelsNotCovered,
+    RoiError,
 )
 from roi_extraction.grid import coarse_grid
-from roi_extraction.sites import Level
+from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
 
 __all__ = ["find_spine"]
@@ -52,9 +56,24 @@ MIN_SACRUM_MM = 26.0
 FEWEST_DISCS = 3
 """Fewest believable discs from L5-S1 upwards."""
 
+LOWEST_RIB_MM = -10.0
+"""Height along the line above which ribs are looked for where no sacrum is known, mm."""
+
+AGREED_GAIN = 0.5
+"""Part of the doubt that is gone when ribs and sacrum agree."""
+
+RIBS_CONFIDENCE = 0.7
+"""Confidence of a naming from the ribs alone."""
+
+TWELVE_ASSUMED = Finding(
+    "levels.twelve_ribs_assumed",
+    "Levels were counted downwards from the lowest ribs, which are as long as the 12th beside the "
+    "11th; that there are twelve pairs is assumed, since the first is not in the scan.",
+)
+
 
 def find_spine(volume: CtVolume) -> SpineLandmarks:
-    """Find and name the lumbar spine.
+    """Find and name the lumbar spine, from the sacrum, from the last ribs, or from both.
 
     Raises
     ------
@@ -65,7 +84,7 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     FieldOfViewTooSmall, LevelsNotCovered
         The scan lacks what naming needs.
     LevelsAmbiguous
-        The levels cannot be named with confidence, or ribs contradict them.
+        The levels cannot be named with confidence, or ribs and sacrum contradict each other.
     """
     if volume.slice_step_mm > MAX_SLICE_STEP_MM + 0.01:
         raise InvalidVolume(
@@ -75,14 +94,71 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     grid = coarse_grid(volume)
     straight = straighten(volume, grid, find_canal(grid))
     profile = disc_profile(straight)
-    chains = candidate_chains(straight, profile)
-    chain, margin = _chosen(chains, straight)
+    try:
+        discs, margin = _discs_above_sacrum(straight, profile)
+    except (FieldOfViewTooSmall, LevelsAmbiguous, LevelsNotCovered) as error:
+        return _named_from_ribs(volume, straight, profile, error)
+    ribs = last_ribs(volume, straight, find_ribs(volume, straight, discs[1] * LINE_STEP_MM))
+    count = check_count(volume, straight, discs, ribs)
+    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
+    naming = LevelNaming(NamingRoute.SACRUM)
+    if count.ribs_agree:
+        sure += (1 - sure) * AGREED_GAIN
+        naming = ribs.naming(NamingRoute.BOTH)
+    return landmarks(
+        volume, straight, profile, DiscLevel.L5_S1, discs, sure, count.findings, naming
+    )
+
+
+def _named_from_ribs(
+    volume: CtVolume, straight: StraightSpine, profile: DiscProfile, not_from_sacrum: RoiError
+) -> SpineLandmarks:
+    """The spine named downwards from the 12th ribs.
+
+    Raises
+    ------
+    FieldOfViewTooSmall, LevelsNotCovered, LevelsAmbiguous
+        Neither way can name the levels: the reason of the first, and that of the ribs.
+    """
+    cage = find_ribs(volume, straight, LOWEST_RIB_MM)
+    ribs = last_ribs(volume, straight, cage)
+    try:
+        route = route_from_ribs(volume, straight, ribs)
+        discs = discs_below_ribs(
+            straight, profile, *(level.root_mm for level in cage.levels[:2])
+        )
+        canal = float(straight.canal_score[discs[0] : discs[-1] + 1].mean())
+        if canal < MIN_CANAL_SCORE:
+            raise LevelsAmbiguous(f"the canal is seen too poorly (score {canal:.2f})")
+    except (LevelsAmbiguous, LevelsNotCovered) as error:
+        raise _neither(not_from_sacrum, error) from error
+    findings = () if route is NamingRoute.RIBS_COUNT else (TWELVE_ASSUMED,)
+    lowest = tuple(DiscLevel)[len(discs) - 2]
+    spine = landmarks(
+        volume, straight, profile, lowest, discs, RIBS_CONFIDENCE, findings, ribs.naming(route)
+    )
+    if Level.L1 not in spine.bodies:
+        raise LevelsAmbiguous("the line of the bodies is lost below the 12th ribs")
+    return spine
+
+
+def _neither(from_sacrum: RoiError, from_ribs: RoiError) -> RoiError:
+    """The first way's refusal with the reason of the second."""
+    message = f"not named from the sacrum: {from_sacrum}; nor from the ribs: {from_ribs}"
+    if isinstance(from_sacrum, LevelsNotCovered):
+        return LevelsNotCovered(from_sacrum.missing, message)
+    return type(from_sacrum)(message)
+
+
+def _discs_above_sacrum(
+    straight: StraightSpine, profile: DiscProfile
+) -> tuple[tuple[int, ...], float]:
+    """Planes of the discs from L5-S1 upwards, and the lead over other ways of naming."""
+    chain, margin = _chosen(candidate_chains(straight, profile), straight)
     discs = extended(chain, straight, profile)
     if len(discs) < FEWEST_DISCS:
         raise LevelsAmbiguous("fewer than three discs were recognised with confidence")
-    count = check_count(volume, straight, discs)
-    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
-    return landmarks(volume, straight, profile, discs, sure, count.findings)
+    return discs, margin
 
 
 def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]:
