@@ -20,7 +20,6 @@ from roi_extraction.builtin.levels import (
     foramen_profile,
     strong_signal,
 )
-from roi_extraction.builtin.sacrum import lateral_bone
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous, LevelsNotCovered
 from roi_extraction.sites import Level
@@ -56,12 +55,6 @@ ELSEWHERE_MM = 8
 MOST_DISCS = 6
 """Discs of the longest chain: T11-T12 to L4-L5. What lies below is named from the sacrum only: a
 transitional vertebra would be taken for L5 or for S1."""
-
-ALA_ABOVE_MM = (12, 32)
-"""Part above a disc whose sides tell whether the body above is the sacrum, mm."""
-
-MOST_ALA = 0.3
-"""Largest share of bone there beside a lumbar body, 0 to 1."""
 
 
 def discs_below_ribs(
@@ -115,7 +108,7 @@ def discs_below_ribs(
         raise LevelsAmbiguous("two ways of finding the discs below the lowest ribs fit alike")
     if min(c.signal_hu for c in best[:2]) < MIN_DISC_SHARE * strength:
         raise LevelsAmbiguous("the discs beside the vertebra under the lowest ribs are too faint")
-    chain = _lengthened(best, found, strength, pedicle, spine)
+    chain = _lengthened(best, found, strength, pedicle)
     return tuple(c.s for c in chain[:-1])
 
 
@@ -150,11 +143,8 @@ def _lengthened(
     found: Sequence[DiscCandidate],
     strength: float,
     pedicle: FloatArray,
-    spine: StraightSpine,
 ) -> Discs:
     """A chain with the discs found below it; the first that is weak or out of step ends it."""
-    ala, ilium = lateral_bone(spine)
-    lateral = np.fmax(ala, ilium)
     while len(chain) < MOST_DISCS:
         base = _score(chain, found, strength, pedicle)
         options = [
@@ -162,7 +152,6 @@ def _lengthened(
             for c in found
             if _in_step(c, chain)
             and c.signal_hu >= MIN_DISC_SHARE * strength
-            and not np.nanmean(lateral[c.s + ALA_ABOVE_MM[0] : c.s + ALA_ABOVE_MM[1]]) > MOST_ALA
         ]
         gain, longer = max(options, key=lambda pair: pair[0], default=(-np.inf, chain))
         if gain < MIN_EXTENSION:

@@ -158,6 +158,8 @@ def rib_cage(tracks: Sequence[RibTrack], line_mm: float) -> RibCage:
         if contiguous[-1].root_mm - level.root_mm > CONTIGUOUS_MM:
             break
         contiguous.append(level)
+    while len(contiguous) > 1 and not _falls(contiguous[-1]):
+        contiguous.pop()
     found = tuple(contiguous[::-1])
     return RibCage(found, _below(found[0], tracks), _begins_with_first(found, tracks, line_mm))
 
@@ -179,11 +181,16 @@ def _is_rib(track: RibTrack) -> bool:
     """Whether a track is a rib from the fourth down."""
     return (
         track.medial_mm <= MEDIAL_MM
-        and track.lateral_mm >= LATERAL_MM
+        and track.back_lateral_mm >= LATERAL_MM
         and ROOT_AHEAD_MM[0] <= track.root_ahead_mm <= ROOT_AHEAD_MM[1]
         and track.hindmost_mm <= HINDMOST_MM
         and track.fall >= LEAST_FALL
     )
+
+
+def _falls(level: RibLevel) -> bool:
+    """Whether a level may be the last: its ribs fall, as a process with the kidney does not."""
+    return all(rib.fall >= LAST_FALL for rib in level.ribs.values())
 
 
 def _is_upper_rib(track: RibTrack) -> bool:
@@ -220,7 +227,7 @@ def _below(last: RibLevel, tracks: Sequence[RibTrack]) -> Mapping[Side, RibTrack
         and BELOW_MM[0] <= last.root_mm - track.root_mm <= BELOW_MM[1]
         and track.root_ahead_mm <= ROOT_AHEAD_MM[1]
     ]
-    return {track.side: track for track in sorted(near, key=lambda track: track.lateral_mm)}
+    return {track.side: track for track in sorted(near, key=lambda track: track.back_lateral_mm)}
 
 
 def _begins_with_first(
@@ -230,7 +237,8 @@ def _begins_with_first(
     if len(levels) < 3 or not all(level.is_pair for level in levels):
         return False
     gaps = [above.root_mm - below.root_mm for below, above in pairwise(levels)]
-    if any(max(pair) > GAP_RATIO * min(pair) for pair in pairwise(gaps)):
+    # the heights of the first rib and of the second are close to each other in some
+    if any(max(pair) > GAP_RATIO * min(pair) for pair in pairwise(gaps[:-1])):
         return False
     first, second = levels[-1], levels[-2]
     above = [

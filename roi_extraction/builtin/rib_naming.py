@@ -66,7 +66,7 @@ class LastRibs:
             words.append(f"those above them {_lengths(self.above)}")
         if self.cage.below:
             reach = ", ".join(
-                f"{side} {track.lateral_mm - MEASURED_FROM_MM:.0f} mm"
+                f"{side} {track.back_lateral_mm - MEASURED_FROM_MM:.0f} mm"
                 for side, track in sorted(self.cage.below.items())
             )
             words.append(f"the bones beside the next vertebra {reach}")
@@ -120,7 +120,7 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
     if len(levels) < 2 or not all(level.is_pair for level in levels[:2]):
         raise LevelsAmbiguous(f"the two lowest pairs of ribs are not seen on both sides ({ribs})")
     longest = max(
-        (track.lateral_mm - MEASURED_FROM_MM for track in ribs.cage.below.values()), default=0.0
+        (track.back_lateral_mm - MEASURED_FROM_MM for track in ribs.cage.below.values()), default=0.0
     )
     if longest > LONGEST_PROCESS_MM:
         raise LevelsAmbiguous(

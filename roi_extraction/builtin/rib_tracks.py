@@ -73,6 +73,13 @@ SAME_MM = (7.0, 14.0)
 FEWEST_PLACES = 4
 """Places below which a track is noise."""
 
+FORWARD_MM = 10.0
+"""What comes forward so far of its hindmost place, still beside the back muscles, is no bone of
+the back wall, mm."""
+
+LOST_MM = 4.5
+"""Lateral distance without bone after which it may be another that goes on, mm."""
+
 ROOT_MM = 34.0
 """Where a rib's height is read, lateral of the line, mm: near its tubercle."""
 
@@ -110,6 +117,14 @@ class RibTrack:
     def lateral_mm(self) -> float:
         """How far lateral of the line it was followed, mm."""
         return float(self.course[-1, 2])
+
+    @property
+    def back_lateral_mm(self) -> float:
+        """The same up to a gap or to where it comes forward, as if lost in an organ, mm."""
+        outer = self.course[int(self.course[:, 1].argmin()) :]
+        lost = np.diff(outer[:, 2]) > LOST_MM
+        lost |= outer[1:, 1] > self.hindmost_mm + FORWARD_MM
+        return float(outer[int(lost.argmax()) if lost.any() else -1, 2])
 
     @property
     def root_ahead_mm(self) -> float:

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from roi_extraction.anatomy import Finding, LevelNaming, NamingRoute, SpineLandmarks
+from roi_extraction.anatomy import LevelNaming, NamingRoute, SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
 from roi_extraction.builtin.count import check_count
 from roi_extraction.builtin.discs import DiscProfile, disc_profile
-from roi_extraction.builtin.discs_below_ribs import discs_below_ribs
+from roi_extraction.builtin.from_ribs import MIN_CANAL_SCORE, named_from_ribs
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
 from roi_extraction.builtin.rib_levels import find_ribs
-from roi_extraction.builtin.rib_naming import last_ribs, route_from_ribs
+from roi_extraction.builtin.rib_naming import last_ribs
+from roi_extraction.builtin.sacrum import SacralSigns
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine, straighten
 from roi_extraction.errors import (
     FieldOfViewTooSmall,
@@ -27,9 +28,6 @@ __all__ = ["find_spine"]
 
 MAX_SLICE_STEP_MM = 5.0
 """Largest slice step, mm: with coarser steps levels shift at high confidence."""
-
-MIN_CANAL_SCORE = 0.55
-"""Lowest mean canal score over the lumbar discs."""
 
 MIN_STEP = 0.2
 """Smallest step of lateral bone across L5-S1."""
@@ -56,20 +54,8 @@ MIN_SACRUM_MM = 26.0
 FEWEST_DISCS = 3
 """Fewest believable discs from L5-S1 upwards."""
 
-LOWEST_RIB_MM = -10.0
-"""Height along the line above which ribs are looked for where no sacrum is known, mm."""
-
 AGREED_GAIN = 0.5
 """Part of the doubt that is gone when ribs and sacrum agree."""
-
-RIBS_CONFIDENCE = 0.7
-"""Confidence of a naming from the ribs alone."""
-
-TWELVE_ASSUMED = Finding(
-    "levels.twelve_ribs_assumed",
-    "Levels were counted downwards from the lowest ribs, which are as long as the 12th beside the "
-    "11th; that there are twelve pairs is assumed, since the first is not in the scan.",
-)
 
 
 def find_spine(volume: CtVolume) -> SpineLandmarks:
@@ -94,10 +80,14 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     grid = coarse_grid(volume)
     straight = straighten(volume, grid, find_canal(grid))
     profile = disc_profile(straight)
+    chains = candidate_chains(straight, profile)
     try:
-        discs, margin = _discs_above_sacrum(straight, profile)
+        discs, margin = _discs_above_sacrum(straight, profile, chains)
     except (FieldOfViewTooSmall, LevelsAmbiguous, LevelsNotCovered) as error:
-        return _named_from_ribs(volume, straight, profile, error)
+        try:
+            return named_from_ribs(volume, straight, profile, _sacrum_mm(chains))
+        except (LevelsAmbiguous, LevelsNotCovered) as from_ribs:
+            raise _neither(error, from_ribs) from from_ribs
     ribs = last_ribs(volume, straight, find_ribs(volume, straight, discs[1] * LINE_STEP_MM))
     count = check_count(volume, straight, discs, ribs)
     sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
@@ -110,51 +100,32 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     )
 
 
-def _named_from_ribs(
-    volume: CtVolume, straight: StraightSpine, profile: DiscProfile, not_from_sacrum: RoiError
-) -> SpineLandmarks:
-    """The spine named downwards from the 12th ribs.
-
-    Raises
-    ------
-    FieldOfViewTooSmall, LevelsNotCovered, LevelsAmbiguous
-        Neither way can name the levels: the reason of the first, and that of the ribs.
-    """
-    cage = find_ribs(volume, straight, LOWEST_RIB_MM)
-    ribs = last_ribs(volume, straight, cage)
-    try:
-        route = route_from_ribs(volume, straight, ribs)
-        discs = discs_below_ribs(
-            straight, profile, *(level.root_mm for level in cage.levels[:2])
-        )
-        canal = float(straight.canal_score[discs[0] : discs[-1] + 1].mean())
-        if canal < MIN_CANAL_SCORE:
-            raise LevelsAmbiguous(f"the canal is seen too poorly (score {canal:.2f})")
-    except (LevelsAmbiguous, LevelsNotCovered) as error:
-        raise _neither(not_from_sacrum, error) from error
-    findings = () if route is NamingRoute.RIBS_COUNT else (TWELVE_ASSUMED,)
-    lowest = tuple(DiscLevel)[len(discs) - 2]
-    spine = landmarks(
-        volume, straight, profile, lowest, discs, RIBS_CONFIDENCE, findings, ribs.naming(route)
-    )
-    if Level.L1 not in spine.bodies:
-        raise LevelsAmbiguous("the line of the bodies is lost below the 12th ribs")
-    return spine
-
-
 def _neither(from_sacrum: RoiError, from_ribs: RoiError) -> RoiError:
-    """The first way's refusal with the reason of the second."""
+    """The refusal of the first way with the reason of the second."""
     message = f"not named from the sacrum: {from_sacrum}; nor from the ribs: {from_ribs}"
     if isinstance(from_sacrum, LevelsNotCovered):
         return LevelsNotCovered(from_sacrum.missing, message)
     return type(from_sacrum)(message)
 
 
+def _recognised(signs: SacralSigns) -> bool:
+    """Whether a sacrum is seen below a disc."""
+    return signs.step >= MIN_STEP and signs.below >= MIN_BELOW
+
+
+def _sacrum_mm(chains: list[Chain]) -> float | None:
+    """Height along the line of the disc above the sacrum, if one is seen, mm."""
+    for chain in chains:
+        if _recognised(chain.sacral):
+            return chain.discs[0] * LINE_STEP_MM
+    return None
+
+
 def _discs_above_sacrum(
-    straight: StraightSpine, profile: DiscProfile
+    straight: StraightSpine, profile: DiscProfile, chains: list[Chain]
 ) -> tuple[tuple[int, ...], float]:
     """Planes of the discs from L5-S1 upwards, and the lead over other ways of naming."""
-    chain, margin = _chosen(candidate_chains(straight, profile), straight)
+    chain, margin = _chosen(chains, straight)
     discs = extended(chain, straight, profile)
     if len(discs) < FEWEST_DISCS:
         raise LevelsAmbiguous("fewer than three discs were recognised with confidence")
@@ -176,7 +147,7 @@ def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]
         )
     if not np.isfinite(signs.above):
         raise FieldOfViewTooSmall("the field is too narrow to see what lies beside the spine")
-    if signs.step < MIN_STEP or signs.below < MIN_BELOW:
+    if not _recognised(signs):
         raise LevelsAmbiguous(
             f"no sacrum recognised below the lowest disc (bone beside the spine "
             f"{signs.below:.2f} below it, {signs.above:.2f} above it)"
