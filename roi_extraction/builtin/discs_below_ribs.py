@@ -100,7 +100,9 @@ def discs_below_ribs(
             chain = (low, middle, top)
             rated.append((_score(chain, found, strength, pedicle) - price, chain))
     if not rated:
-        raise LevelsAmbiguous("the disc below the vertebra under the lowest ribs was not recognised")
+        raise LevelsAmbiguous(
+            "the disc below the vertebra under the lowest ribs was not recognised"
+        )
     rated.sort(key=lambda pair: -pair[0])
     score, best = rated[0]
     rivals = [other for other, chain in rated if _differ(chain, best)]
@@ -150,8 +152,7 @@ def _lengthened(
         options = [
             (_score((c, *chain), found, strength, pedicle) - base, (c, *chain))
             for c in found
-            if _in_step(c, chain)
-            and c.signal_hu >= MIN_DISC_SHARE * strength
+            if _in_step(c, chain) and c.signal_hu >= MIN_DISC_SHARE * strength
         ]
         gain, longer = max(options, key=lambda pair: pair[0], default=(-np.inf, chain))
         if gain < MIN_EXTENSION:

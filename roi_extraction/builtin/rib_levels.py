@@ -128,9 +128,7 @@ def find_ribs(volume: CtVolume, straight: StraightSpine, lowest_mm: float) -> Ri
     lowest_mm
         Height along the line above which ribs are looked for, mm.
     """
-    tracks = [
-        track for side in Side for track in rib_tracks(volume, straight, lowest_mm, side)
-    ]
+    tracks = [track for side in Side for track in rib_tracks(volume, straight, lowest_mm, side)]
     return rib_cage(tracks, len(straight.line_lps_mm) * LINE_STEP_MM)
 
 
@@ -211,9 +209,7 @@ def _levels(ribs: Sequence[RibTrack]) -> list[RibLevel]:
         last = levels[-1] if levels else None
         if last is None or rib.root_mm - last.root_mm >= PAIR_MM:
             levels.append(RibLevel({rib.side: rib}))
-        elif rib.side not in last.ribs:
-            levels[-1] = RibLevel({**last.ribs, rib.side: rib})
-        elif rib.mean_hu > last.ribs[rib.side].mean_hu:
+        elif rib.side not in last.ribs or rib.mean_hu > last.ribs[rib.side].mean_hu:
             levels[-1] = RibLevel({**last.ribs, rib.side: rib})
     return levels
 

@@ -120,7 +120,8 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
     if len(levels) < 2 or not all(level.is_pair for level in levels[:2]):
         raise LevelsAmbiguous(f"the two lowest pairs of ribs are not seen on both sides ({ribs})")
     longest = max(
-        (track.back_lateral_mm - MEASURED_FROM_MM for track in ribs.cage.below.values()), default=0.0
+        (track.back_lateral_mm - MEASURED_FROM_MM for track in ribs.cage.below.values()),
+        default=0.0,
     )
     if longest > LONGEST_PROCESS_MM:
         raise LevelsAmbiguous(

@@ -131,17 +131,11 @@ def _bone_near(
     across = np.cross(direction, [0.0, 0.0, 1.0])
     across /= np.linalg.norm(across)
     upwards = np.cross(across, direction)
-    points = (
-        expected
-        + SECTION_MM[:, None, None] * upwards
-        + SECTION_MM[None, :, None] * across
-    )
+    points = expected + SECTION_MM[:, None, None] * upwards + SECTION_MM[None, :, None] * across
     smooth = ndimage.gaussian_filter(sample_hu(volume, points), 1.0, mode="nearest")
     least = max(RIB_HU, float(np.median(np.clip(smooth, *CLIP_HU))) + PROMINENCE_HU)
     away = np.hypot(SECTION_MM[:, None], SECTION_MM[None, :])
-    gain = np.where(
-        (smooth > least) & (away <= reach_mm), smooth - MOVE_PRICE_HU * away, -np.inf
-    )
+    gain = np.where((smooth > least) & (away <= reach_mm), smooth - MOVE_PRICE_HU * away, -np.inf)
     i, j = np.unravel_index(int(gain.argmax()), gain.shape)
     if not np.isfinite(gain[i, j]):
         return None

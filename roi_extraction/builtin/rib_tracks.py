@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +143,7 @@ class RibTrack:
         outer = self.course[self.course[:, 2] >= min(ROOT_MM, self.lateral_mm - ROOT_SPAN_MM)]
         return -float(np.polyfit(outer[:, 2], outer[:, 0], 1)[0])
 
-    @property
+    @cached_property
     def root_mm(self) -> float:
         """Height along the line at which it meets the vertebra, mm."""
         near = self.course[self.course[:, 2] <= self.course[0, 2] + ROOT_SPAN_MM]
@@ -177,7 +178,9 @@ def rib_tracks(
     return tracks_beside(hu, heights, side)
 
 
-def tracks_beside(hu: npt.NDArray[np.float32], heights_mm: FloatArray, side: Side) -> list[RibTrack]:
+def tracks_beside(
+    hu: npt.NDArray[np.float32], heights_mm: FloatArray, side: Side
+) -> list[RibTrack]:
     """Follow every rib and transverse process through the columns beside the line.
 
     Parameters
@@ -260,7 +263,8 @@ def _predicted(places: Sequence[tuple[float, float, float]], column: int) -> tup
     last = np.array(places[-PREDICTED_FROM:])
     slope = np.array([-FIRST_FALL, 0.0])
     if len(last) >= FEWEST_PLACES:
-        slope = np.polyfit(last[:, 2], last[:, :2], 1)[0]
+        beside = last[:, 2] - last[:, 2].mean()
+        slope = beside @ last[:, :2] / (beside @ beside)
     step = np.clip(slope, -STEEPEST, STEEPEST) * (column - last[-1, 2])
     return float(last[-1, 0] + step[0]), float(last[-1, 1] + step[1])
 
@@ -296,12 +300,14 @@ def _passes(
     track: RibTrack, column: int, seed: tuple[float, float], heights_mm: FloatArray
 ) -> bool:
     """Whether a track passes close to a place of a column."""
-    here = track.course[track.course[:, 2] == TRACK_BESIDE_MM[column], :2]
-    place = (
-        heights_mm[0] + seed[0] * BESIDE_STEP_MM,
-        TRACK_AHEAD_MM[0] + seed[1] * BESIDE_STEP_MM,
+    number = int(np.searchsorted(track.course[:, 2], TRACK_BESIDE_MM[column]))
+    if number == len(track.course) or track.course[number, 2] != TRACK_BESIDE_MM[column]:
+        return False
+    height, ahead, _ = track.course[number]
+    return bool(
+        abs(height - heights_mm[0] - seed[0] * BESIDE_STEP_MM) < SAME_MM[0]
+        and abs(ahead - TRACK_AHEAD_MM[0] - seed[1] * BESIDE_STEP_MM) < SAME_MM[1]
     )
-    return bool((np.abs(here - place) < SAME_MM).all(axis=1).any())
 
 
 def _distinct(tracks: list[RibTrack]) -> list[RibTrack]:
