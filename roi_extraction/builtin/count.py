@@ -7,8 +7,8 @@ import numpy as np
 
 from roi_extraction.anatomy import Finding
 from roi_extraction.builtin.iliac_crest import iliac_crests_mm
-from roi_extraction.builtin.rib_levels import way_seen
-from roi_extraction.builtin.rib_naming import LastRibs, check_rib_count
+from roi_extraction.builtin.ribs.cage import way_seen
+from roi_extraction.builtin.ribs.last_ribs import LastRibs, check_rib_count
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side

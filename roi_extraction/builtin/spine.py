@@ -6,11 +6,11 @@ from roi_extraction.anatomy import LevelNaming, NamingRoute, SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
 from roi_extraction.builtin.count import check_count
 from roi_extraction.builtin.discs import DiscProfile, disc_profile
-from roi_extraction.builtin.from_ribs import MIN_CANAL_SCORE, named_from_ribs
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
-from roi_extraction.builtin.rib_levels import find_ribs
-from roi_extraction.builtin.rib_naming import last_ribs
+from roi_extraction.builtin.ribs.cage import find_ribs
+from roi_extraction.builtin.ribs.last_ribs import last_ribs
+from roi_extraction.builtin.ribs.naming import MIN_CANAL_SCORE, named_from_ribs
 from roi_extraction.builtin.sacrum import SacralSigns
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine, straighten
 from roi_extraction.errors import (

@@ -14,9 +14,8 @@ from roi_extraction.phantom.organs import paint_organs, paint_vessels
 from roi_extraction.phantom.parameters import PhantomParameters
 from roi_extraction.phantom.pathology import NATIVE_AORTA_HU, NATIVE_VEIN_HU
 from roi_extraction.phantom.pelvis import paint_ilia, paint_sacrum
-from roi_extraction.phantom.ribs import paint_ribs
 from roi_extraction.phantom.spine import Spine, build_spine
-from roi_extraction.phantom.trunk import paint_table, paint_trunk
+from roi_extraction.phantom.trunk import paint_ribs, paint_table, paint_trunk
 from roi_extraction.phantom.vertebrae import (
     VERTEBRA_NUMBERS,
     paint_canal,

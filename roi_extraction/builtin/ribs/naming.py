@@ -4,10 +4,10 @@ import numpy as np
 
 from roi_extraction.anatomy import Finding, NamingRoute, SpineLandmarks
 from roi_extraction.builtin.discs import DiscProfile
-from roi_extraction.builtin.discs_below_ribs import USUAL_DOWNWARDS_MM, discs_below_ribs
 from roi_extraction.builtin.landmarks import landmarks
-from roi_extraction.builtin.rib_levels import find_ribs
-from roi_extraction.builtin.rib_naming import LastRibs, last_ribs, route_from_ribs
+from roi_extraction.builtin.ribs.cage import find_ribs
+from roi_extraction.builtin.ribs.discs_below import USUAL_DOWNWARDS_MM, discs_below_ribs
+from roi_extraction.builtin.ribs.last_ribs import LastRibs, last_ribs, route_from_ribs
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import DiscLevel, Level

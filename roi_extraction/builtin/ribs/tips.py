@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.rib_tracks import CLIP_HU, PROMINENCE_HU, RIB_HU, RibTrack
+from roi_extraction.builtin.ribs.tracks import CLIP_HU, PROMINENCE_HU, RIB_HU, RibTrack
 from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from roi_extraction.anatomy import LevelNaming, NamingRoute
-from roi_extraction.builtin.rib_levels import RibCage, RibLevel, way_seen
-from roi_extraction.builtin.rib_tips import MEASURED_FROM_MM, RibLength, rib_length
+from roi_extraction.builtin.ribs.cage import RibCage, RibLevel, way_seen
+from roi_extraction.builtin.ribs.tips import MEASURED_FROM_MM, RibLength, rib_length
 from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side

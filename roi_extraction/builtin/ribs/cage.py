@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from roi_extraction.builtin.rib_tracks import ROOT_MM, RibTrack, rib_tracks
+from roi_extraction.builtin.ribs.tracks import ROOT_MM, RibTrack, rib_tracks
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
