@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from roi_extraction.builtin.ribs.tracks import ROOT_MM, RibTrack, rib_tracks
+from roi_extraction.builtin.ribs.rib_track import ROOT_MM, RibTrack
+from roi_extraction.builtin.ribs.tracks import rib_tracks
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["RibCage", "RibLevel", "find_ribs", "way_seen"]
+__all__ = ["RibCage", "RibLevel", "find_ribs", "rib_cage", "way_seen"]
 
 # All numbers of this module were chosen on the development scans (docs/roi.md).
 
@@ -45,7 +46,7 @@ CONTIGUOUS_MM = 52.0
 LEVEL_MM = 13.0
 """Neighbouring ribs are attached at least this far apart, mm."""
 
-BELOW_MM = (20.0, 46.0)
+NEXT_BELOW_MM = (20.0, 46.0)
 """How far below the last rib the bones beside the next vertebra are attached, mm."""
 
 GAP_RATIO = 1.75
@@ -220,7 +221,7 @@ def _below(last: RibLevel, tracks: Sequence[RibTrack]) -> Mapping[Side, RibTrack
         track
         for track in tracks
         if track.medial_mm <= MEDIAL_MM
-        and BELOW_MM[0] <= last.root_mm - track.root_mm <= BELOW_MM[1]
+        and NEXT_BELOW_MM[0] <= last.root_mm - track.root_mm <= NEXT_BELOW_MM[1]
         and track.root_ahead_mm <= ROOT_AHEAD_MM[1]
     ]
     return {track.side: track for track in sorted(near, key=lambda track: track.back_lateral_mm)}

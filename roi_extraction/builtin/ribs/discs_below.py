@@ -24,7 +24,7 @@ from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous, LevelsNotCovered
 from roi_extraction.sites import Level
 
-__all__ = ["discs_below_ribs"]
+__all__ = ["USUAL_DOWNWARDS_MM", "discs_below_ribs"]
 
 Discs: TypeAlias = tuple[DiscCandidate, ...]
 FloatArray = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ SEARCHED_ABOVE_MM = 8.0
 MIN_LEAD = 0.5
 """Smallest lead of the best discs over others beside the same ribs."""
 
-ELSEWHERE_MM = 8
+OTHER_DISC_MM = 8
 """Discs that lie farther apart than this name the levels differently, mm."""
 
 MOST_DISCS = 6
@@ -124,7 +124,7 @@ def _spaced(low: DiscCandidate, high: DiscCandidate) -> bool:
 
 def _differ(chain: Discs, other: Discs) -> bool:
     return any(
-        abs(a.s - b.s) * LINE_STEP_MM > ELSEWHERE_MM
+        abs(a.s - b.s) * LINE_STEP_MM > OTHER_DISC_MM
         for a, b in zip(chain[:2], other[:2], strict=True)
     )
 

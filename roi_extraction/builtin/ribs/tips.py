@@ -6,17 +6,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.ribs.tracks import CLIP_HU, PROMINENCE_HU, RIB_HU, RibTrack
+from roi_extraction.builtin.ribs.rib_track import RibTrack
+from roi_extraction.builtin.ribs.tracks import PROMINENCE_HU, RIB_CLIP_HU, RIB_HU
 from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["RibLength", "rib_length"]
+__all__ = ["MEASURED_FROM_MM", "RibLength", "rib_length"]
 
 # All numbers of this module were chosen on the development scans (docs/roi.md).
 
-STEP_MM = 2.5
+COURSE_STEP_MM = 2.5
 """Distance of the places along a rib, mm."""
 
 SECTION_STEP_MM = 2.0
@@ -25,16 +26,16 @@ SECTION_STEP_MM = 2.0
 SECTION_MM = np.arange(-12.0, 12.1, SECTION_STEP_MM)
 """Places of that grid on both axes, mm from the expected centre."""
 
-MOVE_MM, MOVE_RISE = 2.0, 0.6
+SECTION_MOVE_MM, SECTION_MOVE_RISE = 2.0, 0.6
 """How far aside of the expected place a rib may lie, mm, and how much farther for each mm ahead."""
 
-MOVE_PRICE_HU = 8.0
+SECTION_MOVE_PRICE_HU = 8.0
 """Price of each mm of that distance, HU."""
 
-CENTRE_MM = 5.0
+RIB_CENTRE_MM = 5.0
 """Radius around the densest place within which the rib's centre is taken, mm."""
 
-GAP_MM = 15.0
+RIB_GAP_MM = 15.0
 """Longest gap across which a rib is taken up again, mm."""
 
 DOUBTED_MM = 30.0
@@ -49,7 +50,7 @@ BEYOND_TIP_MM = 10.0
 DIRECTION_FROM = 7
 """Places from which a rib's direction is taken."""
 
-LONGEST_MM = 330.0
+LONGEST_COURSE_MM = 330.0
 """Length at which following ends, mm: no rib is longer."""
 
 MEASURED_FROM_MM = 20.0
@@ -101,11 +102,13 @@ def rib_length(volume: CtVolume, straight: StraightSpine, track: RibTrack) -> Ri
     )
     path = list(ndimage.gaussian_filter1d(first, COURSE_SMOOTH, axis=0, mode="nearest"))
     gap_mm = 0.0
-    while gap_mm < GAP_MM and len(path) * STEP_MM < LONGEST_MM:
-        gap_mm += STEP_MM
+    while gap_mm < RIB_GAP_MM and len(path) * COURSE_STEP_MM < LONGEST_COURSE_MM:
+        gap_mm += COURSE_STEP_MM
         direction = _direction(path)
         expected = path[-1] + gap_mm * direction
-        place = _bone_near(volume, expected, direction, MOVE_MM + MOVE_RISE * gap_mm)
+        place = _bone_near(
+            volume, expected, direction, SECTION_MOVE_MM + SECTION_MOVE_RISE * gap_mm
+        )
         if place is not None:
             path.append(place)
             gap_mm = 0.0
@@ -133,14 +136,16 @@ def _bone_near(
     upwards = np.cross(across, direction)
     points = expected + SECTION_MM[:, None, None] * upwards + SECTION_MM[None, :, None] * across
     smooth = ndimage.gaussian_filter(sample_hu(volume, points), 1.0, mode="nearest")
-    least = max(RIB_HU, float(np.median(np.clip(smooth, *CLIP_HU))) + PROMINENCE_HU)
+    least = max(RIB_HU, float(np.median(np.clip(smooth, *RIB_CLIP_HU))) + PROMINENCE_HU)
     away = np.hypot(SECTION_MM[:, None], SECTION_MM[None, :])
-    gain = np.where((smooth > least) & (away <= reach_mm), smooth - MOVE_PRICE_HU * away, -np.inf)
+    gain = np.where(
+        (smooth > least) & (away <= reach_mm), smooth - SECTION_MOVE_PRICE_HU * away, -np.inf
+    )
     i, j = np.unravel_index(int(gain.argmax()), gain.shape)
     if not np.isfinite(gain[i, j]):
         return None
     near = np.hypot(SECTION_MM[:, None] - SECTION_MM[i], SECTION_MM[None, :] - SECTION_MM[j])
-    weight = np.where(near <= CENTRE_MM, np.maximum(smooth - least, 0.0), 0.0)
+    weight = np.where(near <= RIB_CENTRE_MM, np.maximum(smooth - least, 0.0), 0.0)
     weight /= weight.sum()
     return np.asarray((weight[..., None] * points).sum(axis=(0, 1)))
 
@@ -148,12 +153,15 @@ def _bone_near(
 def _is_tip(volume: CtVolume, path: list[FloatArray]) -> bool:
     """Whether a course ends in the scan and no bone follows beyond its end."""
     direction = _direction(path)
-    beyond = path[-1] + np.arange(STEP_MM, BEYOND_TIP_MM + 0.1, STEP_MM)[:, None] * direction
+    beyond = (
+        path[-1]
+        + np.arange(COURSE_STEP_MM, BEYOND_TIP_MM + 0.1, COURSE_STEP_MM)[:, None] * direction
+    )
     if (sample_hu(volume, beyond) <= OUTSIDE_HU + 1).any():
         return False
-    if len(path) * STEP_MM >= LONGEST_MM:
+    if len(path) * COURSE_STEP_MM >= LONGEST_COURSE_MM:
         return False
     return all(
         _bone_near(volume, path[-1] + ahead_mm * direction, direction, DOUBTED_ASIDE_MM) is None
-        for ahead_mm in np.arange(GAP_MM + STEP_MM, DOUBTED_MM, STEP_MM)
+        for ahead_mm in np.arange(RIB_GAP_MM + COURSE_STEP_MM, DOUBTED_MM, COURSE_STEP_MM)
     )

@@ -1,13 +1,12 @@
 """Ribs and transverse processes, followed from the spine outwards beside the straightened line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.builtin.ribs.rib_track import RibTrack
 from roi_extraction.builtin.straighten import (
     BESIDE_SMOOTH_MM,
     BESIDE_STEP_MM,
@@ -18,7 +17,7 @@ from roi_extraction.builtin.straighten import (
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["ROOT_MM", "RibTrack", "rib_tracks"]
+__all__ = ["PROMINENCE_HU", "RIB_CLIP_HU", "RIB_HU", "rib_tracks", "tracks_beside"]
 
 # All numbers of this module were chosen on the development scans (docs/roi.md).
 
@@ -38,25 +37,25 @@ RIB_HU = 90.0
 """Least HU of a rib, smoothed: above muscle and unenhanced organs."""
 
 PROMINENCE_HU = 40.0
-"""How much a rib is denser than all that is wider than `WIDEST_MM`, HU: enhanced kidneys and
+"""How much a rib is denser than all that is wider than `WIDEST_RIB_MM`, HU: enhanced kidneys and
 filled bowel are not."""
 
-WIDEST_MM = 18.0
+WIDEST_RIB_MM = 18.0
 """Width of the widest rib with its blur, mm."""
 
-CLIP_HU = (-50.0, 400.0)
+RIB_CLIP_HU = (-50.0, 400.0)
 """HU are clipped to this before what is wider than a rib is taken away."""
 
-MOVE_MM = 6.0
+COLUMN_MOVE_MM = 6.0
 """How far from the predicted place a bone may lie in the next column, mm."""
 
-MOVE_PRICE_HU = 8.0
+COLUMN_MOVE_PRICE_HU = 8.0
 """Price of each mm of that distance, in HU of prominence."""
 
-GAP_MM = 10.0
+COLUMN_GAP_MM = 10.0
 """Longest gap across which a track is taken up again, mm."""
 
-GAP_MOVE = 0.5
+COLUMN_GAP_MOVE = 0.5
 """How much farther it is looked for with each mm of gap, mm."""
 
 PREDICTED_FROM = 6
@@ -74,81 +73,7 @@ SAME_MM = (7.0, 14.0)
 FEWEST_PLACES = 4
 """Places below which a track is noise."""
 
-FORWARD_MM = 10.0
-"""What comes forward so far of its hindmost place, still beside the back muscles, is no bone of
-the back wall, mm."""
-
-LOST_MM = 4.5
-"""Lateral distance without bone after which it may be another that goes on, mm."""
-
-ROOT_MM = 34.0
-"""Where a rib's height is read, lateral of the line, mm: near its tubercle."""
-
-ROOT_SPAN_MM = 26.0
-"""Medial part of a track from which its height at `ROOT_MM` is read, mm."""
-
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class RibTrack:
-    """A bone that leaves the spine sideways: a rib, or the transverse process of a vertebra.
-
-    Parameters
-    ----------
-    side
-        The patient's side.
-    course
-        float64, shape (n, 3): height along the line, distance forward of it and lateral of it of
-        each place, mm, from the spine outwards.
-    mean_hu
-        Mean HU along it.
-    """
-
-    side: Side
-    course: FloatArray
-    mean_hu: float
-
-    @property
-    def medial_mm(self) -> float:
-        """How far lateral of the line it begins, mm."""
-        return float(self.course[0, 2])
-
-    @property
-    def lateral_mm(self) -> float:
-        """How far lateral of the line it was followed, mm."""
-        return float(self.course[-1, 2])
-
-    @property
-    def back_lateral_mm(self) -> float:
-        """The same up to a gap or to where it comes forward, as if lost in an organ, mm."""
-        outer = self.course[int(self.course[:, 1].argmin()) :]
-        lost = np.diff(outer[:, 2]) > LOST_MM
-        lost |= outer[1:, 1] > self.hindmost_mm + FORWARD_MM
-        return float(outer[int(lost.argmax()) if lost.any() else -1, 2])
-
-    @property
-    def root_ahead_mm(self) -> float:
-        """Where its medial end lies, forward of the line, mm."""
-        return float(self.course[0, 1])
-
-    @property
-    def hindmost_mm(self) -> float:
-        """Its hindmost place, forward of the line (negative: behind it), mm."""
-        return float(self.course[:, 1].min())
-
-    @property
-    def fall(self) -> float:
-        """How much it falls outwards of its root, mm per mm."""
-        outer = self.course[self.course[:, 2] >= min(ROOT_MM, self.lateral_mm - ROOT_SPAN_MM)]
-        return -float(np.polyfit(outer[:, 2], outer[:, 0], 1)[0])
-
-    @cached_property
-    def root_mm(self) -> float:
-        """Height along the line at which it meets the vertebra, mm."""
-        near = self.course[self.course[:, 2] <= self.course[0, 2] + ROOT_SPAN_MM]
-        slope, start = np.polyfit(near[:, 2], near[:, 0], 1)
-        return float(start + slope * ROOT_MM)
 
 
 def rib_tracks(
@@ -225,8 +150,8 @@ def tracks_beside(
 
 def _prominence(smooth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """How much denser than its surroundings each place of a column is, HU; 0 where no bone is."""
-    size = round(WIDEST_MM / BESIDE_STEP_MM)
-    clipped = np.clip(smooth, *CLIP_HU)
+    size = round(WIDEST_RIB_MM / BESIDE_STEP_MM)
+    clipped = np.clip(smooth, *RIB_CLIP_HU)
     above = smooth - ndimage.grey_opening(clipped, size=(size, size, 1))
     return np.where((smooth > RIB_HU) & (above > PROMINENCE_HU), above, 0).astype(np.float32)
 
@@ -247,10 +172,12 @@ def _one_way(
     column = round(found[-1][2]) + step
     while 0 <= column < prominence.shape[2]:
         gap_mm = (abs(column - found[-1][2]) - 1) * BESIDE_STEP_MM
-        if gap_mm > GAP_MM:
+        if gap_mm > COLUMN_GAP_MM:
             break
         place = _nearest_bone(
-            prominence[:, :, column], _predicted(found, column), MOVE_MM + GAP_MOVE * gap_mm
+            prominence[:, :, column],
+            _predicted(found, column),
+            COLUMN_MOVE_MM + COLUMN_GAP_MOVE * gap_mm,
         )
         if place is not None:
             found.append((*place, float(column)))
@@ -283,7 +210,9 @@ def _nearest_bone(
     columns = np.arange(window.shape[1])[None, :] + low[1] - guess[1]
     away = np.hypot(rows, columns)
     gain = np.where(
-        (window > 0) & (away <= reach), window - MOVE_PRICE_HU * BESIDE_STEP_MM * away, -np.inf
+        (window > 0) & (away <= reach),
+        window - COLUMN_MOVE_PRICE_HU * BESIDE_STEP_MM * away,
+        -np.inf,
     )
     i, j = np.unravel_index(int(gain.argmax()), gain.shape)
     if not np.isfinite(gain[i, j]):
