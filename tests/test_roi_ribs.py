@@ -187,7 +187,7 @@ ANOMALIES = {
 
 @pytest.mark.parametrize("anomaly", ANOMALIES)
 def test_other_ribs_are_refused_with_what_was_seen(anomaly: str) -> None:
-    with pytest.raises(LevelsAmbiguous, match=r"nor from the ribs: .* mm \((left|right)\)"):
+    with pytest.raises(LevelsAmbiguous, match=r"nor named from the ribs: .* mm \((left|right)\)"):
         find_spine(above_l5(phantom(**ANOMALIES[anomaly])))
 
 

@@ -102,10 +102,11 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
 
 def _neither(from_sacrum: RoiError, from_ribs: RoiError) -> RoiError:
     """The refusal of the first way with the reason of the second."""
-    message = f"not named from the sacrum: {from_sacrum}; nor from the ribs: {from_ribs}"
     if isinstance(from_sacrum, LevelsNotCovered):
-        return LevelsNotCovered(from_sacrum.missing, message)
-    return type(from_sacrum)(message)
+        return LevelsNotCovered(
+            from_sacrum.missing, f"{from_sacrum.detail}; nor named from the ribs: {from_ribs}"
+        )
+    return type(from_sacrum)(f"{from_sacrum}; nor named from the ribs: {from_ribs}")
 
 
 def _recognised(signs: SacralSigns) -> bool:
