@@ -97,7 +97,7 @@ def discs_below_ribs(
             off = np.array([t12_root_mm - T12_ROOT_MM, t11_root_mm - T11_ROOT_MM])
             off -= np.array([middle.s, top.s]) * LINE_STEP_MM
             price = ROOT_PRICE * float(((off / ROOT_SD_MM) ** 2).sum())
-            chain = (low, middle, top)
+            chain: Discs = (low, middle, top)
             rated.append((_score(chain, found, strength, pedicle) - price, chain))
     if not rated:
         raise LevelsAmbiguous(
@@ -110,8 +110,8 @@ def discs_below_ribs(
         raise LevelsAmbiguous("two ways of finding the discs below the lowest ribs fit alike")
     if min(c.signal_hu for c in best[:2]) < MIN_DISC_SHARE * strength:
         raise LevelsAmbiguous("the discs beside the vertebra under the lowest ribs are too faint")
-    chain = _lengthened(best, found, strength, pedicle)
-    return tuple(c.s for c in chain[:-1])
+    longest = _lengthened(best, found, strength, pedicle)
+    return tuple(c.s for c in longest[:-1])
 
 
 def _beside(found: Sequence[DiscCandidate], place_mm: float) -> list[DiscCandidate]:
