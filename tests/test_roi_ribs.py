@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.roi.scans import load_scan, shared_ct
-from dicom_node.series.instances import scan_folder
-from dicom_node.series.selection import check_series
-from dicom_node.series.volume_reader import read_volume
-from dicom_node.settings.node import Acquisition, AcquisitionRules
+from bench.roi.fields import series_volume
+from bench.roi.scans import load_scan
 from roi_extraction import CtVolume, Level, LevelsAmbiguous, MissingReason, NamingRoute, RoiError
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.builtin import BuiltinSegmenter, find_spine
@@ -196,16 +193,9 @@ def test_ribs_and_sacrum_that_disagree_are_refused(lumbar: int) -> None:
         find_spine(phantom(lumbar_vertebrae=lumbar).volume)
 
 
-@cache
-def shared_series(name: str) -> CtVolume:
-    found, _ = scan_folder(sorted((shared_ct() / name).glob("*.dcm")))
-    rules = AcquisitionRules(kernel_lung_bone="warn")
-    return read_volume(check_series(found, Acquisition(rules=rules)))
-
-
 @pytest.mark.shared
 def test_chest_is_named_by_its_twelve_pairs(shared_data: Path) -> None:
-    volume = shared_series("lung1_001")
+    volume = series_volume("lung1_001")
     spine = find_spine(volume)
     assert set(spine.bodies) == {Level.L1}
     assert volume.to_index(spine.bodies[Level.L1].centre_lps_mm)[0] == pytest.approx(19.0, abs=1.5)
@@ -222,7 +212,7 @@ PANCREAS_Z_MM = {Level.L1: 289.9, Level.L2: 253.9, Level.L3: 217.9, Level.L4: 18
 def test_abdomen_without_the_sacrum_is_named_by_the_last_ribs(
     shared_data: Path, last: Level
 ) -> None:
-    volume = shared_series("pancreas_cb001")
+    volume = series_volume("pancreas_cb001")
     first = volume.to_index([0.0, 0.0, PANCREAS_Z_MM[last] - 18.9])[0]
     spine = find_spine(cropped(volume, slice(round(float(first)), None)))
     for level, body in spine.bodies.items():
@@ -235,7 +225,7 @@ def test_abdomen_without_the_sacrum_is_named_by_the_last_ribs(
 @pytest.mark.shared
 def test_stubs_below_cut_ribs_are_refused(shared_data: Path) -> None:
     with pytest.raises(RoiError, match=r"tips of the lowest ribs are not seen.*next vertebra left"):
-        find_spine(shared_series("c3l00189"))
+        find_spine(series_volume("c3l00189"))
 
 
 @pytest.mark.shared
