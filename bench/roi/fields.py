@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -107,21 +108,21 @@ def field_cases() -> Iterator[FieldCase]:
         yield FieldCase(f"field lung {low_mm:g}", "field: chest cut below", "lung1_001",
                         low_mm=low_mm)  # fmt: skip
     for ribs in PAINTED:
-        for low_mm in (None, pancreas["L4"] - 18.0):
-            name = f"painted {ribs}{'' if low_mm is None else ', cut'}"
+        for end_mm in (None, pancreas["L4"] - 18.0):
+            name = f"painted {ribs}{'' if end_mm is None else ', cut'}"
             yield FieldCase(
-                name, f"ribs painted: {ribs}", "pancreas_cb001", low_mm=low_mm, ribs=ribs
+                name, f"ribs painted: {ribs}", "pancreas_cb001", low_mm=end_mm, ribs=ribs
             )
     for ribs in PHANTOM_RIBS:
-        for low_mm in (None, -60.0):
-            name = f"phantom {ribs}{'' if low_mm is None else ', cut'}"
-            yield FieldCase(name, f"phantom: {ribs}", "phantom", low_mm=low_mm, ribs=ribs)
+        for end_mm in (None, -60.0):
+            name = f"phantom {ribs}{'' if end_mm is None else ', cut'}"
+            yield FieldCase(name, f"phantom: {ribs}", "phantom", low_mm=end_mm, ribs=ribs)
 
 
 def run_field(case: FieldCase) -> Score:
     """Name the levels of a field, and hold them against their heights."""
     volume, truth = _volume(case)
-    about = {
+    about: dict[str, Any] = {
         "case": case.name, "group": case.group, "changes": case.changes, "complete": case.complete,
     }  # fmt: skip
     started = time.perf_counter()
@@ -172,11 +173,14 @@ def _volume(case: FieldCase) -> tuple[CtVolume, Mapping[str, float]]:
 def _phantom(ribs: str) -> tuple[CtVolume, Mapping[str, float]]:
     """A phantom, its bodies named downwards from the last ribs."""
     found = make_phantom(replace(PHANTOM, pathology=PHANTOM_RIBS[ribs]), 1)
-    names = list(found.truth.body_centres_lps_mm)
-    first = names.index("L1") + 5 - found.truth.lumbar_vertebrae
-    heights = [float(p[2]) for p in found.truth.body_centres_lps_mm.values()]
-    lumbar = dict(zip(("L1", "L2", "L3", "L4", "L5"), heights[first:-1], strict=False))
-    return found.volume, lumbar | {"S1": heights[-1]}
+    heights = {name: float(p[2]) for name, p in found.truth.body_centres_lps_mm.items()}
+    downwards = sorted(heights, key=lambda name: -heights[name])
+    first = downwards.index("L1") + 5 - found.truth.lumbar_vertebrae
+    lumbar = {
+        name: heights[real]
+        for name, real in zip(("L1", "L2", "L3", "L4", "L5"), downwards[first:-1], strict=False)
+    }
+    return found.volume, lumbar | {"S1": heights["S1"]}
 
 
 @cache
