@@ -113,6 +113,12 @@ def test_the_ilium_far_below_is_no_rib() -> None:
     assert cage.levels[0].root_mm == pytest.approx(60.0)
 
 
+def test_a_level_bone_is_no_last_rib() -> None:
+    flat = [track(side, 34.0, fall=0.05) for side in Side]
+    assert rib_cage(flat, 400.0).levels == ()
+    assert rib_cage([*ribs(4), *flat], 400.0).levels[0].root_mm == pytest.approx(60.0)
+
+
 def test_a_short_bone_below_the_last_pair_is_reported() -> None:
     cage = rib_cage([*ribs(4), track(Side.LEFT, 28.0, 50.0)], 400.0)
     assert cage.pairs == 4

@@ -146,7 +146,8 @@ def rib_cage(tracks: Sequence[RibTrack], line_mm: float) -> RibCage:
     ribs = _levels([track for track in tracks if _is_rib(track)])
     pairs = [level for level in ribs if level.is_pair]
     if not pairs:
-        return RibCage(tuple(ribs[:1]), {}, first_recognised=False)
+        alone = tuple(level for level in ribs[:1] if _falls(level))
+        return RibCage(alone, {}, first_recognised=False)
     levels = [level for level in ribs if level.root_mm <= pairs[-1].root_mm]
     upper = _levels([track for track in tracks if _is_upper_rib(track)])
     for level in (level for level in upper if level.is_pair):
@@ -157,8 +158,10 @@ def rib_cage(tracks: Sequence[RibTrack], line_mm: float) -> RibCage:
         if contiguous[-1].root_mm - level.root_mm > CONTIGUOUS_MM:
             break
         contiguous.append(level)
-    while len(contiguous) > 1 and not _falls(contiguous[-1]):
+    while contiguous and not _falls(contiguous[-1]):
         contiguous.pop()
+    if not contiguous:
+        return RibCage((), {}, first_recognised=False)
     found = tuple(contiguous[::-1])
     return RibCage(found, _below(found[0], tracks), _begins_with_first(found, tracks, line_mm))
 

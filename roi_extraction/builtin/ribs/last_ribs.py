@@ -133,13 +133,13 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
         raise LevelsAmbiguous(
             f"the scan does not show whether there are ribs below the lowest that it shows ({ribs})"
         )
-    if ribs.cage.counted == RIB_PAIRS:
+    last, above = (np.array([rib.mm for rib in part.values()]) for part in (ribs.last, ribs.above))
+    if ribs.cage.counted == RIB_PAIRS and (last <= LAST_MM[1]).all():
         return NamingRoute.RIBS_COUNT
     if not all(rib.to_tip for rib in ribs.last.values()):
         raise LevelsAmbiguous(
             f"the tips of the lowest ribs are not seen, which may be the 11th or the 12th ({ribs})"
         )
-    last, above = (np.array([rib.mm for rib in part.values()]) for part in (ribs.last, ribs.above))
     if not (
         (last >= LAST_MM[0]).all()
         and (last <= LAST_MM[1]).all()
