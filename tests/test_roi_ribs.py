@@ -15,6 +15,7 @@ from roi_extraction import CtVolume, Level, LevelsAmbiguous, MissingReason, Nami
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.builtin import BuiltinSegmenter, find_spine
 from roi_extraction.builtin.ribs.cage import rib_cage
+from roi_extraction.builtin.ribs.last_ribs import lengths_tell_twelfth
 from roi_extraction.builtin.ribs.rib_track import RibTrack
 from roi_extraction.builtin.ribs.tracks import TRACK_AHEAD_MM, TRACK_BESIDE_MM, tracks_beside
 from roi_extraction.phantom import Pathology, Phantom, PhantomParameters, make_phantom
@@ -123,6 +124,18 @@ def test_a_short_bone_below_the_last_pair_is_reported() -> None:
     cage = rib_cage([*ribs(4), track(Side.LEFT, 28.0, 50.0)], 400.0)
     assert cage.pairs == 4
     assert cage.below[Side.LEFT].back_lateral_mm == 50.0
+
+
+@pytest.mark.parametrize(
+    ("last_mm", "above_mm"),
+    [((201.0, 212.0), (257.0, 270.0)), ((150.0, 154.0), (256.0, 273.0)), ((45.0, 48.0), (130, 135)),
+     ((72.0, 73.0), (228.0, 182.0)), ((165.0, 170.0), (190.0, 195.0))],
+    ids=["an 11th", "a short 11th", "lumbar", "an 11th lost early", "nearly alike"],
+)  # fmt: skip
+def test_other_lengths_do_not_tell_the_twelfth(
+    last_mm: tuple[float, float], above_mm: tuple[float, float]
+) -> None:
+    assert not lengths_tell_twelfth(np.array(last_mm), np.array(above_mm))
 
 
 @cache

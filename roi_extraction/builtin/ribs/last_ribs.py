@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from roi_extraction.anatomy import LevelNaming, NamingRoute
 from roi_extraction.builtin.ribs.cage import RibCage, RibLevel, way_seen
@@ -13,7 +14,7 @@ from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
-__all__ = ["LastRibs", "check_rib_count", "last_ribs", "route_from_ribs"]
+__all__ = ["LastRibs", "check_rib_count", "last_ribs", "lengths_tell_twelfth", "route_from_ribs"]
 
 # All numbers of this module were chosen on the development scans (docs/roi.md).
 
@@ -23,8 +24,8 @@ RIB_PAIRS = 12
 LAST_MM = (60.0, 175.0)
 """Shortest and longest 12th rib that is known by its length, mm."""
 
-ABOVE_LAST_MM = 185.0
-"""Shortest 11th rib beside which it is, mm."""
+ABOVE_LAST_MM = (185.0, 250.0)
+"""Shortest and longest 11th rib beside which it is, mm: a 10th rib is longer."""
 
 LENGTH_RATIO = 1.3
 """Least ratio of the mean lengths of the 11th and the 12th ribs."""
@@ -140,16 +141,33 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
         raise LevelsAmbiguous(
             f"the tips of the lowest ribs are not seen, which may be the 11th or the 12th ({ribs})"
         )
-    if not (
-        (last >= LAST_MM[0]).all()
-        and (last <= LAST_MM[1]).all()
-        and (above >= ABOVE_LAST_MM).all()
-        and above.mean() >= LENGTH_RATIO * last.mean()
-    ):
+    if not lengths_tell_twelfth(last, above):
         raise LevelsAmbiguous(
             f"the lengths of the lowest ribs do not tell the 12th from the 11th ({ribs})"
         )
     return NamingRoute.RIBS_PAIR
+
+
+def lengths_tell_twelfth(
+    last_mm: npt.NDArray[np.float64], above_mm: npt.NDArray[np.float64]
+) -> bool:
+    """Whether the lowest ribs are as long as 12th ribs below 11th ones.
+
+    Parameters
+    ----------
+    last_mm, above_mm
+        float64, shape (2,): lengths of the lowest pair and of the pair above it, mm.
+
+    Examples
+    --------
+    >>> lengths_tell_twelfth(np.array([135.0, 130.0]), np.array([201.0, 212.0]))
+    True
+    """
+    return bool(
+        ((last_mm >= LAST_MM[0]) & (last_mm <= LAST_MM[1])).all()
+        and ((above_mm >= ABOVE_LAST_MM[0]) & (above_mm <= ABOVE_LAST_MM[1])).all()
+        and above_mm.mean() >= LENGTH_RATIO * last_mm.mean()
+    )
 
 
 def _lengths(ribs: Mapping[Side, RibLength]) -> str:
