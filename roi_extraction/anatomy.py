@@ -8,15 +8,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from roi_extraction.sites import DiscLevel, Level
+from roi_extraction.sites import DiscLevel, Level, Side
 from roi_extraction.volume import CtVolume
 
 __all__ = [
     "Anatomy",
     "Finding",
     "Landmark",
+    "LevelNaming",
     "Missing",
     "MissingReason",
+    "NamingRoute",
     "Plane",
     "Region",
     "RegionSlice",
@@ -75,6 +77,40 @@ class Landmark:
     confidence: float
 
 
+class NamingRoute(StrEnum):
+    """What the levels were named from."""
+
+    SACRUM = "sacrum"
+    RIBS_PAIR = "ribs_pair"
+    RIBS_COUNT = "ribs_count"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class LevelNaming:
+    """How the levels were named.
+
+    Parameters
+    ----------
+    route
+        From the sacrum upwards; from the 12th ribs downwards, known by their length beside the
+        11th (``RIBS_PAIR``) or by counting twelve pairs from the first (``RIBS_COUNT``); or from
+        the sacrum, confirmed by the last ribs (``BOTH``).
+    rib_lengths_mm
+        Length of the 11th and 12th ribs by number and side, mm from 20 mm lateral of the spine, as
+        far as the scan shows them.
+    rib_pairs
+        How many neighbouring pairs of ribs were followed to the spine.
+    pairs_counted
+        Whether twelve pairs were counted from the first; else twelve are assumed.
+    """
+
+    route: NamingRoute
+    rib_lengths_mm: Mapping[tuple[int, Side], float] = field(default_factory=dict)
+    rib_pairs: int = 0
+    pairs_counted: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class SpineLandmarks:
     """The named lumbar spine.
@@ -89,6 +125,8 @@ class SpineLandmarks:
         Confidence of the naming as a whole, 0 to 1.
     findings
         What the reader should know about the naming.
+    naming
+        How the levels were named; None where labels name them.
     """
 
     canal_lps_mm: npt.NDArray[np.float64]
@@ -96,6 +134,7 @@ class SpineLandmarks:
     discs: Mapping[DiscLevel, Landmark]
     confidence: float
     findings: tuple[Finding, ...] = ()
+    naming: LevelNaming | None = None
 
 
 @dataclass(frozen=True, eq=False)

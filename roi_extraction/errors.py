@@ -51,7 +51,7 @@ class SpineNotFound(RoiError):
 
 
 class LevelsNotCovered(RoiError):
-    """The scan does not reach the levels named in ``missing``."""
+    """The scan does not reach the levels named in ``missing``; ``detail`` says more."""
 
     code = "roi.levels_not_covered"
 
@@ -60,6 +60,7 @@ class LevelsNotCovered(RoiError):
             f"outside the scan: {', '.join(missing)}" + (f" ({detail})" if detail else "")
         )
         self.missing = tuple(missing)
+        self.detail = detail
 
 
 class LevelsAmbiguous(RoiError):

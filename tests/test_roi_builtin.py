@@ -111,11 +111,17 @@ def test_segmenter_answers_for_all_sites_and_always_alike(phantom: Phantom) -> N
             assert np.array_equal(a.mask, b.mask)
 
 
-def test_scan_that_starts_at_l5_is_refused(phantom: Phantom) -> None:
+def test_scan_that_starts_at_l5_is_named_from_its_ribs_or_refused(phantom: Phantom) -> None:
     volume = phantom.volume
     first = round(float(volume.to_index(phantom.truth.disc_centres_lps_mm["L5-S1"])[0])) + 2
+    spine = find_spine(cropped(volume, slices=slice(first, None)))
+    assert set(spine.bodies) == {Level.L1, Level.L2, Level.L3, Level.L4}
+    for level, body in spine.bodies.items():
+        away = body.centre_lps_mm - phantom.truth.body_centres_lps_mm[level]
+        assert np.linalg.norm(away) < 3.0
+    below_t12 = volume.to_index(phantom.truth.disc_centres_lps_mm["T12-L1"])[0]
     with pytest.raises(RoiError):
-        find_spine(cropped(volume, slices=slice(first, None)))
+        find_spine(cropped(volume, slices=slice(first, int(below_t12))))
 
 
 def test_scan_that_ends_at_l2_leaves_out_l1_and_keeps_names(phantom: Phantom) -> None:

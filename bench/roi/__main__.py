@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from bench.roi.cases import PHANTOMS, Case, phantom_cases, real_cases
+from bench.roi.fields import FieldCase, field_cases
 from bench.roi.page import write_page
 from bench.roi.running import run
 from bench.roi.scans import shared_ct
@@ -30,7 +31,9 @@ def main(
     out: Path = RESULTS,
 ) -> None:
     """Measure all cases, or those of a group or whose name begins so; the page is for all."""
-    everything: Sequence[Case] = [*real_cases(), *phantom_cases(phantoms)]
+    everything: Sequence[Case | FieldCase] = [
+        *real_cases(), *field_cases(), *phantom_cases(phantoms),
+    ]  # fmt: skip
     if tables_only:
         write_page(json.loads(out.read_text()), everything, PAGE)
         return

@@ -9,6 +9,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from bench.roi.cases import PHANTOMS, Case
+from bench.roi.fields import FieldCase
 from bench.roi.running import scan_of
 from bench.roi.scoring import measured
 from bench.roi.tables import Scored, accuracy_tables, of_muscle, sites_of
@@ -40,7 +41,7 @@ same slices. Turns are degrees about the left, back and head axes.
 
 
 def write_page(
-    scores: Sequence[Scored], cases: Sequence[Case], path: Path, pictures: bool = True
+    scores: Sequence[Scored], cases: Sequence[Case | FieldCase], path: Path, pictures: bool = True
 ) -> None:
     """Write the tables, and the pictures of the plain scan and of the worst cases."""
     phantoms = sum(s["group"] == "phantom" for s in scores)
@@ -97,8 +98,10 @@ def _chosen(scores: Sequence[Scored]) -> dict[str, str]:
     return chosen
 
 
-def _picture(case: Case, file: Path) -> bool:
-    """Draw a case, unless it is refused: then there is nothing to draw."""
+def _picture(case: Case | FieldCase, file: Path) -> bool:
+    """Draw a case, unless it is refused or only named: then there is nothing to draw."""
+    if isinstance(case, FieldCase):
+        return False
     scan, _ = scan_of(case)
     features, _ = measured(scan.volume)
     if isinstance(features, RoiError):

@@ -25,7 +25,7 @@ from roi_extraction.measurement import measure_roi
 from roi_extraction.phantom import PhantomTruth
 from roi_extraction.placement import place_site
 
-__all__ = ["Score", "SiteScore", "measured", "misnamed_or_told", "score"]
+__all__ = ["MISNAMED_MM", "Score", "SiteScore", "measured", "misnamed_or_told", "score"]
 
 MISNAMED_MM = 12.0
 """A body or disc farther than this from the label of its name is misnamed: a third of a level."""

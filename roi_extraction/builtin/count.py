@@ -7,7 +7,8 @@ import numpy as np
 
 from roi_extraction.anatomy import Finding
 from roi_extraction.builtin.iliac_crest import iliac_crests_mm
-from roi_extraction.builtin.ribs import lowest_ribs, way_seen
+from roi_extraction.builtin.ribs.cage import way_seen
+from roi_extraction.builtin.ribs.last_ribs import LastRibs, check_rib_count
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
 from roi_extraction.sites import Side
@@ -21,9 +22,6 @@ DISCS_TO_T12 = 6
 AT_T12 = (-0.1, 0.9)
 """Height of T12's ribs above the T12-L1 disc, as a share of the discs' spacing: about 0.4; a rib of
 L1 lies a whole spacing lower, one of T11 a whole spacing higher."""
-
-SEARCHED = (-1.6, 3.0)
-"""Part of the line beside which ribs are looked for, from the T12-L1 disc in spacings."""
 
 CREST_USUAL = (-0.5, 1.0)
 """Usual height of the iliac crests' line above the L4-L5 disc, as a share of the spacing: it meets
@@ -48,17 +46,22 @@ class CountCheck:
 
     Parameters
     ----------
+    ribs_agree
+        Whether the last ribs were seen at T12.
     confidence
         Factor on the confidence of the naming, 0 to 1.
     findings
         What the reader should know.
     """
 
+    ribs_agree: bool
     confidence: float
     findings: tuple[Finding, ...]
 
 
-def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]) -> CountCheck:
+def check_count(
+    volume: CtVolume, straight: StraightSpine, places: Sequence[int], ribs: LastRibs
+) -> CountCheck:
     """Check the named discs against ribs and iliac crests, as far as these are in the scan.
 
     Parameters
@@ -67,6 +70,8 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
         The scan, laid straight.
     places
         Planes of the discs along the line, from L5-S1 upwards.
+    ribs
+        The last ribs.
 
     Returns
     -------
@@ -76,11 +81,13 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
     Raises
     ------
     LevelsAmbiguous
-        The lowest ribs are attached to another vertebra than T12.
+        The lowest ribs are attached to another vertebra than T12, or there are not twelve pairs.
     """
+    check_rib_count(ribs)
     spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
     t12_l1_mm = places[-1] * LINE_STEP_MM + (DISCS_TO_T12 - len(places)) * spacing_mm
-    findings = [] if _ribs_agree(volume, straight, t12_l1_mm, spacing_mm) else [FIVE_ASSUMED]
+    agree = _ribs_agree(volume, straight, t12_l1_mm, spacing_mm, ribs)
+    findings = [] if agree else [FIVE_ASSUMED]
     crests = iliac_crests_mm(volume, straight, places)
     confidence = 1.0
     if len(crests) == len(Side):
@@ -95,24 +102,28 @@ def check_count(volume: CtVolume, straight: StraightSpine, places: Sequence[int]
                     "names of the levels may be shifted.",
                 )
             )
-    return CountCheck(confidence, tuple(findings))
+    return CountCheck(agree, confidence, tuple(findings))
 
 
 def _ribs_agree(
-    volume: CtVolume, straight: StraightSpine, t12_l1_mm: float, spacing_mm: float
+    volume: CtVolume,
+    straight: StraightSpine,
+    t12_l1_mm: float,
+    spacing_mm: float,
+    ribs: LastRibs,
 ) -> bool:
     """Whether T12's ribs were seen at T12; False when no rib can be followed."""
-    low, high = (t12_l1_mm + part * spacing_mm for part in SEARCHED)
-    ribs = lowest_ribs(volume, straight, max(low, 0.0), high)
-    heights = {side: (rib.root_mm - t12_l1_mm) / spacing_mm for side, rib in ribs.items()}
-    lower = [side for side, height in heights.items() if height <= AT_T12[0]]
-    if any(ribs[side].followed for side in lower):
-        raise LevelsAmbiguous(
-            f"counted from the sacrum, the {' and '.join(lower)} lowest rib would be attached to "
-            "L1: there are four lumbar vertebrae, or a lumbar rib, and the names may be shifted"
-        )
-    if lower:
+    if not ribs.cage.levels:
         return False
+    heights = {
+        side: (rib.root_mm - t12_l1_mm) / spacing_mm
+        for side, rib in ribs.cage.levels[0].ribs.items()
+    }
+    if any(height <= AT_T12[0] for height in heights.values()):
+        raise LevelsAmbiguous(
+            "counted from the sacrum, the lowest ribs would be attached to L1: there are four "
+            f"lumbar vertebrae, or a lumbar rib, and the names may be shifted ({ribs})"
+        )
     if any(height < AT_T12[1] for height in heights.values()):
         return True
     t12_mm = t12_l1_mm + 0.5 * spacing_mm
@@ -120,6 +131,7 @@ def _ribs_agree(
     if without:
         raise LevelsAmbiguous(
             f"counted from the sacrum, T12 would have no rib ({' and '.join(without)}): there are "
-            "six lumbar vertebrae, or the last rib is missing, and the names may be shifted"
+            f"six lumbar vertebrae, or the last rib is missing, and the names may be shifted "
+            f"({ribs})"
         )
     return False

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
+from roi_extraction.anatomy import Finding, Landmark, LevelNaming, SpineLandmarks
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
 from roi_extraction.builtin.discs import BODY_AHEAD_MM, EMPTY_HU, DiscProfile
 from roi_extraction.builtin.straighten import (
@@ -41,9 +41,11 @@ def landmarks(
     volume: CtVolume,
     straight: StraightSpine,
     profile: DiscProfile,
+    lowest: DiscLevel,
     places: Sequence[int],
     confidence: float,
     findings: tuple[Finding, ...],
+    naming: LevelNaming,
 ) -> SpineLandmarks:
     """Bodies and discs from the discs' places along the line.
 
@@ -51,19 +53,24 @@ def landmarks(
     ----------
     volume, straight, profile
         The scan, laid straight, and its disc signal.
+    lowest
+        The lowest disc. S1 is found below L5-S1; no other body without its lower disc.
     places
-        Places of the discs from L5-S1 upwards, up to T12-L1.
+        Places of the discs from the lowest upwards, up to T12-L1.
     confidence
         Confidence of the naming, 0 to 1.
     findings
         What the reader should know about the naming.
+    naming
+        How the levels were named.
 
     Returns
     -------
     landmarks
         The named spine.
     """
-    names = (Level.L5, Level.L4, Level.L3, Level.L2, Level.L1)
+    disc_names = tuple(DiscLevel)[tuple(DiscLevel).index(lowest) :: -1]
+    names = tuple(disc.above for disc in disc_names)
     bodies: dict[Level, Landmark] = {}
     offsets: list[tuple[float, float]] = []
     for level, low, high in zip(names, places, places[1:], strict=False):
@@ -78,22 +85,22 @@ def landmarks(
         pitch, lean = (float((t[low] + t[high]) / 2) for t in tilts)
         bodies[level] = _landmark(straight, middle, offsets[-1], (pitch, lean), confidence)
     discs: dict[DiscLevel, Landmark] = {}
-    for number, (name, s) in enumerate(zip(tuple(DiscLevel)[::-1], places, strict=False)):
+    for number, (name, s) in enumerate(zip(disc_names, places, strict=False)):
         near = offsets[max(0, number - 1) : number + 1]
         ahead, side = (float(mean) for mean in np.mean(near, axis=0))
         tilt = (float(profile.pitch_deg[s]), float(profile.lean_deg[s]))
         # the disc's place is that of the window's middle, not of the body's own middle
         rise = (ahead - float(np.mean(BODY_AHEAD_MM))) * float(np.tan(np.deg2rad(tilt[0])))
         discs[name] = _landmark(straight, s + rise, (ahead, side), tilt, confidence)
-    lowest = discs[DiscLevel.L5_S1]
-    bodies[Level.S1] = _first_sacral(straight, lowest)
+    if lowest is DiscLevel.L5_S1:
+        bodies[Level.S1] = _first_sacral(straight, discs[lowest])
     if len(places) <= len(names):
         # the disc above the next body is not seen: the body is placed by the spacing
         spacing_mm = float(np.median(np.diff(places))) * LINE_STEP_MM
-        unseen = _unseen_body(volume, discs[tuple(DiscLevel)[-len(places)]], spacing_mm)
+        unseen = _unseen_body(volume, discs[disc_names[len(places) - 1]], spacing_mm)
         if unseen is not None:
             bodies[names[len(places) - 1]] = unseen
-    return SpineLandmarks(straight.canal_lps_mm, bodies, discs, confidence, findings)
+    return SpineLandmarks(straight.canal_lps_mm, bodies, discs, confidence, findings, naming)
 
 
 def _first_sacral(straight: StraightSpine, disc: Landmark) -> Landmark:

@@ -1,5 +1,6 @@
 """Discs named together, from the sacrum upwards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +18,21 @@ from roi_extraction.builtin.straighten import (
     StraightSpine,
 )
 
-__all__ = ["Chain", "candidate_chains", "extended"]
+__all__ = [
+    "DISC_SPACING_MM",
+    "MAX_OUT_OF_STEP",
+    "MIN_DISC_SHARE",
+    "MIN_EXTENSION",
+    "USUAL_SPACING_MM",
+    "Chain",
+    "DiscCandidate",
+    "candidate_chains",
+    "candidates",
+    "chain_score",
+    "extended",
+    "foramen_profile",
+    "strong_signal",
+]
 
 # All numbers of this module were chosen on the development scans (docs/roi.md).
 
@@ -140,8 +155,13 @@ def candidates(profile: DiscProfile) -> tuple[list[DiscCandidate], float]:
         DiscCandidate(int(s), float(signal[s]))
         for s in np.flatnonzero(top & (signal > MIN_SIGNAL_HU))
     ]
+    return found, strong_signal(found)
+
+
+def strong_signal(found: Sequence[DiscCandidate]) -> float:
+    """Strength of the strong discs among candidates, HU; 0 without any."""
     strong = sorted((c.signal_hu for c in found), reverse=True)[:STRONG_DISCS]
-    return found, float(np.median(strong)) if strong else 0.0
+    return float(np.median(strong)) if strong else 0.0
 
 
 def foramen_profile(spine: StraightSpine) -> npt.NDArray[np.float64]:
@@ -172,7 +192,7 @@ def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
     for start in range(len(found)):
         best: tuple[float, tuple[int, ...]] | None = None
         for members in _walks(found, (start,)):
-            score = _score([found[m] for m in members], found, strength, pedicle)
+            score = chain_score([found[m] for m in members], found, strength, pedicle)
             if best is None or score > best[0]:
                 best = (score, members)
         if best is None:
@@ -198,8 +218,8 @@ def extended(chain: Chain, spine: StraightSpine, profile: DiscProfile) -> tuple[
         options = [c for c in found if _in_step(discs, c)]
         if not options:
             break
-        base = _score(discs, found, strength, pedicle)
-        gains = [_score([*discs, c], found, strength, pedicle) - base for c in options]
+        base = chain_score(discs, found, strength, pedicle)
+        gains = [chain_score([*discs, c], found, strength, pedicle) - base for c in options]
         best = int(np.argmax(gains))
         if gains[best] < MIN_EXTENSION:
             break
@@ -210,6 +230,49 @@ def extended(chain: Chain, spine: StraightSpine, profile: DiscProfile) -> tuple[
             break
         kept.append(disc)
     return tuple(c.s for c in kept)
+
+
+def chain_score(
+    chain: Sequence[DiscCandidate],
+    found: Sequence[DiscCandidate],
+    strength: float,
+    pedicle: npt.NDArray[np.float64],
+    usual_mm: Sequence[float] = USUAL_SPACING_MM,
+) -> float:
+    """How well a chain reads as discs: strong, evenly spaced, none skipped, foramina in place.
+
+    Parameters
+    ----------
+    chain
+        At least two discs, from feet to head.
+    found, strength
+        Every candidate, and the strength of the scan's own strong discs, HU.
+    pedicle
+        float64, shape (n,): share of bone beside the canal in each plane.
+    usual_mm
+        Usual distances of neighbouring discs from the chain's lowest one upwards, mm.
+    """
+    signal = [min(c.signal_hu / strength, SIGNAL_CAP) for c in chain]
+    gaps = np.diff([c.s for c in chain]) * LINE_STEP_MM
+    usual = np.array(usual_mm[: len(gaps)])
+    scale = float(np.median(gaps / usual))
+    uneven = (((gaps / usual / scale) - 1) / SPACING_SD) ** 2
+    off_size = ((scale - 1) / SCALE_SD) ** 2
+    score = sum(signal) - UNEVEN_PRICE * float(uneven.sum()) - SCALE_PRICE * off_size
+    for below, above in pairwise(chain):
+        low, high = below.s + SKIPPED_MARGIN_MM, above.s - SKIPPED_MARGIN_MM
+        skipped = [c.signal_hu for c in found if low < c.s < high]
+        weaker = min(below.signal_hu, above.signal_hu)
+        score -= max(0.0, max(skipped, default=0.0) - weaker) / strength
+    # pedicles rise from the upper half of a body, foramina open just above a disc: this tells
+    # discs from the dark middles of bodies; not asked of L5-S1, where the ala is near
+    for disc in chain[1:]:
+        opening = pedicle[disc.s + FORAMEN_ABOVE_MM[0] : disc.s + FORAMEN_ABOVE_MM[1]]
+        root = pedicle[disc.s + PEDICLE_ABOVE_MM[0] : disc.s + PEDICLE_ABOVE_MM[1]]
+        if len(opening) and len(root) > LEAST_PEDICLE_MM:
+            rise = np.clip(root.max() - opening.mean(), -PEDICLE_CAP, PEDICLE_CAP)
+            score += PEDICLE_WEIGHT * float(rise)
+    return score
 
 
 def _in_step(discs: list[DiscCandidate], above: DiscCandidate) -> bool:
@@ -230,33 +293,3 @@ def _walks(found: list[DiscCandidate], members: tuple[int, ...]) -> list[tuple[i
         if DISC_SPACING_MM[0] <= (found[after].s - last.s) * LINE_STEP_MM <= DISC_SPACING_MM[1]
         for walk in _walks(found, (*members, after))
     ]
-
-
-def _score(
-    chain: list[DiscCandidate],
-    found: list[DiscCandidate],
-    strength: float,
-    pedicle: npt.NDArray[np.float64],
-) -> float:
-    """How well a chain reads as discs: strong, evenly spaced, none skipped, foramina in place."""
-    signal = [min(c.signal_hu / strength, SIGNAL_CAP) for c in chain]
-    gaps = np.diff([c.s for c in chain]) * LINE_STEP_MM
-    usual = np.array(USUAL_SPACING_MM[: len(gaps)])
-    scale = float(np.median(gaps / usual))
-    uneven = (((gaps / usual / scale) - 1) / SPACING_SD) ** 2
-    off_size = ((scale - 1) / SCALE_SD) ** 2
-    score = sum(signal) - UNEVEN_PRICE * float(uneven.sum()) - SCALE_PRICE * off_size
-    for below, above in pairwise(chain):
-        low, high = below.s + SKIPPED_MARGIN_MM, above.s - SKIPPED_MARGIN_MM
-        skipped = [c.signal_hu for c in found if low < c.s < high]
-        weaker = min(below.signal_hu, above.signal_hu)
-        score -= max(0.0, max(skipped, default=0.0) - weaker) / strength
-    # pedicles rise from the upper half of a body, foramina open just above a disc: this tells
-    # discs from the dark middles of bodies; not asked of L5-S1, where the ala is near
-    for disc in chain[1:]:
-        opening = pedicle[disc.s + FORAMEN_ABOVE_MM[0] : disc.s + FORAMEN_ABOVE_MM[1]]
-        root = pedicle[disc.s + PEDICLE_ABOVE_MM[0] : disc.s + PEDICLE_ABOVE_MM[1]]
-        if len(opening) and len(root) > LEAST_PEDICLE_MM:
-            rise = np.clip(root.max() - opening.mean(), -PEDICLE_CAP, PEDICLE_CAP)
-            score += PEDICLE_WEIGHT * float(rise)
-    return score

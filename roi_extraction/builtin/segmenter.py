@@ -6,6 +6,7 @@ from roi_extraction.anatomy import (
     Anatomy,
     Missing,
     MissingReason,
+    NamingRoute,
     Region,
     SegmenterIdentity,
     SpineLandmarks,
@@ -22,11 +23,15 @@ __all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 BUILTIN_VERSION = "5"
 """Raised whenever a change of the method may move a region."""
 
+FROM_RIBS = (NamingRoute.RIBS_PAIR, NamingRoute.RIBS_COUNT)
+"""Ways of naming from the ribs alone."""
+
 
 class BuiltinSegmenter:
     """Finds the lumbar spine and its muscles from bone, symmetry and spacing alone.
 
-    The same scan always gives the same result. Levels are named from the sacrum upwards.
+    The same scan always gives the same result. Levels are named from the sacrum
+    upwards, from the last ribs downwards, or from both, which then must agree.
     """
 
     @property
@@ -43,10 +48,21 @@ class BuiltinSegmenter:
             The scan cannot be used: see `find_spine`.
         """
         spine = find_spine(volume)
-        regions = {level.value: body_region(volume, spine, level) for level in Level}
+        regions = {level.value: _body(volume, spine, level) for level in Level}
         return Anatomy(
             self.identity, spine, {**regions, **muscle_regions(volume, spine)}, spine.findings
         )
+
+
+def _body(volume: CtVolume, spine: SpineLandmarks, level: Level) -> Region | Missing:
+    from_ribs = spine.naming is not None and spine.naming.route in FROM_RIBS
+    if from_ribs and level in (Level.L5, Level.S1):
+        return Missing(
+            MissingReason.OUTSIDE_SCAN,
+            f"{level} is not told from a transitional vertebra without enough of the sacrum in the "
+            "scan",
+        )
+    return body_region(volume, spine, level)
 
 
 def muscle_regions(volume: CtVolume, spine: SpineLandmarks) -> Mapping[str, Region | Missing]:
@@ -56,7 +72,7 @@ def muscle_regions(volume: CtVolume, spine: SpineLandmarks) -> Mapping[str, Regi
     for disc in DiscLevel:
         for side in Side:
             if disc not in spine.discs:
-                gone = Missing(MissingReason.OUTSIDE_SCAN, f"the disc {disc} was not found")
+                gone = Missing(MissingReason.OUTSIDE_SCAN, f"{disc} lies outside the named discs")
                 muscles |= {(disc, side, muscle): gone for muscle in Muscle}
                 continue
             muscles[disc, side, Muscle.PSOAS_MAJOR] = psoas[disc, side]

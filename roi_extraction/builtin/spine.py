@@ -2,30 +2,32 @@
 
 import numpy as np
 
-from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.anatomy import LevelNaming, NamingRoute, SpineLandmarks
 from roi_extraction.builtin.canal import find_canal
 from roi_extraction.builtin.count import check_count
-from roi_extraction.builtin.discs import disc_profile
+from roi_extraction.builtin.discs import DiscProfile, disc_profile
 from roi_extraction.builtin.landmarks import landmarks
 from roi_extraction.builtin.levels import Chain, candidate_chains, extended
+from roi_extraction.builtin.ribs.cage import find_ribs
+from roi_extraction.builtin.ribs.last_ribs import last_ribs
+from roi_extraction.builtin.ribs.naming import MIN_CANAL_SCORE, named_from_ribs
+from roi_extraction.builtin.sacrum import SacralSigns
 from roi_extraction.builtin.straighten import LINE_STEP_MM, StraightSpine, straighten
 from roi_extraction.errors import (
     FieldOfViewTooSmall,
     InvalidVolume,
     LevelsAmbiguous,
     LevelsNotCovered,
+    RoiError,
 )
 from roi_extraction.grid import coarse_grid
-from roi_extraction.sites import Level
+from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
 
 __all__ = ["find_spine"]
 
 MAX_SLICE_STEP_MM = 5.0
 """Largest slice step, mm: with coarser steps levels shift at high confidence."""
-
-MIN_CANAL_SCORE = 0.55
-"""Lowest mean canal score over the lumbar discs."""
 
 MIN_STEP = 0.2
 """Smallest step of lateral bone across L5-S1."""
@@ -52,9 +54,12 @@ MIN_SACRUM_MM = 26.0
 FEWEST_DISCS = 3
 """Fewest believable discs from L5-S1 upwards."""
 
+AGREED_GAIN = 0.5
+"""Part of the doubt that is gone when ribs and sacrum agree."""
+
 
 def find_spine(volume: CtVolume) -> SpineLandmarks:
-    """Find and name the lumbar spine.
+    """Find and name the lumbar spine, from the sacrum, from the last ribs, or from both.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     FieldOfViewTooSmall, LevelsNotCovered
         The scan lacks what naming needs.
     LevelsAmbiguous
-        The levels cannot be named with confidence, or ribs contradict them.
+        The levels cannot be named with confidence, or ribs and sacrum contradict each other.
     """
     if volume.slice_step_mm > MAX_SLICE_STEP_MM + 0.01:
         raise InvalidVolume(
@@ -76,13 +81,56 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     straight = straighten(volume, grid, find_canal(grid))
     profile = disc_profile(straight)
     chains = candidate_chains(straight, profile)
+    try:
+        discs, margin = _discs_above_sacrum(straight, profile, chains)
+    except (FieldOfViewTooSmall, LevelsAmbiguous, LevelsNotCovered) as error:
+        try:
+            return named_from_ribs(volume, straight, profile, _sacrum_mm(chains))
+        except (LevelsAmbiguous, LevelsNotCovered) as from_ribs:
+            raise _neither(error, from_ribs) from from_ribs
+    ribs = last_ribs(volume, straight, find_ribs(volume, straight, discs[1] * LINE_STEP_MM))
+    count = check_count(volume, straight, discs, ribs)
+    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
+    naming = LevelNaming(NamingRoute.SACRUM)
+    if count.ribs_agree:
+        sure += (1 - sure) * AGREED_GAIN
+        naming = ribs.naming(NamingRoute.BOTH)
+    return landmarks(
+        volume, straight, profile, DiscLevel.L5_S1, discs, sure, count.findings, naming
+    )
+
+
+def _neither(from_sacrum: RoiError, from_ribs: RoiError) -> RoiError:
+    """The refusal of the first way with the reason of the second."""
+    if isinstance(from_sacrum, LevelsNotCovered):
+        return LevelsNotCovered(
+            from_sacrum.missing, f"{from_sacrum.detail}; nor named from the ribs: {from_ribs}"
+        )
+    return type(from_sacrum)(f"{from_sacrum}; nor named from the ribs: {from_ribs}")
+
+
+def _recognised(signs: SacralSigns) -> bool:
+    """Whether a sacrum is seen below a disc."""
+    return signs.step >= MIN_STEP and signs.below >= MIN_BELOW
+
+
+def _sacrum_mm(chains: list[Chain]) -> float | None:
+    """Height along the line of the disc above the sacrum, if one is seen, mm."""
+    for chain in chains:
+        if _recognised(chain.sacral):
+            return chain.discs[0] * LINE_STEP_MM
+    return None
+
+
+def _discs_above_sacrum(
+    straight: StraightSpine, profile: DiscProfile, chains: list[Chain]
+) -> tuple[tuple[int, ...], float]:
+    """Planes of the discs from L5-S1 upwards, and the lead over other ways of naming."""
     chain, margin = _chosen(chains, straight)
     discs = extended(chain, straight, profile)
     if len(discs) < FEWEST_DISCS:
         raise LevelsAmbiguous("fewer than three discs were recognised with confidence")
-    count = check_count(volume, straight, discs)
-    sure = float(np.clip(margin / (3 * MIN_MARGIN), 0, 1)) * count.confidence
-    return landmarks(volume, straight, profile, discs, sure, count.findings)
+    return discs, margin
 
 
 def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]:
@@ -100,7 +148,7 @@ def _chosen(chains: list[Chain], straight: StraightSpine) -> tuple[Chain, float]
         )
     if not np.isfinite(signs.above):
         raise FieldOfViewTooSmall("the field is too narrow to see what lies beside the spine")
-    if signs.step < MIN_STEP or signs.below < MIN_BELOW:
+    if not _recognised(signs):
         raise LevelsAmbiguous(
             f"no sacrum recognised below the lowest disc (bone beside the spine "
             f"{signs.below:.2f} below it, {signs.above:.2f} above it)"

@@ -13,9 +13,9 @@ from roi_extraction.phantom.muscles import MUSCLE_NUMBER, paint_muscles, paint_p
 from roi_extraction.phantom.organs import paint_organs, paint_vessels
 from roi_extraction.phantom.parameters import PhantomParameters
 from roi_extraction.phantom.pathology import NATIVE_AORTA_HU, NATIVE_VEIN_HU
-from roi_extraction.phantom.pelvis import paint_ilia, paint_ribs, paint_sacrum
+from roi_extraction.phantom.pelvis import paint_ilia, paint_sacrum
 from roi_extraction.phantom.spine import Spine, build_spine
-from roi_extraction.phantom.trunk import paint_table, paint_trunk
+from roi_extraction.phantom.trunk import paint_ribs, paint_table, paint_trunk
 from roi_extraction.phantom.vertebrae import (
     VERTEBRA_NUMBERS,
     paint_canal,
@@ -148,7 +148,7 @@ def make_phantom(parameters: PhantomParameters, seed: int = 0) -> Phantom:
     girth = {Side.RIGHT: 1.0 + float(sides[0]), Side.LEFT: 1.0 + float(sides[1])}
     paint_muscles(canvas, spine, muscles, parameters.fat_infiltration, girth, grain(4))
     if parameters.ribs:
-        paint_ribs(canvas, spine)
+        paint_ribs(canvas, spine, pathology)
     paint_canal(canvas, spine)
     for disc in spine.discs.values():
         paint_disc(canvas, spine, disc)

@@ -167,6 +167,10 @@ class Screws:
         _within("streak_hu", self.streak_hu, 0.0, 300.0)
 
 
+LONGEST_RIB_MM = 400.0
+"""No rib is longer, mm."""
+
+
 @dataclass(frozen=True)
 class Pathology:
     """Everything about a patient that is not as usual; none of it by default.
@@ -186,6 +190,11 @@ class Pathology:
     lumbar_vertebrae
         4 to 6: how many vertebrae without ribs lie above the sacrum. The lowest rib hangs on the
         next one: on the vertebra that the labels call L1, T12 or T11.
+    last_ribs_mm
+        Greatest length of the last ribs, right and left, mm from 20 mm lateral of the spine; 0
+        for none.
+    lumbar_ribs_mm
+        The same of ribs of the vertebra below, usually none.
     aorta_hu, vein_hu
         HU of the blood in aorta and common iliac arteries, and in vena cava and common iliac
         veins.
@@ -201,6 +210,8 @@ class Pathology:
     scoliosis_cobb_deg: float = 0.0
     scoliosis_apex: str = "L2"
     lumbar_vertebrae: int = 5
+    last_ribs_mm: tuple[float, float] = (LONGEST_RIB_MM, LONGEST_RIB_MM)
+    lumbar_ribs_mm: tuple[float, float] = (0.0, 0.0)
     aorta_hu: float = NATIVE_AORTA_HU
     vein_hu: float = NATIVE_VEIN_HU
     aortic_calcification: float = 0.0
@@ -216,6 +227,9 @@ class Pathology:
         _one_of("scoliosis_apex", self.scoliosis_apex, ("L1", "L2", "L3"))
         if self.lumbar_vertebrae not in (4, 5, 6):
             raise ValueError(f"lumbar_vertebrae must be 4, 5 or 6, found {self.lumbar_vertebrae}")
+        for name in ("last_ribs_mm", "lumbar_ribs_mm"):
+            for length in getattr(self, name):
+                _within(name, length, 0.0, LONGEST_RIB_MM)
         _within("aorta_hu", self.aorta_hu, 20.0, 600.0)
         _within("vein_hu", self.vein_hu, 20.0, 600.0)
         _within("aortic_calcification", self.aortic_calcification, 0.0, 0.8)

@@ -1,12 +1,10 @@
-"""Sacrum and hip bones, and the ribs."""
-
-from itertools import pairwise
+"""Sacrum and hip bones."""
 
 import numpy as np
 import numpy.typing as npt
 
 from roi_extraction.phantom.canvas import Array, Canvas, Patch
-from roi_extraction.phantom.shapes import capsule, ellipse, intersect, unite
+from roi_extraction.phantom.shapes import ellipse, intersect, unite
 from roi_extraction.phantom.spine import Spine
 from roi_extraction.phantom.vertebrae import (
     SPINE_FAT_HU,
@@ -17,7 +15,7 @@ from roi_extraction.phantom.vertebrae import (
     superior_processes,
 )
 
-__all__ = ["ilium_distance", "paint_ilia", "paint_ribs", "paint_sacrum", "wing_sides"]
+__all__ = ["ilium_distance", "paint_ilia", "paint_sacrum", "wing_sides"]
 
 SACRUM_LABEL = 25
 """TotalSegmentator's number of the sacrum (below S1, which has its own)."""
@@ -150,43 +148,6 @@ def wing_sides(patch: Patch, spine: Spine) -> tuple[Array, Array]:
     """Return the distance to the wing's middle surface, positive outwards, and the place along."""
     distance, along, outwards = _wing(patch, spine)
     return np.where(outwards, distance, -distance).astype(np.float32), along
-
-
-def paint_ribs(canvas: Canvas, spine: Spine) -> None:
-    """Paint the ninth to twelfth ribs as far as the scan shows them.
-
-    The highest is there only if its vertebra is in the field too.
-    """
-    k = spine.scale
-    top = float(canvas.z[-1])
-    courses = {
-        12: ((21, 15, 4), (40, 32, -2), (72, 38, -16), (104, 22, -36)),
-        11: ((20, 15, 4), (42, 38, 0), (84, 40, -18), (122, 8, -42), (138, -28, -62)),
-        10: ((20, 15, 4), (44, 40, 2), (88, 42, -14), (130, 5, -36), (146, -45, -62),
-             (132, -88, -80)),
-        9: ((20, 15, 4), (46, 42, 2), (92, 44, -12), (136, 6, -34), (150, -45, -60),
-            (134, -95, -84)),
-    }  # fmt: skip
-    for name, rib in spine.ribs.items():
-        frame = spine.bodies[name]
-        if rib not in courses or (rib == min(courses) and frame.z_mm > top):
-            continue
-        roll = np.deg2rad(frame.roll_deg)
-        for side in (-1, 1):
-            points = np.array(courses[rib], float) * k
-            along, up = points[:, 0].copy(), points[:, 2].copy()
-            points[:, 0] = along * np.cos(roll) + side * up * np.sin(roll) + side * frame.x_mm
-            points[:, 2] = up * np.cos(roll) - side * along * np.sin(roll)
-            points += (0.0, frame.y_mm, frame.z_mm)
-            for start, end in pairwise(points):
-                low, high = np.minimum(start, end) - 8, np.maximum(start, end) + 8
-                across = sorted((side * low[0], side * high[0]))
-                patch = canvas.patch((across[0], across[1], low[1], high[1], low[2], high[2]))
-                if patch is None:
-                    continue
-                bone = capsule(side * patch.x, patch.y, patch.z, start, end, 3.4 * k, (1, 1, 1.6))
-                canvas.paint(patch, bone, 420.0)
-                canvas.paint(patch, bone + 1.6, 140.0)
 
 
 def _wing(patch: Patch, spine: Spine) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
