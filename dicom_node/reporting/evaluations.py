@@ -27,6 +27,7 @@ from dicom_node.reporting.words.impression import (
     impression,
     is_decided,
 )
+from dicom_node.reporting.words.level_words import level_words
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
 from roi_extraction.anatomy import Finding
@@ -79,6 +80,9 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> D
     """The model with its probabilities, what moved them, and the Segmentation of the regions."""
     prediction = assessment.prediction
     items: list[Dataset] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
+    naming = assessment.features.spine.naming
+    if naming is not None:
+        items.append(text_item(own.COMMENT, f"Levels {level_words(naming)}"))
     if prediction.probabilities:
         items.append(text_item(own.COMMENT, COHORT_MIX))
     items += [

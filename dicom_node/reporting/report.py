@@ -12,12 +12,14 @@ from dicom_node.reporting.report_model import (
     AcquisitionReport,
     Explanation,
     L1Threshold,
+    LevelsReport,
     NetworkPlace,
     Refusal,
     RefusalReason,
     RefusedSite,
     RejectedSeries,
     Report,
+    RibReport,
     RoiReport,
     SegmenterReport,
     SiteReport,
@@ -30,6 +32,7 @@ from dicom_node.reporting.words.impression import (
     is_decided,
     refusal_impression,
 )
+from dicom_node.reporting.words.level_words import level_words
 from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
@@ -38,7 +41,7 @@ from dicom_node.reporting.words.thresholds import (
 from dicom_node.series.selection import EligibleSeries, RefusedSeries
 from modeling import Contribution, Stage, StagePrediction
 from network import NodePlace
-from roi_extraction.anatomy import Finding
+from roi_extraction.anatomy import Finding, LevelNaming
 from roi_extraction.features import Roi, SiteMeasurement
 from roi_extraction.sites import SITES
 
@@ -92,6 +95,7 @@ def report(
         acquisition=_acquisition(series, assessment.image),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),
         levels_confidence=_rounded(features.spine.confidence, 3),
+        levels=_levels(features.spine.naming),
         sites=tuple(_site(measurement, sop_uids) for measurement in features.measurements),
         l1_threshold=L1Threshold(
             mean_hu=_rounded(features.by_name["L1"].mean_hu, 2),
@@ -203,6 +207,21 @@ def _acquisition(series: EligibleSeries, image: ImageFacts) -> AcquisitionReport
         noise_standard_error_hu=_rounded(image.noise_standard_error_hu, 2),
         aorta_hu=_rounded(image.aorta_hu, 1),
         aorta_missing=image.aorta_missing,
+    )
+
+
+def _levels(naming: LevelNaming | None) -> LevelsReport | None:
+    if naming is None:
+        return None
+    return LevelsReport(
+        route=naming.route,
+        words=level_words(naming),
+        ribs=tuple(
+            RibReport(number=number, side=side, length_mm=round(length_mm, 1))
+            for (number, side), length_mm in naming.rib_lengths_mm.items()
+        ),
+        rib_pairs=naming.rib_pairs,
+        pairs_counted=naming.pairs_counted,
     )
 
 

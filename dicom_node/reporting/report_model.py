@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
-from roi_extraction.anatomy import MissingReason
+from roi_extraction.anatomy import MissingReason, NamingRoute
 from roi_extraction.sites import Side
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "EarlierReport",
     "Explanation",
     "L1Threshold",
+    "LevelsReport",
     "NetworkPlace",
     "NotCompared",
     "Refusal",
@@ -36,6 +37,7 @@ __all__ = [
     "RefusedSite",
     "RejectedSeries",
     "Report",
+    "RibReport",
     "RoiReport",
     "SegmenterReport",
     "SiteChange",
@@ -144,6 +146,33 @@ class SegmenterReport(_Record):
     """Name of the segmenter."""
     version: str
     """Version of the segmenter."""
+
+
+class RibReport(_Record):
+    """One rib, as far as the scan shows it."""
+
+    number: Annotated[int, Field(ge=1, le=12)]
+    """11 or 12."""
+    side: Side
+    """The patient's side."""
+    length_mm: PositiveMm
+    """Length from 20 mm lateral of the spine, mm."""
+
+
+class LevelsReport(_Record):
+    """How the levels were named."""
+
+    route: NamingRoute
+    """From the sacrum upwards, from the last ribs downwards by their lengths or by counting twelve
+    pairs, or from the sacrum with the ribs' agreement."""
+    words: str
+    """The same in words."""
+    ribs: tuple[RibReport, ...]
+    """The 11th and 12th ribs that were followed."""
+    rib_pairs: Count
+    """Neighbouring pairs of ribs that were followed to the spine."""
+    pairs_counted: bool
+    """Whether twelve pairs were counted from the first; else twelve are assumed."""
 
 
 class RoiReport(_Record):
@@ -354,6 +383,8 @@ class Report(_Series):
     """The segmenter that was used."""
     levels_confidence: Probability | None
     """Confidence in the names of the levels, 0 to 1."""
+    levels: LevelsReport | None = None
+    """How the levels were named; null where a segmentation named them."""
     sites: Annotated[tuple[SiteReport, ...], Field(min_length=36, max_length=36)]
     """All 36 sites in the order of the cohort's columns."""
     l1_threshold: L1Threshold

@@ -241,6 +241,8 @@ def origin_rows(report: Report) -> tuple[tuple[str, str], ...]:
         ("Segmentation", f"{named}, version {segmenter.version}"),
         ("Model", report.stage.model_id or "none"),
     ]
+    if report.levels is not None:
+        rows.append(("Levels", report.levels.words))
     if report.levels_confidence is not None:
         rows.append(("Confidence in levels", f"{100 * report.levels_confidence:.0f} %"))
     if report.stage.novelty_percentile is not None:

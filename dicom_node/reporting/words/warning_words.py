@@ -73,6 +73,13 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "model.sex_imputed": WarningWords(
         "W-SEX-UNKNOWN", "Sex unknown, the cohort's commoner sex stands in", "sex unknown"
     ),
+    "levels.iliac_crests_unusual": WarningWords(
+        "W-CRESTS", "Iliac crests at an unusual height", "levels that may be shifted"
+    ),
+    "levels.twelve_ribs_assumed": WarningWords(
+        "W-RIBS-ASSUMED", "Twelve pairs of ribs assumed", "levels named from the last ribs"
+    ),
+    "levels.five_lumbar_assumed": WarningWords("W-FIVE-ASSUMED", "Five lumbar vertebrae assumed"),
     "acquisition.kernel_lung_bone": WarningWords(
         "W-KERNEL-BONE", "Kernel for lung or bone", "a lung or bone kernel"
     ),
