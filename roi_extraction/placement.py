@@ -410,24 +410,18 @@ def _on_outline(template: _Template, share: float, count: int) -> npt.NDArray[np
     return np.rint(np.stack([y, x], axis=1) / FINE_MM).astype(np.int64)
 
 
-def _shifted(padded: FloatArray, pad: int, offset: npt.NDArray[np.int64]) -> FloatArray:
-    n, m = padded.shape[0] - 2 * pad, padded.shape[1] - 2 * pad
-    i, j = pad + int(offset[0]), pad + int(offset[1])
-    return padded[i : i + n, j : j + m]
-
-
 def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     """Least distance to the wall of an ellipse centred on each grid point, mm."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
     padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
     margin = np.full(depth.shape, np.inf)
-    for offset in _offsets(template, MARGIN_SAMPLES):
-        np.minimum(margin, _shifted(padded, pad, offset), out=margin)
+    for i, j in (_offsets(template, MARGIN_SAMPLES) + pad).tolist():
+        np.minimum(margin, padded[i : i + depth.shape[0], j : j + depth.shape[1]], out=margin)
     return margin
 
 
 def _allowed_places(
-    depth: FloatArray, deep: npt.NDArray[np.bool_], template: _Template, least_mm: float
+    depth: FloatArray, deep: tuple[slice, slice], template: _Template, least_mm: float
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
     """Where an ellipse keeps a margin to the wall, row by row, and that margin.
 
@@ -436,7 +430,7 @@ def _allowed_places(
     depth
         float64, shape (n, m): distance to the wall, mm.
     deep
-        bool, shape (n, m): where it is at least ``least_mm``; only there may an outline run.
+        The box of places where it is at least ``least_mm``; no outline leaves it.
     template
         The ellipse.
     least_mm
@@ -448,14 +442,13 @@ def _allowed_places(
         int64, shape (k, 2), and float64, shape (k,).
     """
     offsets = _offsets(template, MARGIN_SAMPLES)
-    ends = [np.flatnonzero(deep.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    low = np.array([end[0] for end in ends]) - offsets.min(axis=0)
-    size = np.array([end[1] for end in ends]) - offsets.max(axis=0) - low + 1
-    if (size <= 0).any():
+    low = np.array([box.start for box in deep]) - offsets.min(axis=0)
+    height, width = np.array([box.stop for box in deep]) - offsets.max(axis=0) - low
+    if min(height, width) <= 0:
         return np.empty((0, 2), np.int64), np.empty(0)
-    margin = np.full(size, np.inf)
-    for i, j in low + offsets:
-        np.minimum(margin, depth[i : i + size[0], j : j + size[1]], out=margin)
+    margin = np.full((height, width), np.inf)
+    for i, j in (low + offsets).tolist():
+        np.minimum(margin, depth[i : i + height, j : j + width], out=margin)
     allowed = margin >= least_mm
     return np.argwhere(allowed) + low, margin[allowed]
 
@@ -490,8 +483,8 @@ def _best(
     elif site.is_vertebra:
         centre = centre - [FORWARD_MM / FINE_MM, 0.0]
     least_mm = _least_margin_mm(site)
-    deep = depth >= least_mm
-    if not deep.any():
+    deep = _box_of(depth >= least_mm)
+    if deep is None:
         return None
     if site.muscle is Muscle.TRANSVERSOSPINALIS:
         odd = np.zeros_like(odd)
@@ -499,17 +492,23 @@ def _best(
     best: tuple[int, int, _Template, float] | None = None
     best_score = -np.inf
     for template in templates:
+        elongation_mm = ELONGATION_WEIGHT * (template.aspect - 1.0)
+        if (0.0 if site.is_vertebra else WANTED_MARGIN_MM) - elongation_mm <= best_score:
+            continue
         places, margin = _allowed_places(depth, deep, template, least_mm)
         if near is not None:
             close = np.hypot(*(places - near).T) * FINE_MM <= SHIFT_LIMIT_MM
             places, margin = places[close], margin[close]
-        if not len(places):
-            continue
         away_mm = np.hypot(*(places - centre).T) * FINE_MM
         price_mm = away_mm**2 / CENTRAL_MM if site.is_vertebra else CENTRE_WEIGHT * away_mm
-        score = -price_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
+        score = -price_mm - elongation_mm
         if not site.is_vertebra:
             score = score + np.minimum(margin, WANTED_MARGIN_MM)
+        # all that follows lowers the score
+        hopeful = score > best_score
+        if not hopeful.any():
+            continue
+        places, margin, score = places[hopeful], margin[hopeful], score[hopeful]
         if some_odd:
             price = DENSE_WEIGHT if site.is_vertebra else FAT_WEIGHT
             score = score - price * _mean_inside(odd, places, template)
@@ -522,3 +521,11 @@ def _best(
             best_score = float(score[k])
             best = (int(places[k, 0]), int(places[k, 1]), template, float(margin[k]))
     return best
+
+
+def _box_of(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The smallest box that holds a mask; None if it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
