@@ -4,4 +4,5 @@
 - `elements`: read elements of a data set without trusting that they are valid.
 - `inflation`: deflated files, inflated within a limit before a parser sees them.
 - `plane_reader`: decode the pixels of one image into HU.
+- `recall`: what was read from an element, recalled for the same bytes in the next file.
 """
