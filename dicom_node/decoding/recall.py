@@ -1,5 +1,6 @@
 """What was read from an element, recalled for the same bytes in the next file of a series."""
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ LONGEST_VALUE = 1024
 """Longer values are read each time, bytes."""
 
 MOST_RESULTS = 200_000
-"""So many results are kept; a series of a thousand images differs in some thousands of values."""
+"""So many results are kept of one encoding; a thousand images differ in thousands of values."""
 
 ENCODING_TAG = 0x00080005
 """Specific Character Set."""
@@ -27,11 +28,11 @@ class HeaderMemory:
     """Results of reading the headers of many files, of which most elements are alike."""
 
     def __init__(self) -> None:
-        self._results: dict[Hashable, Any] = {}
+        self._by_encoding: dict[Hashable, dict[Hashable, Any]] = defaultdict(dict)
 
     def of(self, dataset: Dataset) -> "Recall":
         """The memory as it serves one data set, none of whose elements was looked at."""
-        return Recall(self._results, dataset)
+        return Recall(self._by_encoding, dataset)
 
 
 class Recall:
@@ -40,18 +41,18 @@ class Recall:
     A result depends on the element's own bytes, and on how the data set is encoded.
     """
 
-    def __init__(self, results: dict[Hashable, Any], dataset: Dataset) -> None:
-        self._results = results
+    def __init__(self, by_encoding: dict[Hashable, dict[Hashable, Any]], dataset: Dataset) -> None:
         self._raw: dict[int, Hashable] = {}
         self._tags = {int(tag) for tag in dataset.keys()}  # noqa: SIM118
         for element in dataset.values():
             if isinstance(element, RawDataElement) and element.length <= LONGEST_VALUE:
                 self._raw[int(element.tag)] = (element.VR, element.value)
-        self._encoding = (
+        encoding = (
             dataset.original_encoding,
             self._raw.get(ENCODING_TAG, str(dataset.original_character_set)),
             self._raw.get(PIXEL_REPRESENTATION_TAG),
         )
+        self._results = by_encoding[encoding]
 
     @property
     def tags(self) -> set[int]:
@@ -73,7 +74,7 @@ class Recall:
         raw = self._raw.get(tag)
         if raw is None and tag in self._tags:
             return read()
-        key = (purpose, tag, raw, self._encoding)
+        key = (purpose, tag, raw)
         if key in self._results:
             known: T = self._results[key]
             return known

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
 from dicom_node.decoding.recall import HeaderMemory, Recall
+from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
 from dicom_node.series.content import header_digests
 from dicom_node.series.spectral import is_multienergy, spectral_sign
 
@@ -76,6 +77,8 @@ class Instance:
         Whether it was acquired with several spectra.
     invalid
         Keywords of the elements that were read and hold no valid value.
+    stored
+        Where its pixels lie in the file, if they are not compressed.
     """
 
     path: Path
@@ -116,6 +119,7 @@ class Instance:
     spectral: str = ""
     multienergy: bool = False
     invalid: tuple[str, ...] = ()
+    stored: StoredPlane | None = None
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,17 @@ def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
-    dataset = pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
-    return instance_of(path, dataset, None if memory is None else memory.of(dataset))
+    memory = memory or HeaderMemory()
+    source = plain_file(path, header_only=True)
+    if not isinstance(source, Path):
+        dataset = pydicom.dcmread(source, stop_before_pixels=True)
+        return instance_of(path, dataset, memory.of(dataset))
+    with source.open("rb") as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        recall = memory.of(dataset)
+        instance = instance_of(path, dataset, recall)
+        elements = Elements(dataset, recall)
+        return replace(instance, stored=stored_plane(file, instance.transfer_syntax_uid, elements))
 
 
 def instance_of(path: Path, dataset: FileDataset, recall: Recall | None = None) -> Instance:
