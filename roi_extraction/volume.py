@@ -43,6 +43,7 @@ class CtVolume:
     hu: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
     slice_thickness_mm: float
+    _from_lps: npt.NDArray[np.float64] = field(init=False, repr=False)
     _kept: OrderedDict[int, npt.NDArray[np.float32]] = field(
         default_factory=OrderedDict, init=False, repr=False
     )
@@ -66,6 +67,7 @@ class CtVolume:
         hu = self.hu.view()
         hu.setflags(write=False)
         object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "_from_lps", np.linalg.inv(affine[:3, :3]).T)
         object.__setattr__(self, "hu", hu)
 
     @property
@@ -116,7 +118,7 @@ class CtVolume:
     def to_index(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Convert LPS mm, shape (..., 3), to fractional (slice, row, column), shape (..., 3)."""
         points = np.asarray(lps_mm, dtype=np.float64) - self.affine[:3, 3]
-        return points @ np.linalg.inv(self.affine[:3, :3]).T
+        return points @ self._from_lps
 
     def effective_slice(self, index: int) -> npt.NDArray[np.float32]:
         """The mean of the slab centred on slice ``index``, float32, shape (rows, columns), HU.
