@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.builtin.bone import bone_share
-from roi_extraction.builtin.enclosure import RAY_MM, enclosed_share
+from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
 
