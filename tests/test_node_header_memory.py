@@ -117,9 +117,7 @@ def test_hu_are_slope_and_intercept_in_floating_point(slope: float, intercept: f
 def test_deflated_file_is_known_whatever_its_group_length_says(tmp_path: Path) -> None:
     [path, *_] = plain_series(tmp_path, 4)
     dataset = pydicom.dcmread(path)
-    dataset.file_meta.PrivateInformationCreatorUID = "1.2.3"
-    dataset.file_meta.PrivateInformation = bytes(4000)
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.file_meta["TransferSyntaxUID"].value = DeflatedExplicitVRLittleEndian
     dataset.save_as(path, implicit_vr=False, little_endian=True)
     content = path.read_bytes()
     for length in (4, 30, 2**31):

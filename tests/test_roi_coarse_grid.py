@@ -1,6 +1,9 @@
 """The coarse grid and the canal's walls on it, against plain slow ways to find them."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
@@ -15,7 +18,8 @@ def volume(
     spacing_mm: tuple[float, float, float], *, sheared: bool = False, kind: type = np.int16
 ) -> CtVolume:
     """Noise of bone and air: no two voxels are alike."""
-    hu = np.random.default_rng(5).integers(-1024, 3000, (23, 37, 41)).astype(kind)
+    noise = np.random.default_rng(5).integers(-1024, 3000, (23, 37, 41))
+    hu: npt.NDArray[Any] = noise.astype(kind)
     affine = np.eye(4)
     affine[:3, :3] = np.diag(spacing_mm[::-1])[:, ::-1]
     affine[:3, 3] = (-17.3, 4.1, 120.7)
@@ -50,7 +54,7 @@ def test_coarse_grid_is_the_linear_interpolation_of_block_means(
     assert (grid.hu[outside] == OUTSIDE_HU).all()
 
 
-def shares_ray_by_ray(bone: np.ndarray) -> np.ndarray:
+def shares_ray_by_ray(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """The share of rays that meet bone, one voxel after the other."""
     distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
     counts = np.zeros((2, *bone.shape), int)
@@ -60,7 +64,7 @@ def shares_ray_by_ray(bone: np.ndarray) -> np.ndarray:
             for at in np.argwhere(~beside):
                 for distance in distances:
                     dy, dx = round(distance * np.sin(angle)), round(distance * np.cos(angle))
-                    place = (*at, round(dy * slope), dy, dx)
+                    place = at + np.array((round(dy * slope), dy, dx))
                     seen = (place >= 0).all() and (place < bone.shape).all()
                     if seen and bone[tuple(place)]:
                         counts[(which, *at)] += 1

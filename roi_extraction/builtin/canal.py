@@ -205,7 +205,8 @@ def _mean_of_5_by_5(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     mean = down[:, :columns] + down[:, 1 : columns + 1]
     for step in range(2, 5):
         mean += down[:, step : step + columns]
-    return mean / np.float32(25)
+    mean /= np.float32(25)
+    return mean
 
 
 def _best_path(
