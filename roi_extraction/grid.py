@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from roi_extraction.volume import CtVolume
 
-__all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu"]
+__all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu", "sample_planes"]
 
 GRID_MM = 2.0
 """Voxel edge of the coarse grid, mm: fine enough for a canal of 15-25 mm."""
@@ -71,7 +71,43 @@ def coarse_grid(volume: CtVolume) -> Grid:
 
 def sample_hu(volume: CtVolume, lps_mm: FloatArray) -> npt.NDArray[np.float32]:
     """HU at LPS points, shape (..., 3), by linear interpolation of the scan's own voxels."""
-    index = np.moveaxis(volume.to_index(lps_mm), -1, 0)
+    return _interpolated(volume, np.moveaxis(volume.to_index(lps_mm), -1, 0))
+
+
+def sample_planes(
+    volume: CtVolume,
+    origins_lps_mm: FloatArray,
+    down: tuple[FloatArray, FloatArray],
+    across: tuple[FloatArray, FloatArray],
+) -> npt.NDArray[np.float32]:
+    """HU on grids in planes, by linear interpolation of the scan's own voxels.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    origins_lps_mm
+        Shape (n, 3): the origin of each plane, LPS mm.
+    down, across
+        Places of the grid's rows, shape (p,), and columns, shape (q,), mm from the origin, each
+        with the direction of its axis in each plane, shape (n, 3), unit vectors.
+
+    Returns
+    -------
+    hu
+        float32, shape (n, p, q).
+    """
+    start = volume.to_index(origins_lps_mm)
+    steps = [volume.to_index(origins_lps_mm + axis) - start for _, axis in (down, across)]
+    index = np.empty((3, len(start), len(down[0]), len(across[0])))
+    for k in range(3):
+        rows = start[:, k, None] + down[0] * steps[0][:, k, None]
+        columns = across[0] * steps[1][:, k, None]
+        np.add(rows[:, :, None], columns[:, None, :], out=index[k])
+    return _interpolated(volume, index)
+
+
+def _interpolated(volume: CtVolume, index: FloatArray) -> npt.NDArray[np.float32]:
     sampled = ndimage.map_coordinates(volume.hu, index, output=np.float32, order=1, cval=OUTSIDE_HU)
     return np.asarray(sampled, dtype=np.float32)
 
