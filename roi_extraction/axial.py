@@ -58,14 +58,15 @@ class AxialFrame:
         self, volume: CtVolume, behind_mm: FloatArray, lateral_mm: FloatArray, side: Side
     ) -> tuple[FloatArray, FloatArray]:
         """Fractional (row, column) of points given from the canal's centre."""
-        xy = (
-            self.canal_xy_mm
-            + behind_mm[..., None] * self.posterior
-            + lateral_mm[..., None] * self.lateral(side)
-        )
+        to_pixel = np.linalg.inv(volume.affine[:2, 1:3])
         origin = volume.affine[:2, 3] + volume.affine[:2, 0] * self.index
-        index = (xy - origin) @ np.linalg.inv(volume.affine[:2, 1:3]).T
-        return index[..., 0], index[..., 1]
+        row, column = to_pixel @ (self.canal_xy_mm - origin)
+        back = to_pixel @ self.posterior
+        aside = to_pixel @ self.lateral(side)
+        return (
+            row + (behind_mm * back[0] + lateral_mm * aside[0]),
+            column + (behind_mm * back[1] + lateral_mm * aside[1]),
+        )
 
     def sample(
         self,
@@ -77,18 +78,10 @@ class AxialFrame:
         outside: float = -1024.0,
     ) -> npt.NDArray[np.float32]:
         """A slice's image on a (behind, lateral) grid of 1-D axes, float32."""
-        grid = np.meshgrid(behind_mm, lateral_mm, indexing="ij")
-        rows, columns = self.pixels(volume, grid[0], grid[1], side)
+        places = self.pixels(volume, behind_mm[:, None], lateral_mm[None, :], side)
         return ndimage.map_coordinates(
-            image.astype(np.float32), [rows, columns], order=1, cval=outside
+            image.astype(np.float32, copy=False), places, order=1, cval=outside
         )
-
-    def place_of_pixels(self, volume: CtVolume, side: Side) -> tuple[FloatArray, FloatArray]:
-        """(behind, lateral) mm of every pixel of the slice, each of shape (rows, columns)."""
-        rows, columns = np.indices(volume.shape[1:])
-        origin = volume.affine[:2, 3] + volume.affine[:2, 0] * self.index - self.canal_xy_mm
-        xy = np.stack([rows, columns], axis=-1) @ volume.affine[:2, 1:3].T + origin
-        return xy @ self.posterior, xy @ self.lateral(side)
 
     def to_pixel_mask(
         self,
@@ -99,11 +92,51 @@ class AxialFrame:
         side: Side,
     ) -> npt.NDArray[np.bool_]:
         """A mask on an even (behind, lateral) grid brought to the slice's own pixels."""
-        behind, lateral = self.place_of_pixels(volume, side)
-        i = (behind - behind_mm[0]) / (behind_mm[1] - behind_mm[0])
-        j = (lateral - lateral_mm[0]) / (lateral_mm[1] - lateral_mm[0])
+        pixels = np.zeros(volume.shape[1:], dtype=bool)
+        if not mask.any():
+            return pixels
+        steps_mm = (behind_mm[1] - behind_mm[0], lateral_mm[1] - lateral_mm[0])
+        box = self._box(volume, mask, (behind_mm, lateral_mm), steps_mm, side)
+        behind, lateral = self._place_of_pixels(volume, box, side)
+        i = (behind - behind_mm[0]) / steps_mm[0]
+        j = (lateral - lateral_mm[0]) / steps_mm[1]
         share = ndimage.map_coordinates(mask.astype(np.float32), [i, j], order=1, cval=0.0)
-        return np.asarray(share >= 0.5)
+        pixels[box] = share >= 0.5
+        return pixels
+
+    def _box(
+        self,
+        volume: CtVolume,
+        mask: npt.NDArray[np.bool_],
+        axes_mm: tuple[FloatArray, FloatArray],
+        steps_mm: tuple[float, float],
+        side: Side,
+    ) -> tuple[slice, slice]:
+        """The pixels within a grid step of a mask on a (behind, lateral) grid."""
+        ends = []
+        for axis, places_mm, step_mm in zip((1, 0), axes_mm, steps_mm, strict=True):
+            at = places_mm[np.flatnonzero(mask.any(axis=axis))]
+            ends.append(np.array([at[0] - step_mm, at[-1] + step_mm]))
+        corners = self.pixels(volume, ends[0][:, None], ends[1][None, :], side)
+        rows, columns = (
+            slice(max(0, int(np.floor(corner.min()))), max(0, int(np.ceil(corner.max())) + 1))
+            for corner in corners
+        )
+        return rows, columns
+
+    def _place_of_pixels(
+        self, volume: CtVolume, box: tuple[slice, slice], side: Side
+    ) -> tuple[FloatArray, FloatArray]:
+        """(behind, lateral) mm of every pixel of a box of the slice."""
+        rows, columns = np.ogrid[: volume.shape[1], : volume.shape[2]]
+        rows, columns = rows[box[0]], columns[:, box[1]]
+        origin = volume.affine[:2, 3] + volume.affine[:2, 0] * self.index - self.canal_xy_mm
+        behind, lateral = (
+            rows * (volume.affine[:2, 1] @ towards)
+            + (columns * (volume.affine[:2, 2] @ towards) + origin @ towards)
+            for towards in (self.posterior, self.lateral(side))
+        )
+        return behind, lateral
 
 
 def spine_line_mm(spine: SpineLandmarks) -> FloatArray:

@@ -1,6 +1,7 @@
 """The scan on a coarse isotropic grid, and sampling of the scan at any point."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy import ndimage
 
 from roi_extraction.volume import CtVolume
 
-__all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu"]
+__all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu", "sample_planes"]
 
 GRID_MM = 2.0
 """Voxel edge of the coarse grid, mm: fine enough for a canal of 15-25 mm."""
@@ -44,7 +45,7 @@ class Grid:
 def coarse_grid(volume: CtVolume) -> Grid:
     """Resample a volume to `GRID_MM` along the LPS axes, averaging finer voxels first."""
     factors = np.maximum(1, np.floor(GRID_MM / volume.spacing_mm + 0.01)).astype(int)
-    blocks = _block_mean(volume.hu, (int(factors[0]), int(factors[1]), int(factors[2])))
+    blocks = _Blocks(volume.hu, (int(factors[0]), int(factors[1]), int(factors[2])))
     scale = np.eye(4)
     scale[:3, :3] = np.diag(factors)
     scale[:3, 3] = (factors - 1) / 2
@@ -58,29 +59,127 @@ def coarse_grid(volume: CtVolume) -> Grid:
     grid_to_lps[:3, 3] = low
     to_block = np.linalg.inv(block_to_lps) @ grid_to_lps
     shape = (int(shape_xyz[2]), int(shape_xyz[1]), int(shape_xyz[0]))
-    hu = ndimage.affine_transform(
-        blocks, to_block[:3, :3], to_block[:3, 3], shape, order=1, cval=OUTSIDE_HU
-    )
+    matrix, offset = to_block[:3, :3], to_block[:3, 3]
+    if np.count_nonzero(matrix - np.diag(np.diag(matrix))):
+        planes = np.stack([blocks.plane(number) for number in range(blocks.shape[0])])
+        hu = ndimage.affine_transform(planes, matrix, offset, shape, order=1, cval=OUTSIDE_HU)
+    else:
+        places = [matrix[k, k] * np.arange(shape[k]) + offset[k] for k in range(3)]
+        hu = _at_places(blocks, places)
     return Grid(hu, low)
 
 
 def sample_hu(volume: CtVolume, lps_mm: FloatArray) -> npt.NDArray[np.float32]:
     """HU at LPS points, shape (..., 3), by linear interpolation of the scan's own voxels."""
-    index = np.moveaxis(volume.to_index(lps_mm), -1, 0)
+    return _interpolated(volume, np.moveaxis(volume.to_index(lps_mm), -1, 0))
+
+
+def sample_planes(
+    volume: CtVolume,
+    origins_lps_mm: FloatArray,
+    down: tuple[FloatArray, FloatArray],
+    across: tuple[FloatArray, FloatArray],
+) -> npt.NDArray[np.float32]:
+    """HU on grids in planes, by linear interpolation of the scan's own voxels.
+
+    Parameters
+    ----------
+    volume
+        The scan.
+    origins_lps_mm
+        Shape (n, 3): the origin of each plane, LPS mm.
+    down, across
+        Places of the grid's rows, shape (p,), and columns, shape (q,), mm from the origin, each
+        with the direction of its axis in each plane, shape (n, 3), unit vectors.
+
+    Returns
+    -------
+    hu
+        float32, shape (n, p, q).
+    """
+    start = volume.to_index(origins_lps_mm)
+    steps = [volume.to_index(origins_lps_mm + axis) - start for _, axis in (down, across)]
+    index = np.empty((3, len(start), len(down[0]), len(across[0])))
+    for k in range(3):
+        rows = start[:, k, None] + down[0] * steps[0][:, k, None]
+        columns = across[0] * steps[1][:, k, None]
+        np.add(rows[:, :, None], columns[:, None, :], out=index[k])
+    return _interpolated(volume, index)
+
+
+def _interpolated(volume: CtVolume, index: FloatArray) -> npt.NDArray[np.float32]:
     sampled = ndimage.map_coordinates(volume.hu, index, output=np.float32, order=1, cval=OUTSIDE_HU)
     return np.asarray(sampled, dtype=np.float32)
 
 
-def _block_mean(hu: npt.NDArray[Any], factors: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    kept = [
-        slice(0, max(1, n // f) * f) if n >= f else slice(0, n)
-        for n, f in zip(hu.shape, factors, strict=True)
-    ]
-    blocks: npt.NDArray[Any] = hu[tuple(kept)]
-    for axis, factor in enumerate(factors):
-        if factor == 1 or blocks.shape[axis] < factor:
-            continue
-        shape = list(blocks.shape)
-        shape[axis : axis + 1] = [shape[axis] // factor, factor]
-        blocks = blocks.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
-    return np.ascontiguousarray(blocks, dtype=np.float32)
+class _Blocks:
+    """Means over blocks of voxels; what is left over at an axis' end is left out."""
+
+    def __init__(self, hu: npt.NDArray[Any], factors: tuple[int, int, int]) -> None:
+        self._hu = hu
+        self._blocks = tuple(
+            (n // factor, factor) if n >= factor else (n, 1)
+            for n, factor in zip(hu.shape, factors, strict=True)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many blocks there are along each axis."""
+        return tuple(count for count, _ in self._blocks)
+
+    def plane(self, number: int) -> npt.NDArray[np.float32]:
+        """The means of one layer of blocks, shape (rows, columns) of blocks."""
+        (_, deep), rows, columns = self._blocks
+        layer = _mean_of_every(self._hu[number * deep : (number + 1) * deep], 0, (1, deep))[0]
+        means = _mean_of_every(_mean_of_every(layer, 0, rows), 1, columns)
+        return means.astype(np.float32, copy=False)
+
+
+def _mean_of_every(
+    values: npt.NDArray[Any], axis: int, block: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Means along an axis over blocks, given as their number and their length."""
+    count, length = block
+    if length == 1:
+        return values
+    along = np.moveaxis(values, axis, 0)[: count * length]
+    total = np.add(along[::length], along[1::length], dtype=np.float32)
+    for step in range(2, length):
+        total += along[step::length]
+    total /= np.float32(length)
+    return np.moveaxis(total, 0, axis)
+
+
+def _at_places(blocks: _Blocks, places: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
+    """Linear interpolation where the axes of grid and blocks are parallel: axis by axis."""
+    last = blocks.shape[0] - 1
+    hu = np.empty([len(at) for at in places], dtype=np.float32)
+
+    @lru_cache(maxsize=2)
+    def plane(number: int) -> npt.NDArray[np.float32]:
+        return _between(_between(blocks.plane(number), places[1], 0), places[2], 1)
+
+    for number, place in enumerate(places[0]):
+        low = min(max(int(np.floor(place)), 0), max(0, last - 1))
+        np.subtract(plane(min(low + 1, last)), plane(low), out=hu[number])
+        hu[number] *= np.float32(place - low)
+        hu[number] += plane(low)
+    for axis, at in enumerate(places):
+        outside = (at < 0) | (at > blocks.shape[axis] - 1)
+        np.moveaxis(hu, axis, 0)[outside] = OUTSIDE_HU
+    return hu
+
+
+def _between(
+    values: npt.NDArray[np.float32], places: npt.NDArray[np.float64], axis: int
+) -> npt.NDArray[np.float32]:
+    """Linear interpolation at fractional places along one axis."""
+    last = values.shape[axis] - 1
+    low = np.clip(np.floor(places).astype(np.intp), 0, max(0, last - 1))
+    part = (places - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1 - axis))
+    below = values.take(low, axis)
+    above = values.take(np.minimum(low + 1, last), axis)
+    above -= below
+    above *= part
+    above += below
+    return above

@@ -182,9 +182,10 @@ def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) 
     if spread > DISAGREEMENT_HU[site.is_vertebra]:
         detail = f"the slices' means are {', '.join(f'{m:.0f}' for m in means)} HU"
         return _missing(site, Missing(MissingReason.SLICES_DISAGREE, detail))
-    fat = float(np.mean([_share(volume, roi, below_hu=FAT_HU) for roi in ellipses]))
-    if site.muscle in FAT_SHARE and fat > FAT_SHARE[site.muscle]:
-        return _missing(site, Missing(MissingReason.FATTY, f"{fat:.0%} of the ROI is fat"))
+    if site.muscle in FAT_SHARE:
+        fat = float(np.mean([_share(volume, roi, below_hu=FAT_HU) for roi in ellipses]))
+        if fat > FAT_SHARE[site.muscle]:
+            return _missing(site, Missing(MissingReason.FATTY, f"{fat:.0%} of the ROI is fat"))
     findings = []
     if spread > SPREAD_HU:
         text = f"{site.label}: the three slices differ by {spread:.0f} HU"

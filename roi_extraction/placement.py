@@ -327,15 +327,20 @@ def _fine_grid(
     column_mm = np.arange(
         (columns[0] - 1) * spacing_mm[1], (columns[-1] + 1) * spacing_mm[1] + FINE_MM, FINE_MM
     )
-    at = np.meshgrid(row_mm / spacing_mm[0], column_mm / spacing_mm[1], indexing="ij")
+    at = (row_mm / spacing_mm[0], column_mm / spacing_mm[1])
     depths, odds, deviations = [], [], []
     for part, hu in zip(region.slices, slices, strict=True):
-        mask = ndimage.map_coordinates(part.mask.astype(np.float32), at, order=1) >= 0.5
+        mask = _sampled(part.mask, at) >= 0.5
+        for axis, places in enumerate(at):
+            outside = (places < 0) | (places > part.mask.shape[axis] - 1)
+            np.moveaxis(mask, axis, 0)[outside] = False
         depth = _signed_distance(mask)
-        sharp = ndimage.map_coordinates(hu, at, order=1, mode="nearest")
+        sharp = _sampled(hu, at)
         fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
-            points = volume.to_lps(np.stack([np.full_like(at[0], part.index), *at], axis=-1))
+            rows_at, columns_at = np.meshgrid(*at, indexing="ij")
+            index = np.stack([np.full_like(rows_at, part.index), rows_at, columns_at], axis=-1)
+            points = volume.to_lps(index)
             for plane in region.ends:
                 height = plane.height_mm(points) - (ENDPLATE_MARGIN_MM - CORTEX_MARGIN_MM)
                 depth = np.minimum(depth, height)
@@ -358,6 +363,23 @@ def _fine_grid(
         odds.append(odd)
         deviations.append(deviation)
     return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds), np.stack(deviations))
+
+
+def _sampled(
+    image: npt.NDArray[np.float32] | npt.NDArray[np.bool_], at: tuple[FloatArray, FloatArray]
+) -> npt.NDArray[np.float32]:
+    """Linear interpolation at fractional rows and columns, beyond the edge of what lies there."""
+    first, share = [], []
+    for places, size in zip(at, image.shape, strict=True):
+        inside = np.clip(places, 0, size - 1)
+        low = np.minimum(np.floor(inside).astype(np.intp), max(0, size - 2))
+        first.append((low, np.minimum(low + 1, size - 1)))
+        share.append((1 - (inside - low), inside - low))
+    value = np.zeros((at[0].size, at[1].size))
+    for rows, down in zip(first[0], share[0], strict=True):
+        for columns, across in zip(first[1], share[1], strict=True):
+            value += image[np.ix_(rows, columns)] * down[:, None] * across
+    return value.astype(np.float32)
 
 
 def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -385,28 +407,57 @@ def _on_outline(template: _Template, share: float, count: int) -> npt.NDArray[np
     return np.rint(np.stack([y, x], axis=1) / FINE_MM).astype(np.int64)
 
 
-def _shifted(padded: FloatArray, pad: int, offset: npt.NDArray[np.int64]) -> FloatArray:
-    n, m = padded.shape[0] - 2 * pad, padded.shape[1] - 2 * pad
-    i, j = pad + int(offset[0]), pad + int(offset[1])
-    return padded[i : i + n, j : j + m]
-
-
 def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     """Least distance to the wall of an ellipse centred on each grid point, mm."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
     padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
     margin = np.full(depth.shape, np.inf)
-    for offset in _offsets(template, MARGIN_SAMPLES):
-        np.minimum(margin, _shifted(padded, pad, offset), out=margin)
+    for i, j in (_offsets(template, MARGIN_SAMPLES) + pad).tolist():
+        np.minimum(margin, padded[i : i + depth.shape[0], j : j + depth.shape[1]], out=margin)
     return margin
 
 
-def _mean_inside(values: FloatArray, template: _Template) -> FloatArray:
-    """Mean of the values in an ellipse centred on each grid point."""
-    pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
-    padded = np.pad(values, pad)
-    offsets = _offsets(template, MEAN_SAMPLES)
-    return np.mean([_shifted(padded, pad, offset) for offset in offsets], axis=0)
+def _allowed_places(
+    depth: FloatArray, deep: tuple[slice, slice], template: _Template, least_mm: float
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Where an ellipse keeps a margin to the wall, row by row, and that margin.
+
+    Parameters
+    ----------
+    depth
+        float64, shape (n, m): distance to the wall, mm.
+    deep
+        The box of places where it is at least ``least_mm``; no outline leaves it.
+    template
+        The ellipse.
+    least_mm
+        The least margin, mm.
+
+    Returns
+    -------
+    places, margin_mm
+        int64, shape (k, 2), and float64, shape (k,).
+    """
+    offsets = _offsets(template, MARGIN_SAMPLES)
+    low = np.array([box.start for box in deep]) - offsets.min(axis=0)
+    height, width = np.array([box.stop for box in deep]) - offsets.max(axis=0) - low
+    if min(height, width) <= 0:
+        return np.empty((0, 2), np.int64), np.empty(0)
+    margin = np.full((height, width), np.inf)
+    for i, j in (low + offsets).tolist():
+        np.minimum(margin, depth[i : i + height, j : j + width], out=margin)
+    allowed = margin >= least_mm
+    return np.argwhere(allowed) + low, margin[allowed]
+
+
+def _mean_inside(
+    values: FloatArray, places: npt.NDArray[np.int64], template: _Template
+) -> FloatArray:
+    """Mean of the values in an ellipse centred on each of some grid points."""
+    steps = np.array([values.shape[1], 1])
+    index = (_offsets(template, MEAN_SAMPLES) @ steps)[:, None] + places @ steps
+    mean: FloatArray = values.take(index).mean(axis=0)
+    return mean
 
 
 def _best(
@@ -428,35 +479,50 @@ def _best(
         centre = aim
     elif site.is_vertebra:
         centre = centre - [FORWARD_MM / FINE_MM, 0.0]
-    i, j = np.indices(depth.shape)
-    away_mm = np.hypot(i - centre[0], j - centre[1]) * FINE_MM
     least_mm = _least_margin_mm(site)
-    price_mm = away_mm**2 / CENTRAL_MM if site.is_vertebra else CENTRE_WEIGHT * away_mm
+    deep = _box_of(depth >= least_mm)
+    if deep is None:
+        return None
     if site.muscle is Muscle.TRANSVERSOSPINALIS:
         odd = np.zeros_like(odd)
+    some_odd = bool(odd.any())
     best: tuple[int, int, _Template, float] | None = None
     best_score = -np.inf
     for template in templates:
-        margin = _margin(depth, template)
-        allowed = margin >= least_mm
-        if near is not None:
-            allowed &= np.hypot(i - near[0], j - near[1]) * FINE_MM <= SHIFT_LIMIT_MM
-        if not allowed.any():
+        elongation_mm = ELONGATION_WEIGHT * (template.aspect - 1.0)
+        if (0.0 if site.is_vertebra else WANTED_MARGIN_MM) - elongation_mm <= best_score:
             continue
-        score = -price_mm - ELONGATION_WEIGHT * (template.aspect - 1.0)
+        places, margin = _allowed_places(depth, deep, template, least_mm)
+        if near is not None:
+            close = np.hypot(*(places - near).T) * FINE_MM <= SHIFT_LIMIT_MM
+            places, margin = places[close], margin[close]
+        away_mm = np.hypot(*(places - centre).T) * FINE_MM
+        price_mm = away_mm**2 / CENTRAL_MM if site.is_vertebra else CENTRE_WEIGHT * away_mm
+        score = -price_mm - elongation_mm
         if not site.is_vertebra:
             score = score + np.minimum(margin, WANTED_MARGIN_MM)
-        if odd.any():
+        # all that follows lowers the score
+        hopeful = score > best_score
+        if not hopeful.any():
+            continue
+        places, margin, score = places[hopeful], margin[hopeful], score[hopeful]
+        if some_odd:
             price = DENSE_WEIGHT if site.is_vertebra else FAT_WEIGHT
-            score = score - price * _mean_inside(odd, template)
+            score = score - price * _mean_inside(odd, places, template)
         if site.is_vertebra:
-            unlike_hu = [_mean_inside(hu, template) for hu in grid.deviation_hu[slices]]
+            unlike_hu = [_mean_inside(hu, places, template) for hu in grid.deviation_hu[slices]]
             score = score - TYPICAL_WEIGHT * abs(np.mean(unlike_hu, axis=0))
             score = score - UNEVEN_WEIGHT * np.mean(np.abs(unlike_hu), axis=0)
-        score = np.where(allowed, score, -np.inf)
         k = int(np.argmax(score))
-        if score.flat[k] > best_score:
-            best_score = float(score.flat[k])
-            row, column = np.unravel_index(k, score.shape)
-            best = (int(row), int(column), template, float(margin[row, column]))
+        if score[k] > best_score:
+            best_score = float(score[k])
+            best = (int(places[k, 0]), int(places[k, 1]), template, float(margin[k]))
     return best
+
+
+def _box_of(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The smallest box that holds a mask; None if it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

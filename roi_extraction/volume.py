@@ -1,6 +1,7 @@
 """A CT volume in Hounsfield units with its place in the patient."""
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ FloatArray = npt.NDArray[np.floating[Any]]
 EFFECTIVE_SLICE_MM = 3.0
 """Slice thickness of the published cohort, in mm (Wang 2025, doi 10.1101/2025.02.12.25321163);
 thinner series are averaged to it so that their noise matches."""
+
+KEPT_SLICES = 12
+"""Effective slices that a volume keeps: those of one body or disc, seen from both sides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,10 @@ class CtVolume:
     hu: npt.NDArray[Any]
     affine: npt.NDArray[np.float64]
     slice_thickness_mm: float
+    _from_lps: npt.NDArray[np.float64] = field(init=False, repr=False)
+    _kept: OrderedDict[int, npt.NDArray[np.float32]] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or min(self.hu.shape) < 1:
@@ -59,6 +67,7 @@ class CtVolume:
         hu = self.hu.view()
         hu.setflags(write=False)
         object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "_from_lps", np.linalg.inv(affine[:3, :3]).T)
         object.__setattr__(self, "hu", hu)
 
     @property
@@ -109,19 +118,30 @@ class CtVolume:
     def to_index(self, lps_mm: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Convert LPS mm, shape (..., 3), to fractional (slice, row, column), shape (..., 3)."""
         points = np.asarray(lps_mm, dtype=np.float64) - self.affine[:3, 3]
-        return points @ np.linalg.inv(self.affine[:3, :3]).T
+        return points @ self._from_lps
 
     def effective_slice(self, index: int) -> npt.NDArray[np.float32]:
         """The mean of the slab centred on slice ``index``, float32, shape (rows, columns), HU.
 
         A slab is ``slices_per_slab`` slices; of an even number the outermost two count half each,
-        so that the slab stays centred.
+        so that the slab stays centred. Read-only: the last few are kept.
 
         Raises
         ------
         IndexError
             The slab leaves the volume.
         """
+        kept = self._kept.get(index)
+        if kept is None:
+            kept = self._mean_of_slab(index)
+            kept.setflags(write=False)
+            self._kept[index] = kept
+            if len(self._kept) > KEPT_SLICES:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(index)
+        return kept
+
+    def _mean_of_slab(self, index: int) -> npt.NDArray[np.float32]:
         count = self.slices_per_slab
         half = count // 2
         first, last = index - half, index + half

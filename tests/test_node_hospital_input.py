@@ -20,7 +20,7 @@ from pydicom.tag import Tag
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from dicom_node.assessment import assessment as assessing
-from dicom_node.decoding import plane_reader
+from dicom_node.decoding import pixel_format, plane_reader, stored_plane
 from dicom_node.decoding.codestream import Codestream, read_codestream
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.plane_reader import read_plane
@@ -58,7 +58,7 @@ LAST_OF_FILE_META = 0x0002FFFF
 READ = sorted(
     {
         name
-        for module in (instances_module, plane_reader, spectral)
+        for module in (instances_module, pixel_format, plane_reader, stored_plane, spectral)
         for name in re.findall(r'"([A-Z][A-Za-z]+)"', Path(str(module.__file__)).read_text())
         if (tag_for_keyword(name) or 0) > LAST_OF_FILE_META
     }

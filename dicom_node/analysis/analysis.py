@@ -244,7 +244,7 @@ def series_identity(
         Of the model that stages, with the variants of the segmenters and of the report.
     """
     hu = hashlib.sha256(repr((volume.hu.shape, volume.affine.tolist())).encode())
-    hu.update(volume.hu.tobytes())
+    hu.update(volume.hu.reshape(-1).data)
     return content_id(
         f"form {REPORT_FORM}",
         series.study_uid,

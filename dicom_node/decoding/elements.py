@@ -2,14 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 from pydicom.config import RAISE
-from pydicom.datadict import dictionary_VM, dictionary_VR
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName, validate_value
 
+from dicom_node.decoding.recall import Recall
+
 __all__ = ["Elements", "fits"]
+
+T = TypeVar("T")
 
 LARGEST_NUMBER = 1e9
 """Numbers beyond it are no lengths, angles or counts of an image and count as unreadable."""
@@ -28,10 +33,13 @@ class Elements:
     ----------
     dataset
         Any data set; each element is only looked at when it is asked for.
+    recall
+        What was read from the same elements of other files; None to read all anew.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, recall: Recall | None = None) -> None:
         self._dataset = dataset
+        self._recall = recall
         self._invalid: dict[str, None] = {}
 
     @property
@@ -41,6 +49,11 @@ class Elements:
 
     def values(self, keyword: str) -> tuple[object, ...]:
         """The values of an element; none if it is missing, empty or cannot be read."""
+        if self._recall is None or dictionary_VR(keyword) == "SQ":
+            return self._values(keyword)
+        return self._once("values", keyword, self._values)
+
+    def _values(self, keyword: str) -> tuple[object, ...]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom warns of what counts as invalid here
@@ -62,11 +75,18 @@ class Elements:
 
     def text(self, keyword: str) -> str:
         """An element as text, several values joined by backslashes."""
-        return "\\".join(str(part) for part in self.values(keyword)).strip()
+        return self._once("text", keyword, self._text)
+
+    def _text(self, keyword: str) -> str:
+        return "\\".join(str(part) for part in self._values(keyword)).strip()
 
     def numbers(self, keyword: str, count: int) -> list[float] | None:
         """An element's ``count`` numbers; None if it does not hold exactly these."""
-        values = self.values(keyword)
+        found = self._once(("numbers", count), keyword, lambda name: self._numbers(name, count))
+        return None if found is None else list(found)
+
+    def _numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
+        values = self._values(keyword)
         if not values:
             return None
         try:
@@ -77,7 +97,7 @@ class Elements:
             math.isfinite(number) and abs(number) <= LARGEST_NUMBER for number in numbers
         )
         if len(numbers) == count and in_range:
-            return numbers
+            return tuple(numbers)
         self._invalid[keyword] = None
         return None
 
@@ -101,10 +121,30 @@ class Elements:
     def check(self, *keywords: str) -> None:
         """Remember those of some elements whose value does not fit its value representation."""
         for keyword in keywords:
-            values = self.values(keyword)
-            too_many = len(values) > 1 and dictionary_VM(keyword) == "1"
-            if too_many or not all(fits(keyword, str(value)) for value in values):
-                self._invalid[keyword] = None
+            self._once("check", keyword, self._check)
+
+    def _check(self, keyword: str) -> None:
+        values = self._values(keyword)
+        too_many = len(values) > 1 and dictionary_VM(keyword) == "1"
+        if too_many or not all(fits(keyword, str(value)) for value in values):
+            self._invalid[keyword] = None
+
+    def _once(self, purpose: Hashable, keyword: str, read: Callable[[str], T]) -> T:
+        """What ``read`` finds in an element, recalled if its bytes were read before."""
+        tag = tag_for_keyword(keyword)
+        if self._recall is None or tag is None:
+            return read(keyword)
+
+        def with_validity() -> tuple[T, bool]:
+            before, self._invalid = self._invalid, {}
+            found = read(keyword)
+            invalid, self._invalid = bool(self._invalid), before
+            return found, invalid
+
+        found, invalid = self._recall.once(purpose, tag, with_validity)
+        if invalid:
+            self._invalid[keyword] = None
+        return found
 
 
 def fits(keyword: str, value: str) -> bool:

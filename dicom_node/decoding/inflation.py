@@ -7,6 +7,7 @@ from the network; files that a user gives, or that an earlier version received, 
 import zlib
 from io import BytesIO
 from pathlib import Path
+from struct import unpack_from
 
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -18,6 +19,15 @@ MAX_INFLATED_BYTES = 256 * 1024 * 1024
 
 MAX_INFLATED_HEADER_BYTES = 2 * 1024 * 1024
 """The part of a data set that is inflated where only its header is read."""
+
+LONGEST_META_BYTES = 2048
+"""Usual file meta information is shorter; of a longer one pydicom finds the transfer syntax."""
+
+META_VRS = (b"UL", b"UI", b"SH", b"AE", b"OB", b"UR")
+"""Value representations of file meta information (PS3.10, table 7.1-1)."""
+
+LONG_META_VRS = (b"OB", b"UR")
+"""Those whose length is written in four bytes (PS3.5, 7.1.2)."""
 
 
 class InflatesTooFar(ValueError):
@@ -48,6 +58,9 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
     zlib.error
         It is damaged.
     """
+    with path.open("rb") as file:
+        if _is_plain(file.read(LONGEST_META_BYTES)):
+            return path
     meta = read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return path
@@ -60,3 +73,29 @@ def plain_file(path: Path, *, header_only: bool = False) -> Path | BytesIO:
     deflated_uid = DeflatedExplicitVRLittleEndian.encode()
     plain_uid = ExplicitVRLittleEndian.encode().ljust(len(deflated_uid), b"\0")
     return BytesIO(content[:start].replace(deflated_uid, plain_uid) + inflated)
+
+
+def _is_plain(start: bytes) -> bool:
+    """Whether a file's first bytes surely say that its data set is not deflated.
+
+    Elements are walked through one by one, as a parser does; no stated group length is trusted.
+    """
+    if start[128:132] != b"DICM":
+        return False
+    place, syntax = 132, b""
+    while place + 8 <= len(start):
+        group, number, vr, length = unpack_from("<HH2sH", start, place)
+        if group != 2:
+            return syntax not in (b"", DeflatedExplicitVRLittleEndian.encode())
+        place += 8
+        if vr not in META_VRS:
+            return False
+        if vr in LONG_META_VRS:
+            if place + 4 > len(start):
+                return False
+            (length,) = unpack_from("<L", start, place)
+            place += 4
+        if number == 0x0010:
+            syntax = start[place : place + length].rstrip(b"\0 ")
+        place += length
+    return False

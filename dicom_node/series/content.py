@@ -4,11 +4,13 @@ import hashlib
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
+
+from dicom_node.decoding.recall import HeaderMemory, Recall
 
 __all__ = [
     "DESCRIBING",
@@ -83,17 +85,26 @@ class HeaderDigests:
     measured: str
 
 
-def header_digests(dataset: Dataset) -> HeaderDigests:
+def header_digests(dataset: Dataset, recall: Recall | None = None) -> HeaderDigests:
     """Digest a data set; neither its encoding nor the order of its elements matters.
 
     An element without a value counts as absent.
+
+    Parameters
+    ----------
+    dataset
+        Any data set.
+    recall
+        What was read from the same elements of other files; None to read all anew.
     """
-    inherited = [tag for tag in dataset.keys() if is_inherited(tag)]  # noqa: SIM118
-    inherited += [Tag(keyword) for keyword in DESCRIBING]
-    measured = [Tag(keyword) for keyword in MEASURED]
+    recall = recall or HeaderMemory().of(dataset)
+    inherited = {tag for tag in recall.tags if is_inherited(tag)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that do not fit their representation
-        return HeaderDigests(_digest(dataset, inherited), _digest(dataset, measured))
+        return HeaderDigests(
+            _digest(dataset, inherited | _DESCRIBING_TAGS & recall.tags, recall),
+            _digest(dataset, _MEASURED_TAGS & recall.tags, recall),
+        )
 
 
 def pixels_digest(dataset: Dataset) -> str:
@@ -103,35 +114,33 @@ def pixels_digest(dataset: Dataset) -> str:
     return hashlib.sha256(raw if isinstance(raw, bytes) else b"").hexdigest()
 
 
-def is_inherited(tag: BaseTag) -> bool:
+def is_inherited(tag: int) -> bool:
     """Whether a report takes an element from its images."""
-    return tag.group in INHERITED_GROUPS or tag in _STUDY_TAGS
+    return tag >> 16 in INHERITED_GROUPS or tag in _STUDY_TAGS
 
 
-def _digest(dataset: Dataset, tags: Iterable[BaseTag]) -> str:
-    return hashlib.sha256(_text_of(dataset, tags).encode("utf-8", "backslashreplace")).hexdigest()
+def _digest(dataset: Dataset, tags: Iterable[int], recall: Recall) -> str:
+    texts = (recall.once("digest", tag, partial(_text, dataset, tag)) for tag in sorted(tags))
+    return hashlib.sha256("".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _text_of(dataset: Dataset, tags: Iterable[BaseTag]) -> str:
-    texts = []
-    for tag in sorted(tags):
-        text = _value(dataset, tag)
-        if text:
-            texts.append(f"{tag!s}{len(text)}:{text}")
-    return "".join(texts)
+def _text(dataset: Dataset, tag: int) -> str:
+    """One element as text with its tag and its length; empty if it has no value."""
+    element_tag = Tag(tag)
+    text = _value(dataset, element_tag)
+    return f"{element_tag!s}{len(text)}:{text}" if text else ""
 
 
 def _value(dataset: Dataset, tag: BaseTag) -> str:
     """One element's value as text; of a damaged one its bytes."""
-    if tag not in dataset:
-        return ""
     try:
         element = dataset[tag]
     except Exception:  # foreign values fail in open-ended ways
         return repr(dataset.get_item(tag).value)
     value = element.value
     if element.VR == "SQ":
-        return "".join(f"[{_text_of(item, item.keys())}]" for item in value)
+        items = ("".join(_text(item, tag) for tag in sorted(item.keys())) for item in value)
+        return "".join(f"[{item}]" for item in items)
     if value is None or value == "":
         return ""
     if isinstance(value, bytes):
@@ -153,4 +162,6 @@ def _part(part: object, vr: str) -> str:
     return text
 
 
-_STUDY_TAGS = frozenset(Tag(tag_for_keyword(keyword) or 0) for keyword in INHERITED_STUDY)
+_STUDY_TAGS = frozenset(int(Tag(keyword)) for keyword in INHERITED_STUDY)
+_DESCRIBING_TAGS = frozenset(int(Tag(keyword)) for keyword in DESCRIBING)
+_MEASURED_TAGS = frozenset(int(Tag(keyword)) for keyword in MEASURED)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from pydicom.filereader import read_file_meta_info
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
+from dicom_node.decoding.recall import HeaderMemory, Recall
+from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
 from dicom_node.series.content import header_digests
 from dicom_node.series.spectral import is_multienergy, spectral_sign
 
@@ -75,6 +77,8 @@ class Instance:
         Whether it was acquired with several spectra.
     invalid
         Keywords of the elements that were read and hold no valid value.
+    stored
+        Where its pixels lie in the file, if they are not compressed.
     """
 
     path: Path
@@ -115,6 +119,7 @@ class Instance:
     spectral: str = ""
     multienergy: bool = False
     invalid: tuple[str, ...] = ()
+    stored: StoredPlane | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,15 @@ class UnreadableFile:
     reason: str
 
 
-def read_instance(path: Path) -> Instance:
+def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
     """Read one file's header.
+
+    Parameters
+    ----------
+    path
+        The file.
+    memory
+        What was read from other files of its series; None if it is alone.
 
     Raises
     ------
@@ -135,22 +147,30 @@ def read_instance(path: Path) -> Instance:
     OSError, ValueError, EOFError
         Damaged before the pixel data.
     """
-    return instance_of(
-        path, pydicom.dcmread(plain_file(path, header_only=True), stop_before_pixels=True)
-    )
+    memory = memory or HeaderMemory()
+    source = plain_file(path, header_only=True)
+    if not isinstance(source, Path):
+        dataset = pydicom.dcmread(source, stop_before_pixels=True)
+        return instance_of(path, dataset, memory.of(dataset))
+    with source.open("rb") as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        recall = memory.of(dataset)
+        instance = instance_of(path, dataset, recall)
+        elements = Elements(dataset, recall)
+        return replace(instance, stored=stored_plane(file, instance.transfer_syntax_uid, elements))
 
 
-def instance_of(path: Path, dataset: FileDataset) -> Instance:
+def instance_of(path: Path, dataset: FileDataset, recall: Recall | None = None) -> Instance:
     """The header of a file that was read, with or without its pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is invalid: it counts as missing
-        return _instance(path, dataset)
+        return _instance(path, dataset, recall)
 
 
-def _instance(path: Path, dataset: FileDataset) -> Instance:
+def _instance(path: Path, dataset: FileDataset, recall: Recall | None) -> Instance:
     meta = dataset.file_meta
-    digests = header_digests(dataset)
-    elements = Elements(dataset)
+    digests = header_digests(dataset, recall)
+    elements = Elements(dataset, recall)
     elements.check(*PATIENT_AND_STUDY, "PatientAge")
     slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
     spacing = elements.numbers("PixelSpacing", 2)
@@ -186,7 +206,7 @@ def _instance(path: Path, dataset: FileDataset) -> Instance:
         age_years=_age_years(elements),
         patient_position=elements.text("PatientPosition").upper(),
         frame_of_reference_uid=elements.text("FrameOfReferenceUID"),
-        referenced_series_uids=referenced_series(dataset),
+        referenced_series_uids=_referenced_series(elements),
         gantry_tilt_deg=elements.number("GantryDetectorTilt"),
         patient_id=elements.text("PatientID"),
         acquisition_time_s=_acquisition_time_s(elements),
@@ -215,7 +235,11 @@ def sender_of(path: Path) -> str:
 
 def referenced_series(dataset: Dataset) -> tuple[str, ...]:
     """Series Instance UIDs that an object, such as a segmentation, references."""
-    items = Elements(dataset).items("ReferencedSeriesSequence")
+    return _referenced_series(Elements(dataset))
+
+
+def _referenced_series(elements: Elements) -> tuple[str, ...]:
+    items = elements.items("ReferencedSeriesSequence")
     found = [Elements(item).text("SeriesInstanceUID") for item in items]
     return tuple(uid for uid in found if uid)
 
@@ -224,11 +248,12 @@ def scan_folder(paths: Iterable[Path]) -> tuple[list[Instance], list[UnreadableF
     """Read the headers of many files; an unreadable file does not stop the others."""
     instances: list[Instance] = []
     unreadable: list[UnreadableFile] = []
+    memory = HeaderMemory()
     for path in sorted(paths):
         if path.name.upper() == "DICOMDIR":
             continue
         try:
-            instance = read_instance(path)
+            instance = read_instance(path, memory)
         except InvalidDicomError:
             unreadable.append(UnreadableFile(path, _other_format(path)))
         except FileNotFoundError:  # such as one that is being replaced

@@ -45,7 +45,7 @@ def read_volume(series: EligibleSeries) -> CtVolume:
     swap, flip_rows, flip_columns = _in_plane(affine)
     hu: npt.NDArray[np.int16] | None = None
     for k, instance in enumerate(series.slices):
-        plane = read_plane(instance.path, k)
+        plane = read_plane(instance.path, k, instance.stored)
         if swap:
             plane = plane.T
         plane = plane[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

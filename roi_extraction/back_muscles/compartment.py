@@ -186,26 +186,28 @@ def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
 def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
     """How far back tissue reaches inside the skin in each lateral column, mm."""
     smooth = ndimage.gaussian_filter(image, 1.0)
-    fascia = np.full(BACK_LATERAL_MM.size, np.nan)
     start = int(np.searchsorted(BACK_BEHIND_MM, FASCIA_FROM_MM))
-    for j in range(BACK_LATERAL_MM.size):
-        column = smooth[:, j]
-        air = np.flatnonzero(column[start:] < OUTSIDE_SKIN_HU)
-        skin = start + (int(air[0]) if air.size else column.size - start - 1)
-        inner = skin - int(SKIN_MM)
-        outermost = max(start, inner - FASCIA_SEARCH_MM)
-        fat = np.flatnonzero(column[outermost:inner] < FASCIA_HU)
-        if fat.size:
-            inner = outermost + int(fat[-1])
-        tissue = np.flatnonzero(column[start:inner] > FASCIA_HU)
-        if tissue.size:
-            fascia[j] = BACK_BEHIND_MM[start + int(tissue[-1])]
+    row = np.arange(BACK_BEHIND_MM.size)[:, None]
+    air = (smooth < OUTSIDE_SKIN_HU) & (row >= start)
+    skin = np.where(air.any(axis=0), air.argmax(axis=0), BACK_BEHIND_MM.size - 1)
+    inner = skin - int(SKIN_MM)
+    outermost = np.maximum(start, inner - FASCIA_SEARCH_MM)
+    fat = _last((smooth < FASCIA_HU) & (row >= outermost) & (row < inner))
+    inner = np.where(fat >= 0, fat, inner)
+    tissue = _last((smooth > FASCIA_HU) & (row >= start) & (row < inner))
+    fascia = np.where(tissue >= 0, BACK_BEHIND_MM[tissue], np.nan)
     if not np.isfinite(fascia).any():
         return np.full(BACK_LATERAL_MM.size, BACK_BEHIND_MM[0])
     found = np.flatnonzero(np.isfinite(fascia))
     fascia = np.interp(np.arange(fascia.size), found, fascia[found])
     fascia = ndimage.median_filter(fascia, FASCIA_SMOOTH_MM[0], mode="nearest")
     return ndimage.grey_closing(fascia, FASCIA_SMOOTH_MM[1], mode="nearest")
+
+
+def _last(mask: Mask) -> npt.NDArray[np.intp]:
+    """The last row of each column of a mask; -1 where there is none."""
+    last = len(mask) - 1 - mask[::-1].argmax(axis=0)
+    return np.where(mask.any(axis=0), last, -1)
 
 
 def largest_part(mask: Mask) -> Mask:

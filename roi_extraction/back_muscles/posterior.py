@@ -1,7 +1,7 @@
 """The muscles behind the spine: their compartment, and its split at the fat plane."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,14 +79,12 @@ def posterior_regions(
     indices = central_slices(volume, landmark.centre_lps_mm)
     if isinstance(indices, Missing):
         return _both(indices)
-    masks = []
-    for frame in _centred_frames(volume, spine, indices):
-        image = _local_image(volume, frame, side)
-        compartment = compartment_of(image, disc)
-        masks.append(
-            frame.to_pixel_mask(volume, compartment, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
-        )
-    return split_compartment(volume, spine, disc, side, indices, masks)
+    views = _views(volume, spine, disc, side, indices)
+    masks = [
+        view.frame.to_pixel_mask(volume, view.compartment, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
+        for view in views
+    ]
+    return _split(volume, disc, side, views, masks)
 
 
 def split_compartment(
@@ -113,30 +111,67 @@ def split_compartment(
     mapping
         A region or a reason for each of the two muscles.
     """
+    return _split(volume, disc, side, _views(volume, spine, disc, side, indices), masks)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One side of a slice as seen from the spine.
+
+    Parameters
+    ----------
+    frame
+        The spine's directions, the mid-line on the spinous process.
+    image
+        float32, shape (behind, lateral): smoothed HU on `BACK_BEHIND_MM` and `BACK_LATERAL_MM`.
+    compartment
+        bool, the image's shape: the muscles by the image alone.
+    """
+
+    frame: AxialFrame
+    image: npt.NDArray[np.float32]
+    compartment: Mask
+
+
+def _views(
+    volume: CtVolume,
+    spine: SpineLandmarks,
+    disc: DiscLevel,
+    side: Side,
+    indices: Sequence[int],
+) -> list[_View]:
+    views = []
+    for frame in _centred_frames(volume, spine, indices):
+        image = _local_image(volume, frame, side)
+        views.append(_View(frame, image, compartment_of(image, disc)))
+    return views
+
+
+def _split(
+    volume: CtVolume, disc: DiscLevel, side: Side, views: Sequence[_View], masks: Sequence[Mask]
+) -> Mapping[Muscle, Region | Missing]:
     if not any(mask.any() for mask in masks):
         return _both(Missing(MissingReason.NOT_FOUND, "no muscle behind the spine"))
-    frames = _centred_frames(volume, spine, indices)
-    images = [_local_image(volume, frame, side) for frame in frames]
     local = [
-        frame.sample(volume, mask, BACK_BEHIND_MM, BACK_LATERAL_MM, side, outside=0.0) >= 0.5
-        for frame, mask in zip(frames, masks, strict=True)
+        view.frame.sample(volume, mask, BACK_BEHIND_MM, BACK_LATERAL_MM, side, outside=0.0) >= 0.5
+        for view, mask in zip(views, masks, strict=True)
     ]
     if not any(part.any() for part in local):
         return _both(Missing(MissingReason.NOT_FOUND, "no muscle close behind the spine"))
-    plane_mm = fat_plane(np.mean(images, axis=0), np.logical_or.reduce(local), disc)
+    mean_image = np.mean([view.image for view in views], axis=0)
+    plane_mm = fat_plane(mean_image, np.logical_or.reduce(local), disc)
     inner: list[RegionSlice] = []
     outer: list[RegionSlice] = []
-    for frame, image, compartment in zip(frames, images, local, strict=True):
-        gutter = compartment_of(image, disc) & (BACK_LATERAL_MM <= GUTTER_MM)
-        compartment = compartment | gutter
-        reachable = compartment & medial_of_ilium(image, compartment)
+    for view, given in zip(views, local, strict=True):
+        compartment = given | (view.compartment & (BACK_LATERAL_MM <= GUTTER_MM))
+        reachable = compartment & medial_of_ilium(view.image, compartment)
         beyond = BACK_LATERAL_MM[None, :] - plane_mm[:, None]
         medial = reachable & (beyond < -0.5) & (BACK_LATERAL_MM >= MIDLINE_GAP_MM)
         lateral = reachable & (beyond > 0.5) & (beyond < LONGISSIMUS_WIDTH_MM)
         for masks_of, mask in ((inner, medial), (outer, lateral)):
             kept = largest_part(mask)
-            pixels = frame.to_pixel_mask(volume, kept, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
-            masks_of.append(RegionSlice(frame.index, pixels))
+            pixels = view.frame.to_pixel_mask(volume, kept, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
+            masks_of.append(RegionSlice(view.frame.index, pixels))
     return {
         Muscle.TRANSVERSOSPINALIS: Region((inner[0], inner[1], inner[2])),
         Muscle.LONGISSIMUS: Region((outer[0], outer[1], outer[2])),

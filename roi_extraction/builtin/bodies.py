@@ -202,12 +202,21 @@ def _mask(
         return None
     if columns.max() > count_columns - 1:
         return None
+    box = tuple(
+        slice(max(0, int(np.floor(centre - reach))), int(np.ceil(centre + reach)) + 1)
+        for centre, reach in (
+            (outline.row, radius_mm.max() / row_mm),
+            (outline.column, radius_mm.max() / column_mm),
+        )
+    )
     grid_rows, grid_columns = np.ogrid[:count_rows, :count_columns]
+    grid_rows, grid_columns = grid_rows[box[0]], grid_columns[:, box[1]]
     down = (grid_rows - outline.row) * row_mm
     left = (grid_columns - outline.column) * column_mm
     angle = np.mod(np.arctan2(down, left), 2 * np.pi)
     wall_mm = np.interp(angle, np.append(RAY_ANGLES, 2 * np.pi), np.append(radius_mm, radius_mm[0]))
-    mask: npt.NDArray[np.bool_] = np.hypot(down, left) <= wall_mm
+    mask = np.zeros((count_rows, count_columns), dtype=bool)
+    mask[box] = np.hypot(down, left) <= wall_mm
     if (volume.hu[index][mask] <= OUTSIDE_HU + 100).any():
         return None
     return mask

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.builtin.bone import bone_share
+from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
 
@@ -19,16 +20,6 @@ SOFT_HU = (-40.0, 110.0)
 
 ARCH_BONE_HU = (100.0, 150.0)
 """Thresholds of the canal's bony wall, HU; the lower one serves osteoporotic arches."""
-
-CANAL_RAYS = 24
-"""In-plane directions in which the wall is looked for."""
-
-PLANE_PITCH_DEG = (0.0, 35.0)
-"""Planes of the rays, degrees that the back is higher than the front: the second is across the
-sacral canal."""
-
-RAY_MM = (4.0, 18.0)
-"""Nearest and farthest distance of the wall from the canal's centre, mm."""
 
 MIDLINE_STRIP_MM = 30.0
 """Half width of the strip around the body's mid-line in which the canal is sought, mm, beyond
@@ -167,10 +158,7 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
     wall = ndimage.uniform_filter(hu, (1, 2, 2))
     for threshold in ARCH_BONE_HU:
-        bone = wall > threshold
-        share = _enclosed_share(bone)
-        share[ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool))] = 0
-        np.maximum(enclosure, share, out=enclosure)
+        np.maximum(enclosure, enclosed_share(wall > threshold), out=enclosure)
     enclosure[~soft] = 0
     pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
     box_voxels = tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM)
@@ -186,26 +174,6 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
 
 
-def _enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """The share of rays from each voxel that meet bone at `RAY_MM`, in the better plane."""
-    distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
-    reach = int(np.ceil(distances[-1]))
-    padded = np.pad(bone, reach)
-    slices, rows, columns = bone.shape
-    best = np.zeros(bone.shape, np.uint8)
-    for pitch in np.tan(np.deg2rad(PLANE_PITCH_DEG)):
-        count = np.zeros(bone.shape, np.uint8)
-        for angle in np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS:
-            hit = np.zeros(bone.shape, bool)
-            steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
-            for dy, dx in sorted(steps):
-                z, y, x = reach + round(dy * pitch), reach + dy, reach + dx
-                hit |= padded[z : z + slices, y : y + rows, x : x + columns]
-            count += hit
-        np.maximum(best, count, out=best)
-    return np.asarray(best / CANAL_RAYS, dtype=np.float32)
-
-
 def _off_midline(
     midline: npt.NDArray[np.float64], shape: tuple[int, ...]
 ) -> npt.NDArray[np.float32]:
@@ -217,8 +185,7 @@ def _off_midline(
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The column halfway between the trunk's flanks in each slice, smoothed."""
-    tissue = ndimage.uniform_filter(hu, (1, 5, 5)) > TRUNK_HU
-    per_column = tissue.sum(axis=1)
+    per_column = [(_mean_of_5_by_5(plane) > TRUNK_HU).sum(axis=0) for plane in hu]
     middle = np.full(hu.shape[0], (hu.shape[2] - 1) / 2)
     for z, counts in enumerate(per_column):
         inside = np.flatnonzero(counts > TRUNK_COLUMN_SHARE * max(1, counts.max()))
@@ -227,6 +194,19 @@ def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.full(hu.shape[0], np.median(middle)) * 0.5 + 0.5 * ndimage.median_filter(
         middle, min(MIDLINE_SLICES, len(middle)), mode="nearest"
     )
+
+
+def _mean_of_5_by_5(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    rows, columns = plane.shape
+    padded = np.pad(plane, 2, mode="symmetric")
+    down = padded[:rows] + padded[1 : rows + 1]
+    for step in range(2, 5):
+        down += padded[step : step + rows]
+    mean = down[:, :columns] + down[:, 1 : columns + 1]
+    for step in range(2, 5):
+        mean += down[:, step : step + columns]
+    mean /= np.float32(25)
+    return mean
 
 
 def _best_path(
@@ -242,28 +222,43 @@ def _best_path(
         (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
     }
     moves.sort(key=lambda m: price[m])
-    total = gain[0].copy()
-    came = np.full(score.shape, -1, np.int8)
-    best = (float(total.max()), 0, int(total.argmax()))
+    padding = ((0, 0), (far, far), (wide, wide))
+    total = np.pad(gain, padding, constant_values=-1e9)
+    inner = total[:, far : far + rows, wide : wide + columns]
     for z in range(1, slices):
-        padded = np.pad(total, ((far, far), (wide, wide)), constant_values=-1e9)
-        previous = np.zeros((rows, columns), np.float32)
-        for number, (dy, dx) in enumerate(moves):
-            there = padded[far + dy :, wide + dx :][:rows, :columns]
-            candidate = there - price[dy, dx]
-            better = candidate > previous
-            np.copyto(previous, candidate, where=better)
-            np.copyto(came[z], np.int8(number), where=better)
-        total = previous + gain[z]
-        top = int(total.argmax())
-        if total.flat[top] > best[0]:
-            best = (float(total.flat[top]), z, top)
-    _, z, flat = best
-    y, x = divmod(flat, columns)
+        box = _around_positive(total[z - 1], (far, wide))
+        if box is None:
+            continue
+        come_by = np.zeros_like(inner[z][box])
+        height, width = come_by.shape
+        before = total[z - 1, box[0].start :, box[1].start :]
+        for dy, dx in moves:
+            there = before[far + dy :, wide + dx :][:height, :width]
+            np.maximum(come_by, there - price[dy, dx], out=come_by)
+        inner[z][box] += come_by
+    z, y, x = (int(place) for place in np.unravel_index(int(inner.argmax()), inner.shape))
     path: list[tuple[int, int, int]] = [(z, y, x)]
-    while z > 0 and came[z, y, x] >= 0:
-        dy, dx = moves[came[z, y, x]]
-        z, y, x = z - 1, y + dy, x + dx
+    while z > 0:
+        came = [total[z - 1, y + far + dy, x + wide + dx] - price[dy, dx] for dy, dx in moves]
+        best = int(np.argmax(came))
+        if came[best] <= 0:
+            break
+        z, y, x = z - 1, y + moves[best][0], x + moves[best][1]
         path.append((z, y, x))
     points = np.array(path[::-1])
     return points, score[points[:, 0], points[:, 1], points[:, 2]]
+
+
+def _around_positive(
+    padded: npt.NDArray[np.float32], reach: tuple[int, int]
+) -> tuple[slice, slice] | None:
+    """The box of an array without its padding that moves from positive values can reach."""
+    positive = padded > 0
+    box = []
+    for axis, far in zip((1, 0), reach, strict=True):
+        found = np.flatnonzero(positive.any(axis=axis))
+        if not found.size:
+            return None
+        size = positive.shape[1 - axis] - 2 * far
+        box.append(slice(max(0, int(found[0]) - 2 * far), min(size, int(found[-1]) + 1)))
+    return box[0], box[1]

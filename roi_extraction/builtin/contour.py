@@ -1,10 +1,14 @@
 """A closed contour around a bright body: the best path in polar coordinates."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["RADIUS_MM", "RAY_ANGLES", "closed_contour"]
+__all__ = ["RADIUS_MM", "RAY_ANGLES", "closed_contour", "closed_contours"]
+
+FloatArray = npt.NDArray[np.float64]
 
 RAY_ANGLES = np.arange(72) * 2 * np.pi / 72
 """Directions of the rays, radians, from the column axis (left) towards the row axis (back)."""
@@ -29,10 +33,10 @@ def closed_contour(
     image: npt.NDArray[np.float32],
     centre: tuple[float, float],
     pixel_mm: tuple[float, float],
-    farthest_mm: npt.NDArray[np.float64],
-    usual_mm: npt.NDArray[np.float64] | None = None,
-    usual_price_hu: float | npt.NDArray[np.float64] = 1.0,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    farthest_mm: FloatArray,
+    usual_mm: FloatArray | None = None,
+    usual_price_hu: float | FloatArray = 1.0,
+) -> tuple[FloatArray, FloatArray]:
     """The wall of a body that is brighter inside than outside.
 
     Parameters
@@ -55,46 +59,97 @@ def closed_contour(
     radius_mm, step_hu
         float64, shape (72,) each: the wall's radius and the step of HU across it.
     """
-    fine = np.arange(RADIUS_MM[0] - WALL_MM, RADIUS_MM[-1] + WALL_MM + 0.1, 0.5)
-    rows = centre[0] + fine[None] * np.sin(RAY_ANGLES)[:, None] / pixel_mm[0]
-    columns = centre[1] + fine[None] * np.cos(RAY_ANGLES)[:, None] / pixel_mm[1]
-    polar = ndimage.map_coordinates(
-        np.clip(image, -100, TOP_HU), (rows, columns), order=1, mode="nearest"
+    usual = None if usual_mm is None else usual_mm[None]
+    radius, step = closed_contours(
+        [image], [centre], pixel_mm, farthest_mm[None], usual, usual_price_hu
     )
-    polar = ndimage.gaussian_filter1d(polar, 0.7, axis=0, mode="wrap")
+    return radius[0], step[0]
+
+
+def closed_contours(
+    images: Sequence[npt.NDArray[np.float32]],
+    centres: Sequence[tuple[float, float]],
+    pixel_mm: tuple[float, float],
+    farthest_mm: FloatArray,
+    usual_mm: FloatArray | None = None,
+    usual_price_hu: float | FloatArray = 1.0,
+) -> tuple[FloatArray, FloatArray]:
+    """The walls of several bodies, each in its own image, found in one go.
+
+    Parameters
+    ----------
+    images, centres
+        As for `closed_contour`, one for each body.
+    pixel_mm
+        Spacing of (rows, columns) of all images, mm.
+    farthest_mm, usual_mm
+        Shape (bodies, 72): as for `closed_contour`.
+    usual_price_hu
+        As for `closed_contour`, the same for all bodies.
+
+    Returns
+    -------
+    radius_mm, step_hu
+        float64, shape (bodies, 72) each.
+    """
+    fine = np.arange(RADIUS_MM[0] - WALL_MM, RADIUS_MM[-1] + WALL_MM + 0.1, 0.5)
+    down = fine[None] * np.sin(RAY_ANGLES)[:, None] / pixel_mm[0]
+    across = fine[None] * np.cos(RAY_ANGLES)[:, None] / pixel_mm[1]
+    polar = np.stack([
+        ndimage.map_coordinates(
+            np.clip(image, -100, TOP_HU),
+            (centre[0] + down, centre[1] + across),
+            order=1,
+            mode="nearest",
+        )
+        for image, centre in zip(images, centres, strict=True)
+    ])  # fmt: skip
+    polar = ndimage.gaussian_filter1d(polar, 0.7, axis=1, mode="wrap")
     depth = round(WALL_MM / 0.5)
-    total = np.concatenate([np.zeros((len(polar), 1)), np.cumsum(polar, axis=1)], axis=1)
+    before = np.zeros((*polar.shape[:2], 1))
+    total = np.concatenate([before, np.cumsum(polar, axis=2)], axis=2)
     wall = depth + np.arange(len(RADIUS_MM))
-    inside = (total[:, wall] - total[:, wall - depth]) / depth
-    outside = (total[:, wall + depth] - total[:, wall]) / depth
+    inside = (total[..., wall] - total[..., wall - depth]) / depth
+    outside = (total[..., wall + depth] - total[..., wall]) / depth
     step = inside - outside
     gain = step.copy()
     if usual_mm is not None:
-        price = np.broadcast_to(usual_price_hu, usual_mm.shape)[:, None]
-        gain -= price * np.abs(RADIUS_MM[None] - usual_mm[:, None])
-    gain[RADIUS_MM[None] > np.maximum(farthest_mm, RADIUS_MM[0])[:, None]] = -1e6
-    half = len(gain) // 2
-    path = np.roll(_around(np.concatenate([gain, gain]))[half : half + len(gain)], half)
-    return RADIUS_MM[path], step[np.arange(len(step)), path]
+        price = np.broadcast_to(usual_price_hu, usual_mm.shape[1:])[:, None]
+        gain -= price * np.abs(RADIUS_MM - usual_mm[..., None])
+    gain[np.maximum(farthest_mm, RADIUS_MM[0])[..., None] < RADIUS_MM] = -1e6
+    rays = gain.shape[1]
+    half = rays // 2
+    path = _around(np.concatenate([gain, gain], axis=1))[:, half : half + rays]
+    path = np.roll(path, half, axis=1)
+    return RADIUS_MM[path], np.take_along_axis(step, path[..., None], axis=2)[..., 0]
 
 
-def _around(gain: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The best path through the rows of ``gain`` with little change of column."""
-    came = np.zeros(gain.shape, np.intp)
+def _around(gain: FloatArray) -> npt.NDArray[np.intp]:
+    """The best path through the rays of each body with little change of column.
+
+    Parameters
+    ----------
+    gain
+        float64, shape (bodies, rays, columns).
+
+    Returns
+    -------
+    path
+        intp, shape (bodies, rays).
+    """
+    bodies, rays, columns = gain.shape
     bends = np.arange(-MAX_BEND, MAX_BEND + 1)
     price = BEND_PRICE_HU * bends**2
-    columns = np.arange(gain.shape[1])
-    padded = np.full(gain.shape[1] + 2 * MAX_BEND, -np.inf)
-    total = padded[MAX_BEND:-MAX_BEND]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, len(bends))
-    total[:] = gain[0]
-    for ray in range(1, len(gain)):
-        moved = windows - price
-        best = moved.argmax(axis=1)
-        came[ray] = bends[best]
-        total[:] = moved[columns, best] + gain[ray]
-    path = np.zeros(len(gain), np.intp)
-    path[-1] = int(total.argmax())
-    for ray in range(len(gain) - 1, 0, -1):
-        path[ray - 1] = path[ray] + came[ray, path[ray]]
+    total = np.full((rays, bodies, columns + 2 * MAX_BEND), -np.inf)
+    total[:, :, MAX_BEND:-MAX_BEND] = np.moveaxis(gain, 1, 0)
+    bent = np.lib.stride_tricks.sliding_window_view(total, columns, axis=2)
+    straight = total[:, :, MAX_BEND:-MAX_BEND]
+    for ray in range(1, rays):
+        straight[ray] += (bent[ray - 1] - price[:, None]).max(axis=1)
+    body = np.arange(bodies)
+    path = np.zeros((bodies, rays), np.intp)
+    path[:, -1] = straight[-1].argmax(axis=1)
+    for ray in range(rays - 1, 0, -1):
+        options = total[ray - 1][body[:, None], path[:, ray, None] + MAX_BEND + bends] - price
+        path[:, ray - 1] = path[:, ray] + bends[options.argmax(axis=1)]
     return path

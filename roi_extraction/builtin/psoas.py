@@ -15,9 +15,10 @@ from roi_extraction.builtin.psoas_slice import (
     PSOAS_LATERAL_MM,
     PSOAS_STEP_MM,
     PsoasSlice,
+    SlicesAtSpine,
     half_widths,
     in_field,
-    psoas_slice,
+    psoas_slices,
 )
 from roi_extraction.sites import DiscLevel, Side
 from roi_extraction.slices import central_slices
@@ -99,33 +100,40 @@ def psoas_regions(
     mapping
         Psoas alone in the three central slices of each disc, or the reason why it was not found.
     """
+    slices = SlicesAtSpine(volume, spine)
+    of_track = _slice_range(volume, spine)
+    centres = {
+        name: central_slices(volume, disc.centre_lps_mm) for name, disc in spine.discs.items()
+    }
+    of_discs = [index for three in centres.values() if isinstance(three, tuple) for index in three]
     found: dict[tuple[DiscLevel, Side], _Found | Missing] = {}
     for side in Side:
-        widths = half_widths(volume, spine, side)
-        track = psoas_track(volume, spine, side, widths)
+        indices = sorted({*of_track, *of_discs})
+        parts = psoas_slices(slices, side, indices, half_widths(slices, side))
+        track = psoas_track(volume, spine, {index: parts[index] for index in of_track})
         for disc in DiscLevel:
-            found[disc, side] = _find(volume, spine, disc, side, track, widths)
+            found[disc, side] = _find(volume, side, disc, centres.get(disc), track, parts)
     return {key: _checked(found, *key) for key in found}
 
 
 def psoas_track(
-    volume: CtVolume, spine: SpineLandmarks, side: Side, widths_mm: FloatArray
+    volume: CtVolume, spine: SpineLandmarks, parts: Mapping[int, PsoasSlice]
 ) -> Mapping[int, tuple[float, float]]:
     """Follow psoas through the slices.
 
     Parameters
     ----------
-    volume, spine, side
-        As for `psoas_regions`, on one side.
-    widths_mm
-        The spine's half-width by height, as `half_widths` finds it.
+    volume, spine
+        As for `psoas_regions`.
+    parts
+        One side of the slices of the track, from feet to head, by index.
 
     Returns
     -------
     mapping
         Its centre by slice index: (behind the canal, lateral of the mid-line), mm.
     """
-    indices = _slice_range(volume, spine)
+    indices = list(parts)
     start = spine.discs.get(DiscLevel.L3_L4) or spine.discs.get(DiscLevel.L4_L5)
     if start is None or not indices:
         return {}
@@ -135,7 +143,7 @@ def psoas_track(
         last: tuple[float, float] | None = track.get(middle)
         last_expected: tuple[float, float] | None = None
         for index in order:
-            part = psoas_slice(volume, spine, side, index, widths_mm)
+            part = parts[index]
             guess = part.expected
             if last is not None and last_expected is not None:
                 guess = (
@@ -153,23 +161,21 @@ def psoas_track(
 
 def _find(
     volume: CtVolume,
-    spine: SpineLandmarks,
-    disc: DiscLevel,
     side: Side,
+    disc: DiscLevel,
+    indices: tuple[int, int, int] | Missing | None,
     track: Mapping[int, tuple[float, float]],
-    widths_mm: FloatArray,
+    parts: Mapping[int, PsoasSlice],
 ) -> _Found | Missing:
-    landmark = spine.discs.get(disc)
-    if landmark is None:
+    if indices is None:
         return Missing(MissingReason.NOT_FOUND, f"disc {disc} was not found")
-    indices = central_slices(volume, landmark.centre_lps_mm)
     if isinstance(indices, Missing):
         return indices
     if not track:
         return Missing(MissingReason.NOT_FOUND, "psoas could not be followed")
-    parts, depths = [], []
+    masks, depths = [], []
     for index in indices:
-        part = psoas_slice(volume, spine, side, index, widths_mm)
+        part = parts[index]
         if not in_field(volume, part, side):
             return Missing(MissingReason.OUTSIDE_SCAN, "the field does not reach psoas")
         nearest = min(track, key=lambda i: abs(i - index))
@@ -180,9 +186,9 @@ def _find(
             return Missing(MissingReason.TOO_SMALL, f"no muscle beside the spine, slice {index}")
         mask = _muscle_around(part, seed)
         pixels = part.frame.to_pixel_mask(volume, mask, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
-        parts.append(RegionSlice(index, pixels))
+        masks.append(RegionSlice(index, pixels))
         depths.append(part.depth_at(seed))
-    region = Region((parts[0], parts[1], parts[2]))
+    region = Region((masks[0], masks[1], masks[2]))
     return _Found(region, float(np.median(depths)))
 
 
@@ -205,17 +211,22 @@ def _thickest(
     centre
         (behind, lateral), mm; None where no tissue is thick enough.
     """
-    from_guess = np.hypot(PSOAS_BEHIND_MM[:, None] - guess[0], PSOAS_LATERAL_MM[None, :] - guess[1])
-    away = np.hypot(
-        PSOAS_BEHIND_MM[:, None] - part.expected[0], PSOAS_LATERAL_MM[None, :] - part.expected[1]
+    rows, columns = (
+        np.flatnonzero(np.abs(axis_mm - place) <= reach_mm)
+        for axis_mm, place in zip((PSOAS_BEHIND_MM, PSOAS_LATERAL_MM), guess, strict=True)
     )
-    depth = np.minimum(part.depth_mm, FULL_DEPTH_MM)
+    if not (rows.size and columns.size):
+        return None
+    behind, lateral = PSOAS_BEHIND_MM[rows, None], PSOAS_LATERAL_MM[None, columns]
+    from_guess = np.hypot(behind - guess[0], lateral - guess[1])
+    away = np.hypot(behind - part.expected[0], lateral - part.expected[1])
+    depth = np.minimum(part.depth_mm[np.ix_(rows, columns)], FULL_DEPTH_MM)
     score = depth - FROM_GUESS_PRICE * from_guess - FROM_EXPECTED_PRICE * away
     score[(from_guess > reach_mm) | (away > part.stray_mm) | (depth < LEAST_DEPTH_MM)] = -np.inf
     best = np.unravel_index(int(np.argmax(score)), score.shape)
     if not np.isfinite(score[best]):
         return None
-    return float(PSOAS_BEHIND_MM[best[0]]), float(PSOAS_LATERAL_MM[best[1]])
+    return float(behind[best[0], 0]), float(lateral[0, best[1]])
 
 
 def _muscle_around(part: PsoasSlice, seed: tuple[float, float]) -> Mask:

@@ -1,5 +1,6 @@
 """One axial slice as psoas is looked for in it: tissue beside the spine's outline."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from scipy import ndimage
 
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.axial import AxialFrame, axial_frame
-from roi_extraction.builtin.contour import RAY_ANGLES, closed_contour
+from roi_extraction.builtin.contour import RAY_ANGLES, closed_contours
 from roi_extraction.sites import DiscLevel, Level, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -18,9 +19,10 @@ __all__ = [
     "PSOAS_BEHIND_MM",
     "PSOAS_LATERAL_MM",
     "PsoasSlice",
+    "SlicesAtSpine",
     "half_widths",
     "in_field",
-    "psoas_slice",
+    "psoas_slices",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -36,6 +38,9 @@ PSOAS_BEHIND_MM = np.arange(-75.0, 41.0, PSOAS_STEP_MM)
 
 PSOAS_LATERAL_MM = np.arange(-5.0, 101.0, PSOAS_STEP_MM)
 """Grid lateral of the mid-line, mm."""
+
+WIDE_MM = np.arange(-100.0, 101.0, PSOAS_STEP_MM)
+"""Grid across the mid-line that holds those of both sides, mm to the left."""
 
 PSOAS_BLUR_MM = 1.5
 """Gaussian sigma with which a slice is smoothed before tissue is told, mm."""
@@ -140,20 +145,75 @@ class PsoasSlice:
         return float(self.depth_mm[i, j])
 
 
-def psoas_slice(
-    volume: CtVolume, spine: SpineLandmarks, side: Side, index: int, widths: FloatArray
-) -> PsoasSlice:
-    """Tissue that may be psoas in one slice, and where psoas is expected.
+class SlicesAtSpine:
+    """Slices of a scan on the spine's own grid, each sampled once for both sides."""
+
+    def __init__(self, volume: CtVolume, spine: SpineLandmarks) -> None:
+        self.volume = volume
+        self.spine = spine
+        self._known: dict[int, tuple[AxialFrame, npt.NDArray[np.float32]]] = {}
+
+    def frame(self, index: int) -> AxialFrame:
+        """The spine's directions in a slice."""
+        return self._at(index)[0]
+
+    def image(self, index: int, side: Side, lateral_mm: FloatArray) -> npt.NDArray[np.float32]:
+        """HU on the grid of `PSOAS_BEHIND_MM` and of lateral places that is a part of `WIDE_MM`."""
+        wide = self._at(index)[1]
+        first = int(lateral_mm[0] - WIDE_MM[0])
+        from_side = wide if side is Side.LEFT else wide[:, ::-1]
+        return from_side[:, first : first + lateral_mm.size]
+
+    def _at(self, index: int) -> tuple[AxialFrame, npt.NDArray[np.float32]]:
+        if index not in self._known:
+            frame = axial_frame(self.volume, self.spine, index)
+            hu = self.volume.effective_slice(index)
+            wide = frame.sample(self.volume, hu, PSOAS_BEHIND_MM, WIDE_MM, Side.LEFT)
+            self._known[index] = frame, wide
+        return self._known[index]
+
+
+def psoas_slices(
+    slices: SlicesAtSpine, side: Side, indices: Sequence[int], widths: FloatArray
+) -> Mapping[int, PsoasSlice]:
+    """Tissue that may be psoas in some slices, and where psoas is expected.
 
     Parameters
     ----------
-    volume, spine, side, index
-        The scan, the named spine, the side, and the slice's index in the volume.
+    slices
+        The scan with its named spine.
+    side, indices
+        The side, and the slices' indices in the volume.
     widths
         float64, shape (n, 2): half-width of the spine by height, as `half_widths` returns it.
+
+    Returns
+    -------
+    mapping
+        By index.
     """
-    frame = axial_frame(volume, spine, index)
-    image = _image(volume, frame, side)
+    places = [_expected(slices, side, index, widths) for index in indices]
+    outlines = _outlines(slices, side, places)
+    return {
+        place.index: _psoas_slice(slices, side, place, outline)
+        for place, outline in zip(places, outlines, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What is expected of one side of a slice, mm: middle and half-width of the spine, psoas."""
+
+    index: int
+    spine_behind: float
+    half_width: float
+    psoas: tuple[float, float]
+    stray: float
+
+
+def _expected(slices: SlicesAtSpine, side: Side, index: int, widths: FloatArray) -> _Expected:
+    volume, spine = slices.volume, slices.spine
+    frame = slices.frame(index)
     centre = float((frame.body_xy_mm - frame.canal_xy_mm) @ frame.posterior)
     discs = sorted(spine.discs, key=lambda d: float(spine.discs[d].centre_lps_mm[2]))
     heights = [float(spine.discs[d].centre_lps_mm[2]) for d in discs]
@@ -164,35 +224,36 @@ def psoas_slice(
     lateral = half_width + float(np.interp(z, heights, [PSOAS_OFFSET_MM[d][0] for d in discs]))
     behind = centre + float(np.interp(z, heights, [PSOAS_OFFSET_MM[d][1] for d in discs]))
     stray = float(np.interp(z, heights, [STRAY_MM[d] for d in discs]))
-    hu = volume.effective_slice(index)
-    whole = frame.sample(volume, hu, PSOAS_BEHIND_MM, OUTLINE_ACROSS_MM, side)
-    outline_mm = _outline(
-        ndimage.gaussian_filter(whole, OUTLINE_BLUR_MM / PSOAS_STEP_MM), centre, half_width
-    )
-    tissue = (
-        (image > PSOAS_TISSUE_HU[0]) & (image < PSOAS_TISSUE_HU[1]) & _beside(outline_mm, centre)
-    )
+    return _Expected(index, centre, half_width, (behind, lateral), stray)
+
+
+def _psoas_slice(
+    slices: SlicesAtSpine, side: Side, place: _Expected, outline_mm: FloatArray
+) -> PsoasSlice:
+    image = _smooth_image(slices, place.index, side)
+    tissue = (image > PSOAS_TISSUE_HU[0]) & (image < PSOAS_TISSUE_HU[1])
+    tissue &= _beside(outline_mm, place.spine_behind)
     tissue &= PSOAS_LATERAL_MM[None, :] > LEAST_LATERAL_MM
     depth = ndimage.distance_transform_edt(tissue) * PSOAS_STEP_MM
-    return PsoasSlice(frame, depth, (behind, lateral), stray)
+    return PsoasSlice(slices.frame(place.index), depth, place.psoas, place.stray)
 
 
-def half_widths(volume: CtVolume, spine: SpineLandmarks, side: Side) -> FloatArray:
+def half_widths(slices: SlicesAtSpine, side: Side) -> FloatArray:
     """Half-width of the spine by height: float64, shape (n, 2), (z, half-width), mm."""
     rows = []
     narrowest, widest = HALF_WIDTH_MM
     middle, reach = (narrowest + widest) / 2, (widest - narrowest) / 2 + HALF_WIDTH_SPARE_MM
     within = np.abs(PSOAS_LATERAL_MM - middle) <= reach
-    for level, landmark in spine.bodies.items():
+    for level, landmark in slices.spine.bodies.items():
         if level is Level.S1:
             continue
-        indices = central_slices(volume, landmark.centre_lps_mm)
+        indices = central_slices(slices.volume, landmark.centre_lps_mm)
         if isinstance(indices, Missing):
             continue
         found = []
         for index in indices:
-            frame = axial_frame(volume, spine, index)
-            image = _image(volume, frame, side)
+            frame = slices.frame(index)
+            image = _smooth_image(slices, index, side)
             centre = float((frame.body_xy_mm - frame.canal_xy_mm) @ frame.posterior)
             for behind_mm in WIDTH_ROWS_MM:
                 line = image[int(np.argmin(np.abs(PSOAS_BEHIND_MM - (centre + behind_mm))))]
@@ -217,30 +278,45 @@ def in_field(volume: CtVolume, part: PsoasSlice, side: Side) -> bool:
     )
 
 
-def _outline(image: npt.NDArray[np.float32], centre_mm: float, half_width_mm: float) -> FloatArray:
-    """Radius of the body or disc about its centre on each of `RAY_ANGLES`, mm."""
-    wide = half_width_mm + ENDPLATE_FLARE_MM
+def _outlines(slices: SlicesAtSpine, side: Side, places: Sequence[_Expected]) -> FloatArray:
+    """Radius of the body or disc about its centre on each of `RAY_ANGLES`, mm, in each slice."""
+    if not places:
+        return np.empty((0, len(RAY_ANGLES)))
+    wide = np.array([place.half_width for place in places])[:, None] + ENDPLATE_FLARE_MM
     deep = wide * BODY_DEPTH_SHARE
     usual = 1.0 / np.hypot(np.cos(RAY_ANGLES) / wide, np.sin(RAY_ANGLES) / deep)
-    row = float(np.interp(centre_mm, PSOAS_BEHIND_MM, np.arange(PSOAS_BEHIND_MM.size)))
     middle = (OUTLINE_ACROSS_MM.size - 1) / 2
+    every_row = np.arange(PSOAS_BEHIND_MM.size)
+    centres = [
+        (float(np.interp(place.spine_behind, PSOAS_BEHIND_MM, every_row)), middle)
+        for place in places
+    ]
+    sigma = OUTLINE_BLUR_MM / PSOAS_STEP_MM
+    images = [
+        ndimage.gaussian_filter(slices.image(place.index, side, OUTLINE_ACROSS_MM), sigma)
+        for place in places
+    ]
     pixel_mm, limit = (PSOAS_STEP_MM, PSOAS_STEP_MM), usual + OUTLINE_SPARE_MM
-    radius, _ = closed_contour(image, (row, middle), pixel_mm, limit, usual, OUTLINE_PRICE_HU)
+    radius, _ = closed_contours(images, centres, pixel_mm, limit, usual, OUTLINE_PRICE_HU)
     return radius
 
 
 def _beside(radius_mm: FloatArray, centre_mm: float) -> Mask:
     """Where the grid of one side lies outside the outline and its rim."""
-    behind = PSOAS_BEHIND_MM[:, None] - centre_mm
-    lateral = PSOAS_LATERAL_MM[None, :]
+    reach = float(radius_mm.max()) + BODY_GAP_MM
+    rows = np.abs(PSOAS_BEHIND_MM - centre_mm) <= reach
+    columns = np.abs(PSOAS_LATERAL_MM) <= reach
+    behind = PSOAS_BEHIND_MM[rows, None] - centre_mm
+    lateral = PSOAS_LATERAL_MM[None, columns]
     angles = np.append(RAY_ANGLES, 2 * np.pi)
     wall = np.interp(
         np.arctan2(behind, lateral) % (2 * np.pi), angles, np.append(radius_mm, radius_mm[0])
     )
-    return np.asarray(np.hypot(behind, lateral) > wall + BODY_GAP_MM)
+    beside = np.ones((PSOAS_BEHIND_MM.size, PSOAS_LATERAL_MM.size), bool)
+    beside[np.ix_(rows, columns)] = np.hypot(behind, lateral) > wall + BODY_GAP_MM
+    return beside
 
 
-def _image(volume: CtVolume, frame: AxialFrame, side: Side) -> npt.NDArray[np.float32]:
-    hu = volume.effective_slice(frame.index)
-    image = frame.sample(volume, hu, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
+def _smooth_image(slices: SlicesAtSpine, index: int, side: Side) -> npt.NDArray[np.float32]:
+    image = slices.image(index, side, PSOAS_LATERAL_MM)
     return ndimage.gaussian_filter(image, PSOAS_BLUR_MM / PSOAS_STEP_MM)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
-from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu
+from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu, sample_planes
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -146,14 +146,9 @@ def straighten(volume: CtVolume, grid: Grid, canal: Canal) -> StraightSpine:
     _, _, side = _frames(line, roll)
     line, curve = line + shift[:, None] * side, curve + shift[:, None] * side
     along, forward, side = _frames(line, roll)
-    points = (
-        line[:, None, None]
-        + PLANE_AHEAD_MM[None, :, None, None] * forward[:, None, None]
-        + PLANE_SIDE_MM[None, None, :, None] * side[:, None, None]
-    )
     lowest = curve[0] - END_MM * along[0]
     reaches = bool(sample_hu(volume, lowest[None])[0] <= OUTSIDE_HU + 1)
-    hu = sample_hu(volume, points)
+    hu = sample_planes(volume, line, (PLANE_AHEAD_MM, forward), (PLANE_SIDE_MM, side))
     return StraightSpine(line, along, forward, side, hu, curve, score, reaches)
 
 
@@ -186,12 +181,8 @@ def sample_beside(
     plane = np.clip(np.rint(heights_mm / LINE_STEP_MM).astype(int), 0, len(straight.along) - 1)
     line = np.array([straight.to_lps(float(height), 0.0, 0.0) for height in heights_mm])
     sign = 1.0 if side is Side.LEFT else -1.0
-    points = (
-        line[:, None, None]
-        + ahead_mm[None, :, None, None] * straight.ahead[plane][:, None, None]
-        + sign * beside_mm[None, None, :, None] * straight.side[plane][:, None, None]
-    )
-    return sample_hu(volume, points)
+    ahead, beside = straight.ahead[plane], straight.side[plane]
+    return sample_planes(volume, line, (ahead_mm, ahead), (sign * beside_mm, beside))
 
 
 def _smooth(curve: FloatArray, sigma: float) -> FloatArray:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage, signal
 
 from roi_extraction.anatomy import SpineLandmarks
-from roi_extraction.grid import OUTSIDE_HU, sample_hu
+from roi_extraction.grid import OUTSIDE_HU, sample_planes
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 
@@ -177,14 +177,12 @@ def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] 
         np.arange(places[0] - MARGIN_MM, places[-1] + MARGIN_MM + 1)
         for places in (CENTRE_FORWARD_MM, CENTRE_LATERAL_MM)
     )
-    plane = ahead[:, None, None] * forward + aside[None, :, None] * left
-    points = np.empty((len(z), *plane.shape[:2], 3))
-    points[..., :2] = middle[:, None, None, :] + plane
-    total = np.zeros(points.shape[:3], np.float32)
+    axes = [np.tile([*direction, 0.0], (len(z), 1)) for direction in (forward, left)]
+    total = np.zeros((len(z), len(ahead), len(aside)), np.float32)
     thirds = (-AORTA_STEP_MM / 3, 0.0, AORTA_STEP_MM / 3)
     for offset in thirds:
-        points[..., 2] = (z + offset)[:, None, None]
-        total += sample_hu(volume, points)
+        origins = np.column_stack([middle, z + offset])
+        total += sample_planes(volume, origins, (ahead, axes[0]), (aside, axes[1]))
     return np.asarray(total / np.float32(len(thirds)), dtype=np.float32)
 
 

@@ -39,6 +39,9 @@ LESION_AREA_MM2 = 30.0
 CORTEX_MM = 4.0
 """How far inside the wall spots count, mm; the cortex and its blur lie outside."""
 
+LESION_BLUR_REACH_MM = 6.0
+"""Beyond it nothing of a slice smoothed by 1 mm depends on a pixel, mm."""
+
 
 def body_findings(
     volume: CtVolume, anatomy: Anatomy, measurements: Sequence[SiteMeasurement]
@@ -86,12 +89,20 @@ def body_findings(
 
 def _holds_lesion(volume: CtVolume, region: Region) -> bool:
     spacing = volume.spacing_mm[1:]
+    spare = np.ceil(LESION_BLUR_REACH_MM / spacing).astype(int)
     for part in region.slices:
-        depth = ndimage.distance_transform_edt(np.pad(part.mask, 1), sampling=spacing)[1:-1, 1:-1]
-        inside = depth >= CORTEX_MM
+        rows, columns = (np.flatnonzero(part.mask.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            continue
+        box = (
+            slice(max(0, int(rows[0] - spare[0])), int(rows[-1] + spare[0]) + 1),
+            slice(max(0, int(columns[0] - spare[1])), int(columns[-1] + spare[1]) + 1),
+        )
+        mask, sharp = np.pad(part.mask[box], 1), volume.effective_slice(part.index)[box]
+        inside = ndimage.distance_transform_edt(mask, sampling=spacing)[1:-1, 1:-1] >= CORTEX_MM
         if not inside.any():
             continue
-        hu = ndimage.gaussian_filter(volume.effective_slice(part.index), 1.0 / spacing)
+        hu = ndimage.gaussian_filter(sharp, 1.0 / spacing)
         dense = inside & (hu > float(np.median(hu[inside])) + LESION_ABOVE_HU)
         components, count = ndimage.label(dense)
         if count:
