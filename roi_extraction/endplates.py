@@ -31,7 +31,7 @@ cross the parts at different heights, so that together they show more than one s
 LEAST_FALL_HU = 10.0
 """Least fall of HU from a body into a disc."""
 
-LEVEL_MM = 5.0
+LEVELS_WITHIN_MM = 5.0
 """How far on each side of an endplate the levels of bone and disc are read, mm."""
 
 OUTERMOST_SHARE = 0.6
@@ -126,7 +126,7 @@ def _endplate(
     if not chosen.any():
         return float("nan")
     steepest = int(at[chosen][-1])
-    reach = round(LEVEL_MM / PROFILE_STEP_MM)
+    reach = round(LEVELS_WITHIN_MM / PROFILE_STEP_MM)
     first = steepest - reach
     bone = first + int(profile[first : steepest + 1].argmax())
     disc = steepest + int(profile[steepest : steepest + reach + 1].argmin())

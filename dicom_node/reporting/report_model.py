@@ -50,7 +50,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "78379aa0e6396dfda4d63187f313089c674c7edccc617c4ea77906406326c4a6"
+REPORT_SCHEMA_DIGEST = "623ec11bba3207e40aa3bb04902abe3e3883c0384a85614adbafe6954e20d43a"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -154,7 +154,7 @@ class RibReport(_Record):
     number: Annotated[int, Field(ge=1, le=12)]
     """11 or 12."""
     side: Side
-    """The patient's side."""
+    """Side of the patient that it is on."""
     length_mm: PositiveMm
     """Length from 20 mm lateral of the spine, mm."""
 
