@@ -1,5 +1,6 @@
 """The models of a bundle, loaded once in each process."""
 
+import gc
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ __all__ = ["load_models"]
 def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]:
     """The stager and the cohort's network of a bundle.
 
+    The models and the libraries that they need stay: garbage is not looked for among them again.
+
     Parameters
     ----------
     bundle
@@ -20,4 +23,7 @@ def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]
     """
     loaded = load_bundle(bundle)
     network = None if loaded.network is None else InteractionNetwork.from_json(loaded.network)
-    return Stager(loaded), network
+    stager = Stager(loaded)
+    gc.collect()
+    gc.freeze()
+    return stager, network
