@@ -15,13 +15,16 @@ from pydicom.dataset import Dataset
 from dicom_node.reporting.checks.report_check import check_report, read_sources
 from dicom_node.reporting.measurement_groups import image_coordinates
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
+from dicom_node.reporting.report import report
 from dicom_node.reporting.structured_report import (
     SrProfile,
     build_structured_report,
     report_uids,
 )
+from dicom_node.reporting.words.document_words import origin_rows
 from modeling import Stage
-from roi_extraction.sites import SITES
+from roi_extraction.anatomy import LevelNaming, NamingRoute
+from roi_extraction.sites import SITES, Side
 from tests.assessment_builders import MISSING, assessment
 from tests.dicom_builders import edit, instances, plain_series
 from tests.dsr2html_golden import GOLDEN, sr_as_text
@@ -286,6 +289,32 @@ def test_dsr2html_keeps_the_names_and_gives_the_impression_first(written: Path) 
     assert impression < lines.index("Predicted stage:") < lines.index("Attenuation Coefficient:")
     assert lines[impression + 1].startswith("L1 100 HU: osteoporosis likely")
     assert lines[lines.index("Standard Deviation:") + 1].startswith("20")
+
+
+def test_how_levels_were_named_stands_in_every_report(tmp_path: Path) -> None:
+    plain_series(tmp_path / "series")
+    plain = assessment(tmp_path / "series")
+    lengths = {(12, Side.RIGHT): 76.2, (12, Side.LEFT): 77.4, (11, Side.RIGHT): 190.0}
+    naming = LevelNaming(NamingRoute.RIBS_COUNT, lengths, rib_pairs=12, pairs_counted=True)
+    spine = replace(plain.features.spine, naming=naming)
+    named = replace(plain, features=replace(plain.features, spine=spine))
+    words = (
+        "counted downwards from the 12th ribs; twelve pairs counted "
+        "(12th rib: right 76 mm, left 77 mm; 11th rib: right 190 mm)"
+    )
+    document = build_structured_report(named, "id")
+    document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
+    assert f"Levels {words}" in texts(tmp_path / "r.dcm")
+    check_report(document, read_sources(list((tmp_path / "series").iterdir())))
+    levels = report(named, {}).levels
+    assert levels is not None
+    assert (levels.route, levels.words, levels.rib_pairs, levels.pairs_counted) == (
+        NamingRoute.RIBS_COUNT, words, 12, True,
+    )  # fmt: skip
+    assert [(rib.number, rib.side, rib.length_mm) for rib in levels.ribs] == [
+        (12, Side.RIGHT, 76.2), (12, Side.LEFT, 77.4), (11, Side.RIGHT, 190.0),
+    ]  # fmt: skip
+    assert ("Levels", words) in origin_rows(report(named, {}))
 
 
 def test_abstention_is_said_and_no_probability_is_given(tmp_path: Path) -> None:
