@@ -12,6 +12,7 @@ from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
 from roi_extraction.placement import DENSE_ABOVE_MEDIAN_HU, EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
+from roi_extraction.slices import ROI_AREA_MM2, central_slices
 from roi_extraction.volume import CtVolume
 
 __all__ = ["coverage", "measure", "measure_roi"]
@@ -29,6 +30,11 @@ are cortex, vessel plaques and stones, which cast no streaks."""
 
 METAL_DISTANCE_MM = 20.0
 """Nearest metal at which a site is refused, mm: within it metal moved bodies by up to 36 HU."""
+
+METAL_NEAR = Missing(
+    MissingReason.METAL,
+    f"more than {METAL_HU:.0f} HU, as metal has, within {METAL_DISTANCE_MM:.0f} mm",
+)
 
 SPREAD_HU = 25.0
 """Difference between the three slices' means above which the reader is told, HU."""
@@ -82,7 +88,8 @@ def measure(
     for site in SITES:
         rois = placed.get(site.name, Missing(MissingReason.NOT_FOUND))
         if isinstance(rois, Missing):
-            measurements.append(_missing(site, rois))
+            metal = rois.reason is MissingReason.TOO_SMALL and _metal_in_body(volume, anatomy, site)
+            measurements.append(_missing(site, METAL_NEAR if metal else rois))
         else:
             measurements.append(_measure_site(volume, site, rois))
     more = body_findings(volume, anatomy, measurements)
@@ -170,8 +177,7 @@ def _missing(site: Site, missing: Missing) -> SiteMeasurement:
 
 def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) -> SiteMeasurement:
     if any(_metal_nearby(volume, roi) for roi in ellipses):
-        detail = f"voxels above {METAL_HU:.0f} HU within {METAL_DISTANCE_MM:.0f} mm"
-        return _missing(site, Missing(MissingReason.METAL, detail))
+        return _missing(site, METAL_NEAR)
     rois = tuple(measure_roi(volume, roi) for roi in ellipses)
     means = np.array([roi.mean_hu for roi in rois])
     mean, spread = float(means.mean()), float(np.ptp(means))
@@ -197,6 +203,20 @@ def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) 
             findings.append(Finding("roi.focal_density", text))
     sd = float(np.sqrt(np.mean([roi.sd_hu**2 for roi in rois])))
     return SiteMeasurement(site, mean, sd, rois, None, tuple(findings))
+
+
+def _metal_in_body(volume: CtVolume, anatomy: Anatomy, site: Site) -> bool:
+    """Whether metal lies in or near a vertebra's central slices, where no region was placed."""
+    body = anatomy.spine.bodies.get(site.level) if site.level else None
+    indices = None if body is None else central_slices(volume, body.centre_lps_mm)
+    if body is None or indices is None or isinstance(indices, Missing):
+        return False
+    _, row, column = volume.to_index(body.centre_lps_mm)
+    radius_mm = float(np.sqrt(ROI_AREA_MM2 / np.pi))
+    return any(
+        _metal_nearby(volume, EllipseRoi(k, row, column, (radius_mm, radius_mm), 0.0, 0.0))
+        for k in indices
+    )
 
 
 def _metal_nearby(volume: CtVolume, roi: EllipseRoi) -> bool:

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from roi_extraction.anatomy import Missing, MissingReason
+from roi_extraction.anatomy import Landmark, Missing, MissingReason
 from roi_extraction.features import SiteMeasurement
 from roi_extraction.measurement import measure, measure_roi
 from roi_extraction.placement import EllipseRoi, place
+from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 from tests.roi_builders import anatomy_of, disk_mask, flat_volume, region_of
 
@@ -120,6 +123,25 @@ def test_metal_is_told_from_dense_bone(hu: float, across: int, metal: bool) -> N
     array[4, 60 : 60 + across, 80 : 80 + across] = hu
     missing = measured(CtVolume(array, volume.affine, 3.0), "L3-L4_3", radius_mm=10.0).missing
     assert (missing is not None and missing.reason is MissingReason.METAL) is metal
+
+
+@pytest.mark.parametrize("hu", [3000.0, 900.0], ids=["screw", "dense bone"])
+def test_body_that_metal_leaves_too_small_is_missing_for_the_metal(hu: float) -> None:
+    volume = flat_volume(100)
+    array = np.array(volume.hu)
+    array[4, 55:60, 60:66] = hu
+    small = Missing(MissingReason.TOO_SMALL, "cut by its endplates")
+    anatomy = anatomy_of({"L3": small, "L3-L4_3": small})
+    body = Landmark(volume.to_lps((4, 60, 60)), np.array([0.0, 0.0, 1.0]), 1.0)
+    spine = replace(anatomy.spine, bodies={Level.L3: body})
+    found = measure(
+        CtVolume(array, volume.affine, 3.0),
+        replace(anatomy, spine=spine),
+        {"L3": small, "L3-L4_3": small},
+    )
+    reasons = {m.site.name: m.missing.reason for m in found.measurements if m.missing}
+    expected = MissingReason.METAL if hu > 2000 else MissingReason.TOO_SMALL
+    assert (reasons["L3"], reasons["L3-L4_3"]) == (expected, MissingReason.TOO_SMALL)
 
 
 def test_missing_regions_stay_missing_with_their_reason() -> None:
