@@ -4,7 +4,7 @@ __all__ = ["REFUSAL_ADVICE", "refusal_advice"]
 
 AXIAL_120 = "Send the axial series at 120 kVp with a soft or standard kernel"
 WHOLE = "Send the whole series again"
-SPINE = "Send a series that shows L1 to S1 whole"
+SPINE = "Send a series that shows L1 to S1 whole, or L1 and L2 with the last ribs"
 OTHER_SERIES = "Send another series of the study"
 OWN_IMAGES = "Send a segmentation of these images, or none"
 ADMINISTRATOR = "Tell the administrator of the node"
