@@ -208,8 +208,10 @@ def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) 
 def _metal_in_body(volume: CtVolume, anatomy: Anatomy, site: Site) -> bool:
     """Whether metal lies in or near a vertebra's central slices, where no region was placed."""
     body = anatomy.spine.bodies.get(site.level) if site.level else None
-    indices = None if body is None else central_slices(volume, body.centre_lps_mm)
-    if body is None or indices is None or isinstance(indices, Missing):
+    if body is None:
+        return False
+    indices = central_slices(volume, body.centre_lps_mm)
+    if isinstance(indices, Missing):
         return False
     _, row, column = volume.to_index(body.centre_lps_mm)
     radius_mm = float(np.sqrt(ROI_AREA_MM2 / np.pi))

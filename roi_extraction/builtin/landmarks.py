@@ -14,6 +14,7 @@ from roi_extraction.builtin.straighten import (
     PLANE_SIDE_MM,
     StraightSpine,
 )
+from roi_extraction.endplates import across_and_ahead
 from roi_extraction.grid import sample_hu
 from roi_extraction.sites import DiscLevel, Level
 from roi_extraction.volume import CtVolume
@@ -118,9 +119,7 @@ def _first_sacral(straight: StraightSpine, disc: Landmark) -> Landmark:
 
 def _unseen_body(volume: CtVolume, below: Landmark, spacing_mm: float) -> Landmark | None:
     """The body above a disc without the disc above it; None where it is not whole in the scan."""
-    side = np.array([1.0, 0.0, 0.0]) - below.axis[0] * below.axis
-    side /= np.linalg.norm(side)
-    ahead = np.cross(side, below.axis)
+    side, ahead = across_and_ahead(below.axis)
     top = (
         below.centre_lps_mm
         + spacing_mm * below.axis
