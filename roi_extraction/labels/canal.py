@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.endplates import across_and_ahead
 from roi_extraction.errors import InvalidSegmentation
 from roi_extraction.volume import CtVolume
 
@@ -135,9 +136,8 @@ def _looked_through(
     cloud: FloatArray, centroid: FloatArray, axis: FloatArray, pixel_mm: float
 ) -> FloatArray | None:
     """The middle of the widest hole seen along a vertebra, LPS mm."""
-    lateral = np.array([1.0, 0.0, 0.0]) - axis * axis[0]
-    lateral /= np.linalg.norm(lateral)
-    behind = np.cross(axis, lateral)
+    lateral, ahead = across_and_ahead(axis)
+    behind = -ahead
     bin_mm = SHADOW_MM
     width = 2 * round(pixel_mm / bin_mm / 2) + 1
     widest, best = 0.0, None
