@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from dicom_node.reporting.evaluations import coded_results
 from dicom_node.reporting.report import refusal_report, report, stage_statement
+from dicom_node.reporting.words.impression import Evidence
 from dicom_node.reporting.words.report_text import text_summary
+from dicom_node.reporting.words.result_kind import result_kind
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition
 from modeling import Stage, StagePrediction
+from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of
 from tests.dicom_builders import instances
 
@@ -58,3 +62,31 @@ def test_the_text_gives_the_statement_and_how_unusual_the_values_are() -> None:
     text = text_summary(report(replace(assessed, prediction=prediction), {}))
     assert "Stage     D - looks most like patients with an osteoporotic fracture" in text
     assert "Unusual   more than 37 % of the cohort's patients" in text
+
+
+@pytest.mark.parametrize(
+    ("evidence", "kind"),
+    [
+        (Evidence(90.0, stages=(Stage.C, Stage.D)), "staged"),
+        (Evidence(90.0, stages=(Stage.B, Stage.C, Stage.D)), "undetermined"),
+        (Evidence(90.0, codes=("model.too_few_muscles",)), "l1_alone"),
+        (Evidence(None, codes=("model.too_few_vertebrae",)), "measured"),
+        (Evidence(90.0, at_cohort_kvp=False, codes=("model.too_few_muscles",)), "measured"),
+        (Evidence(90.0), "measured"),
+    ],
+)
+def test_each_scan_leads_to_one_kind_of_result(evidence: Evidence, kind: str) -> None:
+    assert result_kind(evidence) == kind
+
+
+def test_l1_without_a_stage_has_a_code_of_its_own() -> None:
+    assessed = assessment_of(check_series(instances(), Acquisition()))
+    few = Finding("model.too_few_vertebrae", "1 of 6 vertebrae measured, at least 4 needed")
+    alone = replace(
+        assessed,
+        prediction=StagePrediction(None, {}, {}, (), "m", few.message, (few,)),
+        findings=(few,),
+        contributions=(),
+    )
+    assert report(alone, {}).result == "l1_alone"
+    assert coded_results(alone).ContentSequence[0].ConceptCodeSequence[0].CodeValue == "STAGE-L1"

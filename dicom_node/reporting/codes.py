@@ -50,6 +50,7 @@ __all__ = [
     "HOUNSFIELD_A_YEAR",
     "IMPRESSION",
     "IMPRESSIONS",
+    "L1_ALONE",
     "L1_THRESHOLD",
     "L1_THRESHOLD_VALUES",
     "LANGUAGE",
@@ -61,6 +62,7 @@ __all__ = [
     "MEASUREMENT_GROUP",
     "MUSCLE_CODES",
     "NO",
+    "NOT_STAGED",
     "OBSERVER_TYPE",
     "OTHER_WARNING",
     "PREDICTION_SET",
@@ -202,8 +204,12 @@ STAGES: dict[str, CodedConcept] = {
     "B": _own("STAGE-B", "Looks like patients with osteopenia"),
     "C": _own("STAGE-C", "Looks like patients with osteoporosis"),
     "D": _own("STAGE-D", "Looks like patients with an osteoporotic fracture"),
-    "": _own("STAGE-NONE", "Not staged"),
 }
+"""What is said of a patient, by the letter of the stage."""
+
+L1_ALONE = _own("STAGE-L1", "Not staged: L1 alone against its thresholds")
+NOT_STAGED = _own("STAGE-NONE", "Not staged")
+"""What stands in place of a stage where the model gives none."""
 
 PROBABILITY: dict[str, CodedConcept] = {
     "A": _own("PROB-A", "Probability of stage A, normal"),

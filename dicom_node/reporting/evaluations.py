@@ -21,13 +21,9 @@ from dicom_node.reporting.content_items import (
     text_item,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
-from dicom_node.reporting.words.impression import (
-    COHORT_MIX,
-    evidence_of,
-    impression,
-    is_decided,
-)
+from dicom_node.reporting.words.impression import COHORT_MIX, evidence_of, impression
 from dicom_node.reporting.words.level_words import level_words
+from dicom_node.reporting.words.result_kind import ResultKind, result_kind
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
 from roi_extraction.anatomy import Finding
@@ -53,11 +49,7 @@ def impressions(assessment: Assessment) -> Dataset:
 def coded_results(assessment: Assessment) -> Dataset:
     """Stage, category of L1, contrast and warnings, each as a code, with what was not measured."""
     prediction = assessment.prediction
-    stage = own.STAGES[""]
-    if prediction.predicted is not None:
-        decided = is_decided(prediction)
-        stage = own.STAGES[prediction.predicted.value] if decided else own.UNDETERMINED
-    items: list[Dataset] = [code_item(own.STAGE, stage)]
+    items: list[Dataset] = [code_item(own.STAGE, _stage(assessment))]
     if prediction.abstained:
         items.append(text_item(own.COMMENT, f"Not staged: {prediction.abstained}"))
     else:
@@ -120,6 +112,15 @@ def algorithm(assessment: Assessment, name: str, model_id: str | None = None) ->
         text_item(own.ALGORITHM_VERSION, version("osteonode"), MODIFIES),
         *(text_item(own.ALGORITHM_PARAMETERS, words, MODIFIES) for words in parameters),
     ]
+
+
+def _stage(assessment: Assessment) -> CodedConcept:
+    """The stage, or what stands in its place."""
+    kind = result_kind(evidence_of(assessment))
+    predicted = assessment.prediction.predicted
+    if predicted is None:
+        return own.L1_ALONE if kind is ResultKind.L1_ALONE else own.NOT_STAGED
+    return own.STAGES[predicted.value] if kind is ResultKind.STAGED else own.UNDETERMINED
 
 
 def _contrast(assessment: Assessment) -> CodedConcept:

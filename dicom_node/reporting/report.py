@@ -33,6 +33,7 @@ from dicom_node.reporting.words.impression import (
     refusal_impression,
 )
 from dicom_node.reporting.words.level_words import level_words
+from dicom_node.reporting.words.result_kind import result_kind
 from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
@@ -86,11 +87,13 @@ def report(
         Series of the same study that could not be assessed.
     """
     series, features = assessment.series, assessment.features
+    evidence = evidence_of(assessment)
     sop_uids = [instance.sop_instance_uid for instance in series.slices]
     return Report(
         study_uid=series.study_uid,
         series_uid=series.series_uid,
-        impression=impression(evidence_of(assessment)),
+        result=result_kind(evidence),
+        impression=impression(evidence),
         warnings=_warned(assessment.warnings),
         acquisition=_acquisition(series, assessment.image),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),

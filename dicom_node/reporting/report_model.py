@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dicom_node.reporting.words.result_kind import ResultKind
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
 from roi_extraction.anatomy import MissingReason, NamingRoute
@@ -50,7 +51,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "623ec11bba3207e40aa3bb04902abe3e3883c0384a85614adbafe6954e20d43a"
+REPORT_SCHEMA_DIGEST = "4621235f93cab5bce3989c39fb87ffcdb896125697623d5fb028cb472d367e4f"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -373,6 +374,11 @@ class _Series(_Record):
 class Report(_Series):
     """The report of a series that was assessed."""
 
+    result: Literal[
+        ResultKind.STAGED, ResultKind.UNDETERMINED, ResultKind.L1_ALONE, ResultKind.MEASURED
+    ]
+    """What kind of result this is: a stage; a set of stages too large to call one; L1 alone against
+    its thresholds, the scan showing too little for a stage; or HU alone."""
     refused: None = None
     """Always null; a refused series has another form."""
     warnings: tuple[Warned, ...]
@@ -404,6 +410,8 @@ class Report(_Series):
 class Refusal(_Series):
     """The report of a series that was not assessed."""
 
+    result: Literal[ResultKind.REFUSED] = ResultKind.REFUSED
+    """Always refused."""
     refused: RefusalReason
     """Why the series was not assessed."""
     rejected_series: tuple[RejectedSeries, ...]

@@ -28,6 +28,7 @@ from dicom_node.reporting.checks.document_check import (
 )
 from dicom_node.reporting.checks.report_content import (
     CONTENT,
+    L1_ALONE,
     MEANINGS,
     MEASUREMENT_GROUP_NAME,
     NOT_STAGED,
@@ -237,9 +238,10 @@ def _stage(nodes: Sequence[ContentItem]) -> Iterator[ReportFault]:
     if len(stages) != 1 or None in members or len(set(members)) != len(members):
         yield ReportFault("report.stage", "the report does not have one stage with its set")
         return
+    compared = bool(results[0].children("L1-HU"))
     allowed = {UNDETERMINED} if len(members) > MAX_DECIDED else set(STAGE_LETTERS)
     if not values:
-        allowed = {NOT_STAGED}
+        allowed = {L1_ALONE if compared else NOT_STAGED, NOT_STAGED}
     if (
         stages[0] not in allowed
         or (values and set(values) != set("ABCD"))

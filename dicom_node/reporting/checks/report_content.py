@@ -23,6 +23,7 @@ __all__ = [
     "COMPARISON_NAME",
     "COMPREHENSIVE_SR",
     "CONTENT",
+    "L1_ALONE",
     "MEANINGS",
     "MEASUREMENT_GROUP_NAME",
     "NOT_STAGED",
@@ -87,6 +88,7 @@ PROBABILITIES: dict[tuple[str, str], str] = {
 STAGE_LETTERS: dict[tuple[str, str], str] = {
     (f"STAGE-{letter}", "99OSTEONODE"): letter for letter in "ABCD"
 }
+L1_ALONE = ("STAGE-L1", "99OSTEONODE")
 NOT_STAGED, UNDETERMINED = ("STAGE-NONE", "99OSTEONODE"), ("373068000", "SCT")
 """What stands in place of a stage: none was asked for, or none can be called."""
 
@@ -220,6 +222,7 @@ VALUES: tuple[Code, ...] = (
     _own("STAGE-B", "Looks like patients with osteopenia"),
     _own("STAGE-C", "Looks like patients with osteoporosis"),
     _own("STAGE-D", "Looks like patients with an osteoporotic fracture"),
+    _own("STAGE-L1", "Not staged: L1 alone against its thresholds"),
     _own("STAGE-NONE", "Not staged"),
     _own("L1-LE-110", "At or below 110 HU"),
     _own("L1-110-160", "Above 110 and at or below 160 HU"),

@@ -7,6 +7,7 @@
 - `level_words`: how the levels were named, in words.
 - `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.
+- `result_kind`: what kind of result a scan led to.
 - `screening_scope`: whether a scan that was not analysed was meant for this node at all.
 - `site_words`: sites, model inputs and reasons in a radiologist's words.
 - `thresholds`: the published thresholds of L1.

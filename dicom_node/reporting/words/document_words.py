@@ -9,7 +9,6 @@ from dicom_node.reporting.report_model import Explanation, Refusal, Report, Site
 from dicom_node.reporting.words.identity_words import printable
 from dicom_node.reporting.words.impression import MAX_CALLED, STAGE_WORDS
 from dicom_node.reporting.words.refusal_words import refusal_advice
-from dicom_node.reporting.words.report_text import L1_WORDS
 from dicom_node.reporting.words.screening_scope import meant_for_screening
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 from dicom_node.reporting.words.thresholds import l1_words
@@ -61,6 +60,13 @@ SCREENING = "Opportunistic osteoporosis screening on lumbar CT"
 
 NOTHING_MEASURED = "Nothing was measured: this says nothing of the bone."
 """The last sentence on a scan that was not analysed."""
+
+L1_WORDS = {
+    "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
+    "middle": "between 110 and 160 HU: osteoporosis not excluded (Pickhardt 2013)",
+    "high": "above 160 HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
+}
+"""What the category of L1 says."""
 
 METHOD_LINES = (
     "Regions of 150 mm² in three slices: in the trabecular bone of the bodies L1 to S1, and in "

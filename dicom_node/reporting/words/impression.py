@@ -27,6 +27,7 @@ __all__ = [
     "evidence_of",
     "impression",
     "is_decided",
+    "lacks_regions",
     "refusal_impression",
 ]
 
@@ -127,6 +128,11 @@ def is_decided(prediction: StagePrediction) -> bool:
     return bool(prediction.predicted) and len(prediction.prediction_set) <= MAX_CALLED
 
 
+def lacks_regions(evidence: Evidence) -> bool:
+    """Whether too few regions were measured for the model to give a stage."""
+    return bool(TOO_LITTLE & set(evidence.codes))
+
+
 def impression(evidence: Evidence) -> tuple[str, ...]:
     """The sentences, in the order in which they are read.
 
@@ -165,7 +171,7 @@ def _bone(evidence: Evidence) -> str:
     if category is not None:
         found += f": osteoporosis {THRESHOLD_WORDS[category]}"
     words = [STAGE_WORDS[stage] for stage in stages]
-    if not stages and TOO_LITTLE & set(evidence.codes):
+    if not stages and lacks_regions(evidence):
         return f"{found}; too few regions were measured for a stage"
     if not stages:
         return f"{found}; the cohort's model gives no stage"

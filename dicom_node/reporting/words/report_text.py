@@ -3,17 +3,10 @@
 from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.comparison_words import comparison_words
-from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
-from dicom_node.reporting.words.thresholds import l1_words
+from dicom_node.reporting.words.document_words import l1_line, missing_lines
+from dicom_node.reporting.words.site_words import site_words
 
-__all__ = ["L1_WORDS", "text_summary"]
-
-L1_WORDS = {
-    "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
-    "middle": "between 110 and 160 HU: osteoporosis not excluded (Pickhardt 2013)",
-    "high": "above 160 HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
-}
-"""What the category of L1 says."""
+__all__ = ["text_summary"]
 
 
 def text_summary(report: CaseReport) -> str:
@@ -34,7 +27,7 @@ def text_summary(report: CaseReport) -> str:
 
 
 def _stage_lines(report: Report) -> list[str]:
-    stage, l1 = report.stage, report.l1_threshold
+    stage = report.stage
     if stage.predicted:
         probabilities = "  ".join(f"{k} {v:.2f}" for k, v in stage.probabilities.items())
         lines = [
@@ -48,13 +41,12 @@ def _stage_lines(report: Report) -> list[str]:
         lines.append(
             f"Unusual   more than {stage.novelty_percentile:.0f} % of the cohort's patients"
         )
-    if l1.mean_hu is not None and l1.category is not None:
-        lines.append(f"L1        {l1_words(l1.mean_hu)} HU, {L1_WORDS[l1.category]}")
-    else:
-        reason = "not measured" if l1.mean_hu is None else "no threshold at this tube voltage"
-        lines.append(f"L1        {reason}")
-    lines.append(f"Model     {stage.model_id}")
-    return lines
+    value, verdict = l1_line(report)
+    return [
+        *lines,
+        f"L1        {value.removeprefix('L1 ')}, {verdict}",
+        f"Model     {stage.model_id}",
+    ]
 
 
 def _site_lines(report: Report) -> list[str]:
@@ -69,11 +61,7 @@ def _site_lines(report: Report) -> list[str]:
         for side, numbers in (("right", (1, 2, 3)), ("left", (4, 5, 6))):
             row = "".join(f"{values[f'{disc}_{k}']:>20}" for k in numbers)
             lines.append(f"  {disc:<8}{side:<8}{row}")
-    missing = {site.name: site.reason for site in report.sites if site.reason is not None}
-    if missing:
-        words = (f"{site_words(name)} ({MISSING_WORDS[why]})" for name, why in missing.items())
-        lines.append("Missing   " + "\n          ".join(words))
-    return lines
+    return lines + [f"Missing   {words}" for words in missing_lines(report)]
 
 
 def _explanation_lines(report: Report) -> list[str]:
