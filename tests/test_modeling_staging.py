@@ -71,6 +71,12 @@ def test_an_imputed_vertebra_is_said(stager: Stager) -> None:
     assert codes.count("model.vertebra_imputed") == 1
 
 
+def test_imputed_muscles_are_named(stager: Stager) -> None:
+    found = stager.stage(patient(**{"L1-L2_3": np.nan, "L1-L2_6": np.nan}), 70, Sex.MALE)
+    [said] = [f.message for f in found.findings if f.code == "model.muscle_imputed"]
+    assert said.endswith("L1-L2_3, L1-L2_6")
+
+
 NAN = float("nan")
 
 
@@ -78,6 +84,7 @@ NAN = float("nan")
     ("hu", "age", "code"),
     [
         (patient(L1=NAN, L2=NAN, L3=NAN), 70, "model.too_few_vertebrae"),
+        (patient(L5=NAN, S1=NAN), 70, "model.lumbosacral_missing"),
         (patient(muscle=NAN), 70, "model.too_few_muscles"),
         (patient(L1=1500), 70, "model.far_outside_cohort"),
         (patient(**{"L3-L4_3": 200}), 70, "model.far_outside_cohort"),

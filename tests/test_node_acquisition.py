@@ -57,6 +57,10 @@ RULES: dict[str, tuple[Callable[[], list[Instance]], str, str]] = {
         lambda: instances(slice_thickness_mm=None),
         "acquisition.thickness_unknown", "acquisition.thickness_unknown",
     ),
+    "other_scanner": (
+        lambda: instances(model="Optima"),
+        "acquisition.other_scanner", "acquisition.other_scanner",
+    ),
     "patient_position_missing": (
         lambda: instances(patient_position=""),
         "acquisition.patient_position_missing", "acquisition.patient_position_missing",

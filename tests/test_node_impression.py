@@ -27,10 +27,10 @@ def every_case() -> Iterator[Evidence]:
     for l1_hu in (None, 97.4, 110.0, 135.0, 160.4, 190.0):
         for stages in SETS:
             for codes in ((), LONGEST[:1], LONGEST[:3], LONGEST):
-                for missing, foreign in ((0, False), (4, True)):
-                    yield Evidence(l1_hu, 120.0, True, stages, codes, missing, foreign)
+                for missing in (0, 4):
+                    yield Evidence(l1_hu, 120.0, True, stages, codes, missing)
         for kvp in (None, 120.0, 140.0):
-            yield Evidence(l1_hu, kvp, False, (), LONGEST, 30, True)
+            yield Evidence(l1_hu, kvp, False, (), LONGEST, 30)
 
 
 def test_every_impression_has_at_most_three_sentences_and_sixty_words() -> None:
@@ -42,7 +42,7 @@ def test_every_impression_has_at_most_three_sentences_and_sixty_words() -> None:
         text = " ".join(sentences)
         assert len(text.split()) <= MAX_WORDS, text
         assert "_" not in text
-        limited = evidence.codes or evidence.missing or evidence.foreign_scanner
+        limited = evidence.codes or evidence.missing
         assert ("Limited by" in text) == bool(limited)
 
 

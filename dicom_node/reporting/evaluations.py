@@ -84,8 +84,7 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> D
     for item in assessment.contributions[:MAX_CONTRIBUTIONS]:
         value = "not measured" if item.value is None else f"{item.value:.1f}"
         ranks = "; ".join(
-            f"{site_words(site)} is number {assessment.places[site].strength_rank} by strength "
-            f"in community {assessment.places[site].community}"
+            f"{site_words(site)} is number {assessment.places[site].strength_rank} by strength"
             for site in item.sites[:3]
             if site in assessment.places
         )

@@ -282,7 +282,6 @@ def _explanation(item: Contribution, places: Mapping[str, NodePlace]) -> Explana
         network=tuple(
             NetworkPlace(
                 site=site,
-                community=int(places[site].community),
                 strength_rank=int(places[site].strength_rank),
             )
             for site in item.sites

@@ -51,7 +51,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "4621235f93cab5bce3989c39fb87ffcdb896125697623d5fb028cb472d367e4f"
+REPORT_SCHEMA_DIGEST = "5693f38ad4dfc344beeb29f789e889f23f9b96ca15747f43215c820e35564ca8"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -283,8 +283,9 @@ class NetworkPlace(_Record):
 
     site: str
     """The site's name."""
-    community: int
-    """Number of the site's community."""
+    community: None = None
+    """Always null: the cohort's communities change from run to run too much to be said of one
+    patient."""
     strength_rank: Annotated[int, Field(ge=1)]
     """Rank of the site by the sum of its edges' weights, 1 for the strongest."""
 

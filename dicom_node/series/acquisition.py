@@ -43,6 +43,10 @@ cortex of 1-2 mm spreads over its neighbours."""
 LARGEST_PIXEL_MM = 3.0
 """Pixel spacing above which nothing is measured, mm: a ROI would have fewer than 17 pixels."""
 
+COHORT_SCANNER = ("GE", "Revolution")
+"""Maker and model of the scanner that the cohort was measured on (Wang 2025, doi
+10.1101/2025.02.12.25321163)."""
+
 COHORT_SLICE_MM = 3.0
 """Slice thickness of the published cohort, mm (Wang 2025, doi 10.1101/2025.02.12.25321163)."""
 
@@ -160,6 +164,7 @@ def check_rules(
         *_pixels(stack.slices[0], rules),
         *_thickness(stack.slices, thickness_mm, rules),
         *_position(stack.slices[0], rules),
+        *_scanner(stack.slices[0], rules),
     ]
 
 
@@ -314,3 +319,18 @@ def _one(values: Sequence[float | None], name: str, tolerance: float) -> float |
             "series.mixed_acquisition", f"{name} is stated in a part of the images only"
         )
     return found.most_common(1)[0][0] if found else None
+
+
+def _scanner(first: Instance, rules: Acquisition) -> list[Finding]:
+    maker, model = COHORT_SCANNER
+    stated = cleaned(f"{first.manufacturer} {first.model}")
+    if first.manufacturer.casefold().startswith(maker.casefold()) and (
+        model.casefold() in first.model.casefold()
+    ):
+        return []
+    finding = Finding(
+        "acquisition.other_scanner",
+        f"scanner {stated or 'not stated'}; the cohort's was a {maker} {model}. Where HU differ by "
+        "10, the stage may change",
+    )
+    return refuse_or_report(rules.rules.other_scanner, finding)

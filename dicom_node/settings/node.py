@@ -76,6 +76,7 @@ class AcquisitionRules(Section):
     thick_slices: Mode = "warn"
     thickness_unknown: Mode = "warn"
     patient_position_missing: Mode = "warn"
+    other_scanner: Mode = "warn"
     noise: Mode = "warn"
     pixel_spacing_doubtful: Mode = "strict"
 

@@ -87,7 +87,13 @@ class StagingLimits:
     tissues: Mapping[str, Bounds]
     age_years: Bounds
 
-    def refusals(self, mean_hu: npt.NDArray[np.float64], age: float | None) -> tuple[Finding, ...]:
+    def refusals(
+        self,
+        mean_hu: npt.NDArray[np.float64],
+        age: float | None,
+        *,
+        without_l5_s1: bool = False,
+    ) -> tuple[Finding, ...]:
         """Say why a patient must not be staged; empty if nothing speaks against it.
 
         Parameters
@@ -96,6 +102,8 @@ class StagingLimits:
             float64, shape (36,): NaN where missing.
         age
             Years, or None.
+        without_l5_s1
+            Whether a patient without both L5 and S1 is staged all the same.
         """
         by_name = dict(zip(SITE_NAMES, map(float, mean_hu), strict=True))
         infinite = [name for name, value in by_name.items() if math.isinf(value)]
@@ -111,6 +119,14 @@ class StagingLimits:
                 Finding(
                     "model.too_few_vertebrae",
                     f"{vertebrae} of 6 vertebrae measured, at least {self.min_vertebrae} needed",
+                )
+            )
+        elif not (without_l5_s1 or {"L5", "S1"} & set(measured)):
+            found.append(
+                Finding(
+                    "model.lumbosacral_missing",
+                    "neither L5 nor S1 was measured; with medians in their place the stage would "
+                    "often be another",
                 )
             )
         if muscles < self.min_muscles:
@@ -147,14 +163,13 @@ class StagingLimits:
         """
         by_name = dict(zip(SITE_NAMES, map(float, mean_hu), strict=True))
         found = []
-        absent = [n for n in USED_SITES[:6] if math.isnan(by_name[n])]
-        if absent:
-            found.append(
-                Finding(
-                    "model.vertebra_imputed",
-                    f"not measured, the cohort's median stands in: {', '.join(absent)}",
-                )
-            )
+        absent = [n for n in USED_SITES if math.isnan(by_name[n])]
+        bones = [n for n in absent if SITES_BY_NAME[n].is_vertebra]
+        muscles = [n for n in absent if n not in bones]
+        for code, names in (("model.vertebra_imputed", bones), ("model.muscle_imputed", muscles)):
+            if names:
+                said = f"not measured, the cohort's median stands in: {', '.join(names)}"
+                found.append(Finding(code, said))
         outside = [
             n
             for n in USED_SITES

@@ -65,12 +65,10 @@ THRESHOLD_WORDS = {
 OSTEOPOROSIS = frozenset((Stage.C, Stage.D))
 """Stages with a T-score of -2.5 or lower."""
 
-TOO_LITTLE = frozenset(("model.too_few_vertebrae", "model.too_few_muscles"))
+TOO_LITTLE = frozenset(
+    ("model.too_few_vertebrae", "model.too_few_muscles", "model.lumbosacral_missing")
+)
 """Why a scan that ends above the sacrum has a measured L1 and no stage."""
-
-COHORT_SCANNER = ("GE", "Revolution")
-"""Maker and model of the scanner that the cohort was measured on (Wang 2025, doi
-10.1101/2025.02.12.25321163)."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,6 @@ class Evidence:
         Codes of all warnings.
     missing
         Number of the sites without a value.
-    foreign_scanner
-        Whether the scanner is another than the cohort's.
     """
 
     l1_hu: float | None
@@ -101,25 +97,19 @@ class Evidence:
     stages: tuple[Stage, ...] = ()
     codes: tuple[str, ...] = ()
     missing: int = 0
-    foreign_scanner: bool = False
 
 
 def evidence_of(assessment: Assessment) -> Evidence:
     """What the impression of an assessment is written from."""
     measurements = assessment.features.measurements
     l1 = assessment.features.by_name["L1"]
-    scan = assessment.series.first
-    maker, model = (word.casefold() for word in COHORT_SCANNER)
     return Evidence(
         l1_hu=None if l1.missing is not None else l1.mean_hu,
-        kvp=scan.kvp,
+        kvp=assessment.series.first.kvp,
         at_cohort_kvp=assessment.at_cohort_kvp,
         stages=_stages(assessment.prediction),
         codes=tuple(finding.code for finding in assessment.warnings),
         missing=sum(measurement.missing is not None for measurement in measurements),
-        foreign_scanner=not (
-            scan.manufacturer.casefold().startswith(maker) and model in scan.model.casefold()
-        ),
     )
 
 
@@ -207,8 +197,6 @@ def _limits(evidence: Evidence) -> str:
     found = list(dict.fromkeys(words for code, words in LIMITS.items() if code in codes))
     if evidence.missing:
         found.append(f"{evidence.missing} of 36 regions missing")
-    if evidence.foreign_scanner:
-        found.append("another scanner than the cohort's")
     named = found[:MAX_LIMITS]
     if len(found) > MAX_LIMITS:
         named = [*found[: MAX_LIMITS - 1], f"{len(found) - MAX_LIMITS + 1} more"]

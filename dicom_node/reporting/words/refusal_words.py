@@ -56,6 +56,7 @@ REFUSAL_ADVICE: dict[str, str] = {
     "acquisition.thickness_unknown": "Send the images with Slice Thickness",
     "acquisition.noise": "Send a reconstruction with thicker slices or a softer kernel",
     "acquisition.pixel_spacing_doubtful": "Check Pixel Spacing in the archive",
+    "acquisition.other_scanner": "Report such scans with a warning (rule other_scanner)",
     "acquisition.patient_position_missing": "Send the images with Patient Position",
     "roi.error": OTHER_SERIES,
     "roi.invalid_volume": OTHER_SERIES,

@@ -51,6 +51,7 @@ MEANT: dict[str, str] = {
     "acquisition.thickness_unknown": RULE,
     "acquisition.noise": RULE,
     "acquisition.pixel_spacing_doubtful": RULE,
+    "acquisition.other_scanner": RULE,
     "acquisition.patient_position_missing": RULE,
     "roi.field_of_view_too_small": SEEN,
     "roi.levels_ambiguous": SEEN,

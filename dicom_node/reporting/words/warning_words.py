@@ -49,6 +49,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "roi.focal_density": WarningWords(
         "W-FOCAL-DENSITY", "Part of a region is much denser than the rest", "a dense spot in a body"
     ),
+    "model.muscle_imputed": WarningWords(
+        "W-MUSCLE-IMPUTED", "Cohort's medians stand in for muscles"
+    ),
     "model.vertebra_imputed": WarningWords(
         "W-BODY-IMPUTED", "Cohort's median stands in for a vertebra", "a vertebra replaced"
     ),
@@ -77,7 +80,7 @@ WARNING_WORDS: dict[str, WarningWords] = {
         "W-CRESTS", "Iliac crests at an unusual height", "levels that may be shifted"
     ),
     "levels.twelve_ribs_assumed": WarningWords(
-        "W-RIBS-ASSUMED", "Twelve pairs of ribs assumed", "levels named from the last ribs"
+        "W-RIBS-ASSUMED", "Twelve pairs of ribs assumed", "levels named from ribs"
     ),
     "levels.five_lumbar_assumed": WarningWords("W-FIVE-ASSUMED", "Five lumbar vertebrae assumed"),
     "acquisition.kernel_lung_bone": WarningWords(
@@ -91,6 +94,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     ),
     "acquisition.noise": WarningWords(
         "W-NOISE", "Noise makes the means uncertain by over 4 HU", "noise"
+    ),
+    "acquisition.other_scanner": WarningWords(
+        "W-SCANNER", "Another scanner than the cohort's", "another scanner than the cohort's"
     ),
     "acquisition.large_pixels": WarningWords(
         "W-LARGE-PIXELS", "Pixels larger than 1.5 mm", "large pixels"
@@ -129,7 +135,7 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "input.incomplete": WarningWords("W-INCOMPLETE", "Slices missing", "missing slices"),
     "input.gap": WarningWords("W-GAP", "Slices missing in the middle", "missing slices"),
     "input.foreign_instances": WarningWords(
-        "W-FOREIGN", "Images of another patient left out", "images of another patient left out"
+        "W-FOREIGN", "Images of another patient left out", "another patient's images left out"
     ),
     "input.partly_corrected": WarningWords(
         "W-CORRECTED", "Patient or study data corrected in part", "patient data corrected in part"
@@ -161,6 +167,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "header.sex_unknown": WarningWords("W-SEX-INVALID", "Patient's Sex is none of M, F and O"),
     # what the model says of itself
     "model.undetermined": WarningWords("W-UNDETERMINED", "No stage can be ruled out"),
+    "model.lumbosacral_missing": WarningWords(
+        "W-NO-L5-S1", "Neither L5 nor S1 measured, so not staged"
+    ),
     "model.too_few_vertebrae": WarningWords("W-FEW-BODIES", "Too few vertebrae measured to stage"),
     "model.too_few_muscles": WarningWords("W-FEW-MUSCLES", "Too few muscles measured to stage"),
 }
