@@ -29,6 +29,7 @@ def quick_assessment(
     _network: object,
     findings: Sequence[Finding],
     _rules: object,
+    _scanners: object,
     *,
     mean_hu: float | None = None,
 ) -> Assessment:

@@ -200,6 +200,7 @@ def analyse(
                 network,
                 [*findings, *choice_findings(refused, others)],
                 rules.rules,
+                rules.scanners,
             )
         except (SeriesRefused, RoiError) as error:
             refused.append(

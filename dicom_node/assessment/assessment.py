@@ -4,15 +4,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 import modeling
 import network as interactions
 from dicom_node.assessment.image_checks import ImageFacts, check_image
+from dicom_node.foreign_text import cleaned
 from dicom_node.series.instances import Instance
 from dicom_node.series.selection import EligibleSeries
-from dicom_node.settings.node import AcquisitionRules
+from dicom_node.settings.node import AcquisitionRules, ScannerOffset
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
 from roi_extraction import Anatomy, CtVolume, FeatureVector, Finding, Segmenter, extract
+from roi_extraction.sites import SITES
 
 __all__ = ["COHORT_KVP", "SAME_KVP", "Assessment", "assess", "stated_sex"]
 
@@ -46,6 +51,8 @@ class Assessment:
         Seconds that the steps ``segment``, ``measure`` and ``stage`` took.
     image
         What the image says of its acquisition.
+    offset
+        How this scanner reads beside the cohort's; None where the settings do not say.
     """
 
     series: EligibleSeries
@@ -56,6 +63,7 @@ class Assessment:
     findings: tuple[Finding, ...]
     timings_s: Mapping[str, float]
     image: ImageFacts
+    offset: ScannerOffset | None = None
 
     @property
     def at_cohort_kvp(self) -> bool:
@@ -77,6 +85,7 @@ def assess(
     network: InteractionNetwork | None,
     findings: Sequence[Finding] = (),
     rules: AcquisitionRules | None = None,
+    scanners: Sequence[ScannerOffset] = (),
 ) -> Assessment:
     """Measure, stage, explain and locate one patient.
 
@@ -96,6 +105,8 @@ def assess(
         Further findings that the reader should know.
     rules
         What happens to a scan whose image breaks a rule; the settings' defaults if None.
+    scanners
+        Scanners whose offset from the cohort's is known.
 
     Raises
     ------
@@ -114,7 +125,9 @@ def assess(
     features = extract(volume, segmenter, check)
     measured = time.perf_counter()
     [(segmented, image, seen)] = checked
-    prediction, contributions = _staged(series, features, stager)
+    first = series.first
+    offset = next((known for known in scanners if known.of(first.manufacturer, first.model)), None)
+    prediction, contributions = _staged(series, _as_in_cohort(features, offset), stager)
     places: Mapping[str, NodePlace] = {}
     if network is not None:
         sites = sorted({site for item in contributions for site in item.sites})
@@ -126,28 +139,55 @@ def assess(
         prediction=prediction,
         contributions=contributions,
         places=places,
-        findings=(*series.findings, *findings, *seen, *features.findings, *prediction.findings),
+        findings=(
+            *series.findings,
+            *_offset_finding(offset),
+            *findings,
+            *seen,
+            *features.findings,
+            *prediction.findings,
+        ),
         timings_s={
             "segment": segmented - started,
             "measure": measured - segmented,
             "stage": staged - measured,
         },
         image=image,
+        offset=offset,
     )
 
 
+def _as_in_cohort(features: FeatureVector, offset: ScannerOffset | None) -> npt.NDArray[np.float64]:
+    """Mean HU of the 36 sites as the cohort's scanner would have read them; NaN where missing."""
+    if offset is None:
+        return features.mean_hu
+    by_site = [offset.bone_hu if site.is_vertebra else offset.muscle_hu for site in SITES]
+    return features.mean_hu - np.array(by_site)
+
+
+def _offset_finding(offset: ScannerOffset | None) -> tuple[Finding, ...]:
+    if offset is None:
+        return ()
+    message = (
+        f"this scanner reads bone {offset.bone_hu:+g} HU and muscle {offset.muscle_hu:+g} HU "
+        "beside the cohort's; thresholds and stage allow for it, the HU are as measured "
+        f"({cleaned(offset.source)})"
+    )
+    return (Finding("acquisition.scanner_offset", message),)
+
+
 def _staged(
-    series: EligibleSeries, features: FeatureVector, stager: Stager
+    series: EligibleSeries, mean_hu: npt.NDArray[np.float64], stager: Stager
 ) -> tuple[StagePrediction, tuple[Contribution, ...]]:
     """The stage with what moved it, or the reason why there is none."""
     reason = _unlike_cohort(series)
     if reason is not None:
         return StagePrediction(None, {}, {}, (), stager.bundle.model_id, reason), ()
     age, sex = series.first.age_years, stated_sex(series.first)
-    prediction = stager.stage(features.mean_hu, age, sex)
+    prediction = stager.stage(mean_hu, age, sex)
     if prediction.predicted is None:
         return prediction, ()
-    return prediction, stager.explain(features.mean_hu, age, sex)
+    return prediction, stager.explain(mean_hu, age, sex)
 
 
 def _unlike_cohort(series: EligibleSeries) -> str | None:

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.assessment.image_checks import ImageFacts
 from dicom_node.reporting.report_model import (
     AcquisitionReport,
     Explanation,
@@ -21,6 +20,7 @@ from dicom_node.reporting.report_model import (
     Report,
     RibReport,
     RoiReport,
+    ScannerOffsetReport,
     SegmenterReport,
     SiteReport,
     StageReport,
@@ -37,9 +37,10 @@ from dicom_node.reporting.words.result_kind import result_kind
 from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
+    bone_offset_hu,
     l1_category,
 )
-from dicom_node.series.selection import EligibleSeries, RefusedSeries
+from dicom_node.series.selection import RefusedSeries
 from modeling import Contribution, Stage, StagePrediction
 from network import NodePlace
 from roi_extraction.anatomy import Finding, LevelNaming
@@ -95,7 +96,7 @@ def report(
         result=result_kind(evidence),
         impression=impression(evidence),
         warnings=_warned(assessment.warnings),
-        acquisition=_acquisition(series, assessment.image),
+        acquisition=_acquisition(assessment),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),
         levels_confidence=_rounded(features.spine.confidence, 3),
         levels=_levels(features.spine.naming),
@@ -103,8 +104,8 @@ def report(
         l1_threshold=L1Threshold(
             mean_hu=_rounded(features.by_name["L1"].mean_hu, 2),
             category=l1_category(assessment),
-            specific_hu=L1_OSTEOPOROSIS_SPECIFIC_HU,
-            sensitive_hu=L1_OSTEOPOROSIS_SENSITIVE_HU,
+            specific_hu=L1_OSTEOPOROSIS_SPECIFIC_HU + bone_offset_hu(assessment),
+            sensitive_hu=L1_OSTEOPOROSIS_SENSITIVE_HU + bone_offset_hu(assessment),
         ),
         stage=_stage(assessment.prediction),
         explanation=tuple(
@@ -194,7 +195,8 @@ def _rejected(refused: Sequence[RefusedSeries]) -> tuple[RejectedSeries, ...]:
     )
 
 
-def _acquisition(series: EligibleSeries, image: ImageFacts) -> AcquisitionReport:
+def _acquisition(assessment: Assessment) -> AcquisitionReport:
+    series, image, offset = assessment.series, assessment.image, assessment.offset
     return AcquisitionReport(
         kvp=series.first.kvp,
         slice_thickness_mm=series.slice_thickness_mm,
@@ -210,6 +212,11 @@ def _acquisition(series: EligibleSeries, image: ImageFacts) -> AcquisitionReport
         noise_standard_error_hu=_rounded(image.noise_standard_error_hu, 2),
         aorta_hu=_rounded(image.aorta_hu, 1),
         aorta_missing=image.aorta_missing,
+        scanner_offset=None
+        if offset is None
+        else ScannerOffsetReport(
+            bone_hu=offset.bone_hu, muscle_hu=offset.muscle_hu, source=offset.source
+        ),
     )
 
 

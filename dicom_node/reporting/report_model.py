@@ -40,6 +40,7 @@ __all__ = [
     "Report",
     "RibReport",
     "RoiReport",
+    "ScannerOffsetReport",
     "SegmenterReport",
     "SiteChange",
     "SiteReport",
@@ -51,7 +52,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "5693f38ad4dfc344beeb29f789e889f23f9b96ca15747f43215c820e35564ca8"
+REPORT_SCHEMA_DIGEST = "9744923e2242d1277a2537f4259583999e43bc5bf9d2ca724d50c400e63f1227"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -107,6 +108,17 @@ class RejectedSeries(_Record):
     """The reason in words."""
 
 
+class ScannerOffsetReport(_Record):
+    """How this scanner reads beside the cohort's; thresholds and stage allow for it."""
+
+    bone_hu: float
+    """How much higher it reads bone, HU."""
+    muscle_hu: float
+    """How much higher it reads muscle, HU."""
+    source: str
+    """Where that is from."""
+
+
 class AcquisitionReport(_Record):
     """How the images were made, from the header and from the images themselves."""
 
@@ -138,6 +150,8 @@ class AcquisitionReport(_Record):
     """Mean of the blood in the abdominal aorta, HU; null if it was not found."""
     aorta_missing: str | None
     """Why there is no value for the aorta; null if there is one."""
+    scanner_offset: ScannerOffsetReport | None = None
+    """What the settings say of this scanner; null if nothing."""
 
 
 class SegmenterReport(_Record):
@@ -248,9 +262,11 @@ class L1Threshold(_Record):
     """At or below the specific threshold, at or below the sensitive one, or above both; null if L1
     was not measured or the tube voltage is not that of the thresholds, 120 kV."""
     specific_hu: Hu
-    """At or below it L1 is more than 90 % specific for osteoporosis, HU."""
+    """At or below it L1 is more than 90 % specific for osteoporosis, HU: 110, on a scanner with a
+    known offset so much higher."""
     sensitive_hu: Hu
-    """At or below it L1 is 90 % sensitive for osteoporosis, HU."""
+    """At or below it L1 is 90 % sensitive for osteoporosis, HU: 160, on a scanner with a known
+    offset so much higher."""
 
 
 class StageReport(_Record):

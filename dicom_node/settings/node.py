@@ -44,6 +44,7 @@ __all__ = [
     "NodeSettings",
     "Query",
     "Retention",
+    "ScannerOffset",
     "SegmenterName",
     "TotalSegmentator",
     "load_settings",
@@ -104,6 +105,26 @@ class AcquisitionRules(Section):
             ) from error
 
 
+class ScannerOffset(Section):
+    """How much higher a scanner model reads than the cohort's, HU; negative where it reads lower.
+
+    Nothing measured is changed: the thresholds of L1 move by ``bone_hu``, and the model is given
+    the HU less the offsets.
+    """
+
+    manufacturer: str = Field(min_length=1)
+    model: str = Field(min_length=1)
+    bone_hu: float = Field(default=0.0, ge=-50, le=50)
+    muscle_hu: float = Field(default=0.0, ge=-50, le=50)
+    source: str = Field(min_length=1)
+
+    def of(self, manufacturer: str, model: str) -> bool:
+        """Whether these header values are of this scanner; case and outer spaces do not count."""
+        stated = (manufacturer, model)
+        own = (self.manufacturer, self.model)
+        return [s.strip().casefold() for s in stated] == [o.strip().casefold() for o in own]
+
+
 class Acquisition(Section):
     """What a series must fulfil to be assessed; tube voltages in kV, lengths in mm."""
 
@@ -113,6 +134,15 @@ class Acquisition(Section):
     min_slices: int = Field(default=20, ge=3)
     min_coverage_mm: float = Field(default=100.0, gt=0)
     rules: AcquisitionRules = AcquisitionRules()
+    scanners: tuple[ScannerOffset, ...] = ()
+
+    @field_validator("scanners")
+    @classmethod
+    def _once_each(cls, scanners: tuple[ScannerOffset, ...]) -> tuple[ScannerOffset, ...]:
+        for index, scanner in enumerate(scanners):
+            if any(scanner.of(other.manufacturer, other.model) for other in scanners[:index]):
+                raise ValueError(f"{scanner.manufacturer} {scanner.model} stands there twice")
+        return scanners
 
 
 class TotalSegmentator(Section):

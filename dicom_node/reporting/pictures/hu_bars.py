@@ -82,7 +82,7 @@ def draw_hu_bars(
     bottom
         The row below the last line, pixels.
     """
-    sites, known = report.sites[: len(Level)], percentiles or {}
+    sites, known = report.sites[: len(Level)], _on_this_scanner(percentiles or {}, report)
     verdict, size = fitted(
         ", ".join(l1_line(report)), right - left, (16, 15, 14, 13, 12), bold=True
     )
@@ -107,6 +107,17 @@ def draw_hu_bars(
         legend += "; grey: cohort of this age and sex, 10th to 90th percentile, median"
     canvas.text((left, bottom + 20), fitted(legend, right - left, (12,))[0], 12, DIM)
     return bottom + 36
+
+
+def _on_this_scanner(percentiles: Percentiles, report: Report) -> Percentiles:
+    """The cohort's percentiles as this scanner would have read them."""
+    offset = report.acquisition.scanner_offset
+    if offset is None:
+        return percentiles
+    return {
+        level: (low + offset.bone_hu, median + offset.bone_hu, high + offset.bone_hu)
+        for level, (low, median, high) in percentiles.items()
+    }
 
 
 def _draw_band(

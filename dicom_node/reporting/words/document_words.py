@@ -11,7 +11,7 @@ from dicom_node.reporting.words.impression import MAX_CALLED, STAGE_WORDS
 from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.screening_scope import meant_for_screening
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
-from dicom_node.reporting.words.thresholds import l1_words
+from dicom_node.reporting.words.thresholds import L1_OSTEOPOROSIS_SPECIFIC_HU, l1_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
 from modeling.design import AGE, SEX, USED_SITES
@@ -62,9 +62,11 @@ NOTHING_MEASURED = "Nothing was measured: this says nothing of the bone."
 """The last sentence on a scan that was not analysed."""
 
 L1_WORDS = {
-    "low": "at or below 110 HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
-    "middle": "between 110 and 160 HU: osteoporosis not excluded (Pickhardt 2013)",
-    "high": "above 160 HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
+    "low": "at or below {specific:g} HU: more than 90 % specific for osteoporosis (Pickhardt 2013)",
+    "middle": (
+        "between {specific:g} and {sensitive:g} HU: osteoporosis not excluded (Pickhardt 2013)"
+    ),
+    "high": "above {sensitive:g} HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
 }
 """What the category of L1 says."""
 
@@ -123,10 +125,12 @@ def l1_line(report: Report) -> tuple[str, str]:
         reason = report.sites[0].reason
         why = "" if reason is None else f" ({MISSING_WORDS[reason]})"
         return f"L1 not measured{why}", "so no verdict by the published thresholds"
-    value = f"L1 {l1_words(l1.mean_hu)} HU"
+    offset_hu = l1.specific_hu - L1_OSTEOPOROSIS_SPECIFIC_HU
+    value = f"L1 {l1_words(l1.mean_hu, offset_hu)} HU"
     if l1.category is None:
         return value, "no verdict: the published thresholds hold for 120 kVp and one spectrum only"
-    return value, L1_WORDS[l1.category]
+    words = L1_WORDS[l1.category].format(specific=l1.specific_hu, sensitive=l1.sensitive_hu)
+    return value, words + (f"; thresholds moved by {offset_hu:+g} HU" if offset_hu else "")
 
 
 def stage_rows(report: Report) -> tuple[tuple[str, float, bool], ...]:

@@ -12,6 +12,8 @@ from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.thresholds import (
     L1_OSTEOPOROSIS_SENSITIVE_HU,
     L1_OSTEOPOROSIS_SPECIFIC_HU,
+    L1Category,
+    bone_offset_hu,
     l1_threshold,
     l1_words,
 )
@@ -55,10 +57,9 @@ STAGE_WORDS = {
 """The cohort's groups, in the impression's words."""
 
 THRESHOLD_WORDS = {
-    "low": f"likely at the published threshold of {L1_OSTEOPOROSIS_SPECIFIC_HU:.0f} HU",
-    "middle": f"not excluded between the published {L1_OSTEOPOROSIS_SPECIFIC_HU:.0f} and "
-    f"{L1_OSTEOPOROSIS_SENSITIVE_HU:.0f} HU",
-    "high": f"unlikely above the published threshold of {L1_OSTEOPOROSIS_SENSITIVE_HU:.0f} HU",
+    "low": "likely at the published threshold of {specific:g} HU",
+    "middle": "not excluded between the published {specific:g} and {sensitive:g} HU",
+    "high": "unlikely above the published threshold of {sensitive:g} HU",
 }
 """What each category of L1 says of osteoporosis (Pickhardt 2013)."""
 
@@ -89,6 +90,8 @@ class Evidence:
         Codes of all warnings.
     missing
         Number of the sites without a value.
+    offset_hu
+        How much the thresholds of L1 lie higher on this scanner, HU.
     """
 
     l1_hu: float | None
@@ -97,6 +100,7 @@ class Evidence:
     stages: tuple[Stage, ...] = ()
     codes: tuple[str, ...] = ()
     missing: int = 0
+    offset_hu: float = 0.0
 
 
 def evidence_of(assessment: Assessment) -> Evidence:
@@ -110,6 +114,7 @@ def evidence_of(assessment: Assessment) -> Evidence:
         stages=_stages(assessment.prediction),
         codes=tuple(finding.code for finding in assessment.warnings),
         missing=sum(measurement.missing is not None for measurement in measurements),
+        offset_hu=bone_offset_hu(assessment),
     )
 
 
@@ -153,13 +158,13 @@ def _stages(prediction: StagePrediction) -> tuple[Stage, ...]:
 
 
 def _bone(evidence: Evidence) -> str:
-    l1_hu, stages = evidence.l1_hu, evidence.stages
-    found = "L1 not measured" if l1_hu is None else f"L1 {l1_words(l1_hu)} HU"
+    l1_hu, stages, offset_hu = evidence.l1_hu, evidence.stages, evidence.offset_hu
+    found = "L1 not measured" if l1_hu is None else f"L1 {l1_words(l1_hu, offset_hu)} HU"
     if not evidence.at_cohort_kvp:
         return f"{found}, {_spectrum(evidence.kvp)}"
-    category = None if l1_hu is None else l1_threshold(l1_hu)
+    category = None if l1_hu is None else l1_threshold(l1_hu, offset_hu)
     if category is not None:
-        found += f": osteoporosis {THRESHOLD_WORDS[category]}"
+        found += f": osteoporosis {_threshold(category, offset_hu)}"
     words = [STAGE_WORDS[stage] for stage in stages]
     if not stages and lacks_regions(evidence):
         return f"{found}; too few regions were measured for a stage"
@@ -175,6 +180,15 @@ def _bone(evidence: Evidence) -> str:
     if len(stages) > 1:
         return f"{found}; the cohort's model does not decide between {' and '.join(words)}"
     return f"{found}; the cohort's model finds it most like {words[0]}"
+
+
+def _threshold(category: L1Category, offset_hu: float) -> str:
+    """What the category of L1 says, with the thresholds as they lie on this scanner."""
+    words = THRESHOLD_WORDS[category].format(
+        specific=L1_OSTEOPOROSIS_SPECIFIC_HU + offset_hu,
+        sensitive=L1_OSTEOPOROSIS_SENSITIVE_HU + offset_hu,
+    )
+    return words.replace("published", "published, here shifted,") if offset_hu else words
 
 
 def _spectrum(kvp: float | None) -> str:

@@ -44,10 +44,10 @@ WARNING_WORDS: dict[str, WarningWords] = {
         "W-DENSE-BODY", "A vertebral body is denser than the others", "an unusually dense body"
     ),
     "roi.dense_lesion": WarningWords(
-        "W-DENSE-LESION", "Dense spot in a vertebral body", "a dense spot in a body"
+        "W-DENSE-LESION", "Dense spot in a vertebral body", "a dense spot"
     ),
     "roi.focal_density": WarningWords(
-        "W-FOCAL-DENSITY", "Part of a region is much denser than the rest", "a dense spot in a body"
+        "W-FOCAL-DENSITY", "Part of a region is much denser than the rest", "a dense spot"
     ),
     "model.muscle_imputed": WarningWords(
         "W-MUSCLE-IMPUTED", "Cohort's medians stand in for muscles"
@@ -94,6 +94,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     ),
     "acquisition.noise": WarningWords(
         "W-NOISE", "Noise makes the means uncertain by over 4 HU", "noise"
+    ),
+    "acquisition.scanner_offset": WarningWords(
+        "W-OFFSET", "Allowed for the scanner's known offset"
     ),
     "acquisition.other_scanner": WarningWords(
         "W-SCANNER", "Another scanner than the cohort's", "another scanner than the cohort's"
