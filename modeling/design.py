@@ -1,4 +1,4 @@
-"""The model's inputs: 32 measured sites, features derived from them row by row, age and sex."""
+"""The model's inputs: six vertebrae, features derived row by row from 32 sites, age and sex."""
 
 import warnings
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
     Returns
     -------
     ndarray
-        float64, shape (n, 69), the columns `DESIGN`; NaN where all that a column needs is missing.
+        float64, shape (n, 43), the columns `DESIGN`; NaN where all that a column needs is missing.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
 
 
 def design_of(X: pd.DataFrame) -> FloatArray:
-    """Check `FEATURE_COLUMNS` and derive the inputs; float64, shape (n, 69), columns `DESIGN`."""
+    """Check `FEATURE_COLUMNS` and derive the inputs; float64, shape (n, 43), columns `DESIGN`."""
     found = tuple(X.columns)
     if found != FEATURE_COLUMNS:
         wrong = [
@@ -122,7 +122,7 @@ def design_of(X: pd.DataFrame) -> FloatArray:
 
 
 def impute(matrix: FloatArray, medians: FloatArray) -> FloatArray:
-    """Replace NaN by the column's median; float64, shape (n, 69)."""
+    """Replace NaN by the column's median; float64, shape (n, 43)."""
     return np.where(np.isnan(matrix), medians, matrix)
 
 
@@ -161,7 +161,7 @@ def _right_minus_left(hu: FloatArray) -> FloatArray:
 
 def _formulas() -> list[tuple[DesignFeature, Derivation]]:
     found: list[tuple[DesignFeature, Derivation]] = [
-        (DesignFeature(name, (name,)), lambda hu: hu[:, 0]) for name in USED_SITES
+        (DesignFeature(level.value, (level.value,)), lambda hu: hu[:, 0]) for level in Level
     ]
 
     def add(name: str, sites: tuple[str, ...], formula: Derivation) -> None:
@@ -209,4 +209,4 @@ DESIGN: tuple[DesignFeature, ...] = (
     DesignFeature(AGE, ()),
     DesignFeature(SEX, ()),
 )
-"""The columns of `design_matrix`: 32 sites, 35 derived features, age, sex."""
+"""The columns of `design_matrix`: 6 vertebrae, 35 derived features, age, sex."""

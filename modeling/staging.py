@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +12,7 @@ from modeling.calibration import pair_scores, prediction_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.design import DESIGN, design_matrix, impute
 from modeling.errors import InvalidFeatures
-from modeling.explainers import tree_explainer
+from modeling.stage_calibration import calibrated, calibrated_shares
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Contribution", "StagePrediction", "Stager", "explain", "stage"]
@@ -82,7 +80,7 @@ class Contribution:
 
 
 class Stager:
-    """Stages and explains one patient after another by one bundle, whose explainer is made once.
+    """Stages and explains one patient after another by one bundle, whose paths are laid out once.
 
     Parameters
     ----------
@@ -117,8 +115,9 @@ class Stager:
             said = "; ".join(finding.message for finding in refusals)
             return StagePrediction(None, {}, {}, (), self.bundle.model_id, said, refusals)
         row = impute(_design_row(values, age, sex), fitted.medians)
-        found = np.asarray(self.bundle.forest.predict_proba(row), dtype=np.float64)
-        probabilities = dict(zip(Stage, map(float, found[0]), strict=True))
+        uncalibrated = self.bundle.forest.probabilities(row)
+        found = calibrated(uncalibrated, fitted.stage_sigmoids)[0]
+        probabilities = dict(zip(Stage, map(float, found), strict=True))
         within = prediction_set(probabilities, fitted.thresholds)
         novelty = fitted.novelty.percentile(values)
         return StagePrediction(
@@ -126,7 +125,7 @@ class Stager:
             probabilities=probabilities,
             pairwise={
                 name: fitted.sigmoids[name](float(scores[0]))
-                for name, scores in pair_scores(found).items()
+                for name, scores in pair_scores(uncalibrated).items()
             },
             prediction_set=within,
             model_id=self.bundle.model_id,
@@ -147,7 +146,10 @@ class Stager:
     ) -> tuple[Contribution, ...]:
         """Share out a stage's probability among the inputs, the largest share first.
 
-        The shares and `base_probability` add up to the probability that `stage` reports.
+        The shares and `base_probability` add up to the probability that `stage` reports. They are
+        exact SHAP values of the forests' probability; its calibration, which is not additive, is
+        shared out by the convention of `modeling.stage_calibration.calibrated_shares`. About 12 ms
+        of CPU.
 
         Parameters
         ----------
@@ -171,9 +173,12 @@ class Stager:
             return ()
         raw = _design_row(values, age, sex)
         row = impute(raw, self.bundle.fitted.medians)
+        forest, sigmoids = self.bundle.forest, self.bundle.fitted.stage_sigmoids
+        every = calibrated_shares(forest.shares(row[0]), forest.base, sigmoids)
         if stage is None:
-            stage = list(Stage)[int(self.bundle.forest.predict_proba(row)[0].argmax())]
-        shares = self._explainer.shap_values(row)[0, :, list(Stage).index(stage)]
+            base = calibrated(forest.base[None, :], sigmoids)[0]
+            stage = list(Stage)[int((base + every.sum(axis=0)).argmax())]
+        shares = every[:, list(Stage).index(stage)]
         measured = dict(zip(SITE_NAMES, values, strict=True))
         found = [
             Contribution(
@@ -188,11 +193,8 @@ class Stager:
 
     def base_probability(self, stage: Stage) -> float:
         """Give the probability of a stage before anything is known about the patient."""
-        return float(self._explainer.expected_value[list(Stage).index(stage)])
-
-    @cached_property
-    def _explainer(self) -> Any:
-        return tree_explainer(self.bundle.forest)
+        forest, sigmoids = self.bundle.forest, self.bundle.fitted.stage_sigmoids
+        return float(calibrated(forest.base[None, :], sigmoids)[0, list(Stage).index(stage)])
 
 
 def stage(

@@ -10,7 +10,7 @@ import pandas as pd
 from modeling.bundle.bundle import Bundle, FittedParameters, pack, save_bundle
 from modeling.bundle.limits import fit_limits
 from modeling.bundle.novelty import fit_novelty
-from modeling.calibration import fit_conformal, fit_sigmoids
+from modeling.calibration import fit_conformal, fit_osteoporosis_limits, fit_sigmoids
 from modeling.cohort import (
     AGE_COLUMN,
     SITE_NAMES,
@@ -25,6 +25,7 @@ from modeling.evaluation.nested import out_of_fold
 from modeling.evaluation.recipe_evaluation import STANDARD, Protocol, evaluate
 from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.recipes.stage_forest import StageForest
+from modeling.stage_calibration import calibrated, fit_stage_sigmoids
 
 __all__ = ["train", "train_bundle"]
 
@@ -65,10 +66,14 @@ def train(
     assert found.probabilities is not None
     model = StageForest(random_state=seed).fit(features, stages)
     mean_hu = cohort[list(SITE_NAMES)].to_numpy(dtype=np.float64)
+    stage_sigmoids = fit_stage_sigmoids(found.probabilities, stages)
+    probabilities = calibrated(found.probabilities, stage_sigmoids)
     fitted = FittedParameters(
         model.medians_,
+        stage_sigmoids,
         fit_sigmoids(found.scores, stages),
-        fit_conformal(found.probabilities, stages),
+        fit_conformal(probabilities, stages),
+        fit_osteoporosis_limits(probabilities, stages),
         fit_limits(mean_hu, cohort[AGE_COLUMN].to_numpy(dtype=np.float64)),
         fit_novelty(mean_hu),
     )
@@ -82,7 +87,7 @@ def train(
         "seed": seed,
         "scores": evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs).scores,
     }
-    return pack(model.forest_, fitted, provenance)
+    return pack(model.trees_, fitted, provenance)
 
 
 def train_bundle(

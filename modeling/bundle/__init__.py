@@ -1,8 +1,8 @@
 """A trained model as files: its manifest, limits, novelty and model card.
 
 - `bundle`: a trained model as files with a manifest: packed, written, read back and verified.
-- `forest_file`: a forest as bytes: the same forest gives the same bytes, and reading them runs no
-  code.
+- `forest_file`: the forests as bytes: the same forests give the same bytes, and reading them runs
+  no code.
 - `limits`: when the model abstains: too little measured, or values far outside the cohort's.
 - `model_card`: the model card: what a bundle was made from, how well it scores, and where its
   limits are.

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesClassifier
 
 from modeling.bundle.forest_file import forest_bytes, read_forest
 from modeling.bundle.limits import StagingLimits
 from modeling.bundle.model_card import model_card
 from modeling.bundle.novelty import Novelty
-from modeling.calibration import PAIRS, Sigmoid, pair_name
+from modeling.calibration import PAIRS, OsteoporosisLimits, Sigmoid, pair_name
 from modeling.cohort import SITE_NAMES, Stage
 from modeling.design import CLIP_HU, DESIGN
 from modeling.errors import (
@@ -25,6 +24,7 @@ from modeling.errors import (
     BundleNotFound,
     BundleTampered,
 )
+from modeling.stage_trees import StageTrees
 from roi_extraction.features import FEATURE_SCHEMA_VERSION
 
 __all__ = [
@@ -36,17 +36,17 @@ __all__ = [
     "save_bundle",
 ]
 
-BUNDLE_FORMAT = "osteonode.bundle/2"
+BUNDLE_FORMAT = "osteonode.bundle/3"
 """Raised whenever the files' meaning changes."""
 
-BUNDLE_LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap", "skops")
+BUNDLE_LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap")
 """Libraries whose versions the manifest states."""
 
 MANIFEST_FILE = "manifest.json"
 """States what the bundle is and the SHA-256 of each of its files."""
 
-FOREST_FILE = "forest.skops"
-"""The forest, as skops writes it."""
+FOREST_FILE = "forest.npz"
+"""The two forests, as plain arrays."""
 
 FITTED_FILE = "recipe.json"
 """The fitted parameters; the name belongs to the bundle's format."""
@@ -69,11 +69,15 @@ class FittedParameters:
     Parameters
     ----------
     medians
-        float64, shape (69,): replaces a missing input of `modeling.design.DESIGN`.
+        float64, shape (43,): replaces a missing input of `modeling.design.DESIGN`.
+    stage_sigmoids
+        By stage: calibrates its probability; see `modeling.stage_calibration.calibrated`.
     sigmoids
         By pair name: the calibrated probability of the later stage.
     thresholds
-        By stage: the lowest probability that keeps it in the prediction set.
+        By stage: the lowest calibrated probability that keeps it in the prediction set.
+    osteoporosis
+        When osteoporosis, or its absence, can be ruled out, by the calibrated probabilities.
     limits
         When to abstain.
     novelty
@@ -81,8 +85,10 @@ class FittedParameters:
     """
 
     medians: npt.NDArray[np.float64]
+    stage_sigmoids: Mapping[Stage, Sigmoid]
     sigmoids: Mapping[str, Sigmoid]
     thresholds: Mapping[Stage, float]
+    osteoporosis: OsteoporosisLimits
     limits: StagingLimits
     novelty: Novelty
 
@@ -92,11 +98,10 @@ class FittedParameters:
             "sites": list(SITE_NAMES),
             "clip_hu": list(CLIP_HU),
             "medians": {f.name: float(m) for f, m in zip(DESIGN, self.medians, strict=True)},
-            "sigmoids": {
-                name: {"slope": s.slope, "intercept": s.intercept}
-                for name, s in self.sigmoids.items()
-            },
+            "stage_sigmoids": {s.value: vars(found) for s, found in self.stage_sigmoids.items()},
+            "sigmoids": {name: vars(found) for name, found in self.sigmoids.items()},
             "thresholds": {stage.value: low for stage, low in self.thresholds.items()},
+            "osteoporosis": vars(self.osteoporosis),
             "limits": self.limits.to_json(),
             "novelty": self.novelty.to_json(),
         }
@@ -120,8 +125,10 @@ class FittedParameters:
             names = [pair_name(pair) for pair in PAIRS]
             return cls(
                 medians,
+                {stage: Sigmoid(**found["stage_sigmoids"][stage.value]) for stage in Stage},
                 {name: Sigmoid(**found["sigmoids"][name]) for name in names},
                 {stage: float(found["thresholds"][stage.value]) for stage in Stage},
+                OsteoporosisLimits(**found["osteoporosis"]),
                 StagingLimits.from_json(found["limits"]),
                 Novelty.from_json(found["novelty"]),
             )
@@ -138,7 +145,7 @@ class Bundle:
     Parameters
     ----------
     forest
-        The fitted forest over imputed designs, classes A to D.
+        The fitted forests over imputed designs.
     fitted
         Everything else that training fitted.
     network
@@ -149,7 +156,7 @@ class Bundle:
         The files by name, without the manifest.
     """
 
-    forest: ExtraTreesClassifier
+    forest: StageTrees
     fitted: FittedParameters
     network: dict[str, Any] | None
     manifest: Mapping[str, Any]
@@ -172,7 +179,7 @@ class Bundle:
 
 
 def pack(
-    forest: ExtraTreesClassifier,
+    forest: StageTrees,
     fitted: FittedParameters,
     provenance: Mapping[str, Any],
     network: Mapping[str, Any] | None = None,
@@ -182,7 +189,7 @@ def pack(
     Parameters
     ----------
     forest
-        The fitted forest over imputed designs, classes A to D.
+        The fitted forests over imputed designs.
     fitted
         Everything else that training fitted.
     provenance
@@ -259,7 +266,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
     BundleIncompatible
         Another format, feature schema, site order or library generation.
     BundleUntrusted
-        The forest's file asks for types outside `TRUSTED_TYPES`.
+        The forests' file holds Python objects.
     """
     root = files("modeling") / "default_bundle" if folder is None else folder
 

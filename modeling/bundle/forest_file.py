@@ -1,26 +1,47 @@
-"""A forest as bytes: the same forest gives the same bytes, and reading them runs no code."""
+"""The forests as bytes: the same forests give the same bytes, and reading them runs no code."""
 
 import io
-import json
 import zipfile
-from typing import Any
+from dataclasses import fields
 
-import skops.io
-from sklearn.ensemble import ExtraTreesClassifier
+import numpy as np
+import numpy.typing as npt
 
-from modeling.cohort import Stage
 from modeling.design import DESIGN
-from modeling.errors import BundleError, BundleIncompatible, BundleUntrusted
+from modeling.errors import BundleIncompatible, BundleUntrusted
+from modeling.flat_trees import LEAF, FlatTrees
+from modeling.stage_trees import StageTrees
 
-__all__ = ["TRUSTED_TYPES", "forest_bytes", "read_forest"]
+__all__ = ["forest_bytes", "read_forest"]
 
-TRUSTED_TYPES = frozenset({"numpy.dtype", "sklearn.tree._tree.Tree"})
-"""Types that a forest's file may ask for beyond those that skops trusts by itself."""
+FOREST_TYPES = {
+    "roots": np.int32,
+    "features": np.int16,
+    "thresholds": np.float32,
+    "left": np.int32,
+    "right": np.int32,
+    "samples": np.int32,
+    "values": np.float32,
+}
+"""Type of each array of a `FlatTrees`."""
 
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+PARTS = {"early": 2, "late": 1}
+"""Outputs of the two forests of a `StageTrees`."""
 
 
-def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
+def forest_bytes(forest: StageTrees) -> bytes:
+    """Serialise as a NumPy archive (.npz) of plain arrays, without times."""
+    arrays = {
+        f"{part}_{field.name}": getattr(getattr(forest, part), field.name)
+        for part in PARTS
+        for field in fields(FlatTrees)
+    }
+    target = io.BytesIO()
+    np.savez_compressed(target, **arrays)
+    return target.getvalue()
+
+
+def read_forest(data: bytes, name: str) -> StageTrees:
     """Read what `forest_bytes` wrote, without running any code that it may hold.
 
     Parameters
@@ -33,55 +54,49 @@ def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
     Raises
     ------
     BundleUntrusted
-        The file asks for types outside `TRUSTED_TYPES`.
+        The file holds Python objects.
     BundleIncompatible
-        Not readable by these libraries, or trained on other stages or inputs.
+        Not readable, trained on other inputs, or no trees.
     """
     try:
-        asked = set(skops.io.get_untrusted_types(data=data))
-        if not asked <= TRUSTED_TYPES:
-            raise BundleUntrusted(sorted(asked - TRUSTED_TYPES))
-        forest = skops.io.loads(data, trusted=sorted(asked))
-    except BundleError:
-        raise
-    except Exception as error:
-        raise BundleIncompatible(f"{name} cannot be read by these libraries: {error}") from error
-    if type(forest) is not ExtraTreesClassifier:
-        raise BundleUntrusted([f"{type(forest).__module__}.{type(forest).__qualname__}"])
-    if list(forest.classes_) != list(Stage) or forest.n_features_in_ != len(DESIGN):
-        raise BundleIncompatible("the forest was trained on other stages or inputs")
-    return forest
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            found = {part: _trees(archive, part) for part in PARTS}
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise BundleUntrusted(["object"]) from error
+        raise BundleIncompatible(f"{name} does not hold two forests: {error}") from error
+    except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleIncompatible(f"{name} does not hold two forests: {error}") from error
+    return StageTrees(**found)
 
 
-def forest_bytes(forest: ExtraTreesClassifier) -> bytes:
-    """Serialise by skops, without the addresses and times that it writes."""
-    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(forest)))
-    schema = json.loads(source.read("schema.json"))
-    identifiers: dict[int, int] = {}
-    names: dict[str, str] = {}
+def _trees(archive: "np.lib.npyio.NpzFile", part: str) -> FlatTrees:
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for name, kind in FOREST_TYPES.items():
+        array = archive[f"{part}_{name}"]
+        if array.dtype != kind or array.ndim != (2 if name == "values" else 1):
+            raise ValueError(f"{part}_{name} has the type {array.dtype}, {array.ndim} dimensions")
+        array.setflags(write=False)
+        arrays[name] = array
+    trees = FlatTrees(**arrays)  # type: ignore[arg-type]
+    _check(trees, PARTS[part])
+    return trees
 
-    def renumber(node: Any) -> None:
-        if isinstance(node, dict):
-            if "__id__" in node:
-                node["__id__"] = identifiers.setdefault(node["__id__"], len(identifiers))
-            if node.get("__loader__") == "NdArrayNode" and node.get("type") == "numpy":
-                node["file"] = names.setdefault(node["file"], f"{len(names)}.npy")
-            for value in node.values():
-                renumber(value)
-        elif isinstance(node, list):
-            for value in node:
-                renumber(value)
 
-    renumber(schema)
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-
-        def put(name: str, data: bytes) -> None:
-            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, data, compresslevel=9)
-
-        for old, new in names.items():
-            put(new, source.read(old))
-        put("schema.json", json.dumps(schema, separators=(",", ":")).encode())
-    return target.getvalue()
+def _check(trees: FlatTrees, outputs: int) -> None:
+    nodes = np.arange(len(trees.features))
+    leaf = trees.features == LEAF
+    counts = {len(getattr(trees, name)) for name in FOREST_TYPES if name != "roots"}
+    if counts != {len(nodes)} or trees.values.shape[1] != outputs or not len(trees.roots):
+        raise ValueError("arrays of unlike lengths")
+    if not ((leaf | (trees.features >= 0)) & (trees.features < len(DESIGN))).all():
+        raise ValueError("trained on other inputs")
+    for following in (trees.left, trees.right):
+        if not (leaf | (following > nodes)).all() or (following >= len(nodes)).any():
+            raise ValueError("a node that does not lead to a leaf")
+        if (following[leaf] != nodes[leaf]).any():
+            raise ValueError("a leaf that leads on")
+    if (trees.roots < 0).any() or (trees.roots >= len(nodes)).any() or (trees.samples <= 0).any():
+        raise ValueError("a tree without a root or a node without patients")
+    if not (np.isfinite(trees.thresholds).all() and np.isfinite(trees.values).all()):
+        raise ValueError("a number that is not finite")

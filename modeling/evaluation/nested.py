@@ -12,9 +12,12 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import (
     PAIRS,
+    Osteoporosis,
     Sigmoid,
     fit_conformal,
+    fit_osteoporosis_limits,
     fit_sigmoids,
+    osteoporosis_set,
     pair_name,
     prediction_set,
 )
@@ -22,6 +25,7 @@ from modeling.cohort import Stage
 from modeling.errors import TooFewPatients
 from modeling.metrics import couple, pair_aurocs
 from modeling.recipes.registry import NamedRecipe, StageModel, scores_of
+from modeling.stage_calibration import calibrated, fit_stage_sigmoids
 
 __all__ = [
     "CONTROL_PERMUTATIONS",
@@ -78,9 +82,13 @@ class NestedPredictions:
         By pair name, float64, shape (n,): probability of the later stage, by sigmoids that were
         fitted inside the training folds.
     probabilities
-        float64, shape (n, 4): of the recipe, or coupled from the calibrated pairs.
+        float64, shape (n, 4): of the recipe, or coupled from the calibrated pairs; calibrated by
+        sigmoids of the stages that were fitted inside the training folds.
     sets
         bool, shape (n, 4): the prediction sets, thresholds fitted inside the training folds.
+    osteoporosis
+        str, shape (n,): values of `modeling.calibration.Osteoporosis`, limits fitted inside the
+        training folds.
     chosen
         What the recipe says that it chose, fold by fold; empty if it chooses nothing.
     """
@@ -89,6 +97,7 @@ class NestedPredictions:
     calibrated: Mapping[str, FloatArray]
     probabilities: FloatArray
     sets: npt.NDArray[np.bool_]
+    osteoporosis: npt.NDArray[np.str_]
     chosen: tuple[str, ...]
 
 
@@ -99,6 +108,7 @@ class _FoldResult:
     calibrated: Mapping[str, FloatArray]
     probabilities: FloatArray
     sets: npt.NDArray[np.bool_]
+    osteoporosis: npt.NDArray[np.str_]
     chosen: str | None
 
 
@@ -250,18 +260,27 @@ def _fold(
         if inner.probabilities is None
         else inner.probabilities
     )
+    stage_sigmoids = fit_stage_sigmoids(inner_probabilities, known)
+    inner_probabilities = calibrated(inner_probabilities, stage_sigmoids)
     thresholds = fit_conformal(inner_probabilities, known)
+    limits = fit_osteoporosis_limits(inner_probabilities, known)
     model = recipe.make(seed).fit(training, known)
     probabilities, scores = scores_of(model, features.iloc[unseen])
-    calibrated = _calibrated(sigmoids, scores)
+    of_pairs = _calibrated(sigmoids, scores)
     if probabilities is None:
-        probabilities = couple(calibrated)
+        probabilities = couple(of_pairs)
+    probabilities = calibrated(probabilities, stage_sigmoids)
     sets = np.zeros((len(unseen), len(Stage)), dtype=bool)
+    answers = []
     for row, values in enumerate(probabilities):
-        within = prediction_set(dict(zip(Stage, map(float, values), strict=True)), thresholds)
+        by_stage = dict(zip(Stage, map(float, values), strict=True))
+        within = prediction_set(by_stage, thresholds)
         sets[row] = [stage in within for stage in Stage]
+        answers.append(osteoporosis_set(by_stage, limits).value)
     chosen = getattr(model, "chosen_", None)
-    return _FoldResult(unseen, scores, calibrated, probabilities, sets, chosen)
+    return _FoldResult(
+        unseen, scores, of_pairs, probabilities, sets, np.array(answers, dtype=np.str_), chosen
+    )
 
 
 def _calibrated(
@@ -275,17 +294,19 @@ def _calibrated(
 
 def _joined(parts: Sequence[_FoldResult], count: int) -> NestedPredictions:
     scores = {pair_name(pair): np.zeros(count) for pair in PAIRS}
-    calibrated = {pair_name(pair): np.zeros(count) for pair in PAIRS}
+    of_pairs = {pair_name(pair): np.zeros(count) for pair in PAIRS}
     probabilities = np.zeros((count, len(Stage)))
     sets = np.zeros((count, len(Stage)), dtype=bool)
+    osteoporosis = np.full(count, Osteoporosis.UNDETERMINED.value)
     for part in parts:
         for name in scores:
             scores[name][part.unseen] = part.scores[name]
-            calibrated[name][part.unseen] = part.calibrated[name]
+            of_pairs[name][part.unseen] = part.calibrated[name]
         probabilities[part.unseen] = part.probabilities
         sets[part.unseen] = part.sets
+        osteoporosis[part.unseen] = part.osteoporosis
     chosen = tuple(part.chosen for part in parts if part.chosen is not None)
-    return NestedPredictions(scores, calibrated, probabilities, sets, chosen)
+    return NestedPredictions(scores, of_pairs, probabilities, sets, osteoporosis, chosen)
 
 
 def _check(stages: npt.NDArray[Any], nested: bool = False) -> None:

@@ -18,6 +18,7 @@ from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.recipes.stage_forest import StageForest
 from modeling.stacking import LIGHT_MODELS, PublishedRecipe
 from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_MODELS
+from modeling.stage_calibration import calibrated, fit_stage_sigmoids
 
 __all__ = [
     "FourClass",
@@ -113,7 +114,9 @@ def four_class_out_of_fold(
         inner = out_of_fold(RECIPES[DEFAULT_RECIPE].make, known, known_stages, seed)
         sigmoids = fit_sigmoids(inner.scores, known_stages)
         found = StageForest(random_state=seed).fit(known, known_stages).predict_proba(asked)
-        probabilities[unseen] = found
+        assert inner.probabilities is not None
+        stage_sigmoids = fit_stage_sigmoids(inner.probabilities, known_stages)
+        probabilities[unseen] = calibrated(found, stage_sigmoids)
         own_scores = {
             name: [sigmoids[name](float(score)) for score in scores]
             for name, scores in pair_scores(found).items()

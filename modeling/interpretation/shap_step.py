@@ -36,10 +36,11 @@ SHAP_METHOD = (
     "them (5 folds). Pairs: LightGBM on the 32 sites with the network's parameters and {rounds} "
     "rounds; SHAP values in log-odds of the later stage, exact (LightGBM's own), interactions by "
     "path-dependent tree SHAP (Lundberg 2020, doi 10.1038/s42256-019-0138-9). The published values "
-    "are in-sample. Stages: the four-class forest on its 69 inputs; SHAP values in units of "
-    "probability, which add up to the out-of-fold probabilities. Shares tell what the models use, "
-    "not what causes disease; sites that go together share their weight arbitrarily. The network "
-    "step tests which interactions stand out from chance."
+    "are in-sample. Stages: the two forests of the stage model on their 43 inputs, before "
+    "calibration; SHAP values in units of probability, which add up to the uncalibrated "
+    "out-of-fold probabilities. Shares tell what the models use, not what causes disease; sites "
+    "that go together share their weight arbitrarily. The network step tests which interactions "
+    "stand out from chance."
 )
 
 NAMES = tuple(feature.name for feature in DESIGN)

@@ -66,9 +66,9 @@ class StageShares:
     Parameters
     ----------
     design
-        float64, shape (n, 69): inputs in the order of `DESIGN`, NaN where missing.
+        float64, shape (n, 43): inputs in the order of `DESIGN`, NaN where missing.
     values
-        float64, shape (n, 69, 4): SHAP values in units of probability, stages A to D last.
+        float64, shape (n, 43, 4): SHAP values in units of probability, stages A to D last.
     base
         float64, shape (n, 4): probabilities before anything is known; one row a fold.
     """
@@ -135,9 +135,9 @@ def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) ->
     folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         model = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
-        explainer = tree_explainer(model.forest_)
-        found[unseen] = explainer.shap_values(impute(design[unseen], model.medians_))
-        base[unseen] = explainer.expected_value
+        rows = impute(design[unseen], model.medians_)
+        found[unseen] = [model.trees_.shares(row) for row in rows]
+        base[unseen] = model.trees_.base
     return StageShares(design, found, base)
 
 

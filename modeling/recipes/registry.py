@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from modeling.calibration import pair_scores
+from modeling.recipes.disturbance import NO_DISTURBANCE
 from modeling.recipes.stage_forest import StageForest
 from modeling.recipes.stage_regression import StageRegression
 from modeling.stacking import PublishedRecipe, published_as_fixed
@@ -66,10 +67,6 @@ def _forest(seed: int, **settings: Any) -> StageModel:
     return StageForest(random_state=seed, **settings)
 
 
-def _regression(seed: int, **settings: Any) -> StageModel:
-    return StageRegression(random_state=seed, **settings)
-
-
 def _listed(*recipes: NamedRecipe) -> Mapping[str, NamedRecipe]:
     return {recipe.name: recipe for recipe in recipes}
 
@@ -77,33 +74,20 @@ def _listed(*recipes: NamedRecipe) -> Mapping[str, NamedRecipe]:
 RECIPES: Mapping[str, NamedRecipe] = _listed(
     NamedRecipe(
         DEFAULT_RECIPE,
-        "extremely randomised trees over sites, derived features, age and sex; leaves of 3",
+        "extremely randomised trees in two parts (A, B, or C and D; then C or D) over vertebrae, "
+        "derived features, age and sex, with copies of the patients at other offsets and with "
+        "sites missing",
         _forest,
     ),
     NamedRecipe(
-        "forest-leaf-5",
-        "the default with leaves of 5",
-        partial(_forest, min_samples_leaf=5),
-    ),
-    NamedRecipe(
-        "forest-features-15",
-        "the default with 15 % of the features a split",
-        partial(_forest, max_features=0.15),
-    ),
-    NamedRecipe(
-        "forest-features-50",
-        "the default with half of the features a split",
-        partial(_forest, max_features=0.5),
+        "undisturbed",
+        "the default without such copies, leaves of 3",
+        partial(_forest, disturbance=NO_DISTURBANCE, min_samples_leaf=3),
     ),
     NamedRecipe(
         "regression",
         "multinomial ridge regression over the default's inputs, C = 0.01",
-        _regression,
-    ),
-    NamedRecipe(
-        "discriminant",
-        "linear discriminant analysis over the default's inputs, shrinkage 0.6",
-        partial(_regression, discriminant=True),
+        StageRegression,
     ),
     NamedRecipe(
         "published",

@@ -1,12 +1,11 @@
-"""Linear stage models over the same inputs as the forest, for comparison."""
+"""A linear stage model over the same inputs as the forests, for comparison."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -16,7 +15,7 @@ __all__ = ["StageRegression"]
 
 
 class StageRegression(ClassifierMixin, BaseEstimator):
-    """Multinomial ridge regression, or shrunken discriminants, over `modeling.design.DESIGN`.
+    """Multinomial ridge regression over `modeling.design.DESIGN`.
 
     Parameters
     ----------
@@ -24,15 +23,11 @@ class StageRegression(ClassifierMixin, BaseEstimator):
         The seed; unused, as the solvers draw nothing, but every recipe takes one.
     C
         Inverse strength of the ridge penalty on standardised inputs.
-    discriminant
-        Whether to use linear discriminant analysis in place of the regression.
-    shrinkage
-        Shrinkage of the discriminant analysis' covariance, 0 to 1.
 
     Attributes
     ----------
     medians_
-        float64, shape (69,): replaces a missing input, HU or years.
+        float64, shape (43,): replaces a missing input, HU or years.
     classes_
         The stages seen, sorted.
     """
@@ -41,25 +36,18 @@ class StageRegression(ClassifierMixin, BaseEstimator):
         self,
         random_state: int | None = None,
         C: float = 0.01,
-        discriminant: bool = False,
-        shrinkage: float = 0.6,
     ) -> None:
         self.random_state = random_state
         self.C = C
-        self.discriminant = discriminant
-        self.shrinkage = shrinkage
 
     def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
         """Fit on `modeling.cohort.FEATURE_COLUMNS` and stages."""
         matrix = design_of(X)
         self.medians_ = np.nanmedian(matrix, axis=0)
         self.scaler_ = StandardScaler().fit(impute(matrix, self.medians_))
-        model: Any = (
-            LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)
-            if self.discriminant
-            else LogisticRegression(C=self.C, max_iter=2000)
+        self.model_ = LogisticRegression(C=self.C, max_iter=2000).fit(
+            self._inputs(matrix), np.asarray(y, dtype=str)
         )
-        self.model_ = model.fit(self._inputs(matrix), np.asarray(y, dtype=str))
         self.classes_ = self.model_.classes_
         return self
 
