@@ -1,23 +1,28 @@
 """A patient's stage by a trained bundle, and its explanation; nothing is fitted here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from modeling.bundle.bundle import Bundle
 from modeling.bundle.novelty import UNUSUAL_PERCENT
-from modeling.calibration import pair_scores, prediction_set
+from modeling.calibration import Osteoporosis, osteoporosis_set, pair_scores, prediction_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.design import DESIGN, design_matrix, impute
 from modeling.errors import InvalidFeatures
 from modeling.stage_calibration import calibrated, calibrated_shares
+from modeling.staging_rules import COHORT_RULES, StagingRules, at_prevalence
 from roi_extraction.anatomy import Finding
 
 __all__ = ["Contribution", "StagePrediction", "Stager", "explain", "stage"]
 
 FloatArray = npt.NDArray[np.float64]
+
+OTHER_SCANNER_HU = 10.0
+"""By how much another scanner may read all sites lower or higher, HU: models differ by less than
+10 % (Westerhoff 2025), which is about this much of a lumbar vertebra."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class StagePrediction:
     novelty_percentile
         Share of the cohort's patients, in %, whose values lie nearer to the cohort's middle; None
         if it abstains.
+    osteoporosis
+        Whether it is one of the stages C and D: nine of ten patients of either kind are not told
+        the contrary. None if the model abstains.
+    at_minus_10_hu, at_plus_10_hu
+        The most probable stage if all sites had 10 HU less, or more; None if the model abstains.
+    prevalence
+        Shares of the stages that the probabilities rest on; empty if the model abstains.
     """
 
     predicted: Stage | None
@@ -55,6 +67,15 @@ class StagePrediction:
     abstained: str | None = None
     findings: tuple[Finding, ...] = ()
     novelty_percentile: float | None = None
+    osteoporosis: Osteoporosis | None = None
+    at_minus_10_hu: Stage | None = None
+    at_plus_10_hu: Stage | None = None
+    prevalence: Mapping[Stage, float] = field(default_factory=dict)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the same stage comes out if all sites had 10 HU less, or more."""
+        return self.at_minus_10_hu == self.predicted == self.at_plus_10_hu
 
 
 @dataclass(frozen=True)
@@ -86,10 +107,13 @@ class Stager:
     ----------
     bundle
         The trained model.
+    rules
+        What the user decides about staging.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, rules: StagingRules = COHORT_RULES) -> None:
         self.bundle = bundle
+        self.rules = rules
 
     def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
         """Stage one patient, or abstain with a reason.
@@ -110,31 +134,51 @@ class Stager:
         """
         values = _checked(mean_hu)
         fitted = self.bundle.fitted
-        refusals = fitted.limits.refusals(values, age)
+        refusals = self._refusals(values, age)
         if refusals:
             said = "; ".join(finding.message for finding in refusals)
             return StagePrediction(None, {}, {}, (), self.bundle.model_id, said, refusals)
-        row = impute(_design_row(values, age, sex), fitted.medians)
-        uncalibrated = self.bundle.forest.probabilities(row)
-        found = calibrated(uncalibrated, fitted.stage_sigmoids)[0]
-        probabilities = dict(zip(Stage, map(float, found), strict=True))
-        within = prediction_set(probabilities, fitted.thresholds)
+        moved = [values, values - OTHER_SCANNER_HU, values + OTHER_SCANNER_HU]
+        rows = np.concatenate([_design_row(each, age, sex) for each in moved])
+        uncalibrated = self.bundle.forest.probabilities(impute(rows, fitted.medians))
+        here, lower, higher = (
+            dict(zip(Stage, map(float, found), strict=True))
+            for found in calibrated(uncalibrated, fitted.stage_sigmoids)
+        )
+        prevalence = self.rules.prevalence or self.bundle.prevalence
+        probabilities = at_prevalence(here, self.bundle.prevalence, prevalence)
+        predicted, at_minus, at_plus = (
+            _most_probable(at_prevalence(each, self.bundle.prevalence, prevalence))
+            for each in (here, lower, higher)
+        )
+        kept = prediction_set(here, fitted.thresholds)
+        within = tuple(stage for stage in Stage if stage in kept or stage is predicted)
         novelty = fitted.novelty.percentile(values)
-        return StagePrediction(
-            predicted=max(Stage, key=lambda stage: probabilities[stage]),
+        found = StagePrediction(
+            predicted=predicted,
             probabilities=probabilities,
             pairwise={
                 name: fitted.sigmoids[name](float(scores[0]))
-                for name, scores in pair_scores(uncalibrated).items()
+                for name, scores in pair_scores(uncalibrated[:1]).items()
             },
             prediction_set=within,
             model_id=self.bundle.model_id,
-            findings=(
-                *fitted.limits.cautions(values, age),
-                *_unknowns(age, sex),
-                *_doubts(within, novelty),
-            ),
             novelty_percentile=novelty,
+            osteoporosis=osteoporosis_set(here, fitted.osteoporosis),
+            at_minus_10_hu=at_minus,
+            at_plus_10_hu=at_plus,
+            prevalence=prevalence,
+        )
+        findings = (
+            *fitted.limits.cautions(values, age),
+            *_unknowns(age, sex),
+            *_doubts(found),
+        )
+        return replace(found, findings=findings)
+
+    def _refusals(self, values: FloatArray, age: float | None) -> tuple[Finding, ...]:
+        return self.bundle.fitted.limits.refusals(
+            values, age, without_l5_s1=self.rules.without_l5_s1
         )
 
     def explain(
@@ -146,17 +190,17 @@ class Stager:
     ) -> tuple[Contribution, ...]:
         """Share out a stage's probability among the inputs, the largest share first.
 
-        The shares and `base_probability` add up to the probability that `stage` reports. They are
-        exact SHAP values of the forests' probability; its calibration, which is not additive, is
-        shared out by the convention of `modeling.stage_calibration.calibrated_shares`. About 12 ms
-        of CPU.
+        The shares and `base_probability` add up to the probability in the cohort's mix of stages.
+        They are exact SHAP values of the forests' probability; its calibration, which is not
+        additive, is shared out by the convention of `modeling.stage_calibration.calibrated_shares`.
+        About 12 ms of CPU.
 
         Parameters
         ----------
         mean_hu, age, sex
             As for `stage`.
         stage
-            Which stage's probability; the predicted one if None.
+            Which stage's probability; the most probable one in the cohort's mix if None.
 
         Returns
         -------
@@ -169,7 +213,7 @@ class Stager:
         trees. Nat Mach Intell 2020, doi 10.1038/s42256-019-0138-9.
         """
         values = _checked(mean_hu)
-        if self.bundle.fitted.limits.refusals(values, age):
+        if self._refusals(values, age):
             return ()
         raw = _design_row(values, age, sex)
         row = impute(raw, self.bundle.fitted.medians)
@@ -229,11 +273,25 @@ def _design_row(mean_hu: FloatArray, age: float | None, sex: Sex | None) -> Floa
     )
 
 
-def _doubts(within: tuple[Stage, ...], novelty: float) -> tuple[Finding, ...]:
+def _most_probable(probabilities: Mapping[Stage, float]) -> Stage:
+    """The most probable stage, the earlier one of two that are equal."""
+    return max(Stage, key=lambda stage: probabilities[stage])
+
+
+def _doubts(prediction: StagePrediction) -> tuple[Finding, ...]:
     found = []
-    if len(within) == len(Stage):
+    novelty = prediction.novelty_percentile or 0.0
+    if len(prediction.prediction_set) == len(Stage):
         found.append(
             Finding("model.undetermined", "the values fit all four stages: none can be ruled out")
+        )
+    if not prediction.is_steady:
+        found.append(
+            Finding(
+                "model.unsteady",
+                f"the most probable stage is {prediction.predicted}; with all HU 10 lower it would "
+                f"be {prediction.at_minus_10_hu}, 10 higher {prediction.at_plus_10_hu}",
+            )
         )
     if novelty >= UNUSUAL_PERCENT:
         found.append(

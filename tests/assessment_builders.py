@@ -11,6 +11,7 @@ from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import EligibleSeries, check_series
 from dicom_node.settings.node import Acquisition
 from modeling import Contribution, Stage, StagePrediction
+from modeling.calibration import Osteoporosis
 from roi_extraction.anatomy import (
     Finding,
     Missing,
@@ -68,6 +69,10 @@ def assessment_of(
         {"A/B": 0.7},
         (Stage.C, Stage.D),
         "model-1",
+        osteoporosis=Osteoporosis.YES,
+        at_minus_10_hu=Stage.D,
+        at_plus_10_hu=Stage.C,
+        prevalence={Stage.A: 0.23, Stage.B: 0.29, Stage.C: 0.18, Stage.D: 0.3},
     )
     if abstained:
         prediction = StagePrediction(None, {}, {}, (), "model-1", abstained)

@@ -185,7 +185,9 @@ def analyse(
             variant = plan.variant([item.path for item in own])
             if ObjectKind.SEG in objects:
                 variant += REFERS_TO_SEG
-            identity = series_identity(series, volume, rules, stager.bundle.model_id + variant)
+            identity = series_identity(
+                series, volume, rules, stager.bundle.model_id + stager.rules.variant + variant
+            )
             candidate = _Candidate(series, volume, own, identity)
             if history is not None:
                 candidate = _with_history(candidate, history, out.name, archived)

@@ -4,10 +4,12 @@ import gc
 from functools import lru_cache
 from pathlib import Path
 
-from modeling import Stager, load_bundle
+from dicom_node.settings.node import Model
+from modeling import Stage, Stager, load_bundle
+from modeling.staging_rules import StagingRules
 from network import InteractionNetwork
 
-__all__ = ["load_models"]
+__all__ = ["load_models", "staging_rules"]
 
 
 @lru_cache(maxsize=2)
@@ -27,3 +29,10 @@ def load_models(bundle: Path | None) -> tuple[Stager, InteractionNetwork | None]
     gc.collect()
     gc.freeze()
     return stager, network
+
+
+def staging_rules(model: Model) -> StagingRules:
+    """What the settings decide about staging, as the stager takes it."""
+    shares = model.prevalence
+    prevalence = None if shares is None else {stage: shares[stage.value] for stage in Stage}
+    return StagingRules(prevalence, model.without_l5_s1)

@@ -187,7 +187,7 @@ def _staged(
     prediction = stager.stage(mean_hu, age, sex)
     if prediction.predicted is None:
         return prediction, ()
-    return prediction, stager.explain(mean_hu, age, sex)
+    return prediction, stager.explain(mean_hu, age, sex, prediction.predicted)
 
 
 def _unlike_cohort(series: EligibleSeries) -> str | None:

@@ -64,6 +64,7 @@ __all__ = [
     "NO",
     "NOT_STAGED",
     "OBSERVER_TYPE",
+    "OSTEOPOROSIS",
     "OTHER_WARNING",
     "PREDICTION_SET",
     "PROBABILITY",
@@ -217,6 +218,8 @@ PROBABILITY: dict[str, CodedConcept] = {
     "C": _own("PROB-C", "Probability of stage C, osteoporosis"),
     "D": _own("PROB-D", "Probability of stage D, like patients with fragility fracture"),
 }
+
+OSTEOPOROSIS = _own("OSTEOPOROSIS", "Stage C or D by the model")
 
 L1_THRESHOLD = _own("L1-HU", "L1 attenuation against 110 and 160 HU")
 

@@ -21,11 +21,17 @@ from dicom_node.reporting.content_items import (
     text_item,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
-from dicom_node.reporting.words.impression import COHORT_MIX, evidence_of, impression
+from dicom_node.reporting.words.impression import (
+    evidence_of,
+    impression,
+    mix_words,
+    steadiness_words,
+)
 from dicom_node.reporting.words.level_words import level_words
 from dicom_node.reporting.words.result_kind import ResultKind, result_kind
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category
+from modeling.calibration import Osteoporosis
 from roi_extraction.anatomy import Finding
 
 __all__ = [
@@ -34,6 +40,13 @@ __all__ = [
     "impressions",
     "supplement",
 ]
+
+ANSWERS = {
+    Osteoporosis.YES: own.YES,
+    Osteoporosis.NO: own.NO,
+    Osteoporosis.UNDETERMINED: own.UNDETERMINED,
+}
+"""The codes of the model's answer."""
 
 MAX_CONTRIBUTIONS = 5
 """Inputs of the model that the report names, the strongest first; report.json has all."""
@@ -57,6 +70,8 @@ def coded_results(assessment: Assessment) -> Dataset:
             code_item(own.PREDICTION_SET, own.STAGES[member.value])
             for member in prediction.prediction_set
         ]
+    if prediction.osteoporosis is not None:
+        items.append(code_item(own.OSTEOPOROSIS, ANSWERS[prediction.osteoporosis]))
     category = l1_category(assessment)
     if category is not None:
         items.append(code_item(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[category]))
@@ -75,8 +90,16 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> D
     naming = assessment.features.spine.naming
     if naming is not None:
         items.append(text_item(own.COMMENT, f"Levels {level_words(naming)}"))
-    if prediction.probabilities:
-        items.append(text_item(own.COMMENT, COHORT_MIX))
+    if prediction.prevalence:
+        items.append(text_item(own.COMMENT, mix_words(prediction.prevalence)))
+        items.append(
+            text_item(
+                own.COMMENT,
+                steadiness_words(
+                    prediction.predicted, prediction.at_minus_10_hu, prediction.at_plus_10_hu
+                ),
+            )
+        )
     items += [
         number_item(own.PROBABILITY[letter.value], round(float(value), 4), own.RATIO)
         for letter, value in prediction.probabilities.items()

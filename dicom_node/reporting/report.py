@@ -276,6 +276,10 @@ def _stage(prediction: StagePrediction) -> StageReport:
         prediction_set=prediction.prediction_set,
         pairwise={pair: round(float(p), 4) for pair, p in prediction.pairwise.items()},
         novelty_percentile=_rounded(prediction.novelty_percentile, 1),
+        osteoporosis=prediction.osteoporosis,
+        at_minus_10_hu=prediction.at_minus_10_hu,
+        at_plus_10_hu=prediction.at_plus_10_hu,
+        prevalence={stage: round(share, 4) for stage, share in prediction.prevalence.items()},
         model_id=prediction.model_id,
         abstained=prediction.abstained,
     )

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dicom_node.reporting.words.result_kind import ResultKind
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
+from modeling.calibration import Osteoporosis
 from roi_extraction.anatomy import MissingReason, NamingRoute
 from roi_extraction.sites import Side
 
@@ -52,7 +53,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "9744923e2242d1277a2537f4259583999e43bc5bf9d2ca724d50c400e63f1227"
+REPORT_SCHEMA_DIGEST = "d8d0f2effd36730aef63c15c1b0831d08c2ba45e0e2aa12c851ac27599801442"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -282,6 +283,16 @@ class StageReport(_Record):
     """Probability of each stage, together 1; empty if there is none."""
     prediction_set: tuple[Stage, ...]
     """Stages that cannot be ruled out: 90 % of the patients of each stage have theirs in it."""
+    osteoporosis: Osteoporosis | None = None
+    """Whether it is one of the stages C and D: 90 % of the patients with, and of those without, are
+    not told the contrary; null if there is no stage."""
+    at_minus_10_hu: Stage | None = None
+    """The most probable stage if all sites had 10 HU less; null if there is no stage."""
+    at_plus_10_hu: Stage | None = None
+    """The most probable stage if all sites had 10 HU more; null if there is no stage."""
+    prevalence: dict[Stage, Probability] = Field(default_factory=dict)
+    """Shares of the stages among the patients that the probabilities hold for: the cohort's, or
+    those of the settings; empty if there is no stage."""
     pairwise: dict[str, Probability]
     """By pair such as A/B: the probability of the later stage for a patient of one of the two, both
     being as frequent as in the cohort; empty if there is no stage."""

@@ -41,6 +41,7 @@ __all__ = [
     "Limits",
     "Listener",
     "Mode",
+    "Model",
     "NodeSettings",
     "Query",
     "Retention",
@@ -53,6 +54,9 @@ __all__ = [
 Mode = Literal["strict", "warn"]
 
 SegmenterName = Literal["dicom-seg", "totalsegmentator", "builtin"]
+
+SHARES_TOLERANCE = 1e-3
+"""By how much the shares of the stages may miss 1."""
 
 DEFAULT_SEGMENTERS: tuple[SegmenterName, ...] = ("dicom-seg", "builtin")
 """A segmentation that was sent with the study is preferred to the node's own."""
@@ -103,6 +107,24 @@ class AcquisitionRules(Section):
                 f"no acquisition rules: {', '.join(texts)}; give name=strict or name=warn of "
                 f"{', '.join(cls.model_fields)}"
             ) from error
+
+
+class Model(Section):
+    """What the user decides about staging; see `modeling.staging_rules.StagingRules`."""
+
+    prevalence: dict[Literal["A", "B", "C", "D"], float] | None = None
+    without_l5_s1: bool = False
+
+    @field_validator("prevalence")
+    @classmethod
+    def _shares(cls, shares: dict[str, float] | None) -> dict[str, float] | None:
+        if shares is None:
+            return None
+        if sorted(shares) != list("ABCD") or not all(0 < share < 1 for share in shares.values()):
+            raise ValueError("a share above 0 and below 1 for each of A, B, C and D is needed")
+        if abs(sum(shares.values()) - 1) > SHARES_TOLERANCE:
+            raise ValueError(f"the shares add up to {sum(shares.values()):g}, not to 1")
+        return shares
 
 
 class ScannerOffset(Section):
@@ -193,6 +215,7 @@ class NodeSettings(BaseSettings):
     query: Query | None = None
     retention: Retention = Retention()
     acquisition: Acquisition = Acquisition()
+    model: Model = Model()
     limits: Limits = Limits()
     totalsegmentator: TotalSegmentator | None = None
 

@@ -65,16 +65,18 @@ def assess_in_child(
 ) -> Outcome:
     """Load the models and analyse by the settings; the others are parameters of `analyse`."""
     from dicom_node.analysis.analysis import analyse
-    from dicom_node.analysis.models import load_models
+    from dicom_node.analysis.models import load_models, staging_rules
     from dicom_node.assessment.segmenters import SegmenterPlan
     from dicom_node.reporting.objects.files import wanted_kinds, wanted_pages
     from dicom_node.sending.pacs_reports import PacsReports
+    from modeling import Stager
 
     query = settings.query
     archive = None
     if query is not None and query.earlier_reports:
         archive = PacsReports(query, settings.listener.ae_title, settings.earlier_dir)
     stager, network = load_models(settings.bundle)
+    stager = Stager(stager.bundle, staging_rules(settings.model))
     return analyse(
         paths,
         out,

@@ -168,6 +168,13 @@ class Bundle:
         return str(self.manifest["model_id"])
 
     @property
+    def prevalence(self) -> dict[Stage, float]:
+        """Share of each stage among the patients of the cohort."""
+        patients = self.manifest["cohort"]["patients"]
+        total = sum(patients[stage.value] for stage in Stage)
+        return {stage: patients[stage.value] / total for stage in Stage}
+
+    @property
     def card(self) -> str:
         """The model card, Markdown."""
         return self.contents[CARD_FILE].decode()

@@ -127,6 +127,7 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
         for name, kind in (
             (_STAGE, "CODE"),
             (_own("STAGE-SET", "Stage that the 90 % prediction set holds"), "CODE"),
+            (_own("OSTEOPOROSIS", "Stage C or D by the model"), "CODE"),
             (_L1, "CODE"),
             (_dcm("123011", "Contrast/Bolus Agent"), "CODE"),
             (_WARNING, "CODE"),

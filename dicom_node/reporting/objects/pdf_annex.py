@@ -24,7 +24,6 @@ from dicom_node.reporting.words.document_words import (
     site_value,
     warning_lines,
 )
-from dicom_node.reporting.words.impression import COHORT_MIX
 from dicom_node.reporting.words.site_words import MISSING_WORDS
 from roi_extraction.sites import SITES_BY_NAME, DiscLevel, Muscle, Side
 
@@ -49,7 +48,7 @@ def annex_story(report: Report, priors: Sequence[str] = ()) -> list[Any]:
     story += [heading("Acquisition"), key_values(acquisition_rows(report), TEXT_WIDTH, 110)]
     story += _explanation(report)
     _add(story, "Method", METHOD_LINES)
-    _add(story, "Limits", (*LIMIT_LINES, COHORT_MIX))
+    _add(story, "Limits", LIMIT_LINES)
     _add(story, "Other series of the study, not measured", other_series_lines(report))
     story += [heading("Origin"), key_values(origin_rows(report), TEXT_WIDTH, 110)]
     return story

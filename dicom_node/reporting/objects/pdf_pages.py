@@ -56,7 +56,7 @@ from dicom_node.reporting.words.identity_words import (
     printable,
     refused_identity,
 )
-from dicom_node.reporting.words.impression import COHORT_MIX
+from dicom_node.reporting.words.impression import mix_words
 
 __all__ = ["refusal_pdf", "report_pdf"]
 
@@ -199,8 +199,8 @@ def _results(pen: Pen, report: Report) -> None:
     for line in stage_lines(report):
         pen.put(paragraph(line, 8), x, width)
     pen.y = min(lowest, pen.y)
-    if report.stage.probabilities:
-        pen.put(paragraph(COHORT_MIX, 7.5, colour=GREY))
+    if report.stage.prevalence:
+        pen.put(paragraph(mix_words(report.stage.prevalence), 7.5, colour=GREY))
     pen.y -= 4
 
 

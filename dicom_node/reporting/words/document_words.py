@@ -7,13 +7,14 @@ from importlib.metadata import version
 
 from dicom_node.reporting.report_model import Explanation, Refusal, Report, SiteReport
 from dicom_node.reporting.words.identity_words import printable
-from dicom_node.reporting.words.impression import MAX_CALLED, STAGE_WORDS
+from dicom_node.reporting.words.impression import MAX_CALLED, STAGE_WORDS, steadiness_words
 from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.screening_scope import meant_for_screening
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 from dicom_node.reporting.words.thresholds import L1_OSTEOPOROSIS_SPECIFIC_HU, l1_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
+from modeling.calibration import Osteoporosis
 from modeling.design import AGE, SEX, USED_SITES
 from roi_extraction.anatomy import MissingReason
 from roi_extraction.sites import SITES, SITES_BY_NAME, DiscLevel, Muscle
@@ -69,6 +70,13 @@ L1_WORDS = {
     "high": "above {sensitive:g} HU: osteoporosis unlikely, 90 % sensitivity (Pickhardt 2013)",
 }
 """What the category of L1 says."""
+
+OSTEOPOROSIS_WORDS = {
+    Osteoporosis.YES: "Osteoporosis, with or without fracture: likely.",
+    Osteoporosis.NO: "Osteoporosis, with or without fracture: unlikely.",
+    Osteoporosis.UNDETERMINED: "Osteoporosis, with or without fracture: undetermined.",
+}
+"""The model's answer to whether it is one of the stages C and D."""
 
 METHOD_LINES = (
     "Regions of 150 mm² in three slices: in the trabecular bone of the bodies L1 to S1, and in "
@@ -157,6 +165,10 @@ def stage_lines(report: Report) -> tuple[str, ...]:
     lines = [f"Cannot be ruled out: {'any of the four' if every else ', '.join(left) or 'none'}."]
     if len(left) > MAX_CALLED or not left:
         lines.insert(0, "Undetermined: no stage is called.")
+    if stage.osteoporosis is not None:
+        lines.append(OSTEOPOROSIS_WORDS[stage.osteoporosis])
+    if stage.at_minus_10_hu is not None:
+        lines.append(steadiness_words(stage.predicted, stage.at_minus_10_hu, stage.at_plus_10_hu))
     if stage.predicted is Stage.D:
         lines.append("Stage D is a likeness: it does not say that a fracture was seen.")
     return tuple(lines)

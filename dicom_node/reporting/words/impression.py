@@ -4,7 +4,7 @@ First the bone density, by L1 and by the cohort's model, and what it means where
 then what limits it; then what it is not. `docs/wording.md` holds the words of every case.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dicom_node.assessment.assessment import COHORT_KVP, SAME_KVP, Assessment
@@ -19,9 +19,9 @@ from dicom_node.reporting.words.thresholds import (
 )
 from dicom_node.reporting.words.warning_words import LIMITS
 from modeling import Stage, StagePrediction
+from modeling.calibration import Osteoporosis
 
 __all__ = [
-    "COHORT_MIX",
     "MAX_CALLED",
     "NOT_A_DIAGNOSIS",
     "STAGE_WORDS",
@@ -30,7 +30,9 @@ __all__ = [
     "impression",
     "is_decided",
     "lacks_regions",
+    "mix_words",
     "refusal_impression",
+    "steadiness_words",
 ]
 
 MAX_CALLED = 2
@@ -41,12 +43,6 @@ MAX_LIMITS = 3
 
 NOT_A_DIAGNOSIS = "Research use, not a diagnosis; fractures are not looked for."
 """The last sentence of every impression."""
-
-COHORT_MIX = (
-    "Probabilities and prediction set carry the mix of stages of the cohort, patients of one "
-    "hospital; among other patients the stages are otherwise frequent."
-)
-"""What a reader must know of the probabilities."""
 
 STAGE_WORDS = {
     Stage.A: "normal bone",
@@ -92,6 +88,8 @@ class Evidence:
         Number of the sites without a value.
     offset_hu
         How much the thresholds of L1 lie higher on this scanner, HU.
+    osteoporosis
+        Whether the model finds one of the stages C and D; None if it gives no stage.
     """
 
     l1_hu: float | None
@@ -101,6 +99,7 @@ class Evidence:
     codes: tuple[str, ...] = ()
     missing: int = 0
     offset_hu: float = 0.0
+    osteoporosis: Osteoporosis | None = None
 
 
 def evidence_of(assessment: Assessment) -> Evidence:
@@ -115,12 +114,34 @@ def evidence_of(assessment: Assessment) -> Evidence:
         codes=tuple(finding.code for finding in assessment.warnings),
         missing=sum(measurement.missing is not None for measurement in measurements),
         offset_hu=bone_offset_hu(assessment),
+        osteoporosis=assessment.prediction.osteoporosis,
     )
 
 
 def is_decided(prediction: StagePrediction) -> bool:
     """Whether the model's answer may be called by the letter of one stage."""
     return bool(prediction.predicted) and len(prediction.prediction_set) <= MAX_CALLED
+
+
+def mix_words(prevalence: Mapping[Stage, float]) -> str:
+    """Which patients the probabilities hold for.
+
+    >>> mix_words({Stage.A: 0.45, Stage.B: 0.38, Stage.C: 0.12, Stage.D: 0.05})[:64]
+    'Probabilities hold for patients of whom 45 % are of stage A, 38 '
+    """
+    shares = [f"{100 * share:.0f} % of {stage}" for stage, share in prevalence.items()]
+    said = f"{', '.join(shares[:-1])} and {shares[-1]}".replace("of A", "are of stage A", 1)
+    return (
+        f"Probabilities hold for patients of whom {said}. Among others the stages are otherwise "
+        "frequent; the cohort is of one hospital."
+    )
+
+
+def steadiness_words(stage: Stage | None, lower: Stage | None, higher: Stage | None) -> str:
+    """What another scanner would do to the most probable stage."""
+    if stage == lower == higher:
+        return f"The most probable stage stays {stage} where all HU are 10 lower or higher."
+    return f"The most probable stage, {stage}, is {lower} at 10 HU less and {higher} at 10 HU more."
 
 
 def lacks_regions(evidence: Evidence) -> bool:
@@ -171,7 +192,7 @@ def _bone(evidence: Evidence) -> str:
     if not stages:
         return f"{found}; the cohort's model gives no stage"
     if len(stages) > MAX_CALLED:
-        return f"{found}; the cohort's model is undetermined"
+        return f"{found}; the cohort's model {_undetermined(evidence.osteoporosis)}"
     if _contradict(stages, category):
         return (
             f"{found}, but the cohort's model, which weighs all vertebrae and muscles, finds it "
@@ -180,6 +201,15 @@ def _bone(evidence: Evidence) -> str:
     if len(stages) > 1:
         return f"{found}; the cohort's model does not decide between {' and '.join(words)}"
     return f"{found}; the cohort's model finds it most like {words[0]}"
+
+
+def _undetermined(osteoporosis: Osteoporosis | None) -> str:
+    """What the model says where it calls no stage."""
+    if osteoporosis is Osteoporosis.YES:
+        return "finds osteoporosis likely and decides on no stage"
+    if osteoporosis is Osteoporosis.NO:
+        return "finds osteoporosis unlikely and decides on no stage"
+    return "is undetermined"
 
 
 def _threshold(category: L1Category, offset_hu: float) -> str:

@@ -37,6 +37,10 @@ def _stage_lines(report: Report) -> list[str]:
         ]
     else:
         lines = [f"Stage     none: {stage.abstained}"]
+    if stage.osteoporosis is not None:
+        lines.append(f"C or D    {stage.osteoporosis}")
+    if stage.at_minus_10_hu is not None:
+        lines.append(f"At 10 HU  less {stage.at_minus_10_hu}, more {stage.at_plus_10_hu}")
     if stage.novelty_percentile is not None:
         lines.append(
             f"Unusual   more than {stage.novelty_percentile:.0f} % of the cohort's patients"

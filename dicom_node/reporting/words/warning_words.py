@@ -169,6 +169,7 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "header.invalid_values": WarningWords("W-INVALID", "Header elements without a valid value"),
     "header.sex_unknown": WarningWords("W-SEX-INVALID", "Patient's Sex is none of M, F and O"),
     # what the model says of itself
+    "model.unsteady": WarningWords("W-UNSTEADY", "Another stage where HU are 10 lower or higher"),
     "model.undetermined": WarningWords("W-UNDETERMINED", "No stage can be ruled out"),
     "model.lumbosacral_missing": WarningWords(
         "W-NO-L5-S1", "Neither L5 nor S1 measured, so not staged"
