@@ -83,7 +83,6 @@ class NamingRoute(StrEnum):
     SACRUM = "sacrum"
     RIBS_PAIR = "ribs_pair"
     RIBS_COUNT = "ribs_count"
-    BOTH = "both"
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,11 @@ class LevelNaming:
     Parameters
     ----------
     route
-        From the sacrum upwards; from the 12th ribs downwards, known by their length beside the
-        11th (``RIBS_PAIR``) or by counting twelve pairs from the first (``RIBS_COUNT``); or from
-        the sacrum, confirmed by the last ribs (``BOTH``).
+        From the sacrum upwards; or from the 12th ribs downwards, known by their length beside the
+        11th (``RIBS_PAIR``) or by counting twelve pairs from the first (``RIBS_COUNT``).
     rib_lengths_mm
         Length of the 11th and 12th ribs by number and side, mm from 20 mm lateral of the spine, as
-        far as the scan shows them.
+        far as the scan shows them; empty where they are of no use.
     rib_pairs
         How many neighbouring pairs of ribs were followed to the spine.
     pairs_counted
@@ -109,6 +107,11 @@ class LevelNaming:
     rib_lengths_mm: Mapping[tuple[int, Side], float] = field(default_factory=dict)
     rib_pairs: int = 0
     pairs_counted: bool = False
+
+    @property
+    def confirmed_by_ribs(self) -> bool:
+        """Whether the levels were counted from the sacrum, and the last ribs agree."""
+        return self.route is NamingRoute.SACRUM and bool(self.rib_lengths_mm)
 
 
 @dataclass(frozen=True, eq=False)

@@ -180,7 +180,7 @@ def test_what_was_not_named_is_missing_as_outside_the_scan() -> None:
 def test_with_sacrum_and_ribs_both_name_the_levels() -> None:
     spine = find_spine(phantom().volume)
     assert spine.naming is not None
-    assert spine.naming.route is NamingRoute.BOTH
+    assert spine.naming.confirmed_by_ribs
     assert not spine.findings
 
 
@@ -251,4 +251,4 @@ def test_stubs_below_cut_ribs_are_refused(shared_data: Path) -> None:
 def test_real_scan_with_both_is_named_by_both(shared_data: Path) -> None:
     naming = find_spine(load_scan("totalseg").volume).naming
     assert naming is not None
-    assert naming.route is NamingRoute.BOTH
+    assert naming.confirmed_by_ribs

@@ -225,6 +225,7 @@ def _levels(naming: LevelNaming | None) -> LevelsReport | None:
         return None
     return LevelsReport(
         route=naming.route,
+        confirmed_by_ribs=naming.confirmed_by_ribs,
         words=level_words(naming),
         ribs=tuple(
             RibReport(number=number, side=side, length_mm=round(length_mm, 1))

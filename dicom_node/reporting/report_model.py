@@ -53,7 +53,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "d8d0f2effd36730aef63c15c1b0831d08c2ba45e0e2aa12c851ac27599801442"
+REPORT_SCHEMA_DIGEST = "2db8990712d6f8fc625d3830ac7ae91f776fa45f4b39e6ebd1001edd57af2da1"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -179,8 +179,10 @@ class LevelsReport(_Record):
     """How the levels were named."""
 
     route: NamingRoute
-    """From the sacrum upwards, from the last ribs downwards by their lengths or by counting twelve
-    pairs, or from the sacrum with the ribs' agreement."""
+    """From the sacrum upwards, or from the last ribs downwards by their lengths or by counting
+    twelve pairs."""
+    confirmed_by_ribs: bool
+    """Whether the levels were counted from the sacrum, and the last ribs agree."""
     words: str
     """The same in words."""
     ribs: tuple[RibReport, ...]

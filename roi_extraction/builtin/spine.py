@@ -94,7 +94,7 @@ def find_spine(volume: CtVolume) -> SpineLandmarks:
     naming = LevelNaming(NamingRoute.SACRUM)
     if count.ribs_agree:
         sure += (1 - sure) * AGREED_GAIN
-        naming = ribs.naming(NamingRoute.BOTH)
+        naming = ribs.naming(NamingRoute.SACRUM)
     return landmarks(
         volume, straight, profile, DiscLevel.L5_S1, discs, sure, count.findings, naming
     )

@@ -9,14 +9,15 @@ ROUTE_WORDS: dict[NamingRoute, str] = {
     NamingRoute.SACRUM: "counted upwards from the sacrum; five lumbar vertebrae assumed",
     NamingRoute.RIBS_PAIR: "counted downwards from the 12th ribs; twelve pairs assumed",
     NamingRoute.RIBS_COUNT: "counted downwards from the 12th ribs; twelve pairs counted",
-    NamingRoute.BOTH: "counted upwards from the sacrum, confirmed by the last ribs",
 }
+
+CONFIRMED = "counted upwards from the sacrum, confirmed by the last ribs"
 
 
 def level_words(naming: LevelNaming) -> str:
     """How the levels were named, with the lengths of the ribs that were used.
 
-    >>> level_words(LevelNaming(NamingRoute.BOTH, {(12, Side.RIGHT): 144.2}, 2))
+    >>> level_words(LevelNaming(NamingRoute.SACRUM, {(12, Side.RIGHT): 144.2}, 2))
     'counted upwards from the sacrum, confirmed by the last ribs (12th rib: right 144 mm)'
     """
     ribs = []
@@ -27,4 +28,5 @@ def level_words(naming: LevelNaming) -> str:
             if (number, side) in naming.rib_lengths_mm
         ]
         ribs.append(f"{number}th rib: {', '.join(sides)}")
-    return ROUTE_WORDS[naming.route] + (f" ({'; '.join(ribs)})" if ribs else "")
+    words = CONFIRMED if naming.confirmed_by_ribs else ROUTE_WORDS[naming.route]
+    return words + (f" ({'; '.join(ribs)})" if ribs else "")
