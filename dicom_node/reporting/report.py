@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.assessment.image_checks import ImageFacts
+from dicom_node.reporting.references import references_report
 from dicom_node.reporting.report_model import (
     AcquisitionReport,
     Explanation,
@@ -93,6 +94,7 @@ def report(
         impression=impression(evidence_of(assessment)),
         warnings=_warned(assessment.warnings),
         acquisition=_acquisition(series, assessment.image),
+        references=references_report(assessment),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),
         levels_confidence=_rounded(features.spine.confidence, 3),
         levels=_levels(features.spine.naming),
