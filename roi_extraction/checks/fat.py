@@ -26,7 +26,7 @@ OUTSIDE_PATIENT_HU = -300.0
 FAT_SMOOTH_MM = 1.2
 """Gaussian sigma in plane before pixels are told apart, mm: noise must not pass for septa."""
 
-SKIN_MM = 7.0
+SKIN_DEPTH_MM = 7.0
 """Depth below the outside within which skin may lie, mm: skin, its partial volume, and the table's
 cover where the back is pressed on it."""
 
@@ -36,7 +36,7 @@ ERODED_MM = 4.0
 BESIDE_MM = 90.0
 """How far left and right of the canal fat is looked for, mm."""
 
-AHEAD_MM = 60.0
+RETROPERITONEUM_MM = 60.0
 """How far in front of the canal retroperitoneal fat is looked for, mm: as far as the kidneys
 reach."""
 
@@ -150,7 +150,7 @@ def fat_in_slice(volume: CtVolume, hu: Image, canal: FloatArray, place: FatPlace
     left = max(0, column - beside)
     rows = slice(row, None)
     if place is FatPlace.RETROPERITONEAL:
-        rows = slice(max(0, row - round(AHEAD_MM / float(spacing[0]))), row)
+        rows = slice(max(0, row - round(RETROPERITONEUM_MM / float(spacing[0]))), row)
     window = (rows, slice(left, column + beside + 1))
     smooth = ndimage.gaussian_filter(hu[window], FAT_SMOOTH_MM / spacing)
     fat = (smooth > FAT_PIXEL_HU[0]) & (smooth < FAT_PIXEL_HU[1])
@@ -169,7 +169,7 @@ def _outermost_layer(smooth: Image, fat: Mask, canal_column: int, row_mm: float)
     parts, _ = ndimage.label(smooth > OUTSIDE_PATIENT_HU)
     rows = np.arange(len(fat))[:, None]
     ends = np.where(parts == parts[0, canal_column], rows, 0).max(axis=0)
-    inside = rows <= ends - SKIN_MM / row_mm
+    inside = rows <= ends - SKIN_DEPTH_MM / row_mm
     last_other = np.where(inside & ~fat, rows, -1).max(axis=0)
     return np.asarray(inside & fat & (rows > last_other))
 

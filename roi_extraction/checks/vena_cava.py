@@ -36,7 +36,7 @@ VEIN_RADIUS_MM = 4.0
 """Radius of the disc that is read, mm: it fits into a flat vein."""
 
 VEIN_RAYS = 16
-EDGE_MM = (8.0, 10.0, 12.0, 14.0)
+BEYOND_VEIN_MM = (8.0, 10.0, 12.0, 14.0)
 """Directions in which, and distances at which, darker tissue is looked for."""
 
 VEIN_EDGE_HU = (15.0, 60.0)
@@ -57,7 +57,7 @@ USUAL_VEIN_MM = (32.0, -16.0)
 VEIN_PULL_MM = 40.0
 """Distance from there at which a place loses as much as a perfect fit gains, mm."""
 
-STRAY_MM = 5
+VEIN_STRAY_MM = 5
 """How far the vein strays from its mean course beside the bodies, mm."""
 
 LEAST_FIT = 0.3
@@ -66,7 +66,7 @@ LEAST_FIT = 0.3
 LEAST_SHARE = 0.5
 """Least share of the planes in which it must fit, and at least three."""
 
-SPREAD_HU = 50.0
+VEIN_SPREAD_HU = 50.0
 """Largest distance of the quartiles of the planes' HU: opacified blood from the kidneys mixes with
 dark blood from the legs."""
 
@@ -122,7 +122,7 @@ def find_vena_cava(volume: CtVolume, spine: SpineLandmarks) -> VenaCava | VenaCa
     mean, fit = _fit(smooth)
     row, column = _course(fit)
     rows, columns = (
-        slice(max(0, place - STRAY_MM), place + STRAY_MM + 1) for place in (row, column)
+        slice(max(0, place - VEIN_STRAY_MM), place + VEIN_STRAY_MM + 1) for place in (row, column)
     )
     values = [
         float(plane_mean[rows, columns].flat[best])
@@ -136,7 +136,7 @@ def find_vena_cava(volume: CtVolume, spine: SpineLandmarks) -> VenaCava | VenaCa
             "planes)"
         )
     low, high = np.percentile(values, (25, 75))
-    if high - low > SPREAD_HU:
+    if high - low > VEIN_SPREAD_HU:
         return VenaCavaNotFound(f"its HU vary from {low:.0f} to {high:.0f}")
     return VenaCava(float(np.median(values)), len(values))
 
@@ -166,7 +166,7 @@ def _fit(hu: Image) -> tuple[Image, Image]:
     edge = np.zeros(mean.shape, np.float32)
     seen = middle > OUTSIDE_HU + 1
     for angle in angles:
-        beyond = np.min([_shifted(hu, reach, angle) for reach in EDGE_MM], axis=0)
+        beyond = np.min([_shifted(hu, reach, angle) for reach in BEYOND_VEIN_MM], axis=0)
         seen &= beyond > OUTSIDE_HU + 1
         darker = (mean - beyond - VEIN_EDGE_HU[0]) / (VEIN_EDGE_HU[1] - VEIN_EDGE_HU[0])
         edge += np.clip(darker, 0, 1) / VEIN_RAYS
@@ -188,6 +188,6 @@ def _course(fit: Image) -> tuple[int, int]:
         (VEIN_FORWARD_MM[:, None] - USUAL_VEIN_MM[0]) / VEIN_PULL_MM,
         (VEIN_LATERAL_MM[None, :] - USUAL_VEIN_MM[1]) / VEIN_PULL_MM,
     )
-    near = ndimage.maximum_filter(fit, (1, 2 * STRAY_MM + 1, 2 * STRAY_MM + 1))
+    near = ndimage.maximum_filter(fit, (1, 2 * VEIN_STRAY_MM + 1, 2 * VEIN_STRAY_MM + 1))
     row, column = np.unravel_index(int((near.mean(axis=0) - away**2).argmax()), near.shape[1:])
     return int(row), int(column)

@@ -21,7 +21,7 @@ POSSIBLE_HU: dict[str, tuple[float, float]] = {
 """Possible means by the SNOMED code of the place, HU: blood in aorta and inferior vena cava,
 iliopsoas, subcutaneous and retroperitoneal fat."""
 
-SD_HU = (0.0, 500.0)
+REFERENCE_SD_HU = (0.0, 500.0)
 """Possible standard deviations, HU."""
 
 UNDETERMINED = "373068000"
@@ -45,7 +45,8 @@ def internal_reference_faults(nodes: Sequence[ContentItem]) -> Iterator[ReportFa
             if len(found) != 1 or found[0] not in POSSIBLE_HU:
                 yield ReportFault("report.reference", "a reference does not name one known tissue")
             elif not _between(measured.number, *POSSIBLE_HU[found[0]]) or not all(
-                _between(spread.number, *SD_HU) for spread in measured.children("386136009")
+                _between(spread.number, *REFERENCE_SD_HU)
+                for spread in measured.children("386136009")
             ):
                 yield ReportFault("report.value", "a reference has HU outside the possible range")
             if [d.concept[0] for d in measured.children("121401") if d.concept] != ["373098007"]:

@@ -35,7 +35,7 @@ WARNING_WORDS: dict[str, WarningWords] = {
         "W-CONTRAST-SEEN", "Contrast seen in the aorta", "contrast"
     ),
     "acquisition.fat_unusual": WarningWords(
-        "W-FAT", "HU of fat unusual, the scanner's HU may be off", "a scanner whose HU may be off"
+        "W-FAT", "HU of fat unusual, the scanner's HU may be off", "doubtful HU"
     ),
     "acquisition.multienergy": WarningWords(
         "W-MULTIENERGY", "Acquired with several X-ray spectra", "several X-ray spectra"
