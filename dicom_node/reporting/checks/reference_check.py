@@ -43,24 +43,28 @@ def internal_reference_faults(nodes: Sequence[ContentItem]) -> Iterator[ReportFa
             found = [node.concept[0] for node in measured.children("363698007") if node.concept]
             places += found
             if len(found) != 1 or found[0] not in POSSIBLE_HU:
-                yield ReportFault("report.reference", "a reference does not name one known tissue")
+                yield ReportFault(
+                    "report.internal_reference", "a reference does not name one known tissue"
+                )
             elif not _between(measured.number, *POSSIBLE_HU[found[0]]) or not all(
                 _between(spread.number, *REFERENCE_SD_HU)
                 for spread in measured.children("386136009")
             ):
                 yield ReportFault("report.value", "a reference has HU outside the possible range")
             if [d.concept[0] for d in measured.children("121401") if d.concept] != ["373098007"]:
-                yield ReportFault("report.reference", "a reference is not called a mean")
+                yield ReportFault("report.internal_reference", "a reference is not called a mean")
             if any(node.unit != measured.unit for node in measured.children("386136009")):
                 yield ReportFault("report.unit", "a reference has the wrong unit")
     if len(set(places)) != len(places):
-        yield ReportFault("report.reference", "a reference stands twice")
+        yield ReportFault("report.internal_reference", "a reference stands twice")
     for results in (node for node in nodes if node.name == RESULTS_NAME):
         phases = [p.concept[0] for p in results.children("CONTRAST-PHASE") if p.concept]
         if len(phases) > 1 or not set(phases) <= PHASES:
-            yield ReportFault("report.reference", "the contrast agent has no single phase")
+            yield ReportFault("report.internal_reference", "the contrast agent has no single phase")
         elif phases and phases[0] != UNDETERMINED and "7832008" not in places:
-            yield ReportFault("report.reference", "a phase is told without blood in the aorta")
+            yield ReportFault(
+                "report.internal_reference", "a phase is told without blood in the aorta"
+            )
 
 
 def _between(value: float | None, low: float, high: float) -> bool:
