@@ -15,8 +15,15 @@ from dicom_node.reporting.report import report
 from dicom_node.reporting.structured_report import build_structured_report
 from dicom_node.reporting.words.document_words import acquisition_rows
 from dicom_node.reporting.words.report_text import text_summary
-from roi_extraction.checks.contrast_phase import ContrastPhase
-from roi_extraction.checks.fat import FatNotFound
+from dicom_node.series.instances import scan_folder
+from dicom_node.series.selection import check_series
+from dicom_node.series.volume_reader import read_volume
+from dicom_node.settings.node import Acquisition
+from roi_extraction.builtin.spine import find_spine
+from roi_extraction.checks.aorta import Aorta, find_aorta
+from roi_extraction.checks.contrast_phase import ContrastPhase, contrast_phase
+from roi_extraction.checks.fat import Fat, FatNotFound, find_fat
+from roi_extraction.checks.vena_cava import VenaCava, find_vena_cava
 from tests.assessment_builders import assessment, image_facts
 from tests.dicom_builders import plain_series
 
@@ -175,3 +182,20 @@ def test_whole_report_with_references_passes_the_check(
 ) -> None:
     sources = read_sources([instance.path for instance in enhanced.series.slices])
     assert find_faults(document, sources) == []
+
+
+@pytest.mark.shared
+def test_portal_venous_scan_is_told_as_such(shared_data: Path) -> None:
+    instances, _ = scan_folder((shared_data / "ct" / "pancreas_cb001").glob("*.dcm"))
+    volume = read_volume(check_series(instances, Acquisition()))
+    spine = find_spine(volume)
+    aorta, vein = find_aorta(volume, spine), find_vena_cava(volume, spine)
+    fat = find_fat(volume, spine)
+    assert isinstance(aorta, Aorta)
+    assert isinstance(vein, VenaCava)
+    assert isinstance(fat, Fat)
+    assert aorta.mean_hu == pytest.approx(166, abs=4)
+    assert vein.mean_hu == pytest.approx(105, abs=4)
+    assert fat.mean_hu == pytest.approx(-94, abs=2)
+    assert fat.usual
+    assert contrast_phase(volume, spine, aorta, vein) is ContrastPhase.PORTAL_VENOUS
