@@ -19,6 +19,9 @@ from roi_extraction.anatomy import (
     SegmenterIdentity,
     SpineLandmarks,
 )
+from roi_extraction.checks.contrast_phase import ContrastPhase
+from roi_extraction.checks.fat import Fat, FatPlace
+from roi_extraction.checks.vena_cava import VenaCava, VenaCavaNotFound
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
 from roi_extraction.sites import SITES, Site
 
@@ -41,6 +44,22 @@ def measurement(site: Site, index: int, mean_hu: float | None = None) -> SiteMea
         return SiteMeasurement(site, float("nan"), float("nan"), (), reason)
     rois = tuple(circle(100.0 + 3 * k, k) for k in range(index % 30, index % 30 + 3))
     return SiteMeasurement(site, 100.0 + index if mean_hu is None else mean_hu, 20.0, rois)
+
+
+def image_facts(
+    aorta_hu: float | None = None, phase: ContrastPhase | None = None, fat_hu: float = -102.0
+) -> ImageFacts:
+    """A scan with subcutaneous fat, and with blood in both vessels if it has an aorta."""
+    native = ContrastPhase.UNDETERMINED if aorta_hu is None else ContrastPhase.UNENHANCED
+    return ImageFacts(
+        noise_sd_hu=12.0,
+        noise_standard_error_hu=0.8,
+        aorta_hu=float("nan") if aorta_hu is None else aorta_hu,
+        aorta_missing="no aorta" if aorta_hu is None else None,
+        vein=VenaCavaNotFound("no vein") if aorta_hu is None else VenaCava(41.0, 12),
+        fat=Fat(fat_hu, 14.0, 5000.0, FatPlace.SUBCUTANEOUS),
+        phase=phase or native,
+    )
 
 
 def assessment(folder: Path, *, abstained: str | None = None) -> Assessment:
@@ -84,5 +103,5 @@ def assessment_of(
         places={},
         findings=tuple(findings),
         timings_s={"segment": 1.0, "measure": 0.5, "stage": 0.1},
-        image=ImageFacts(12.0, 0.8, float("nan"), "no aorta"),
+        image=image_facts(),
     )

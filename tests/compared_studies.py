@@ -12,16 +12,15 @@ from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.earlier_reports import ReportArchive
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.assessment.image_checks import ImageFacts
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import Acquisition
 from roi_extraction.anatomy import Finding, Missing, MissingReason
-from tests.assessment_builders import assessment_of
+from tests.assessment_builders import assessment_of, image_facts
 from tests.dicom_builders import edit, plain_series
 from tests.quick_assessment import QuickStager
 
-NATIVE = ImageFacts(12.0, 0.8, 40.0, None)
+NATIVE = image_facts(aorta_hu=40.0)
 """A scan whose aorta holds no contrast agent."""
 
 PATIENT = {"PatientID": "P1", "PatientBirthDate": "19500101", "PatientName": "Ann^A"}

@@ -18,6 +18,9 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition, AcquisitionRules
 from roi_extraction.anatomy import Anatomy
 from roi_extraction.builtin import BuiltinSegmenter
+from roi_extraction.checks.contrast_phase import ContrastPhase
+from roi_extraction.checks.fat import Fat
+from roi_extraction.checks.vena_cava import VenaCava
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume
 from tests.ct_builders import noisy
@@ -59,7 +62,12 @@ def deep_bodies(scan: Segmented) -> CtVolume:
     return CtVolume(scan.volume.hu, affine, scan.volume.slice_thickness_mm)
 
 
+def brighter_scanner(scan: Segmented) -> CtVolume:
+    return CtVolume(scan.volume.hu + np.int16(25), scan.volume.affine, 3.0)
+
+
 BROKEN = {
+    "fat_unusual": (brighter_scanner, "acquisition.fat_unusual"),
     "contrast_seen": (bright_vessels, "acquisition.contrast_seen"),
     "noise": (lambda scan: noisy(scan.volume, 90.0, 1), "acquisition.noise"),
     "pixel_spacing_doubtful": (deep_bodies, "acquisition.pixel_spacing_doubtful"),
@@ -98,6 +106,29 @@ def test_ordinary_image_breaks_no_rule_and_its_facts_are_told(plain: Segmented) 
     assert 0.5 < facts.noise_standard_error_hu < 2.0
     assert facts.aorta_hu == pytest.approx(45.0, abs=5)
     assert facts.aorta_missing is None
+    assert isinstance(facts.vein, VenaCava)
+    assert facts.vein.mean_hu == pytest.approx(42.0, abs=5)
+    assert isinstance(facts.fat, Fat)
+    assert facts.fat.mean_hu == pytest.approx(-107.0, abs=2)
+    assert facts.phase is ContrastPhase.UNENHANCED
+
+
+def test_contrast_is_named_by_its_phase_with_its_effect_on_l1(plain: Segmented) -> None:
+    facts, findings = check_image(bright_vessels(plain), plain.anatomy, AcquisitionRules())
+    assert facts.phase is ContrastPhase.PORTAL_VENOUS
+    [words] = [found.message for found in findings if found.code == "acquisition.contrast_seen"]
+    assert "portal venous phase" in words
+    assert "Pompe 2015" in words
+    assert "nothing was corrected" in words
+
+
+def test_fat_of_another_scanner_is_told_with_its_range_and_not_corrected(plain: Segmented) -> None:
+    facts, findings = check_image(brighter_scanner(plain), plain.anatomy, AcquisitionRules())
+    assert isinstance(facts.fat, Fat)
+    assert facts.fat.mean_hu == pytest.approx(-81.0, abs=2)
+    [words] = [found.message for found in findings if found.code == "acquisition.fat_unusual"]
+    assert words.startswith(f"subcutaneous fat has {facts.fat.mean_hu:.0f} HU")
+    assert "-123 to -89" in words
 
 
 def assess(folder: Path, out: Path, acquisition: Acquisition) -> tuple[Outcome, dict[str, Any]]:
@@ -118,8 +149,18 @@ def test_contrast_that_no_tag_states_reaches_report_or_refusal(
     assert report["acquisition"]["aorta_hu"] == pytest.approx(165, abs=10)
     assert report["acquisition"]["noise_sd_hu"] > 0
     assert "acquisition.contrast_seen" in [w["code"] for w in report["warnings"]]
+    references = report["references"]
+    assert references["phase"] == "portal_venous"
+    assert references["aorta"]["mean_hu"] == report["acquisition"]["aorta_hu"]
+    assert references["vena_cava"]["mean_hu"] == pytest.approx(162, abs=10)
+    assert references["fat"]["mean_hu"] == pytest.approx(-107, abs=2)
+    assert references["fat_place"] == "subcutaneous"
+    psoas = [site["mean_hu"] for site in report["sites"] if site["label"].startswith("psoas")]
+    measured = [mean_hu for mean_hu in psoas if mean_hu is not None]
+    assert references["psoas"]["mean_hu"] == pytest.approx(np.median(measured), abs=0.06)
     strict = Acquisition(rules=AcquisitionRules(contrast_seen="strict"))
     outcome, report = assess(tmp_path / "series", tmp_path / "strict", strict)
     assert not outcome.reported
     assert report["refused"]["code"] == "acquisition.contrast_seen"
+    assert report["references"] is None
     assert not (tmp_path / "strict" / "report.sr.dcm").exists()

@@ -66,7 +66,7 @@ from roi_extraction import CtVolume, Finding, RoiError
 
 __all__ = ["REPORT_FORM", "analyse", "series_identity"]
 
-REPORT_FORM = 2
+REPORT_FORM = 3
 """Raised when the same measurement gives another Structured Report: no two contents share a UID.
 Reports of version 0.2.0 are of form 1."""
 

@@ -1,7 +1,7 @@
 """From a volume to an assessment: segmenters, checks of the image, measures, stage.
 
 - `assessment`: from the volume of one series to a complete assessment: no files, no network.
-- `image_checks`: acquisition rules that need the pixels: contrast in the aorta, noise, proportions.
+- `image_checks`: acquisition rules that need the pixels: contrast, fat, noise, proportions.
 - `segment_codes`: identify the segments of a DICOM SEG: by their codes, and by their words where
   no code is known.
 - `segment_labels`: from a DICOM SEG's segments to the numbers of the label maps.

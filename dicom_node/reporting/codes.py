@@ -14,7 +14,9 @@ code is known, a broader verified one or the project's own scheme is used, never
 | standard deviation, yes, no, undetermined | PS3.16 context groups 7464, 230 |
 | Qualitative Evaluations C0034375 | PS3.16 TID 1500, row 12 |
 | change of HU 442707000, study date 111060 | PS3.16 context group 6207, annex D |
+| aorta, inferior vena cava, subcutaneous tissue, retroperitoneum | pydicom's SCT table |
 | stage, probability, thresholds, warnings, contributions | private scheme 99OSTEONODE |
+| phase of the contrast agent | private: PS3.16 has it for catheterisation only |
 | comparison, earlier report, change a year, least significant change | private scheme |
 """
 
@@ -22,12 +24,15 @@ from highdicom.sr import CodedConcept
 
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
+from roi_extraction.checks.contrast_phase import ContrastPhase
+from roi_extraction.checks.fat import FatPlace
 from roi_extraction.sites import SITES, Level, Muscle, Side, Site
 
 __all__ = [
     "ALGORITHM_NAME",
     "ALGORITHM_PARAMETERS",
     "ALGORITHM_VERSION",
+    "AORTA",
     "ATTENUATION",
     "CHANGE",
     "CHANGE_A_YEAR",
@@ -44,6 +49,7 @@ __all__ = [
     "DEVICE_UID",
     "EARLIER_REPORT",
     "ENGLISH",
+    "FAT_PLACES",
     "FINDING",
     "FINDING_SITE",
     "HOUNSFIELD",
@@ -66,6 +72,8 @@ __all__ = [
     "OBSERVER_TYPE",
     "OSTEOPOROSIS",
     "OTHER_WARNING",
+    "PHASE",
+    "PHASES",
     "PREDICTION_SET",
     "PROBABILITY",
     "PROCEDURE",
@@ -86,6 +94,7 @@ __all__ = [
     "TRACKING_IDENTIFIER",
     "TRACKING_UID",
     "UNDETERMINED",
+    "VENA_CAVA",
     "WARNING",
     "WARNINGS",
     "YES",
@@ -183,6 +192,22 @@ def site_code(site: Site) -> CodedConcept:
         raise ValueError(f"site {site.name} is neither a vertebra nor a muscle")
     return MUSCLE_CODES[site.muscle]
 
+
+AORTA = CodedConcept("7832008", "SCT", "Abdominal aorta")
+VENA_CAVA = CodedConcept("64131007", "SCT", "Inferior vena cava")
+FAT_PLACES: dict[FatPlace, CodedConcept] = {
+    FatPlace.SUBCUTANEOUS: CodedConcept("71966008", "SCT", "Subcutaneous tissue"),
+    FatPlace.RETROPERITONEAL: CodedConcept("82849001", "SCT", "Retroperitoneum"),
+}
+
+PHASE = _own("CONTRAST-PHASE", "Phase of the contrast agent")
+PHASES: dict[ContrastPhase, CodedConcept] = {
+    ContrastPhase.UNENHANCED: _own("PHASE-NONE", "Unenhanced"),
+    ContrastPhase.ARTERIAL: _own("PHASE-ARTERIAL", "Arterial phase"),
+    ContrastPhase.PORTAL_VENOUS: _own("PHASE-VENOUS", "Portal venous phase"),
+    ContrastPhase.DELAYED: _own("PHASE-DELAYED", "Delayed phase"),
+}
+"""The phases; one that is undetermined has the code for that."""
 
 STAGE = _own("STAGE", "Predicted stage")
 PREDICTION_SET = _own("STAGE-SET", "Stage that the 90 % prediction set holds")

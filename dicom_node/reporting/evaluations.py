@@ -20,6 +20,7 @@ from dicom_node.reporting.content_items import (
     number_item,
     text_item,
 )
+from dicom_node.reporting.references import reference_items
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.words.impression import (
     evidence_of,
@@ -60,7 +61,7 @@ def impressions(assessment: Assessment) -> Dataset:
 
 
 def coded_results(assessment: Assessment) -> Dataset:
-    """Stage, category of L1, contrast and warnings, each as a code, with what was not measured."""
+    """Stage, category of L1, contrast with its phase and warnings as codes; what is missing."""
     prediction = assessment.prediction
     items: list[Dataset] = [code_item(own.STAGE, _stage(assessment))]
     if prediction.abstained:
@@ -76,6 +77,7 @@ def coded_results(assessment: Assessment) -> Dataset:
     if category is not None:
         items.append(code_item(own.L1_THRESHOLD, own.L1_THRESHOLD_VALUES[category]))
     items.append(code_item(own.CONTRAST, _contrast(assessment)))
+    items.append(code_item(own.PHASE, own.PHASES.get(assessment.image.phase, own.UNDETERMINED)))
     items += [item for found in assessment.warnings for item in _warning(found)]
     missing = not_measured(assessment.features.measurements)
     if missing:
@@ -84,12 +86,13 @@ def coded_results(assessment: Assessment) -> Dataset:
 
 
 def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> Dataset:
-    """The model with its probabilities, what moved them, and the Segmentation of the regions."""
+    """References, the model with its probabilities, what moved them, and the Segmentation."""
     prediction = assessment.prediction
     items: list[Dataset] = [*algorithm(assessment, "osteonode staging", prediction.model_id)]
     naming = assessment.features.spine.naming
     if naming is not None:
         items.append(text_item(own.COMMENT, f"Levels {level_words(naming)}"))
+    items += reference_items(assessment)
     if prediction.prevalence:
         items.append(text_item(own.COMMENT, mix_words(prediction.prevalence)))
         items.append(

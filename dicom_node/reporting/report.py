@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.reporting.references import references_report
 from dicom_node.reporting.report_model import (
     AcquisitionReport,
     Explanation,
@@ -97,6 +98,7 @@ def report(
         impression=impression(evidence),
         warnings=_warned(assessment.warnings),
         acquisition=_acquisition(assessment),
+        references=references_report(assessment),
         segmenter=SegmenterReport(name=features.segmenter.name, version=features.segmenter.version),
         levels_confidence=_rounded(features.spine.confidence, 3),
         levels=_levels(features.spine.naming),

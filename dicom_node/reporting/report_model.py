@@ -19,6 +19,8 @@ from dicom_node.series.kernels import KernelClass
 from modeling import Stage
 from modeling.calibration import Osteoporosis
 from roi_extraction.anatomy import MissingReason, NamingRoute
+from roi_extraction.checks.contrast_phase import ContrastPhase
+from roi_extraction.checks.fat import FatPlace
 from roi_extraction.sites import Side
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "LevelsReport",
     "NetworkPlace",
     "NotCompared",
+    "ReferenceReport",
+    "ReferencesReport",
     "Refusal",
     "RefusalReason",
     "RefusedSite",
@@ -53,7 +57,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "2db8990712d6f8fc625d3830ac7ae91f776fa45f4b39e6ebd1001edd57af2da1"
+REPORT_SCHEMA_DIGEST = "12dca431d79a7fff2a739b18fa3f9c3b86b2858fd2a70b1dd0f8bb3a100e57df"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -153,6 +157,36 @@ class AcquisitionReport(_Record):
     """Why there is no value for the aorta; null if there is one."""
     scanner_offset: ScannerOffsetReport | None = None
     """What the settings say of this scanner; null if nothing."""
+
+
+class ReferenceReport(_Record):
+    """A tissue whose HU tell of contrast agent and scanner."""
+
+    mean_hu: Hu | None
+    """Mean, HU; null if it was not measured."""
+    sd_hu: SpreadHu | None
+    """Standard deviation of its pixels, HU; null if it was not measured, and for blood."""
+    missing: str | None
+    """Why it has no value; null if it has one."""
+
+
+class ReferencesReport(_Record):
+    """Internal references, measured on every scan; no other value is corrected by them."""
+
+    aorta: ReferenceReport
+    """Blood in the abdominal aorta."""
+    vena_cava: ReferenceReport
+    """Blood in the inferior vena cava below the liver."""
+    psoas: ReferenceReport
+    """Psoas major: medians of the means and standard deviations of its measured sites."""
+    fat: ReferenceReport
+    """Fat below the skin of the back, or else beside the spine."""
+    fat_place: FatPlace | None
+    """Which of the two; null if fat was not measured."""
+    usual_fat_hu: tuple[Hu, Hu]
+    """Lowest and highest mean of fat in 95 % of abdominal CT, HU (Pop 2023)."""
+    phase: ContrastPhase
+    """Phase of the contrast agent by the blood in both vessels and by the urine."""
 
 
 class SegmenterReport(_Record):
@@ -415,6 +449,8 @@ class Report(_Series):
     """What the reader should know, each once."""
     acquisition: AcquisitionReport
     """How the images were made."""
+    references: ReferencesReport | None = None
+    """Blood, muscle and fat as internal references; null in reports of versions before them."""
     segmenter: SegmenterReport
     """The segmenter that was used."""
     levels_confidence: Probability | None
@@ -449,6 +485,8 @@ class Refusal(_Series):
     warnings: tuple[Warned, ...]
     """What the reader should know, each once."""
     acquisition: None = None
+    """Always null."""
+    references: None = None
     """Always null."""
     segmenter: None = None
     """Always null."""

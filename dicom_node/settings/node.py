@@ -75,6 +75,7 @@ class AcquisitionRules(Section):
     kernel_lung_bone: Mode = "strict"
     contrast: Mode = "warn"
     contrast_seen: Mode = "warn"
+    fat_unusual: Mode = "warn"
     gantry_tilt: Mode = "warn"
     gantry_tilt_unclear: Mode = "strict"
     large_pixels: Mode = "warn"

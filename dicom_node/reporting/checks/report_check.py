@@ -26,6 +26,7 @@ from dicom_node.reporting.checks.document_check import (
     identity_faults,
     predecessor_faults,
 )
+from dicom_node.reporting.checks.reference_check import internal_reference_faults
 from dicom_node.reporting.checks.report_content import (
     CONTENT,
     L1_ALONE,
@@ -147,6 +148,7 @@ def find_faults(
         *_tracking(groups),
         *_statement(nodes),
         *_stage(nodes),
+        *internal_reference_faults(nodes),
         *(fault for group in groups for fault in _site(group)),
         *(fault for node in nodes for fault in reference_faults(node, evidence, sources)),
         *region_faults(nodes, sources),

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from dicom_node.reporting.report_model import Explanation, Refusal, Report, SiteReport
 from dicom_node.reporting.words.identity_words import printable
 from dicom_node.reporting.words.impression import MAX_CALLED, STAGE_WORDS, steadiness_words
+from dicom_node.reporting.words.reference_words import reference_rows
 from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.screening_scope import meant_for_screening
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
@@ -216,9 +217,6 @@ def acquisition_rows(report: Report) -> tuple[tuple[str, str], ...]:
         noise = f"SD {scan.noise_sd_hu:.0f} HU"
     if scan.noise_standard_error_hu is not None:
         noise += f", each mean uncertain by {scan.noise_standard_error_hu:.1f} HU for it"
-    aorta = f"not measured: {scan.aorta_missing}"
-    if scan.aorta_hu is not None:
-        aorta = f"{scan.aorta_hu:.0f} HU (unenhanced blood about 30 to 45)"
     return (
         ("Scanner", printable(f"{scan.manufacturer} {scan.model}") or "not stated"),
         ("Tube voltage", "not stated" if scan.kvp is None else f"{scan.kvp:g} kVp"),
@@ -229,7 +227,7 @@ def acquisition_rows(report: Report) -> tuple[tuple[str, str], ...]:
         ("Kernel", f"{kernel} (class: {KERNELS.get(scan.kernel_class, scan.kernel_class)})"),
         ("Gantry tilt", tilt),
         ("Contrast agent", "stated in the header" if scan.contrast else "not stated in the header"),
-        ("Blood in the aorta", plain_words(aorta)),
+        *((name, plain_words(value)) for name, value in reference_rows(report)),
         ("Noise", noise),
     )
 

@@ -49,6 +49,7 @@ REFUSAL_ADVICE: dict[str, str] = {
     "acquisition.kernel_lung_bone": "Send a reconstruction with a soft or standard kernel",
     "acquisition.contrast": "Send an unenhanced series",
     "acquisition.contrast_seen": "Send an unenhanced series",
+    "acquisition.fat_unusual": "Check the calibration of the scanner and Rescale Intercept",
     "acquisition.gantry_tilt": "Send a series without gantry tilt",
     "acquisition.gantry_tilt_unclear": OTHER_SERIES,
     "acquisition.large_pixels": "Send a reconstruction with pixels of at most 1.5 mm",

@@ -4,6 +4,7 @@ from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.comparison_words import comparison_words
 from dicom_node.reporting.words.document_words import l1_line, missing_lines
+from dicom_node.reporting.words.reference_words import reference_rows
 from dicom_node.reporting.words.site_words import site_words
 
 __all__ = ["text_summary"]
@@ -17,6 +18,7 @@ def text_summary(report: CaseReport) -> str:
         lines += [f"REFUSED   {report.refused.message} [{report.refused.code}]"]
     else:
         lines += [*_stage_lines(report), "", *_site_lines(report), ""]
+        lines += [f"Reference {name}: {value}" for name, value in reference_rows(report)]
         lines += [f"Change    {words}" for words in comparison_words(report.comparison)]
         lines += _explanation_lines(report)
     for warning in report.warnings:

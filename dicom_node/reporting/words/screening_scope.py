@@ -44,6 +44,7 @@ MEANT: dict[str, str] = {
     "acquisition.kernel_lung_bone": RULE,
     "acquisition.contrast": RULE,
     "acquisition.contrast_seen": RULE,
+    "acquisition.fat_unusual": RULE,
     "acquisition.gantry_tilt": RULE,
     "acquisition.gantry_tilt_unclear": RULE,
     "acquisition.large_pixels": RULE,

@@ -34,6 +34,9 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "acquisition.contrast_seen": WarningWords(
         "W-CONTRAST-SEEN", "Contrast seen in the aorta", "contrast"
     ),
+    "acquisition.fat_unusual": WarningWords(
+        "W-FAT", "HU of fat unusual, the scanner's HU may be off", "doubtful HU"
+    ),
     "acquisition.multienergy": WarningWords(
         "W-MULTIENERGY", "Acquired with several X-ray spectra", "several X-ray spectra"
     ),
