@@ -141,5 +141,5 @@ def test_a_text_beyond_64_kilobytes_is_left_to_pydicom() -> None:
 def test_without_identification_there_is_no_file() -> None:
     document = _document()
     del document.SOPInstanceUID
-    with pytest.raises(AttributeError, match="required"):
+    with pytest.raises(AttributeError, match="Media Storage SOP Instance UID"):
         encoded_file(document)
