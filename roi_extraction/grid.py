@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.kernels import block_means, interpolate_volume
 from roi_extraction.volume import CtVolume
 
 __all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu", "sample_planes"]
@@ -108,8 +109,7 @@ def sample_planes(
 
 
 def _interpolated(volume: CtVolume, index: FloatArray) -> npt.NDArray[np.float32]:
-    sampled = ndimage.map_coordinates(volume.hu, index, output=np.float32, order=1, cval=OUTSIDE_HU)
-    return np.asarray(sampled, dtype=np.float32)
+    return interpolate_volume(volume.hu, index, OUTSIDE_HU)
 
 
 class _Blocks:
@@ -130,7 +130,10 @@ class _Blocks:
     def plane(self, number: int) -> npt.NDArray[np.float32]:
         """The means of one layer of blocks, shape (rows, columns) of blocks."""
         (_, deep), rows, columns = self._blocks
-        layer = _mean_of_every(self._hu[number * deep : (number + 1) * deep], 0, (1, deep))[0]
+        slab = self._hu[number * deep : (number + 1) * deep]
+        if slab.dtype == np.int16:
+            return block_means(slab, rows, columns)
+        layer = _mean_of_every(slab, 0, (1, deep))[0]
         means = _mean_of_every(_mean_of_every(layer, 0, rows), 1, columns)
         return means.astype(np.float32, copy=False)
 

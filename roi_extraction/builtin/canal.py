@@ -10,6 +10,7 @@ from roi_extraction.builtin.bone import bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
+from roi_extraction.kernels import canal_gain
 
 __all__ = ["Canal", "find_canal"]
 
@@ -213,7 +214,7 @@ def _best_path(
     score: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The connected path of highest summed gain; it starts and ends where the score dies."""
-    slices, rows, columns = score.shape
+    _, rows, columns = score.shape
     gain = np.clip(score, 0, None) ** 2 - STEP_COST
     gain[score < GAP_SCORE] -= GAP_COST
     far, wide = CANAL_MOVE_VOXELS
@@ -222,20 +223,10 @@ def _best_path(
         (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
     }
     moves.sort(key=lambda m: price[m])
+    prices = np.array([price[move] for move in moves], np.float32)
     padding = ((0, 0), (far, far), (wide, wide))
-    total = np.pad(gain, padding, constant_values=-1e9)
+    total = canal_gain(np.pad(gain, padding, constant_values=-1e9), np.array(moves), prices)
     inner = total[:, far : far + rows, wide : wide + columns]
-    for z in range(1, slices):
-        box = _around_positive(total[z - 1], (far, wide))
-        if box is None:
-            continue
-        come_by = np.zeros_like(inner[z][box])
-        height, width = come_by.shape
-        before = total[z - 1, box[0].start :, box[1].start :]
-        for dy, dx in moves:
-            there = before[far + dy :, wide + dx :][:height, :width]
-            np.maximum(come_by, there - price[dy, dx], out=come_by)
-        inner[z][box] += come_by
     z, y, x = (int(place) for place in np.unravel_index(int(inner.argmax()), inner.shape))
     path: list[tuple[int, int, int]] = [(z, y, x)]
     while z > 0:
@@ -247,18 +238,3 @@ def _best_path(
         path.append((z, y, x))
     points = np.array(path[::-1])
     return points, score[points[:, 0], points[:, 1], points[:, 2]]
-
-
-def _around_positive(
-    padded: npt.NDArray[np.float32], reach: tuple[int, int]
-) -> tuple[slice, slice] | None:
-    """The box of an array without its padding that moves from positive values can reach."""
-    positive = padded > 0
-    box = []
-    for axis, far in zip((1, 0), reach, strict=True):
-        found = np.flatnonzero(positive.any(axis=axis))
-        if not found.size:
-            return None
-        size = positive.shape[1 - axis] - 2 * far
-        box.append(slice(max(0, int(found[0]) - 2 * far), min(size, int(found[-1]) + 1)))
-    return box[0], box[1]
