@@ -22,6 +22,7 @@ __all__ = [
     "compile_kernels",
     "distance_inside",
     "enclosed_rays",
+    "interpolate_between",
     "interpolate_grid",
     "interpolate_plane",
     "interpolate_volume",
@@ -116,6 +117,33 @@ def interpolate_grid(image: Float32Array, rows: FloatArray, columns: FloatArray)
     """
     found = np.empty((rows.size, columns.size), np.float32)
     _compiled(_grid)(np.ascontiguousarray(image), rows, columns, found)
+    return found
+
+
+def interpolate_between(
+    values: Float32Array, rows: FloatArray, columns: FloatArray
+) -> Float32Array:
+    """Linear interpolation of a plane along rows, then along columns, in single precision.
+
+    Parameters
+    ----------
+    values
+        float32, shape (rows, columns).
+    rows, columns
+        float64, shapes (n,) and (m,): fractional places; beyond the ends the line goes on.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n, m).
+    """
+    split = []
+    for places, size in zip((rows, columns), values.shape, strict=True):
+        low = np.clip(np.floor(places).astype(np.intp), 0, max(0, size - 2))
+        split += [low, (places - low).astype(np.float32)]
+    found = np.empty((rows.size, columns.size), np.float32)
+    line = np.empty(values.shape[1], np.float32)
+    _compiled(_between)(np.ascontiguousarray(values), *split, line, found)
     return found
 
 
@@ -232,7 +260,9 @@ def canal_gain(
     """
     total = gain.copy()
     far, wide = np.abs(moves).max(axis=0)
-    _compiled(_canal)(total, moves, far, wide, price, np.empty(gain.shape[2], np.float32))
+    _compiled(_canal)(
+        total, moves, far, wide, price, np.empty(gain.shape[2] - 2 * wide, np.float32)
+    )
     return total
 
 
@@ -325,20 +355,36 @@ def _grid(image, rows, columns, found):  # type: ignore[no-untyped-def]
             found[i, j] = value
 
 
+def _between(values, row_low, row_part, low, part, line, found):  # type: ignore[no-untyped-def]
+    rows, columns = values.shape
+    for i in range(row_low.size):
+        below, above = values[row_low[i]], values[min(row_low[i] + 1, rows - 1)]
+        for x in range(columns):
+            line[x] = (above[x] - below[x]) * row_part[i] + below[x]
+        for j in range(low.size):
+            left, right = line[low[j]], line[min(low[j] + 1, columns - 1)]
+            found[i, j] = (right - left) * part[j] + left
+
+
 def _blocks(slab, high, wide, line, means):  # type: ignore[no-untyped-def]
-    depth = slab.shape[0]
+    depth, _, columns = slab.shape
+    total = np.empty(columns, np.int32)
     for i in range(means.shape[0]):
         line[:] = 0
         for y in range(i * high, (i + 1) * high):
-            for x in range(means.shape[1] * wide):
-                total = np.int64(slab[0, y, x])
-                for z in range(1, depth):
-                    total += slab[z, y, x]
-                line[x] += np.float32(total) / np.float32(depth)
+            total[:] = 0
+            for z in range(depth):
+                row = slab[z, y]
+                for x in range(columns):
+                    total[x] += row[x]
+            for x in range(columns):
+                line[x] += np.float32(total[x]) / np.float32(depth)
+        for x in range(columns):
+            line[x] /= np.float32(high)
         for j in range(means.shape[1]):
-            mean = line[j * wide] / np.float32(high)
+            mean = line[j * wide]
             for x in range(j * wide + 1, (j + 1) * wide):
-                mean += line[x] / np.float32(high)
+                mean += line[x]
             means[i, j] = mean / np.float32(wide)
 
 
@@ -370,23 +416,27 @@ def _closed_path(total, price, path):  # type: ignore[no-untyped-def]
 def _distance(mask, distance):  # type: ignore[no-untyped-def]
     rows, columns = mask.shape
     far = rows + columns
-    column_gap = np.empty(mask.shape, np.int64)
-    for y in range(rows):
+    gap = np.empty(mask.shape, np.int64)
+    for x in range(columns):
+        gap[0, x] = far if mask[0, x] else 0
+    for y in range(1, rows):
         for x in range(columns):
-            above = column_gap[y - 1, x] + 1 if y else far
-            column_gap[y, x] = min(above, far) if mask[y, x] else 0
+            gap[y, x] = min(gap[y - 1, x] + 1, far) if mask[y, x] else 0
     for y in range(rows - 2, -1, -1):
         for x in range(columns):
-            column_gap[y, x] = min(column_gap[y, x], column_gap[y + 1, x] + 1)
+            gap[y, x] = min(gap[y, x], gap[y + 1, x] + 1)
     for y in range(rows):
+        squared = gap[y]
         for x in range(columns):
-            best = column_gap[y, x] ** 2
+            squared[x] *= squared[x]
+        for x in range(columns):
+            best = squared[x]
             aside = 1
             while aside * aside < best and aside < columns:
                 if x >= aside:
-                    best = min(best, aside * aside + column_gap[y, x - aside] ** 2)
+                    best = min(best, aside * aside + squared[x - aside])
                 if x + aside < columns:
-                    best = min(best, aside * aside + column_gap[y, x + aside] ** 2)
+                    best = min(best, aside * aside + squared[x + aside])
                 aside += 1
             distance[y, x] = np.sqrt(best)
 
@@ -394,12 +444,12 @@ def _distance(mask, distance):  # type: ignore[no-untyped-def]
 def _least(values, starts, least):  # type: ignore[no-untyped-def]
     height, width = least.shape
     for y in range(height):
-        for x in range(width):
-            least[y, x] = values[starts[0, 0] + y, starts[0, 1] + x]
-        for k in range(1, len(starts)):
-            row, column = starts[k, 0] + y, starts[k, 1]
+        found = least[y]
+        found[:] = np.inf
+        for k in range(len(starts)):
+            there = values[starts[k, 0] + y, starts[k, 1] : starts[k, 1] + width]
             for x in range(width):
-                least[y, x] = min(least[y, x], values[row, column + x])
+                found[x] = there[x] if there[x] < found[x] else found[x]
 
 
 def _canal(total, moves, far, wide, price, best):  # type: ignore[no-untyped-def]
@@ -408,35 +458,43 @@ def _canal(total, moves, far, wide, price, best):  # type: ignore[no-untyped-def
         for y in range(far, rows - far):
             best[:] = 0
             for k in range(len(moves)):
-                row, aside = y + moves[k, 0], moves[k, 1]
-                for x in range(wide, columns - wide):
-                    best[x] = max(best[x], total[z - 1, row, x + aside] - price[k])
-            for x in range(wide, columns - wide):
-                total[z, y, x] += best[x]
+                from_x = wide + moves[k, 1]
+                there = total[z - 1, y + moves[k, 0], from_x : from_x + best.size]
+                for x in range(best.size):
+                    gain = there[x] - price[k]
+                    best[x] = gain if gain > best[x] else best[x]
+            here = total[z, y, wide : columns - wide]
+            for x in range(best.size):
+                here[x] += best[x]
 
 
 def _rays(packed, rays, reach, digits, count):  # type: ignore[no-untyped-def]
     layers, rows, columns = packed.shape[1], count.shape[1], count.shape[2]
+    hit = digits[5]
     for layer in range(layers):
         for y in range(rows):
             digits[:] = 0
             for ray in range(rays.shape[0]):
-                digits[5] = 0
+                hit[:] = 0
                 for step in range(rays.shape[1]):
-                    shift, row = rays[ray, step, 0], reach + y + rays[ray, step, 1]
                     column = reach + rays[ray, step, 2]
+                    row = packed[rays[ray, step, 0], layer, reach + y + rays[ray, step, 1]]
+                    there = row[column : column + columns]
                     for x in range(columns):
-                        digits[5, x] |= packed[shift, layer, row, column + x]
+                        hit[x] |= there[x]
                 for place in range(5):
+                    digit = digits[place]
                     for x in range(columns):
-                        carry = digits[place, x] & digits[5, x]
-                        digits[place, x] ^= digits[5, x]
-                        digits[5, x] = carry
+                        carry = digit[x] & hit[x]
+                        digit[x] ^= hit[x]
+                        hit[x] = carry
             for bit in range(8):
+                found = count[layer * 8 + bit, y]
                 for place in range(5):
+                    digit = digits[place]
                     for x in range(columns):
-                        one = (digits[place, x] >> np.uint8(bit)) & np.uint8(1)
-                        count[layer * 8 + bit, y, x] += one << np.uint8(place)
+                        one = (digit[x] >> np.uint8(bit)) & np.uint8(1)
+                        found[x] += one << np.uint8(place)
 
 
 _SIGNATURES: Mapping[Callable[..., None], tuple[str, ...]] = MappingProxyType({
@@ -451,6 +509,10 @@ _SIGNATURES: Mapping[Callable[..., None], tuple[str, ...]] = MappingProxyType({
     _grid: (
         "void(Array(float32, 2, 'C', True), Array(float64, 1, 'C', True), "
         "Array(float64, 1, 'C', True), float32[:, ::1])",
+    ),
+    _between: (
+        "void(Array(float32, 2, 'C', True), intp[::1], float32[::1], intp[::1], float32[::1], "
+        "float32[::1], float32[:, ::1])",
     ),
     _blocks: ("void(Array(int16, 3, 'C', True), intp, intp, float32[::1], float32[:, ::1])",),
     _closed_path: ("void(float64[:, :, ::1], Array(float64, 1, 'C', True), intp[:, ::1])",),

@@ -159,7 +159,7 @@ class _Grid:
     rows: FloatArray
     columns: FloatArray
     depth_mm: FloatArray
-    """(3, n, m): distance to the wall, negative outside."""
+    """(3, n, m): distance to the wall; below zero outside, no matter how far."""
     odd: FloatArray
     """(3, n, m): 1 in a muscle's fat planes, in a body's sclerotic spots."""
     deviation_hu: FloatArray
@@ -335,7 +335,7 @@ def _fine_grid(
         for axis, places in enumerate(at):
             outside = (places < 0) | (places > part.mask.shape[axis] - 1)
             np.moveaxis(mask, axis, 0)[outside] = False
-        depth = _signed_distance(mask)
+        depth = _depth_mm(mask)
         sharp = interpolate_grid(hu, *at)
         fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
@@ -366,10 +366,10 @@ def _fine_grid(
     return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds), np.stack(deviations))
 
 
-def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
-    padded = np.pad(mask, 1)
-    inside, outside = distance_inside(padded), distance_inside(~padded)
-    return (np.where(padded, inside - 0.5, 0.5 - outside) * FINE_MM)[1:-1, 1:-1]
+def _depth_mm(mask: npt.NDArray[np.bool_]) -> FloatArray:
+    """Distance of each grid point to the mask's wall, mm; below zero outside."""
+    inside = distance_inside(np.pad(mask, 1))[1:-1, 1:-1]
+    return (inside - 0.5) * FINE_MM
 
 
 @cache

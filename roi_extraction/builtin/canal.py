@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.bone import bone_share
+from roi_extraction.builtin.bone import BONE_RAMP_HU, bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
@@ -55,6 +55,9 @@ NOT_SOFT_FACTOR = 0.5
 
 OWN_WEIGHT, AROUND_WEIGHT = 0.7, 0.3
 """Weights of a voxel's own score and of the mean score of the 5 by 5 voxels around it."""
+
+SCORE_BLUR_VOXELS = 5
+"""Side of the square in the slice over which a voxel's surroundings are averaged."""
 
 TRUNK_HU = -200.0
 """Above it a voxel, smoothed, belongs to the trunk and not to the air around it, HU."""
@@ -122,6 +125,8 @@ def find_canal(grid: Grid) -> Canal:
     centre = round(float(np.median(midline)))
     left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
     hu = grid.hu[:, :, left:right]
+    front, back = _rows_with_tissue(hu)
+    hu = hu[:, front:back]
     score = canal_score(hu)
     path, values = _best_path(score - _off_midline(midline - left, score.shape))
     certain = path[values > CERTAIN_SCORE]
@@ -136,7 +141,7 @@ def find_canal(grid: Grid) -> Canal:
             f"no vertebral canal could be followed (best candidate: {max(length, 0):.0f} mm long, "
             f"score {float(values.mean()) if len(values) else 0:.2f})"
         )
-    index = path.astype(np.float64) + np.array([0, 0, left])
+    index = path.astype(np.float64) + np.array([0, front, left])
     return Canal(grid.to_lps(index), values)
 
 
@@ -171,8 +176,18 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
     score[~soft] *= NOT_SOFT_FACTOR
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
-    centred = ndimage.uniform_filter(score, (1, 5, 5))
+    centred = ndimage.uniform_filter(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
     return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
+
+
+def _rows_with_tissue(hu: npt.NDArray[np.float32]) -> tuple[int, int]:
+    """The rows from where on, and up to where, a score may be above zero."""
+    tissue = np.flatnonzero((hu > BONE_RAMP_HU[0]).any(axis=(0, 2)))
+    if not tissue.size:
+        return 0, hu.shape[1]
+    box_mm, wall_mm = BODY_BOX_AHEAD_MM + BODY_BOX_MM[1], RAY_MM[1]
+    spare = round((max(box_mm, wall_mm)) / GRID_MM) + SCORE_BLUR_VOXELS
+    return max(0, int(tissue[0]) - spare), min(hu.shape[1], int(tissue[-1]) + spare + 1)
 
 
 def _off_midline(
