@@ -117,6 +117,8 @@ class _Encoder:
             content = b"".join([self._item(item) for item in element.value])
             return struct.pack("<HH4sL", tag >> 16, tag & 0xFFFF, b"SQ\0\0", len(content)) + content
         value = element.value
+        if vr == "FD" and type(value) is float:
+            return struct.pack("<HH2sHd", tag >> 16, tag & 0xFFFF, b"FD", 8, value)
         if type(value) is str or vr == "UI":
             text = self._text(vr, str(value)) if value and isinstance(value, str) else None
             if text is not None:
