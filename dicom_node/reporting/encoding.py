@@ -11,13 +11,12 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.decoding.recall import ENCODING_TAG
+
 __all__ = ["encoded_file"]
 
 UNICODE = "ISO_IR 192"
 """Specific Character Set of all that the node writes: UTF-8."""
-
-CHARSET_TAG = 0x00080005
-"""Specific Character Set."""
 
 ASCII_PADDING: Mapping[str, str] = MappingProxyType(
     {"AE": " ", "AS": " ", "CS": " ", "DA": " ", "TM": " ", "UI": "\0"}
@@ -108,7 +107,7 @@ class _Encoder:
     def _element(self, dataset: Dataset, tag: int, element: DataElement | RawDataElement) -> bytes:
         if isinstance(element, RawDataElement):
             element = dataset[tag]
-        if tag >> 16 in (0, 2) or (tag == CHARSET_TAG and element.value != UNICODE):
+        if tag >> 16 in (0, 2) or (tag == ENCODING_TAG and element.value != UNICODE):
             raise _Unusual
         vr = element.VR
         if len(vr) != 2:

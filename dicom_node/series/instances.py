@@ -15,7 +15,7 @@ from pydicom.tag import Tag
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
-from dicom_node.decoding.recall import HeaderMemory, Recall
+from dicom_node.decoding.recall import ENCODING_TAG, HeaderMemory, Recall
 from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
 from dicom_node.series.content import header_digests
 from dicom_node.series.spectral import is_multienergy, spectral_sign
@@ -50,11 +50,11 @@ PATIENT_AND_STUDY = (
 """Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
 
 STATED = (
-    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
     "StudyInstanceUID", *PATIENT_AND_STUDY, "Rows", "Columns", "PixelSpacing",
     "ImageOrientationPatient", "ImagePositionPatient",
 )  # fmt: skip
-"""Elements with which a report is compared before it is sent."""
+"""Elements with which a report is compared before it is sent, beside their character set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,4 +355,4 @@ def _acquisition_time_s(elements: Elements) -> float | None:
     return seconds + (float(fraction) if known else 0.0)
 
 
-_STATED_TAGS = tuple(Tag(keyword) for keyword in STATED)
+_STATED_TAGS = (Tag(ENCODING_TAG), *(Tag(keyword) for keyword in STATED))
