@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.kernels import interpolate_plane
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -79,9 +79,7 @@ class AxialFrame:
     ) -> npt.NDArray[np.float32]:
         """A slice's image on a (behind, lateral) grid of 1-D axes, float32."""
         places = self.pixels(volume, behind_mm[:, None], lateral_mm[None, :], side)
-        return ndimage.map_coordinates(
-            image.astype(np.float32, copy=False), places, order=1, cval=outside
-        )
+        return interpolate_plane(image.astype(np.float32, copy=False), *places, outside=outside)
 
     def to_pixel_mask(
         self,
@@ -100,7 +98,7 @@ class AxialFrame:
         behind, lateral = self._place_of_pixels(volume, box, side)
         i = (behind - behind_mm[0]) / steps_mm[0]
         j = (lateral - lateral_mm[0]) / steps_mm[1]
-        share = ndimage.map_coordinates(mask.astype(np.float32), [i, j], order=1, cval=0.0)
+        share = interpolate_plane(mask.astype(np.float32), i, j, outside=0.0)
         pixels[box] = share >= 0.5
         return pixels
 

@@ -1,11 +1,10 @@
 """How far bone encloses each place of the coarse grid, as an arch encloses the canal."""
 
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
 
 from roi_extraction.grid import GRID_MM
+from roi_extraction.kernels import enclosed_rays
 
 __all__ = ["RAY_MM", "enclosed_share"]
 
@@ -40,35 +39,31 @@ def enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
     reach = int(np.ceil(distances[-1]))
     padded = np.pad(bone, reach)
-    slices, rows, columns = bone.shape
+    slices = len(bone)
     packed = _packed(padded)
     layers = -(-slices // 8)
 
-    @cache
-    def from_slice(first: int) -> npt.NDArray[np.uint8]:
-        layer, bit = divmod(first, 8)
-        low = packed[layer : layer + layers] >> np.uint8(bit)
-        return low | packed[layer + 1 : layer + 1 + layers] << np.uint8(8 - bit)
+    def met(rays: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        lowest, highest = int(rays[..., 0].min()), int(rays[..., 0].max())
+        shifted = np.stack([
+            _from_slice(packed, reach + dz, layers) for dz in range(lowest, highest + 1)
+        ])  # fmt: skip
+        return enclosed_rays(shifted, rays - [lowest, 0, 0], reach, slices)
 
-    def shifted(dz: int, dy: int, dx: int) -> npt.NDArray[np.uint8]:
-        y, x = reach + dy, reach + dx
-        return from_slice(reach + dz)[:, y : y + rows, x : x + columns]
-
+    angles = np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS
     best = np.zeros(bone.shape, np.uint8)
     for pitch in np.tan(np.deg2rad(PLANE_PITCH_DEG)):
-        hits = []
-        for angle in np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS:
-            steps = {(round(d * np.sin(angle)), round(d * np.cos(angle))) for d in distances}
-            hit = np.zeros_like(shifted(0, 0, 0))
-            for dy, dx in steps:
-                hit |= shifted(round(dy * pitch), dy, dx)
-            hits.append(hit)
-        np.maximum(best, _count_of_bits(hits, slices), out=best)
-    beside = np.zeros_like(shifted(0, 0, 0))
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            beside |= shifted(0, dy, dx)
-    best[_count_of_bits([beside], slices) > 0] = 0
+        rays = [
+            [
+                (round(round(d * np.sin(angle)) * pitch), round(d * np.sin(angle)),
+                 round(d * np.cos(angle)))
+                for d in distances
+            ]
+            for angle in angles
+        ]  # fmt: skip
+        np.maximum(best, met(np.array(rays)), out=best)
+    around = np.array([[(0, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]])
+    best[met(around) > 0] = 0
     return np.asarray(np.arange(CANAL_RAYS + 1) / CANAL_RAYS, dtype=np.float32)[best]
 
 
@@ -82,17 +77,8 @@ def _packed(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return packed
 
 
-def _count_of_bits(bits: list[npt.NDArray[np.uint8]], slices: int) -> npt.NDArray[np.uint8]:
-    """In how many of the arrays, eight slices a byte, each bit is set: shape (slices, y, x)."""
-    digits: list[npt.NDArray[np.uint8]] = []
-    for carry in bits:
-        for place, digit in enumerate(digits):
-            digits[place], carry = digit ^ carry, digit & carry
-        if len(digits) < len(bits).bit_length():
-            digits.append(carry)
-    count = np.zeros((slices, *bits[0].shape[1:]), np.uint8)
-    for bit in range(min(8, slices)):
-        layer = count[bit::8]
-        for place, digit in enumerate(digits):
-            layer += ((digit[: len(layer)] >> np.uint8(bit)) & np.uint8(1)) << np.uint8(place)
-    return count
+def _from_slice(packed: npt.NDArray[np.uint8], first: int, layers: int) -> npt.NDArray[np.uint8]:
+    """A packed mask from a slice on."""
+    layer, bit = divmod(first, 8)
+    low = packed[layer : layer + layers] >> np.uint8(bit)
+    return low | packed[layer + 1 : layer + 1 + layers] << np.uint8(8 - bit)

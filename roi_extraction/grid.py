@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.kernels import block_means, interpolate_between, interpolate_volume
 from roi_extraction.volume import CtVolume
 
 __all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu", "sample_planes"]
@@ -108,8 +109,7 @@ def sample_planes(
 
 
 def _interpolated(volume: CtVolume, index: FloatArray) -> npt.NDArray[np.float32]:
-    sampled = ndimage.map_coordinates(volume.hu, index, output=np.float32, order=1, cval=OUTSIDE_HU)
-    return np.asarray(sampled, dtype=np.float32)
+    return interpolate_volume(volume.hu, index, OUTSIDE_HU)
 
 
 class _Blocks:
@@ -130,7 +130,10 @@ class _Blocks:
     def plane(self, number: int) -> npt.NDArray[np.float32]:
         """The means of one layer of blocks, shape (rows, columns) of blocks."""
         (_, deep), rows, columns = self._blocks
-        layer = _mean_of_every(self._hu[number * deep : (number + 1) * deep], 0, (1, deep))[0]
+        slab = self._hu[number * deep : (number + 1) * deep]
+        if slab.dtype == np.int16:
+            return block_means(slab, rows, columns)
+        layer = _mean_of_every(slab, 0, (1, deep))[0]
         means = _mean_of_every(_mean_of_every(layer, 0, rows), 1, columns)
         return means.astype(np.float32, copy=False)
 
@@ -157,7 +160,7 @@ def _at_places(blocks: _Blocks, places: list[npt.NDArray[np.float64]]) -> npt.ND
 
     @lru_cache(maxsize=2)
     def plane(number: int) -> npt.NDArray[np.float32]:
-        return _between(_between(blocks.plane(number), places[1], 0), places[2], 1)
+        return interpolate_between(blocks.plane(number), places[1], places[2])
 
     for number, place in enumerate(places[0]):
         low = min(max(int(np.floor(place)), 0), max(0, last - 1))
@@ -168,18 +171,3 @@ def _at_places(blocks: _Blocks, places: list[npt.NDArray[np.float64]]) -> npt.ND
         outside = (at < 0) | (at > blocks.shape[axis] - 1)
         np.moveaxis(hu, axis, 0)[outside] = OUTSIDE_HU
     return hu
-
-
-def _between(
-    values: npt.NDArray[np.float32], places: npt.NDArray[np.float64], axis: int
-) -> npt.NDArray[np.float32]:
-    """Linear interpolation at fractional places along one axis."""
-    last = values.shape[axis] - 1
-    low = np.clip(np.floor(places).astype(np.intp), 0, max(0, last - 1))
-    part = (places - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1 - axis))
-    below = values.take(low, axis)
-    above = values.take(np.minimum(low + 1, last), axis)
-    above -= below
-    above *= part
-    above += below
-    return above

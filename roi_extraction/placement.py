@@ -18,6 +18,7 @@ from roi_extraction.anatomy import (
     Region,
     SpineLandmarks,
 )
+from roi_extraction.kernels import distance_inside, interpolate_grid, least_over_offsets
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
@@ -158,7 +159,7 @@ class _Grid:
     rows: FloatArray
     columns: FloatArray
     depth_mm: FloatArray
-    """(3, n, m): distance to the wall, negative outside."""
+    """(3, n, m): distance to the wall; below zero outside, no matter how far."""
     odd: FloatArray
     """(3, n, m): 1 in a muscle's fat planes, in a body's sclerotic spots."""
     deviation_hu: FloatArray
@@ -330,12 +331,12 @@ def _fine_grid(
     at = (row_mm / spacing_mm[0], column_mm / spacing_mm[1])
     depths, odds, deviations = [], [], []
     for part, hu in zip(region.slices, slices, strict=True):
-        mask = _sampled(part.mask, at) >= 0.5
+        mask = interpolate_grid(part.mask.astype(np.float32), *at) >= 0.5
         for axis, places in enumerate(at):
             outside = (places < 0) | (places > part.mask.shape[axis] - 1)
             np.moveaxis(mask, axis, 0)[outside] = False
-        depth = _signed_distance(mask)
-        sharp = _sampled(hu, at)
+        depth = _depth_mm(mask)
+        sharp = interpolate_grid(hu, *at)
         fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
             rows_at, columns_at = np.meshgrid(*at, indexing="ij")
@@ -353,7 +354,7 @@ def _fine_grid(
         else:
             bone = fine > BONE_NEAR_MUSCLE_HU
             if bone.any():
-                gap = ndimage.distance_transform_edt(~bone) * FINE_MM
+                gap = distance_inside(~bone) * FINE_MM
                 depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
             inside = fine[mask & ~bone]
             median = float(np.median(inside)) if inside.size else 0.0
@@ -365,28 +366,10 @@ def _fine_grid(
     return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds), np.stack(deviations))
 
 
-def _sampled(
-    image: npt.NDArray[np.float32] | npt.NDArray[np.bool_], at: tuple[FloatArray, FloatArray]
-) -> npt.NDArray[np.float32]:
-    """Linear interpolation at fractional rows and columns, beyond the edge of what lies there."""
-    first, share = [], []
-    for places, size in zip(at, image.shape, strict=True):
-        inside = np.clip(places, 0, size - 1)
-        low = np.minimum(np.floor(inside).astype(np.intp), max(0, size - 2))
-        first.append((low, np.minimum(low + 1, size - 1)))
-        share.append((1 - (inside - low), inside - low))
-    value = np.zeros((at[0].size, at[1].size))
-    for rows, down in zip(first[0], share[0], strict=True):
-        for columns, across in zip(first[1], share[1], strict=True):
-            value += image[np.ix_(rows, columns)] * down[:, None] * across
-    return value.astype(np.float32)
-
-
-def _signed_distance(mask: npt.NDArray[np.bool_]) -> FloatArray:
-    padded = np.pad(mask, 1)
-    inside = ndimage.distance_transform_edt(padded)
-    outside = ndimage.distance_transform_edt(~padded)
-    return (np.where(padded, inside - 0.5, 0.5 - outside) * FINE_MM)[1:-1, 1:-1]
+def _depth_mm(mask: npt.NDArray[np.bool_]) -> FloatArray:
+    """Distance of each grid point to the mask's wall, mm; below zero outside."""
+    inside = distance_inside(np.pad(mask, 1))[1:-1, 1:-1]
+    return (inside - 0.5) * FINE_MM
 
 
 @cache
@@ -411,10 +394,9 @@ def _margin(depth: FloatArray, template: _Template) -> FloatArray:
     """Least distance to the wall of an ellipse centred on each grid point, mm."""
     pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
     padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
-    margin = np.full(depth.shape, np.inf)
-    for i, j in (_offsets(template, MARGIN_SAMPLES) + pad).tolist():
-        np.minimum(margin, padded[i : i + depth.shape[0], j : j + depth.shape[1]], out=margin)
-    return margin
+    height, width = depth.shape
+    offsets = _offsets(template, MARGIN_SAMPLES)
+    return least_over_offsets(padded, np.array([pad, pad]), (height, width), offsets)
 
 
 def _allowed_places(
@@ -443,9 +425,7 @@ def _allowed_places(
     height, width = np.array([box.stop for box in deep]) - offsets.max(axis=0) - low
     if min(height, width) <= 0:
         return np.empty((0, 2), np.int64), np.empty(0)
-    margin = np.full((height, width), np.inf)
-    for i, j in (low + offsets).tolist():
-        np.minimum(margin, depth[i : i + height, j : j + width], out=margin)
+    margin = least_over_offsets(depth, low, (height, width), offsets)
     allowed = margin >= least_mm
     return np.argwhere(allowed) + low, margin[allowed]
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 import dicom_node.analysis.analysis as analysis
 from dicom_node.analysis.earlier_reports import is_surely_of
-from dicom_node.reporting.checks.report_check import find_faults, read_sources
+from dicom_node.reporting.checks.report_check import find_faults, sources_of
 from dicom_node.reporting.checks.report_content import CHANGE_NAME, COMPARISON_NAME
 from dicom_node.reporting.compared_scan import compared_scan
 from dicom_node.reporting.comparison import LEAST_SIGNIFICANT_HU, PriorReport, compare
@@ -23,6 +23,7 @@ from dicom_node.reporting.report_history import REPORT_FILE, mark_withdrawn
 from dicom_node.reporting.report_index import COMPLETE, INDEX, ReportIndex
 from dicom_node.reporting.report_model import Report, Warned
 from dicom_node.reporting.words.comparison_words import comparison_words
+from dicom_node.series.instances import scan_folder
 from tests.assessment_builders import assessment
 from tests.compared_studies import NATIVE, comparison, run, study, vertebrae_alone
 from tests.dicom_builders import plain_series
@@ -369,7 +370,9 @@ def faults(two: tuple[Path, list[Path]], document: Dataset, earlier: Dataset | N
     written = BytesIO()
     document.save_as(written, enforce_file_format=True)
     read = pydicom.dcmread(BytesIO(written.getvalue()))
-    return {fault.code for fault in find_faults(read, read_sources(two[1]), (), earlier)}
+    return {
+        fault.code for fault in find_faults(read, sources_of(scan_folder(two[1])[0]), (), earlier)
+    }
 
 
 CHANGE = ("111414", "COMPARISON", CHANGE_NAME[0])

@@ -25,7 +25,7 @@ from dicom_node.decoding.codestream import Codestream, read_codestream
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
-from dicom_node.reporting.checks.report_check import check_report, read_sources
+from dicom_node.reporting.checks.report_check import check_report, sources_of
 from dicom_node.reporting.structured_report import build_structured_report
 from dicom_node.series import instances as instances_module
 from dicom_node.series import spectral
@@ -482,5 +482,5 @@ def test_report_is_built_though_an_element_that_it_could_inherit_is_broken(
         put_raw(path, "Manufacturer", b"X" * 70)
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
-    check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+    check_report(pydicom.dcmread(tmp_path / "r.dcm"), sources_of(scan_folder(paths)[0]))
     assert "PregnancyStatus" not in document

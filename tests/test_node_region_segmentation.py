@@ -13,8 +13,9 @@ import pytest
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.errors import ReportInvalid
 from dicom_node.reporting import codes as own
+from dicom_node.reporting.checks import report_check
 from dicom_node.reporting.checks.object_check import check_object
-from dicom_node.reporting.checks.report_check import check_report, read_sources
+from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
@@ -52,7 +53,7 @@ def written(measured: Assessment, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def sources_of(found: Assessment) -> dict[str, Source]:
-    return read_sources([instance.path for instance in found.series.slices])
+    return report_check.sources_of(found.series.slices)
 
 
 def test_each_segment_is_a_site_and_marks_the_area_that_was_measured(

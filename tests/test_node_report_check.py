@@ -10,8 +10,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import ReportInvalid
-from dicom_node.reporting.checks.report_check import Source, check_report, find_faults, read_sources
+from dicom_node.reporting.checks.report_check import Source, check_report, find_faults, sources_of
 from dicom_node.reporting.structured_report import SrProfile, build_structured_report
+from dicom_node.series.instances import scan_folder
 from tests.assessment_builders import assessment
 from tests.dicom_builders import edit, plain_series
 
@@ -26,7 +27,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def sources(series: list[Path]) -> dict[str, Source]:
-    return read_sources(series)
+    return sources_of(scan_folder(series)[0])
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +336,7 @@ def test_images_of_two_patients_never_make_a_report(tmp_path: Path) -> None:
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
     with pytest.raises(ReportInvalid) as caught:
-        check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+        check_report(pydicom.dcmread(tmp_path / "r.dcm"), sources_of(scan_folder(paths)[0]))
     assert caught.value.code == "report.mixed_sources"
 
 
@@ -356,7 +357,7 @@ def test_report_of_what_archives_hold_passes(tmp_path: Path, values: dict[str, A
         edit(path, **values)
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
-    check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+    check_report(pydicom.dcmread(tmp_path / "r.dcm"), sources_of(scan_folder(paths)[0]))
 
 
 def test_birth_date_that_is_no_date_does_not_stop_the_report(tmp_path: Path) -> None:
@@ -367,7 +368,7 @@ def test_birth_date_that_is_no_date_does_not_stop_the_report(tmp_path: Path) -> 
         dataset.save_as(path)
     document = build_structured_report(assessment(tmp_path / "series"), "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
-    check_report(pydicom.dcmread(tmp_path / "r.dcm"), read_sources(paths))
+    check_report(pydicom.dcmread(tmp_path / "r.dcm"), sources_of(scan_folder(paths)[0]))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from dicom_node.reporting.checks.report_check import check_report, read_sources
+from dicom_node.reporting.checks.report_check import check_report, sources_of
 from dicom_node.reporting.measurement_groups import image_coordinates
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.report import report
@@ -22,6 +22,7 @@ from dicom_node.reporting.structured_report import (
     report_uids,
 )
 from dicom_node.reporting.words.document_words import origin_rows
+from dicom_node.series.instances import scan_folder
 from modeling import Stage
 from roi_extraction.anatomy import LevelNaming, NamingRoute
 from roi_extraction.sites import SITES, Side
@@ -215,7 +216,7 @@ def test_stage_is_coded_as_undetermined_where_more_than_two_fit(
     assert len(codes["Stage that the 90 % prediction set holds"]) == len(stages)
     assert codes["Contrast/Bolus Agent"] == ["373066001"]
     assert codes["Warning"] == ["W-CONTRAST"]
-    check_report(report, read_sources(paths))
+    check_report(report, sources_of(scan_folder(paths)[0]))
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +233,7 @@ def test_planar_report_has_a_group_for_each_slice_with_its_own_numbers(
     written: Path, planar: Path
 ) -> None:
     report = pydicom.dcmread(planar)
-    check_report(report, read_sources(list((written.parent / "series").iterdir())))
+    check_report(report, sources_of(scan_folder((written.parent / "series").iterdir())[0]))
     assert report.SOPInstanceUID == object_uids(ObjectKind.PLANAR, "id-1")[1]
     assert report.SeriesInstanceUID != pydicom.dcmread(written).SeriesInstanceUID
     parts = {named(part): part for part in report.ContentSequence}
@@ -305,7 +306,7 @@ def test_how_levels_were_named_stands_in_every_report(tmp_path: Path) -> None:
     document = build_structured_report(named, "id")
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
     assert f"Levels {words}" in texts(tmp_path / "r.dcm")
-    check_report(document, read_sources(list((tmp_path / "series").iterdir())))
+    check_report(document, sources_of(scan_folder((tmp_path / "series").iterdir())[0]))
     levels = report(named, {}).levels
     assert levels is not None
     assert (levels.route, levels.words, levels.rib_pairs, levels.pairs_counted) == (
@@ -392,7 +393,7 @@ def test_invalid_patient_and_study_values_are_emptied_and_the_report_passes_its_
     document.save_as(tmp_path / "r.dcm", enforce_file_format=True)
     report = pydicom.dcmread(tmp_path / "r.dcm")
     assert [report[k].value or "" for k in ("PatientSex", "AccessionNumber", "StudyID")] == [""] * 3
-    check_report(report, read_sources(paths))
+    check_report(report, sources_of(scan_folder(paths)[0]))
 
 
 def test_sequences_of_the_images_are_not_passed_on(tmp_path: Path) -> None:

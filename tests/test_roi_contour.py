@@ -1,43 +1,14 @@
-"""Closed contours: the best path, and several bodies at once as each alone."""
+"""Closed contours of several bodies at once are those of each alone."""
 
 import numpy as np
-import numpy.typing as npt
 
 from roi_extraction.builtin.contour import (
-    BEND_PRICE_HU,
-    MAX_BEND,
     RAY_ANGLES,
-    _around,
     closed_contour,
     closed_contours,
 )
 
 RNG = np.random.default_rng(3)
-
-
-def path_step_by_step(gain: npt.NDArray[np.float64]) -> list[int]:
-    """The best path through the rows of an array, one place after the other."""
-    best, came = list(gain[0]), []
-    for row in gain[1:]:
-        options = [
-            [
-                (best[k] - BEND_PRICE_HU * (k - at) ** 2, -k)
-                for k in range(max(0, at - MAX_BEND), min(len(row), at + MAX_BEND + 1))
-            ]
-            for at in range(len(row))
-        ]
-        came.append([-max(option)[1] for option in options])
-        best = [max(option)[0] + value for option, value in zip(options, row, strict=True)]
-    path = [int(np.argmax(best))]
-    for back in came[::-1]:
-        path.append(back[path[-1]])
-    return path[::-1]
-
-
-def test_paths_around_several_bodies_are_the_best_ones() -> None:
-    gain = RNG.normal(0.0, 40.0, (3, 12, 15))
-    gain[1, 4:7, 6:] = -1e6
-    assert _around(gain).tolist() == [path_step_by_step(each) for each in gain]
 
 
 def test_contours_of_several_bodies_are_those_of_each_alone() -> None:

@@ -31,7 +31,7 @@ from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import SeriesRefused
 from dicom_node.files import make_private_folder
-from dicom_node.reporting.checks.report_check import read_sources
+from dicom_node.reporting.checks.report_check import sources_of
 from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
@@ -319,7 +319,7 @@ def _report(
     earlier = earlier_reports.document(comparison)
     identity = earlier_reports.identity(candidate.identity, comparison, candidate.kept)
     content = content.model_copy(update={"comparison": comparison})
-    sources = read_sources([instance.path for instance in series.slices])
+    sources = sources_of(series.slices)
     maker = ObjectMaker(identity, sources)
     segmentation = None
     if ObjectKind.SEG in objects:

@@ -12,6 +12,7 @@ from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.checks.object_check import check_object
 from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
+from dicom_node.reporting.encoding import encoded_file
 from dicom_node.reporting.objects.kinds import ObjectKind
 
 __all__ = ["ObjectMaker"]
@@ -61,9 +62,7 @@ class ObjectMaker:
         """
         try:
             built = build()
-            written = BytesIO()
-            built.save_as(written, enforce_file_format=True)
-            content = written.getvalue()
+            content = encoded_file(built)
             document = pydicom.dcmread(BytesIO(content))
             if kind is ObjectKind.PLANAR:
                 check_report(document, self._sources)

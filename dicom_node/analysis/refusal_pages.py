@@ -7,7 +7,7 @@ from functools import partial
 from pydicom.dataset import Dataset
 
 from dicom_node.analysis.object_maker import ObjectMaker
-from dicom_node.reporting.checks.report_check import read_sources
+from dicom_node.reporting.checks.report_check import sources_of
 from dicom_node.reporting.objects.encapsulated_pdf import encapsulated_pdf
 from dicom_node.reporting.objects.kinds import NotAnalysed
 from dicom_node.reporting.objects.pdf_pages import refusal_pdf
@@ -59,7 +59,7 @@ def make_refusal_pages(
         "\n".join(sorted(instance.sop_instance_uid for instance in refused)),
         "\n".join(sorted({instance.inherited_digest for instance in refused})),
     )
-    maker = ObjectMaker(identity, read_sources([instance.path for instance in refused]))
+    maker = ObjectMaker(identity, sources_of(refused))
     for form in forms:
         build = partial(_page, form, refusal, refused[0], identity)
         maker.make(form.kind, build, form.file_name)

@@ -11,6 +11,7 @@ from dicom_node.errors import ReportInvalid
 from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
+from dicom_node.reporting.encoding import encoded_file
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.report import refusal_report
 from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
@@ -61,9 +62,7 @@ def checked_document(
     ReportInvalid
         The report must not be sent; it lies in the folder as ``report.invalid.dcm``.
     """
-    written = BytesIO()
-    document.save_as(written, enforce_file_format=True)
-    content = written.getvalue()
+    content = encoded_file(document)
     if segmentation is not None:
         sources = {**sources, str(segmentation.SOPInstanceUID): Source(segmentation)}
     try:

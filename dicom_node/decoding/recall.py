@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-__all__ = ["HeaderMemory", "Recall"]
+__all__ = ["ENCODING_TAG", "HeaderMemory", "Recall"]
 
 T = TypeVar("T")
 

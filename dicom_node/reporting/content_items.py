@@ -6,12 +6,17 @@ seconds. What the node says is checked once, when the report is read back (`chec
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from highdicom.sr import CodedConcept, RelationshipTypeValues, ValueTypeValues
-from pydicom.charset import default_encoding
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DS
 
 from dicom_node.reporting import codes as own
@@ -64,47 +69,39 @@ def container(
     template
         Number of the template of PS3.16 that it follows; empty for none.
     """
-    found = _item(ValueTypeValues.CONTAINER, name, relationship)
-    found.ContinuityOfContent = "SEPARATE"
+    more: dict[str, object] = {"ContinuityOfContent": "SEPARATE", "ContentSequence": items}
     if template:
-        identification = _new()
-        identification.MappingResource = "DCMR"
-        identification.TemplateIdentifier = template
-        found.ContentTemplateSequence = [identification]
-    found.ContentSequence = list(items)
-    return found
+        identification = _data_set(MappingResource="DCMR", TemplateIdentifier=template)
+        more["ContentTemplateSequence"] = [identification]
+    return _item(ValueTypeValues.CONTAINER, name, relationship, **more)
 
 
 def text_item(
     name: CodedConcept, value: str, relationship: RelationshipTypeValues = CONTAINS
 ) -> Dataset:
     """Words with their name."""
-    found = _item(ValueTypeValues.TEXT, name, relationship)
-    found.TextValue = value
-    return found
+    return _item(ValueTypeValues.TEXT, name, relationship, TextValue=value)
 
 
 def code_item(
-    name: CodedConcept, value: CodedConcept, relationship: RelationshipTypeValues = CONTAINS
+    name: CodedConcept,
+    value: CodedConcept,
+    relationship: RelationshipTypeValues = CONTAINS,
+    items: Sequence[Dataset] = (),
 ) -> Dataset:
-    """A code with its name."""
-    found = _item(ValueTypeValues.CODE, name, relationship)
-    found.ConceptCodeSequence = [value]
-    return found
+    """A code with its name, and what qualifies it."""
+    more = {"ContentSequence": items} if items else {}
+    return _item(ValueTypeValues.CODE, name, relationship, ConceptCodeSequence=[value], **more)
 
 
 def uid_item(name: CodedConcept, value: str, relationship: RelationshipTypeValues) -> Dataset:
     """A UID with its name."""
-    found = _item(ValueTypeValues.UIDREF, name, relationship)
-    found.UID = value
-    return found
+    return _item(ValueTypeValues.UIDREF, name, relationship, UID=value)
 
 
 def date_item(name: CodedConcept, value: date) -> Dataset:
     """A date with its name, of a container."""
-    found = _item(ValueTypeValues.DATE, name, CONTAINS)
-    found.Date = value.strftime("%Y%m%d")
-    return found
+    return _item(ValueTypeValues.DATE, name, CONTAINS, Date=value.strftime("%Y%m%d"))
 
 
 def number_item(
@@ -115,15 +112,13 @@ def number_item(
     items: Sequence[Dataset] = (),
 ) -> Dataset:
     """A number with its name and unit, and what qualifies it."""
-    measured = _new()
-    measured.NumericValue = DS(value, auto_format=True)
-    measured.FloatingPointValue = value
-    measured.MeasurementUnitsCodeSequence = [unit]
-    found = _item(ValueTypeValues.NUM, name, relationship)
-    found.MeasuredValueSequence = [measured]
-    if items:
-        found.ContentSequence = list(items)
-    return found
+    measured = _data_set(
+        NumericValue=DS(value, auto_format=True),
+        FloatingPointValue=value,
+        MeasurementUnitsCodeSequence=[unit],
+    )
+    more = {"ContentSequence": items} if items else {}
+    return _item(ValueTypeValues.NUM, name, relationship, MeasuredValueSequence=[measured], **more)
 
 
 def image_item(
@@ -160,19 +155,20 @@ def polygon_item(
     relationship
         To the item above it.
     """
-    found = _item(ValueTypeValues.SCOORD, name, relationship)
-    found.GraphicType = "POLYLINE"
-    found.GraphicData = points.ravel().tolist()
-    found.ContentSequence = [image]
-    return found
+    return _item(
+        ValueTypeValues.SCOORD,
+        name,
+        relationship,
+        GraphicType="POLYLINE",
+        GraphicData=MultiValue(float, points.ravel().tolist()),
+        ContentSequence=[image],
+    )
 
 
 def finding_site_item(place: CodedConcept, side: CodedConcept | None = None) -> Dataset:
     """Where something was found, with its side if it has one."""
-    found = code_item(own.FINDING_SITE, place, MODIFIES)
-    if side is not None:
-        found.ContentSequence = [code_item(own.LATERALITY, side, MODIFIES)]
-    return found
+    sides = [] if side is None else [code_item(own.LATERALITY, side, MODIFIES)]
+    return code_item(own.FINDING_SITE, place, MODIFIES, sides)
 
 
 def _reference(
@@ -182,27 +178,38 @@ def _reference(
     sop_instance_uid: str,
     relationship: RelationshipTypeValues,
 ) -> Dataset:
-    instance = _new()
-    instance.ReferencedSOPClassUID = sop_class_uid
-    instance.ReferencedSOPInstanceUID = sop_instance_uid
-    found = _item(value_type, name, relationship)
-    found.ReferencedSOPSequence = [instance]
-    return found
+    instance = _data_set(
+        ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=sop_instance_uid
+    )
+    return _item(value_type, name, relationship, ReferencedSOPSequence=[instance])
 
 
 def _item(
-    value_type: ValueTypeValues, name: CodedConcept, relationship: RelationshipTypeValues | None
+    value_type: ValueTypeValues,
+    name: CodedConcept,
+    relationship: RelationshipTypeValues | None,
+    **more: object,
 ) -> Dataset:
-    found = _new()
-    found.ValueType = value_type.value
-    found.ConceptNameCodeSequence = [name]
     if relationship is not None:
-        found.RelationshipType = relationship.value
-    return found
+        more["RelationshipType"] = relationship.value
+    return _data_set(ValueType=value_type.value, ConceptNameCodeSequence=[name], **more)
 
 
-def _new() -> Dataset:
-    """A data set that pydicom writes without a search for values whose VR depends on others."""
-    found = Dataset()
-    found.set_original_encoding(False, True, default_encoding)
-    return found
+def _data_set(**values: object) -> Dataset:
+    """A data set of values that need no conversion, by their keywords.
+
+    Attributes set one by one are looked up, converted and checked each, which takes ten times as
+    long.
+    """
+    elements = {}
+    for keyword, value in values.items():
+        tag, vr = _element_of(keyword)
+        held = DicomSequence(value) if vr == "SQ" else value  # type: ignore[arg-type]
+        elements[tag] = DataElement(tag, vr, held, already_converted=True)
+    return Dataset(elements)
+
+
+@cache
+def _element_of(keyword: str) -> tuple[BaseTag, str]:
+    """Tag and value representation."""
+    return Tag(keyword), dictionary_VR(keyword)

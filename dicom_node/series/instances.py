@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.tag import Tag
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
-from dicom_node.decoding.recall import HeaderMemory, Recall
+from dicom_node.decoding.recall import ENCODING_TAG, HeaderMemory, Recall
 from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
 from dicom_node.series.content import header_digests
 from dicom_node.series.spectral import is_multienergy, spectral_sign
@@ -48,6 +49,13 @@ PATIENT_AND_STUDY = (
 )
 """Patient and study elements that a report takes from its images and must have (PS3.3, type 2)."""
 
+STATED = (
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
+    "StudyInstanceUID", *PATIENT_AND_STUDY, "Rows", "Columns", "PixelSpacing",
+    "ImageOrientationPatient", "ImagePositionPatient",
+)  # fmt: skip
+"""Elements with which a report is compared before it is sent, beside their character set."""
+
 
 @dataclass(frozen=True, eq=False)
 class Instance:
@@ -79,6 +87,9 @@ class Instance:
         Keywords of the elements that were read and hold no valid value.
     stored
         Where its pixels lie in the file, if they are not compressed.
+    stated
+        The elements of `STATED` as they stand in the file, for the check of the report; empty for
+        an instance that was not read from a file.
     """
 
     path: Path
@@ -120,6 +131,7 @@ class Instance:
     multienergy: bool = False
     invalid: tuple[str, ...] = ()
     stored: StoredPlane | None = None
+    stated: Dataset = field(default_factory=Dataset, repr=False)
 
 
 @dataclass(frozen=True)
@@ -151,13 +163,23 @@ def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
     source = plain_file(path, header_only=True)
     if not isinstance(source, Path):
         dataset = pydicom.dcmread(source, stop_before_pixels=True)
-        return instance_of(path, dataset, memory.of(dataset))
+        stated = _stated(dataset)
+        return replace(instance_of(path, dataset, memory.of(dataset)), stated=stated)
     with source.open("rb") as file:
         dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        stated = _stated(dataset)
         recall = memory.of(dataset)
         instance = instance_of(path, dataset, recall)
         elements = Elements(dataset, recall)
-        return replace(instance, stored=stored_plane(file, instance.transfer_syntax_uid, elements))
+        plane = stored_plane(file, instance.transfer_syntax_uid, elements)
+        return replace(instance, stored=plane, stated=stated)
+
+
+def _stated(dataset: FileDataset) -> Dataset:
+    """The elements of `STATED` that a data set holds, none of them looked at."""
+    found = Dataset({tag: dataset.get_item(tag) for tag in _STATED_TAGS if tag in dataset})
+    found.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    return found
 
 
 def instance_of(path: Path, dataset: FileDataset, recall: Recall | None = None) -> Instance:
@@ -331,3 +353,6 @@ def _acquisition_time_s(elements: Elements) -> float | None:
     known = fraction[:1] == "." and fraction[1:].isdecimal() and fraction.isascii()
     seconds = int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:6])
     return seconds + (float(fraction) if known else 0.0)
+
+
+_STATED_TAGS = (Tag(ENCODING_TAG), *(Tag(keyword) for keyword in STATED))

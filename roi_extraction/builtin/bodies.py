@@ -18,6 +18,7 @@ from roi_extraction.anatomy import (
 from roi_extraction.builtin.contour import RADIUS_MM, RAY_ANGLES, closed_contour
 from roi_extraction.endplates import disc_distances_mm, endplates_mm
 from roi_extraction.grid import OUTSIDE_HU
+from roi_extraction.kernels import interpolate_plane
 from roi_extraction.placement import HALF_DISC_MM
 from roi_extraction.sites import Level
 from roi_extraction.slices import central_slices, slices_in_body
@@ -265,11 +266,8 @@ def _canal_front_mm(
     places = (
         CANAL_WALL_MM[:, None, None] * forward + offsets[None, :, None] * sideways
     ) / np.array(pixel_mm)
-    sampled = ndimage.map_coordinates(
-        np.clip(image, *WALL_RANGE_HU),
-        (canal[0] + places[..., 0], canal[1] + places[..., 1]),
-        order=1,
-        mode="nearest",
+    sampled = interpolate_plane(
+        image, canal[0] + places[..., 0], canal[1] + places[..., 1], limits=WALL_RANGE_HU
     )
     profile = ndimage.gaussian_filter1d(np.median(sampled, axis=1), 2.0)
     low = int(profile[CANAL_WALL_MM <= INSIDE_CANAL_MM].argmin())

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bone_share"]
+__all__ = ["BONE_RAMP_HU", "bone_share"]
 
 BONE_RAMP_HU = (20.0, 120.0)
 """HU counted as no bone and as full bone, with a ramp between: osteoporotic bone is dark (chosen on

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roi_extraction.builtin.bone import bone_share
+from roi_extraction.builtin.bone import BONE_RAMP_HU, bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
+from roi_extraction.kernels import canal_gain
 
 __all__ = ["Canal", "find_canal"]
 
@@ -54,6 +55,9 @@ NOT_SOFT_FACTOR = 0.5
 
 OWN_WEIGHT, AROUND_WEIGHT = 0.7, 0.3
 """Weights of a voxel's own score and of the mean score of the 5 by 5 voxels around it."""
+
+SCORE_BLUR_VOXELS = 5
+"""Side of the square in the slice over which a voxel's surroundings are averaged."""
 
 TRUNK_HU = -200.0
 """Above it a voxel, smoothed, belongs to the trunk and not to the air around it, HU."""
@@ -121,6 +125,8 @@ def find_canal(grid: Grid) -> Canal:
     centre = round(float(np.median(midline)))
     left, right = max(0, centre - reach), min(grid.hu.shape[2], centre + reach + 1)
     hu = grid.hu[:, :, left:right]
+    front, back = _rows_with_tissue(hu)
+    hu = hu[:, front:back]
     score = canal_score(hu)
     path, values = _best_path(score - _off_midline(midline - left, score.shape))
     certain = path[values > CERTAIN_SCORE]
@@ -135,7 +141,7 @@ def find_canal(grid: Grid) -> Canal:
             f"no vertebral canal could be followed (best candidate: {max(length, 0):.0f} mm long, "
             f"score {float(values.mean()) if len(values) else 0:.2f})"
         )
-    index = path.astype(np.float64) + np.array([0, 0, left])
+    index = path.astype(np.float64) + np.array([0, front, left])
     return Canal(grid.to_lps(index), values)
 
 
@@ -170,8 +176,18 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
     score[~soft] *= NOT_SOFT_FACTOR
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
-    centred = ndimage.uniform_filter(score, (1, 5, 5))
+    centred = ndimage.uniform_filter(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
     return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
+
+
+def _rows_with_tissue(hu: npt.NDArray[np.float32]) -> tuple[int, int]:
+    """The rows from where on, and up to where, a score may be above zero."""
+    tissue = np.flatnonzero((hu > BONE_RAMP_HU[0]).any(axis=(0, 2)))
+    if not tissue.size:
+        return 0, hu.shape[1]
+    box_mm, wall_mm = BODY_BOX_AHEAD_MM + BODY_BOX_MM[1], RAY_MM[1]
+    spare = round((max(box_mm, wall_mm)) / GRID_MM) + SCORE_BLUR_VOXELS
+    return max(0, int(tissue[0]) - spare), min(hu.shape[1], int(tissue[-1]) + spare + 1)
 
 
 def _off_midline(
@@ -213,7 +229,7 @@ def _best_path(
     score: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The connected path of highest summed gain; it starts and ends where the score dies."""
-    slices, rows, columns = score.shape
+    _, rows, columns = score.shape
     gain = np.clip(score, 0, None) ** 2 - STEP_COST
     gain[score < GAP_SCORE] -= GAP_COST
     far, wide = CANAL_MOVE_VOXELS
@@ -222,20 +238,10 @@ def _best_path(
         (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
     }
     moves.sort(key=lambda m: price[m])
+    prices = np.array([price[move] for move in moves], np.float32)
     padding = ((0, 0), (far, far), (wide, wide))
-    total = np.pad(gain, padding, constant_values=-1e9)
+    total = canal_gain(np.pad(gain, padding, constant_values=-1e9), np.array(moves), prices)
     inner = total[:, far : far + rows, wide : wide + columns]
-    for z in range(1, slices):
-        box = _around_positive(total[z - 1], (far, wide))
-        if box is None:
-            continue
-        come_by = np.zeros_like(inner[z][box])
-        height, width = come_by.shape
-        before = total[z - 1, box[0].start :, box[1].start :]
-        for dy, dx in moves:
-            there = before[far + dy :, wide + dx :][:height, :width]
-            np.maximum(come_by, there - price[dy, dx], out=come_by)
-        inner[z][box] += come_by
     z, y, x = (int(place) for place in np.unravel_index(int(inner.argmax()), inner.shape))
     path: list[tuple[int, int, int]] = [(z, y, x)]
     while z > 0:
@@ -247,18 +253,3 @@ def _best_path(
         path.append((z, y, x))
     points = np.array(path[::-1])
     return points, score[points[:, 0], points[:, 1], points[:, 2]]
-
-
-def _around_positive(
-    padded: npt.NDArray[np.float32], reach: tuple[int, int]
-) -> tuple[slice, slice] | None:
-    """The box of an array without its padding that moves from positive values can reach."""
-    positive = padded > 0
-    box = []
-    for axis, far in zip((1, 0), reach, strict=True):
-        found = np.flatnonzero(positive.any(axis=axis))
-        if not found.size:
-            return None
-        size = positive.shape[1 - axis] - 2 * far
-        box.append(slice(max(0, int(found[0]) - 2 * far), min(size, int(found[-1]) + 1)))
-    return box[0], box[1]

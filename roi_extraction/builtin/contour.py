@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.kernels import best_closed_path, interpolate_plane
+
 __all__ = ["RADIUS_MM", "RAY_ANGLES", "closed_contour", "closed_contours"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -96,12 +98,7 @@ def closed_contours(
     down = fine[None] * np.sin(RAY_ANGLES)[:, None] / pixel_mm[0]
     across = fine[None] * np.cos(RAY_ANGLES)[:, None] / pixel_mm[1]
     polar = np.stack([
-        ndimage.map_coordinates(
-            np.clip(image, -100, TOP_HU),
-            (centre[0] + down, centre[1] + across),
-            order=1,
-            mode="nearest",
-        )
+        interpolate_plane(image, centre[0] + down, centre[1] + across, limits=(-100.0, TOP_HU))
         for image, centre in zip(images, centres, strict=True)
     ])  # fmt: skip
     polar = ndimage.gaussian_filter1d(polar, 0.7, axis=1, mode="wrap")
@@ -119,37 +116,8 @@ def closed_contours(
     gain[np.maximum(farthest_mm, RADIUS_MM[0])[..., None] < RADIUS_MM] = -1e6
     rays = gain.shape[1]
     half = rays // 2
-    path = _around(np.concatenate([gain, gain], axis=1))[:, half : half + rays]
-    path = np.roll(path, half, axis=1)
-    return RADIUS_MM[path], np.take_along_axis(step, path[..., None], axis=2)[..., 0]
-
-
-def _around(gain: FloatArray) -> npt.NDArray[np.intp]:
-    """The best path through the rays of each body with little change of column.
-
-    Parameters
-    ----------
-    gain
-        float64, shape (bodies, rays, columns).
-
-    Returns
-    -------
-    path
-        intp, shape (bodies, rays).
-    """
-    bodies, rays, columns = gain.shape
     bends = np.arange(-MAX_BEND, MAX_BEND + 1)
     price = BEND_PRICE_HU * bends**2
-    total = np.full((rays, bodies, columns + 2 * MAX_BEND), -np.inf)
-    total[:, :, MAX_BEND:-MAX_BEND] = np.moveaxis(gain, 1, 0)
-    bent = np.lib.stride_tricks.sliding_window_view(total, columns, axis=2)
-    straight = total[:, :, MAX_BEND:-MAX_BEND]
-    for ray in range(1, rays):
-        straight[ray] += (bent[ray - 1] - price[:, None]).max(axis=1)
-    body = np.arange(bodies)
-    path = np.zeros((bodies, rays), np.intp)
-    path[:, -1] = straight[-1].argmax(axis=1)
-    for ray in range(rays - 1, 0, -1):
-        options = total[ray - 1][body[:, None], path[:, ray, None] + MAX_BEND + bends] - price
-        path[:, ray - 1] = path[:, ray] + bends[options.argmax(axis=1)]
-    return path
+    path = best_closed_path(np.concatenate([gain, gain], axis=1), price)[:, half : half + rays]
+    path = np.roll(path, half, axis=1)
+    return RADIUS_MM[path], np.take_along_axis(step, path[..., None], axis=2)[..., 0]

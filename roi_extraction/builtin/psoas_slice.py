@@ -11,6 +11,7 @@ from scipy import ndimage
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.axial import AxialFrame, axial_frame
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contours
+from roi_extraction.kernels import distance_inside
 from roi_extraction.sites import DiscLevel, Level, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -234,7 +235,7 @@ def _psoas_slice(
     tissue = (image > PSOAS_TISSUE_HU[0]) & (image < PSOAS_TISSUE_HU[1])
     tissue &= _beside(outline_mm, place.spine_behind)
     tissue &= PSOAS_LATERAL_MM[None, :] > LEAST_LATERAL_MM
-    depth = ndimage.distance_transform_edt(tissue) * PSOAS_STEP_MM
+    depth = distance_inside(tissue) * PSOAS_STEP_MM
     return PsoasSlice(slices.frame(place.index), depth, place.psoas, place.stray)
 
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
 from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu, sample_planes
+from roi_extraction.kernels import interpolate_volume
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -220,7 +221,7 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
             + side[None, None, :, None] * left[:, None, None]
         )
         index = np.moveaxis((points - grid.origin_lps_mm) / GRID_MM, -1, 0)[::-1]
-        planes = ndimage.map_coordinates(grid.hu, index, order=1, cval=OUTSIDE_HU)
+        planes = interpolate_volume(grid.hu, index, OUTSIDE_HU)
         planes = np.clip(planes, *SYMMETRY_CLIP_HU)
         for place, shift in enumerate(SHIFT_MM):
             offset = round(shift / step_mm)

@@ -5,21 +5,15 @@ another, and a measurement without tracking UID. This check allows only what a r
 says, and compares it with the headers of the images that were measured.
 """
 
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.checks.comparison_check import comparison_faults
 from dicom_node.reporting.checks.document_check import (
-    PATIENT,
-    STUDY,
     element_faults,
     evidence_faults,
     header_faults,
@@ -53,8 +47,9 @@ from dicom_node.reporting.checks.report_geometry import (
     side_faults,
 )
 from dicom_node.reporting.report_model import RESEARCH_USE
+from dicom_node.series.instances import Instance
 
-__all__ = ["ReportFault", "Source", "check_report", "find_faults", "read_sources"]
+__all__ = ["ReportFault", "Source", "check_report", "find_faults", "sources_of"]
 
 VERTEBRA_HU = (-300.0, 3071.0)
 """Lowest and highest possible mean of a vertebral site, HU: fat with air, the end of the 12-bit
@@ -75,25 +70,11 @@ PROBABILITY_SUM_TOLERANCE = 0.01
 FREEHAND_TOOL = "Cornerstone3DTools@^0.1.0:PlanarFreehandROI"
 """Tracking identifier of a group of one slice."""
 
-SOURCE_TAGS = (
-    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", *PATIENT, *STUDY,
-    "Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
-)  # fmt: skip
 
-
-def read_sources(paths: Iterable[Path]) -> dict[str, Source]:
-    """Read the headers of the images of one series; the keys are their SOP Instance UIDs."""
-    sources = []
-    for path in paths:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom warns of what counts as empty here
-            header = pydicom.dcmread(
-                plain_file(path, header_only=True),
-                stop_before_pixels=True,
-                specific_tags=[*SOURCE_TAGS],
-            )
-            header.decode()
-        sources.append(Source(header))
+def sources_of(instances: Iterable[Instance]) -> dict[str, Source]:
+    """What the images of one series state; the keys are their SOP Instance UIDs."""
+    known: dict[Hashable, str] = {}
+    sources = [Source(instance.stated, known) for instance in instances]
     return {source.uid: source for source in sources}
 
 

@@ -1,11 +1,13 @@
 """The geometry of a report: its references, its regions on the images, and the patient's sides."""
 
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM
@@ -46,29 +48,49 @@ class ReportFault:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """The header of one image of the series, with which report and objects must agree."""
+    """The header of one image of the series, with which report and objects must agree.
+
+    Parameters
+    ----------
+    header
+        At least the elements that the checks look at.
+    known
+        What was read from the same bytes in other images of the series; shared between them.
+    """
 
     header: Dataset
+    known: dict[Hashable, str] = field(default_factory=dict, repr=False)
     _texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def uid(self) -> str:
         """SOP Instance UID."""
-        return str(self.header.get("SOPInstanceUID") or "")
+        return self.text("SOPInstanceUID")
 
     def text(self, keyword: str) -> str:
         """An element as text; a value that must not stand in it counts as empty."""
         if keyword not in self._texts:
-            self._texts[keyword] = self._read_text(keyword)
+            self._texts[keyword] = self._recalled(keyword)
         return self._texts[keyword]
 
-    def _read_text(self, keyword: str) -> str:
-        if keyword not in self.header:
+    def _recalled(self, keyword: str) -> str:
+        raw = self.header.get_item(keyword)
+        if raw is None:
             return ""
+        if not isinstance(raw, RawDataElement):
+            return self._read_text(keyword)
+        key = (keyword, raw.VR, raw.value, str(self.header.original_character_set))
+        if key not in self.known:
+            self.known[key] = self._read_text(keyword)
+        return self.known[key]
+
+    def _read_text(self, keyword: str) -> str:
         try:
-            element = self.header[keyword]
-            value = str(element.value or "")
-            {"DA": DA, "TM": TM}.get(element.VR, str)(value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom warns of what counts as empty here
+                element = self.header[keyword]
+                value = str(element.value or "")
+                {"DA": DA, "TM": TM}.get(element.VR, str)(value)
         except (ValueError, TypeError, OverflowError):
             return ""
         if isinstance(element.value, MultiValue) or not is_sound(keyword, element.VR, value):

@@ -1,0 +1,252 @@
+"""Compiled kernels give, bit for bit, what their plain numpy and scipy twins give."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import ndimage
+
+import roi_extraction.kernels as kernels
+from roi_extraction.kernels import (
+    best_closed_path,
+    block_means,
+    canal_gain,
+    distance_inside,
+    enclosed_rays,
+    interpolate_between,
+    interpolate_grid,
+    interpolate_plane,
+    interpolate_volume,
+    least_over_offsets,
+)
+
+RNG = np.random.default_rng(5)
+SMALL = (7, 9, 11)
+
+
+def _places(shape: tuple[int, ...], count: int) -> npt.NDArray[np.float64]:
+    """Places in and around an array, among them its corners and whole numbers."""
+    size = np.array(shape, np.float64)[:, None]
+    anywhere = RNG.uniform(-1.5, size + 0.5, (len(shape), count))
+    return np.concatenate(
+        [anywhere, np.rint(anywhere), size - 1, np.zeros_like(size), size - 1 + 1e-9], axis=1
+    )
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+@pytest.mark.parametrize("shape", [SMALL, (1, 9, 11), (7, 1, 1)])
+def test_volume_is_interpolated_as_by_scipy(kind: type, shape: tuple[int, int, int]) -> None:
+    values = RNG.normal(0.0, 400.0, shape).astype(kind)
+    index = _places(shape, 2000)
+    expected = ndimage.map_coordinates(values, index, np.float32, order=1, cval=-1024.0)
+    np.testing.assert_array_equal(interpolate_volume(values, index, -1024.0), expected)
+
+
+@pytest.mark.parametrize("outside", [None, -1024.0])
+def test_plane_is_interpolated_as_by_scipy(outside: float | None) -> None:
+    image = RNG.normal(0.0, 400.0, SMALL[1:]).astype(np.float32)
+    rows, columns = _places(SMALL[1:], 2000)
+    edge = {"mode": "nearest"} if outside is None else {"cval": outside}
+    expected = ndimage.map_coordinates(
+        np.clip(image, -100.0, 350.0), [rows, columns], order=1, **edge
+    )
+    found = interpolate_plane(image, rows, columns, outside=outside, limits=(-100.0, 350.0))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", [SMALL[1:], (1, 5)])
+def test_grid_is_interpolated_step_by_step(shape: tuple[int, int]) -> None:
+    image = RNG.normal(0.0, 400.0, shape).astype(np.float32)
+    at = np.arange(-1.0, 10.0, 0.35), np.arange(-2.0, 13.0, 0.55)
+    corners = []
+    for places, size in zip(at, shape, strict=True):
+        inside = np.clip(places, 0, size - 1)
+        low = np.minimum(np.floor(inside).astype(np.intp), max(0, size - 2))
+        share = inside - low
+        corners.append(((low, 1 - share), (np.minimum(low + 1, size - 1), share)))
+    expected = np.zeros((at[0].size, at[1].size))
+    for rows, down in corners[0]:
+        for columns, across in corners[1]:
+            expected += image[np.ix_(rows, columns)] * down[:, None] * across
+    np.testing.assert_array_equal(interpolate_grid(image, *at), expected.astype(np.float32))
+
+
+def test_plane_is_interpolated_in_single_precision_along_one_axis_after_the_other() -> None:
+    values = RNG.normal(0.0, 400.0, SMALL[1:]).astype(np.float32)
+    places = (np.arange(0.0, 9.0, 0.37), np.arange(-0.4, 11.0, 0.73))
+    expected = values
+    for axis, at in enumerate(places):
+        last = values.shape[axis] - 1
+        low = np.clip(np.floor(at).astype(np.intp), 0, last - 1)
+        part = (at - low).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+        below, above = expected.take(low, axis), expected.take(low + 1, axis)
+        expected = (above - below) * part + below
+    np.testing.assert_array_equal(interpolate_between(values, *places), expected)
+
+
+@pytest.mark.parametrize("lengths", [(1, 2, 2), (3, 3, 2), (2, 1, 4), (1, 1, 1)])
+def test_means_of_blocks_are_taken_in_single_precision(lengths: tuple[int, int, int]) -> None:
+    deep, high, wide = lengths
+    slab = RNG.integers(-1024, 3000, (deep, 13, 17)).astype(np.int16)
+    expected = slab.astype(np.float32).sum(axis=0, dtype=np.float32) / np.float32(deep)
+    for axis, length in ((0, high), (1, wide)):
+        along = np.moveaxis(expected, axis, 0)
+        count = len(along) // length
+        total = along[: count * length : length].copy()
+        for step in range(1, length):
+            total += along[step : count * length : length]
+        expected = np.moveaxis(total / np.float32(length), 0, axis)
+    found = block_means(slab, (13 // high, high), (17 // wide, wide))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_closed_paths_are_the_best_ones() -> None:
+    gain = RNG.integers(-40, 40, (3, 12, 15)).astype(np.float64)  # whole numbers: many ties
+    gain[1, 4:7, 6:] = -1e6
+    price = 12.0 * np.arange(-2, 3) ** 2
+    padded = np.pad(gain, ((0, 0), (0, 0), (2, 2)), constant_values=-np.inf)
+    for body, found in enumerate(best_closed_path(gain, price)):
+        total = padded[body]
+        for ray in range(1, 12):
+            came = np.stack([total[ray - 1, k : k + 15] - price[k] for k in range(5)])
+            total[ray, 2:-2] += came.max(axis=0)
+        path = [int(total[-1, 2:-2].argmax())]
+        for ray in range(10, -1, -1):
+            path.append(path[-1] - 2 + int((total[ray, path[-1] : path[-1] + 5] - price).argmax()))
+        assert found.tolist() == path[::-1]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_distance_is_the_euclidean_one(share: float) -> None:
+    mask = RNG.random((31, 43)) < share
+    mask[5, 7] = False
+    np.testing.assert_array_equal(distance_inside(mask), ndimage.distance_transform_edt(mask))
+
+
+def test_least_over_offsets_is_the_least_of_shifted_boxes() -> None:
+    values = RNG.normal(0.0, 5.0, (20, 30))
+    low, offsets = np.array([4, 6]), RNG.integers(-4, 5, (9, 2))
+    boxes = [values[4 + i : 14 + i, 6 + j : 21 + j] for i, j in offsets]
+    found = least_over_offsets(values, low, (10, 15), offsets)
+    np.testing.assert_array_equal(found, np.minimum.reduce(boxes))
+
+
+def test_gain_of_the_canal_is_that_of_the_best_move() -> None:
+    gain = RNG.normal(-0.2, 1.0, SMALL).astype(np.float32)
+    gain[:, [0, 1, -2, -1]] = gain[:, :, [0, -1]] = -1e9
+    moves = [(dy, dx) for dy in range(-2, 3) for dx in (-1, 0, 1)]
+    price = np.array([0.1 * dy * dy + 0.3 * dx * dx for dy, dx in moves], np.float32)
+    expected = gain.copy()
+    for z in range(1, len(gain)):
+        come_by = np.zeros((5, 9), np.float32)
+        for (dy, dx), cost in zip(moves, price, strict=True):
+            there = expected[z - 1, 2 + dy : 7 + dy, 1 + dx : 10 + dx]
+            np.maximum(come_by, there - cost, out=come_by)
+        expected[z, 2:-2, 1:-1] += come_by
+    np.testing.assert_array_equal(canal_gain(gain, np.array(moves), price), expected)
+
+
+def test_rays_that_meet_bone_are_counted_in_every_slice() -> None:
+    reach, slices = 2, 11
+    bone = RNG.random((2, slices, 9, 12)) < 0.1  # as it is, and shifted
+    packed = np.zeros((2, 2, 9, 12), np.uint8)
+    for z in range(slices):
+        packed[:, z // 8] |= bone[:, z].astype(np.uint8) << np.uint8(z % 8)
+    rays = np.stack(
+        [RNG.integers(0, 2, (24, 3)), *RNG.integers(-reach, reach + 1, (2, 24, 3))], axis=-1
+    )
+    expected = np.zeros((slices, 5, 8), np.uint8)
+    for ray in rays:
+        met = np.zeros_like(expected, dtype=bool)
+        for shift, dy, dx in ray:
+            met |= bone[shift, :, reach + dy : 7 + dy, reach + dx : 10 + dx]
+        expected += met
+    np.testing.assert_array_equal(enclosed_rays(packed, rays, reach, slices), expected)
+
+
+def test_read_only_arrays_will_do() -> None:
+    values = RNG.normal(0.0, 400.0, SMALL).astype(np.int16)
+    values.setflags(write=False)
+    assert interpolate_volume(values, np.zeros((3, 1)), 0.0) == values[0, 0, 0]
+
+
+USE = (
+    "import numpy as np, roi_extraction.kernels as k; print(k.__file__);"
+    "print(k.distance_inside(np.array([[False, True, True]])).tolist())"
+)
+
+
+def _use(install: Path, home: Path) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(install)}
+    run = subprocess.run(
+        [sys.executable, "-c", USE], env=environment, capture_output=True, text=True, cwd=home,
+        check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Path:
+    """An installation of the kernels alone."""
+    package = tmp_path / "site" / "roi_extraction"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "kernels.py").write_bytes(Path(kernels.__file__).read_bytes())
+    return tmp_path / "site"
+
+
+def test_compiled_code_is_kept_beside_the_module_and_not_in_the_home(
+    install: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    assert "[[0.0, 1.0, 2.0]]" in _use(install, home)
+    assert list((install / "roi_extraction/__pycache__").glob("kernels._distance*.nbc"))
+    assert list(home.iterdir()) == []
+
+
+def test_kernels_run_where_neither_the_installation_nor_the_home_can_be_written(
+    install: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    package = install / "roi_extraction"
+    (package / "__pycache__").mkdir()
+    folders = (home, package / "__pycache__", package)
+    for folder in folders:
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    if os.geteuid() == 0:  # whom no permission stops: say what another user would find
+        patch = "import os; os.access = lambda *_: False;"
+        monkeypatch.setitem(globals(), "USE", patch + USE)
+    try:
+        assert "[[0.0, 1.0, 2.0]]" in _use(install, home)
+        assert not any(path.is_file() for path in home.rglob("*"))
+        assert not list(package.rglob("*.nbc"))
+    finally:
+        for folder in folders:
+            folder.chmod(stat.S_IRWXU)
+
+
+def test_a_cache_that_cannot_be_used_keeps_no_scan_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba: Any = pytest.importorskip("numba")
+    compile_plainly = numba.njit
+
+    def njit(*arguments: Any, cache: bool = False, **options: Any) -> Callable[..., Any]:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        result: Callable[..., Any] = compile_plainly(*arguments, **options)
+        return result
+
+    monkeypatch.setattr(numba, "njit", njit)
+    compiled = kernels._compiled.__wrapped__(kernels._distance)
+    distance = np.empty((1, 3))
+    compiled(np.array([[False, True, True]]), distance)
+    assert distance.tolist() == [[0.0, 1.0, 2.0]]
