@@ -193,7 +193,7 @@ def _paths(trees: FlatTrees) -> tuple[_Paths, ...]:
 
 
 def flattened(forest: Any, outputs: slice) -> FlatTrees:
-    """Take the trees out of a fitted scikit-learn forest of classification trees.
+    """Take the trees out of a fitted scikit-learn forest of regression trees.
 
     Thresholds become the next float32 below: inputs are compared as float32, so that every row
     goes the same way.
@@ -201,9 +201,9 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
     Parameters
     ----------
     forest
-        A fitted `sklearn.ensemble` forest of one output.
+        A fitted `sklearn.ensemble` forest.
     outputs
-        The classes whose probabilities are kept.
+        The outputs that are kept.
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
@@ -226,5 +226,5 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
         children("children_left"),
         children("children_right"),
         joined("weighted_n_node_samples").astype(np.int32),
-        np.where(leaf[:, None], joined("value")[:, 0, outputs], 0).astype(np.float32),
+        np.where(leaf[:, None], joined("value")[:, outputs, 0], 0).astype(np.float32),
     )

@@ -5,7 +5,7 @@ from math import factorial
 
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesRegressor
 
 from modeling.calibration import Sigmoid
 from modeling.cohort import Stage
@@ -29,46 +29,45 @@ def rows() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def forest(rows: np.ndarray) -> ExtraTreesClassifier:
+def forest(rows: np.ndarray) -> ExtraTreesRegressor:
     noise = np.random.default_rng(1).normal(0, 15, len(rows))
     kinds = np.digitize(rows[:, 0] + rows[:, 1] / 2 + noise, [130, 160])
-    return ExtraTreesClassifier(20, min_samples_leaf=4, random_state=0).fit(rows, kinds)
+    indicators = (kinds[:, None] == np.arange(3)).astype(float)
+    return ExtraTreesRegressor(20, min_samples_leaf=4, random_state=0).fit(rows, indicators)
 
 
 @pytest.fixture(scope="module")
-def trees(forest: ExtraTreesClassifier) -> FlatTrees:
+def trees(forest: ExtraTreesRegressor) -> FlatTrees:
     return flattened(forest, slice(0, 2))
 
 
 @pytest.fixture(scope="module")
-def stage_trees(forest: ExtraTreesClassifier, trees: FlatTrees) -> StageTrees:
+def stage_trees(forest: ExtraTreesRegressor, trees: FlatTrees) -> StageTrees:
     return StageTrees(trees, flattened(forest, slice(2, 3)))
 
 
 def test_flat_trees_predict_as_the_forest_that_they_came_from(
-    forest: ExtraTreesClassifier, trees: FlatTrees, rows: np.ndarray
+    forest: ExtraTreesRegressor, trees: FlatTrees, rows: np.ndarray
 ) -> None:
     unseen = np.random.default_rng(2).normal(100, 40, (500, 6))
     for some in (rows, unseen):
-        np.testing.assert_allclose(
-            trees.predict(some), forest.predict_proba(some)[:, :2], atol=1e-6
-        )
+        np.testing.assert_allclose(trees.predict(some), forest.predict(some)[:, :2], atol=1e-6)
 
 
 def test_a_value_at_a_threshold_goes_the_same_way(
-    forest: ExtraTreesClassifier, trees: FlatTrees
+    forest: ExtraTreesRegressor, trees: FlatTrees
 ) -> None:
     tree = forest.estimators_[0].tree_
     row = np.full((1, 6), 100.0)
     for node in np.flatnonzero(tree.children_left >= 0):
         for near in (-1e-6, 0.0, 1e-6):
             row[0, tree.feature[node]] = tree.threshold[node] + near
-            expected = forest.predict_proba(row)[:, :2]
+            expected = forest.predict(row)[:, :2]
             np.testing.assert_allclose(trees.predict(row), expected, atol=1e-6)
 
 
 def test_shares_are_the_path_dependent_shap_values(
-    forest: ExtraTreesClassifier, trees: FlatTrees, rows: np.ndarray
+    forest: ExtraTreesRegressor, trees: FlatTrees, rows: np.ndarray
 ) -> None:
     explainer = tree_explainer(forest)
     np.testing.assert_allclose(trees.base, explainer.expected_value[:2], atol=1e-6)
@@ -78,8 +77,8 @@ def test_shares_are_the_path_dependent_shap_values(
 
 
 def test_shares_of_a_tree_that_never_splits_are_zero(rows: np.ndarray) -> None:
-    stump = ExtraTreesClassifier(2, max_depth=1, min_samples_leaf=100, random_state=0)
-    flat = flattened(stump.fit(rows, np.arange(len(rows)) % 2), slice(1, 2))
+    stump = ExtraTreesRegressor(2, max_depth=1, min_samples_leaf=100, random_state=0)
+    flat = flattened(stump.fit(rows, np.arange(len(rows)) % 2), slice(0, 1))
     np.testing.assert_array_equal(flat.shares(rows[0]), np.zeros((6, 1)))
     assert flat.predict(rows[:1])[0, 0] == flat.base[0] == 0.5
 

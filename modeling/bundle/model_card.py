@@ -32,7 +32,7 @@ After rows that repeat another are left out: {patients}. Content SHA-256
 
 ## Method
 
-Two forests of extremely randomised trees (200 each): A, B, or C and D; then C or D. Inputs are the
+Two forests of extremely randomised trees (150 each): A, B, or C and D; then C or D. Inputs are the
 six vertebrae, features derived patient by patient from 32 sites, age and sex; cohort medians stand
 in for what is missing. Each patient is joined by three copies at random offsets of all sites
 (SD 15 HU) and with sites missing as often as this software misses them, so that the stage depends
