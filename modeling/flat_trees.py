@@ -56,11 +56,11 @@ class FlatTrees:
             float64, shape (n, features), without NaN.
         """
         values, places = rows.astype(np.float32), np.arange(len(rows))[:, None]
-        nodes, following = None, np.broadcast_to(self.roots, (len(rows), len(self.roots)))
-        while nodes is None or not np.array_equal(nodes, following):
-            nodes = following
+        nodes = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
+        while (self.features[nodes] != LEAF).any():
+            # A leaf asks for the last feature, and leads to itself whatever the answer.
             goes_left = values[places, self.features[nodes]] <= self.thresholds[nodes]
-            following = np.where(goes_left, self.left[nodes], self.right[nodes])
+            nodes = np.where(goes_left, self.left[nodes], self.right[nodes])
         return np.asarray(self.values[nodes].mean(axis=1, dtype=np.float64))
 
     @cached_property
@@ -211,11 +211,12 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
     def joined(name: str) -> npt.NDArray[Any]:
         return np.concatenate([getattr(tree, name) for tree in trees])
 
+    leaf = joined("children_left") < 0
+
     def children(name: str) -> npt.NDArray[np.int32]:
         found = np.concatenate([getattr(t, name) + r for t, r in zip(trees, roots, strict=True)])
         return np.where(leaf, np.arange(len(leaf)), found).astype(np.int32)
 
-    leaf = joined("children_left") < 0
     exact = joined("threshold")
     near = exact.astype(np.float32)
     below = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
