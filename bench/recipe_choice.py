@@ -1,56 +1,125 @@
-"""What the choice among recipes costs: ``python -m bench.recipe_choice COHORT``.
+"""How patients are disturbed in training, chosen inside the folds: ``bench.recipe_choice``.
 
-In each of three times five outer folds the registered recipes are compared by cross-validation of
-the training part, the best is taken, and its mean pair AUROC in the outer fold is noted. Areas are
-taken within the fold, since recipes differ in the scale of their scores.
+``python -m bench.recipe_choice COHORT``. In each outer fold the ways are compared by
+cross-validation of the training part: of those whose mean pair AUROC is within `TOLERANCE` of the
+best, the one is taken whose stages change least under `JUDGED`. What is chosen then scores the
+patients that were left out, so that the figures include the choice.
 """
 
 import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from modeling import read_cohort, without_duplicates
-from modeling.cohort import features_of
-from modeling.evaluation.nested import NESTED_FOLDS, NESTED_REPEATS, out_of_fold
+from modeling.calibration import PAIRS, fit_sigmoids, pair_name, pair_scores
+from modeling.cohort import Stage, features_of
+from modeling.evaluation.nested import NESTED_FOLDS
+from modeling.evaluation.shifts import SHIFTS, shifted
 from modeling.metrics import pair_aurocs
-from modeling.recipes.registry import RECIPES, SELECTABLE, scores_of
+from modeling.recipes.disturbance import NO_DISTURBANCE, STANDARD_DISTURBANCE, Disturbance
+from modeling.recipes.stage_forest import StageForest
 
 SEED = 42
-INNER_SEEDS = (1, 2, 3)
+TOLERANCE = 0.005
+"""AUROC that may be given for stability: what one split moves it by."""
+
+JUDGED = ("all -20", "all -10", "all +10", "all +20")
+"""Shifts under which stages should change least."""
+
+DISTURBANCES: Mapping[str, Disturbance] = {
+    "none": NO_DISTURBANCE,
+    "offset 8": Disturbance(3, offset_hu=8.0),
+    "offset 15": Disturbance(3, offset_hu=15.0),
+    "offset 15, sites missing (default)": STANDARD_DISTURBANCE,
+    "offset 15, sites missing, noise 3": Disturbance(
+        3, offset_hu=15.0, site_noise_hu=3.0, missing=True
+    ),
+    "offset 15, sites missing, bone 8": Disturbance(3, offset_hu=15.0, bone_hu=8.0, missing=True),
+}
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Probabilities of patients as measured and shifted, float64, shape (n, 4)."""
+
+    measured: Values
+    moved: Mapping[str, Values]
+
+    def auroc(self, stages: npt.NDArray[Any]) -> float:
+        return mean_area(pair_scores(self.measured), stages)
+
+    def changes(self) -> dict[str, float]:
+        own = self.measured.argmax(axis=1)
+        return {n: float(np.mean(p.argmax(axis=1) != own)) for n, p in self.moved.items()}
+
+
+def mean_area(scores: Mapping[str, Values], stages: npt.NDArray[Any]) -> float:
+    return float(np.mean(list(pair_aurocs(scores, stages).values())))
+
+
+def empty(count: int) -> Scored:
+    return Scored(np.zeros((count, len(Stage))), {n: np.zeros((count, len(Stage))) for n in SHIFTS})
+
+
+def fill(scored: Scored, model: StageForest, features: pd.DataFrame, rows: Any) -> None:
+    scored.measured[rows] = model.predict_proba(features.iloc[rows])
+    for name, values in scored.moved.items():
+        values[rows] = model.predict_proba(shifted(features.iloc[rows], name))
+
+
+def out_of_fold(
+    make: Callable[[], StageForest], features: pd.DataFrame, stages: npt.NDArray[Any]
+) -> Scored:
+    found = empty(len(stages))
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED)
+    for seen, unseen in folds.split(features, stages):
+        fill(found, make().fit(features.iloc[seen], stages[seen]), features, unseen)
+    return found
+
+
+def chosen(found: Mapping[str, Scored], stages: npt.NDArray[Any]) -> str:
+    areas = {name: scored.auroc(stages) for name, scored in found.items()}
+    good = [name for name in found if areas[name] >= max(areas.values()) - TOLERANCE]
+    return min(good, key=lambda name: sum(found[name].changes()[shift] for shift in JUDGED))
 
 
 def main() -> None:
     features, stages = features_of(without_duplicates(read_cohort(Path(sys.argv[1]))))
-    inner = np.zeros((NESTED_REPEATS * NESTED_FOLDS, len(SELECTABLE), len(INNER_SEEDS)))
-    outer = np.zeros((NESTED_REPEATS * NESTED_FOLDS, len(SELECTABLE)))
-    fold = 0
-    for repeat in range(NESTED_REPEATS):
-        splits = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED + repeat)
-        for seen, unseen in splits.split(features, stages):
-            for place, name in enumerate(SELECTABLE):
-                make = RECIPES[name].make
-                training, known = features.iloc[seen], stages[seen]
-                for k, seed in enumerate(INNER_SEEDS):
-                    found = out_of_fold(make, training, known, seed)
-                    inner[fold, place, k] = _mean(pair_aurocs(found.scores, known))
-                model = make(SEED + repeat).fit(training, known)
-                scores = scores_of(model, features.iloc[unseen])[1]
-                outer[fold, place] = _mean(pair_aurocs(scores, stages[unseen]))
-            fold += 1
-            print(f"{fold} of {len(outer)}", flush=True)
-    for place, name in enumerate(SELECTABLE):
-        print(f"{name:22} {outer[:, place].mean():.4f}")
-    for seeds in (1, len(INNER_SEEDS)):
-        best = inner[:, :, :seeds].mean(axis=2).argmax(axis=1)
-        taken = outer[np.arange(len(outer)), best]
-        counts = {SELECTABLE[k]: int((best == k).sum()) for k in np.unique(best)}
-        print(f"chosen by {seeds} inner splits: {taken.mean():.4f} {counts}")
-
-
-def _mean(areas: dict[str, float]) -> float:
-    return float(np.mean(list(areas.values())))
+    ways = {
+        name: partial(StageForest, SEED, disturbance=disturbance)
+        for name, disturbance in DISTURBANCES.items()
+    }
+    final = empty(len(stages))
+    scores = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}
+    within, taken = [], []
+    for seen, unseen in StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED).split(
+        features, stages
+    ):
+        training, known = features.iloc[seen], stages[seen]
+        found = {name: out_of_fold(make, training, known) for name, make in ways.items()}
+        name = chosen(found, known)
+        sigmoids = fit_sigmoids(pair_scores(found[name].measured), known)
+        fill(final, ways[name]().fit(training, known), features, unseen)
+        for pair, values in pair_scores(final.measured[unseen]).items():
+            scores[pair][unseen] = [sigmoids[pair](float(value)) for value in values]
+        within.append(mean_area({n: s[unseen] for n, s in scores.items()}, stages[unseen]))
+        taken.append(name)
+        print(f"taken: {name}", flush=True)
+    print(dict(Counter(taken)))
+    print(f"mean pair AUROC, pooled {mean_area(scores, stages):.3f}, within {np.mean(within):.3f}")
+    for shift, share in final.changes().items():
+        print(f"stage changes, {shift}: {share:.1%}")
 
 
 if __name__ == "__main__":

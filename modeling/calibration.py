@@ -35,7 +35,7 @@ COVERAGE = 0.9
 """The share of patients of each stage whose prediction set should contain it."""
 
 PROBABILITY_FLOOR = 1e-4
-"""Probabilities are floored to this before logarithms: 200 trees whose leaves hold 10 rows resolve
+"""Probabilities are floored to this before logarithms: 150 trees whose leaves hold 10 rows resolve
 little less."""
 
 FITTED_DIGITS = 10

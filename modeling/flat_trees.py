@@ -56,11 +56,11 @@ class FlatTrees:
             float64, shape (n, features), without NaN.
         """
         values, places = rows.astype(np.float32), np.arange(len(rows))[:, None]
-        nodes, following = None, np.broadcast_to(self.roots, (len(rows), len(self.roots)))
-        while nodes is None or not np.array_equal(nodes, following):
-            nodes = following
+        nodes = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
+        while (self.features[nodes] != LEAF).any():
+            # A leaf asks for the last feature, and leads to itself whatever the answer.
             goes_left = values[places, self.features[nodes]] <= self.thresholds[nodes]
-            following = np.where(goes_left, self.left[nodes], self.right[nodes])
+            nodes = np.where(goes_left, self.left[nodes], self.right[nodes])
         return np.asarray(self.values[nodes].mean(axis=1, dtype=np.float64))
 
     @cached_property
@@ -193,7 +193,7 @@ def _paths(trees: FlatTrees) -> tuple[_Paths, ...]:
 
 
 def flattened(forest: Any, outputs: slice) -> FlatTrees:
-    """Take the trees out of a fitted scikit-learn forest of classification trees.
+    """Take the trees out of a fitted scikit-learn forest of regression trees.
 
     Thresholds become the next float32 below: inputs are compared as float32, so that every row
     goes the same way.
@@ -201,9 +201,9 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
     Parameters
     ----------
     forest
-        A fitted `sklearn.ensemble` forest of one output.
+        A fitted `sklearn.ensemble` forest.
     outputs
-        The classes whose probabilities are kept.
+        The outputs that are kept.
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
     roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
@@ -211,11 +211,12 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
     def joined(name: str) -> npt.NDArray[Any]:
         return np.concatenate([getattr(tree, name) for tree in trees])
 
+    leaf = joined("children_left") < 0
+
     def children(name: str) -> npt.NDArray[np.int32]:
         found = np.concatenate([getattr(t, name) + r for t, r in zip(trees, roots, strict=True)])
         return np.where(leaf, np.arange(len(leaf)), found).astype(np.int32)
 
-    leaf = joined("children_left") < 0
     exact = joined("threshold")
     near = exact.astype(np.float32)
     below = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
@@ -226,5 +227,5 @@ def flattened(forest: Any, outputs: slice) -> FlatTrees:
         children("children_left"),
         children("children_right"),
         joined("weighted_n_node_samples").astype(np.int32),
-        np.where(leaf[:, None], joined("value")[:, 0, outputs], 0).astype(np.float32),
+        np.where(leaf[:, None], joined("value")[:, outputs, 0], 0).astype(np.float32),
     )

@@ -20,6 +20,8 @@ __all__ = [
     "auroc",
     "calibration_error",
     "calibration_line",
+    "calibration_noise",
+    "classwise_calibration_error",
     "couple",
     "four_class_scores",
     "macro_auroc",
@@ -43,6 +45,9 @@ SCORE_BOOTSTRAPS = 1000
 
 COUPLING_ROUNDS = 100
 """Rounds of pairwise coupling; it settles within some tens."""
+
+NOISE_DRAWS = 200
+"""Times that stages are drawn for the noise floor of the calibration error."""
 
 MIN_PROBABILITY = 1e-6
 """Keeps logarithms of probabilities finite."""
@@ -115,7 +120,7 @@ def four_class_scores(probabilities: FloatArray, stages: StageArray) -> dict[str
     -------
     dict
         ``macro_auroc``, ``balanced_accuracy``, ``qwk`` (Cohen's kappa, quadratic weights),
-        ``brier`` (sum over the stages, 0 to 2) and ``ece``.
+        ``brier`` (sum over the stages, 0 to 2), ``ece`` and ``classwise_ece``.
     """
     order = np.array([s.value for s in Stage])
     predicted = order[probabilities.argmax(axis=1)]
@@ -126,6 +131,7 @@ def four_class_scores(probabilities: FloatArray, stages: StageArray) -> dict[str
         "qwk": float(cohen_kappa_score(stages, predicted, labels=order, weights="quadratic")),
         "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         "ece": calibration_error(probabilities.max(axis=1), predicted == stages),
+        "classwise_ece": classwise_calibration_error(probabilities, one_hot.astype(bool)),
     }
 
 
@@ -143,6 +149,58 @@ def calibration_error(confidence: FloatArray, right: BoolArray) -> float:
         if chosen.any():
             total += chosen.mean() * abs(right[chosen].mean() - confidence[chosen].mean())
     return float(total)
+
+
+def classwise_calibration_error(probabilities: FloatArray, is_stage: BoolArray) -> float:
+    """Mean of the four calibration errors of one stage against all others.
+
+    Parameters
+    ----------
+    probabilities
+        float64, shape (n, 4).
+    is_stage
+        bool, shape (n, 4): each patient's stage.
+
+    References
+    ----------
+    Kull M et al. Beyond temperature scaling. NeurIPS 2019, arXiv 1910.12656.
+    """
+    found = [calibration_error(p, y) for p, y in zip(probabilities.T, is_stage.T, strict=True)]
+    return float(np.mean(found))
+
+
+def calibration_noise(probabilities: FloatArray, seed: int) -> tuple[float, float]:
+    """Calibration errors, plain and class-wise, that perfect calibration would show by chance.
+
+    Stages are drawn from the probabilities themselves `NOISE_DRAWS` times; the means are given.
+
+    Parameters
+    ----------
+    probabilities
+        float64, shape (n, 4), rows summing to 1.
+    seed
+        Seed of the draws.
+
+    References
+    ----------
+    Bröcker J, Smith LA. Increasing the reliability of reliability diagrams. Weather Forecast 2007,
+    doi 10.1175/WAF993.1.
+    """
+    generator = np.random.default_rng(seed)
+    limits = probabilities.cumsum(axis=1)[:, :-1]
+    confidence, top = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    found = []
+    for _ in range(NOISE_DRAWS):
+        drawn = (generator.random((len(probabilities), 1)) > limits).sum(axis=1)
+        is_stage = drawn[:, None] == np.arange(probabilities.shape[1])
+        found.append(
+            (
+                calibration_error(confidence, drawn == top),
+                classwise_calibration_error(probabilities, is_stage),
+            )
+        )
+    plain, classwise = np.mean(found, axis=0)
+    return float(plain), float(classwise)
 
 
 def calibration_line(probability: FloatArray, positive: BoolArray) -> tuple[float, float]:

@@ -115,6 +115,10 @@ class Stager:
         self.bundle = bundle
         self.rules = rules
 
+    def prepare(self) -> None:
+        """Lay out the trees' paths now; else the first explanation does, in about 50 ms."""
+        _ = self.bundle.forest.base
+
     def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
         """Stage one patient, or abstain with a reason.
 

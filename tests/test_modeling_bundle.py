@@ -6,9 +6,8 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
-import skops.io
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 import modeling.evaluation.nested
 from modeling import (
@@ -68,7 +67,7 @@ def test_the_network_does_not_change_the_model_id(tmp_path: Path) -> None:
     assert load_bundle(tmp_path).network == {"nodes": []}
 
 
-@pytest.mark.parametrize("name", ["forest.skops", "recipe.json", "network.json", "model_card.md"])
+@pytest.mark.parametrize("name", ["forest.npz", "recipe.json", "network.json", "model_card.md"])
 def test_a_tampered_file_is_refused(folder: Path, name: str) -> None:
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -83,7 +82,7 @@ def test_another_model_id_is_refused(folder: Path) -> None:
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "forest.skops"])
+@pytest.mark.parametrize("name", ["manifest.json", "forest.npz"])
 def test_an_absent_file_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BundleNotFound, match=name):
@@ -113,16 +112,60 @@ def test_a_file_outside_the_bundle_is_refused(folder: Path) -> None:
         load_bundle(folder)
 
 
-class Foreign(ExtraTreesClassifier):
-    """A type that no bundle needs."""
-
-
-@pytest.mark.parametrize("kind", [Foreign, RandomForestClassifier])
-def test_a_type_outside_the_trusted_list_is_refused(folder: Path, kind: type) -> None:
-    model = kind(n_estimators=2, random_state=0).fit([[0.0], [1.0]] * 4, [0, 1] * 4)
-    (folder / "forest.skops").write_bytes(skops.io.dumps(model))
+def rewrite_forest(folder: Path, **changed: np.ndarray) -> None:
+    """Replace arrays of the forests by others, with a manifest that fits."""
+    with np.load(folder / "forest.npz") as archive:
+        arrays = {name: archive[name] for name in archive} | changed
+    np.savez(folder / "forest.npz", **arrays)
     restate(folder)
+
+
+def test_python_objects_in_the_forest_are_refused(folder: Path) -> None:
+    rewrite_forest(folder, early_roots=np.array([{}], dtype=object))
     with pytest.raises(BundleUntrusted):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("early_left", 0),
+        ("early_right", 2_000_000),
+        ("early_features", 43),
+        ("early_features", -2),
+        ("early_roots", -1),
+        ("late_samples", 0),
+        ("late_thresholds", np.nan),
+    ],
+)
+def test_trees_that_lead_nowhere_are_refused(folder: Path, name: str, value: float) -> None:
+    with np.load(folder / "forest.npz") as archive:
+        array = archive[name]
+    array[0] = value
+    rewrite_forest(folder, **{name: array})
+    with pytest.raises(BundleIncompatible, match="two forests"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"late_values": np.zeros((3, 1), dtype=np.float32)},
+        {"late_values": np.zeros((3, 1))},
+        {"early_values": np.zeros(3, dtype=np.float32)},
+    ],
+    ids=["lengths", "type", "shape"],
+)
+def test_arrays_that_do_not_fit_are_refused(folder: Path, changed: dict[str, np.ndarray]) -> None:
+    rewrite_forest(folder, **changed)
+    with pytest.raises(BundleIncompatible, match="two forests"):
+        load_bundle(folder)
+
+
+def test_a_forest_file_of_another_kind_is_refused(folder: Path) -> None:
+    (folder / "forest.npz").write_bytes(b"PK not a zip")
+    restate(folder)
+    with pytest.raises((BundleIncompatible, BundleUntrusted)):
         load_bundle(folder)
 
 

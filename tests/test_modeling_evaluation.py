@@ -17,10 +17,13 @@ from modeling.cohort import features_of
 from modeling.errors import TooFewPatients, UnknownRecipe
 from modeling.evaluation.nested import nested_predictions, out_of_fold, permuted_control
 from modeling.evaluation.recipe_evaluation import Protocol, evaluate, known_recipes
+from modeling.evaluation.shifts import stability
 from modeling.metrics import (
     auroc,
     calibration_error,
     calibration_line,
+    calibration_noise,
+    classwise_calibration_error,
     couple,
     net_benefit,
 )
@@ -64,6 +67,42 @@ def test_calibration_of_true_probabilities_has_slope_one() -> None:
 def test_calibration_error_of_constant_overconfidence_is_the_excess() -> None:
     right = np.arange(100) < 60
     assert calibration_error(np.full(100, 0.95), right) == pytest.approx(0.35)
+
+
+def test_class_wise_calibration_error_is_the_mean_of_the_four() -> None:
+    stated = np.tile([0.7, 0.1, 0.1, 0.1], (100, 1))
+    is_stage = np.zeros((100, 4), dtype=bool)
+    is_stage[:, 0] = True
+    found = classwise_calibration_error(stated, is_stage)
+    assert found == pytest.approx((0.3 + 3 * 0.1) / 4)
+
+
+def test_the_noise_floor_falls_with_the_number_of_patients() -> None:
+    p = np.random.default_rng(0).dirichlet(np.ones(4), 2500)
+    many, few = calibration_noise(p, 0), calibration_noise(p[:100], 0)
+    assert few[0] / many[0] == pytest.approx(5, abs=1.5)
+    assert few[1] / many[1] == pytest.approx(5, abs=1.5)
+
+
+def test_a_model_of_differences_of_levels_does_not_feel_an_offset() -> None:
+    class Differences:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> "Differences":
+            self.model = LogisticRegression().fit(self.inputs(X), y)
+            return self
+
+        def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+            return np.asarray(self.model.predict_proba(self.inputs(X)))
+
+        @staticmethod
+        def inputs(X: pd.DataFrame) -> pd.DataFrame:
+            return (X[["L3", "L4"]].sub(X["L2-L3_1"], axis=0)).fillna(0) / 50
+
+    features, stages = features_of(noise_cohort())
+    recipe = NamedRecipe("differences", "bone less muscle", lambda seed: Differences())
+    found = stability(nested_predictions(recipe, features, stages, 0, repeats=1), stages)
+    assert found["all -20"]["flips"] == found["all +20"]["flips"] == 0
+    assert found["bone +15"]["flips"] > 0
+    assert sum(found["bone +15"]["predicted"].values()) == pytest.approx(1, abs=1e-3)
 
 
 def test_coupling_gives_back_the_probabilities_that_the_pairs_came_from() -> None:

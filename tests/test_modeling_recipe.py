@@ -7,7 +7,16 @@ import pytest
 
 import modeling
 from modeling import SITE_NAMES, InvalidFeatures, Stage, StageForest
-from modeling.calibration import fit_conformal, fit_sigmoids, pair_scores, prediction_set
+from modeling.calibration import (
+    Osteoporosis,
+    OsteoporosisLimits,
+    fit_conformal,
+    fit_osteoporosis_limits,
+    fit_sigmoids,
+    osteoporosis_set,
+    pair_scores,
+    prediction_set,
+)
 from modeling.cohort import FEATURE_COLUMNS, features_of
 from modeling.design import DESIGN, UNUSED_SITES, design_matrix
 from tests.test_modeling_cohort import synthetic_cohort
@@ -115,3 +124,30 @@ def test_a_prediction_set_holds_the_most_probable_stage() -> None:
     probabilities = dict(zip(Stage, (0.4, 0.3, 0.2, 0.1), strict=True))
     assert prediction_set(probabilities, dict.fromkeys(Stage, 0.9)) == (Stage.A,)
     assert prediction_set(probabilities, dict.fromkeys(Stage, 0.25)) == (Stage.A, Stage.B)
+
+
+def test_nine_of_ten_of_either_side_are_not_told_the_contrary() -> None:
+    rng = np.random.default_rng(4)
+    stages = rng.choice(list("ABCD"), 6000)
+    raw = rng.gamma(1.0, size=(6000, 4)) + 1.5 * (stages[:, None] == np.array(list("ABCD")))
+    p = raw / raw.sum(axis=1, keepdims=True)
+    limits = fit_osteoporosis_limits(p[:3000], stages[:3000])
+    answers = np.array(
+        [osteoporosis_set(dict(zip(Stage, row, strict=True)), limits) for row in p[3000:]]
+    )
+    has = np.isin(stages[3000:], ("C", "D"))
+    assert np.mean(answers[has] == Osteoporosis.NO) == pytest.approx(0.1, abs=0.03)
+    assert np.mean(answers[~has] == Osteoporosis.YES) == pytest.approx(0.1, abs=0.03)
+
+
+def test_sides_that_are_told_apart_leave_none_undetermined() -> None:
+    late = np.r_[np.linspace(0.0, 0.4, 40), np.linspace(0.6, 1.0, 40)]
+    p = np.column_stack([(1 - late) / 2, (1 - late) / 2, late / 2, late / 2])
+    limits = fit_osteoporosis_limits(p, np.repeat(["A", "C"], 40))
+    assert limits.no_below == limits.yes_above
+    assert 0.35 < limits.no_below < 0.65
+
+
+def test_too_few_patients_of_a_side_rule_nothing_out() -> None:
+    limits = fit_osteoporosis_limits(np.full((8, 4), 0.25), np.array(list("AABBCCDD")))
+    assert limits == OsteoporosisLimits(0.0, 1.0)

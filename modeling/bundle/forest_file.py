@@ -3,6 +3,7 @@
 import io
 import zipfile
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,14 +72,14 @@ def read_forest(data: bytes, name: str) -> StageTrees:
 
 
 def _trees(archive: "np.lib.npyio.NpzFile", part: str) -> FlatTrees:
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name, kind in FOREST_TYPES.items():
         array = archive[f"{part}_{name}"]
         if array.dtype != kind or array.ndim != (2 if name == "values" else 1):
             raise ValueError(f"{part}_{name} has the type {array.dtype}, {array.ndim} dimensions")
         array.setflags(write=False)
         arrays[name] = array
-    trees = FlatTrees(**arrays)  # type: ignore[arg-type]
+    trees = FlatTrees(**arrays)
     _check(trees, PARTS[part])
     return trees
 

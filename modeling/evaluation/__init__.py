@@ -5,4 +5,5 @@
 - `nested`: scores of a recipe on patients that no part of it has seen, beside its apparent
   scores.
 - `recipe_evaluation`: all scores of a recipe on a cohort, as one JSON-ready object.
+- `shifts`: how much the stages move when another scanner, or contrast medium, shifts all HU.
 """

@@ -28,9 +28,10 @@ PAIR_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 EVALUATION_METHOD = (
     "The recipe of the bundled model is scored by repeated nested cross-validation: what it fits, "
-    "its calibration (one sigmoid a pair, Platt 1999) and its prediction sets (class-conditional "
-    "conformal prediction, Vovk 2013, doi 10.1007/s10994-013-5355-6) are fitted inside each "
-    "training part. Intervals are percentiles over patients drawn again within their stages; they "
+    "its calibration (one sigmoid a pair and one a stage, Platt 1999) and its "
+    "prediction sets (class-conditional conformal prediction, Vovk 2013, "
+    "doi 10.1007/s10994-013-5355-6) are fitted inside each training part. Intervals are "
+    "percentiles over patients drawn again within their stages; they "
     "do not cover the choice of the recipe. Apparent figures are of the same patients that the "
     "model was fitted to and say nothing about others. Decision curves give the net benefit of "
     "Vickers & Elkin 2006 (doi 10.1177/0272989X06295361)."

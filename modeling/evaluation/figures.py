@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modeling.calibration import PAIRS, pair_name
+from modeling.calibration import PAIRS, Osteoporosis, pair_name
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, Sex, Stage
 from modeling.evaluation.nested import NestedPredictions
 from modeling.metrics import (
     calibration_line,
+    calibration_noise,
     four_class_scores,
     net_benefit,
     pair_aurocs,
@@ -29,7 +30,9 @@ __all__ = [
     "intervals",
     "pair_figures",
     "rounded",
+    "stage_figures",
     "subgroups",
+    "within_folds",
 ]
 
 Rows = npt.NDArray[np.intp]
@@ -51,7 +54,8 @@ DECISIONS: Mapping[str, tuple[Stage, ...]] = {
 """Questions of the decision curves, each with the stages that mean yes."""
 
 OVERALL = (
-    "macro_auroc", "balanced_accuracy", "qwk", "brier", "ece", "coverage", "set_size",
+    "macro_auroc", "balanced_accuracy", "qwk", "brier", "ece", "classwise_ece", "coverage",
+    "set_size",
 )  # fmt: skip
 """Measures over all pairs and stages."""
 
@@ -126,6 +130,60 @@ def pair_figures(
         "brier": rounded(
             np.mean([((f.calibrated[name][chosen] - later) ** 2).mean() for f in predictions])
         ),
+    }
+
+
+def within_folds(predictions: Sequence[NestedPredictions], stages: npt.NDArray[Any]) -> float:
+    """Give the mean pair AUROC taken in each outer fold by itself, in place of pooled."""
+    return float(
+        np.mean(
+            [
+                list(
+                    pair_aurocs(
+                        {name: s[found.folds == fold] for name, s in found.calibrated.items()},
+                        stages[found.folds == fold],
+                    ).values()
+                )
+                for found in predictions
+                for fold in np.unique(found.folds)
+            ]
+        )
+    )
+
+
+def stage_figures(
+    predictions: Sequence[NestedPredictions], stages: npt.NDArray[Any], seed: int
+) -> dict[str, Any]:
+    """Give the stages' calibration slopes, the errors' noise floor and the answers on osteoporosis.
+
+    Returns
+    -------
+    dict
+        ``stage_slopes`` by stage; ``ece_noise`` and ``classwise_ece_noise``: the errors of stages
+        drawn from the probabilities themselves; ``osteoporosis``: the share ``decided``, and the
+        shares of those with C or D (``coverage_yes``) and with A or B (``coverage_no``) who are not
+        told the contrary.
+    """
+    slopes = {
+        stage.value: rounded(
+            np.mean(
+                [calibration_line(f.probabilities[:, k], stages == stage)[0] for f in predictions]
+            )
+        )
+        for k, stage in enumerate(Stage)
+    }
+    noise = np.mean([calibration_noise(f.probabilities, seed) for f in predictions], axis=0)
+    has = np.isin(stages, (Stage.C, Stage.D))
+    answers = [found.osteoporosis for found in predictions]
+    return {
+        "stage_slopes": slopes,
+        "ece_noise": rounded(noise[0]),
+        "classwise_ece_noise": rounded(noise[1]),
+        "osteoporosis": {
+            "decided": rounded(np.mean([a != Osteoporosis.UNDETERMINED for a in answers])),
+            "coverage_yes": rounded(np.mean([a[has] != Osteoporosis.NO for a in answers])),
+            "coverage_no": rounded(np.mean([a[~has] != Osteoporosis.YES for a in answers])),
+        },
     }
 
 

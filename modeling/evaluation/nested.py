@@ -23,6 +23,7 @@ from modeling.calibration import (
 )
 from modeling.cohort import Stage
 from modeling.errors import TooFewPatients
+from modeling.evaluation.shifts import SHIFTS, shifted
 from modeling.metrics import couple, pair_aurocs
 from modeling.recipes.registry import NamedRecipe, StageModel, scores_of
 from modeling.stage_calibration import calibrated, fit_stage_sigmoids
@@ -84,11 +85,15 @@ class NestedPredictions:
     probabilities
         float64, shape (n, 4): of the recipe, or coupled from the calibrated pairs; calibrated by
         sigmoids of the stages that were fitted inside the training folds.
+    shifted
+        By name of `modeling.evaluation.shifts.SHIFTS`: the same of shifted patients.
     sets
         bool, shape (n, 4): the prediction sets, thresholds fitted inside the training folds.
     osteoporosis
         str, shape (n,): values of `modeling.calibration.Osteoporosis`, limits fitted inside the
         training folds.
+    folds
+        intp, shape (n,): the outer fold in which a patient was scored.
     chosen
         What the recipe says that it chose, fold by fold; empty if it chooses nothing.
     """
@@ -96,8 +101,10 @@ class NestedPredictions:
     scores: Mapping[str, FloatArray]
     calibrated: Mapping[str, FloatArray]
     probabilities: FloatArray
+    shifted: Mapping[str, FloatArray]
     sets: npt.NDArray[np.bool_]
     osteoporosis: npt.NDArray[np.str_]
+    folds: npt.NDArray[np.intp]
     chosen: tuple[str, ...]
 
 
@@ -107,6 +114,7 @@ class _FoldResult:
     scores: Mapping[str, FloatArray]
     calibrated: Mapping[str, FloatArray]
     probabilities: FloatArray
+    shifted: Mapping[str, FloatArray]
     sets: npt.NDArray[np.bool_]
     osteoporosis: npt.NDArray[np.str_]
     chosen: str | None
@@ -260,16 +268,25 @@ def _fold(
         if inner.probabilities is None
         else inner.probabilities
     )
-    stage_sigmoids = fit_stage_sigmoids(inner_probabilities, known)
+    stage_sigmoids = (
+        fit_stage_sigmoids(inner_probabilities, known)
+        if recipe.calibrates_stages
+        else dict.fromkeys(Stage, Sigmoid(1.0, 0.0))
+    )
     inner_probabilities = calibrated(inner_probabilities, stage_sigmoids)
     thresholds = fit_conformal(inner_probabilities, known)
     limits = fit_osteoporosis_limits(inner_probabilities, known)
     model = recipe.make(seed).fit(training, known)
-    probabilities, scores = scores_of(model, features.iloc[unseen])
-    of_pairs = _calibrated(sigmoids, scores)
-    if probabilities is None:
-        probabilities = couple(of_pairs)
-    probabilities = calibrated(probabilities, stage_sigmoids)
+
+    def predicted(rows: pd.DataFrame) -> tuple[FloatArray, dict[str, FloatArray], Any]:
+        probabilities, scores = scores_of(model, rows)
+        of_pairs = _calibrated(sigmoids, scores)
+        if probabilities is None:
+            probabilities = couple(of_pairs)
+        return calibrated(probabilities, stage_sigmoids), of_pairs, scores
+
+    probabilities, of_pairs, scores = predicted(features.iloc[unseen])
+    moved = {name: predicted(shifted(features.iloc[unseen], name))[0] for name in SHIFTS}
     sets = np.zeros((len(unseen), len(Stage)), dtype=bool)
     answers = []
     for row, values in enumerate(probabilities):
@@ -278,9 +295,8 @@ def _fold(
         sets[row] = [stage in within for stage in Stage]
         answers.append(osteoporosis_set(by_stage, limits).value)
     chosen = getattr(model, "chosen_", None)
-    return _FoldResult(
-        unseen, scores, of_pairs, probabilities, sets, np.array(answers, dtype=np.str_), chosen
-    )
+    osteoporosis = np.array(answers, dtype=np.str_)
+    return _FoldResult(unseen, scores, of_pairs, probabilities, moved, sets, osteoporosis, chosen)
 
 
 def _calibrated(
@@ -298,15 +314,22 @@ def _joined(parts: Sequence[_FoldResult], count: int) -> NestedPredictions:
     probabilities = np.zeros((count, len(Stage)))
     sets = np.zeros((count, len(Stage)), dtype=bool)
     osteoporosis = np.full(count, Osteoporosis.UNDETERMINED.value)
-    for part in parts:
+    folds = np.zeros(count, dtype=np.intp)
+    moved = {name: np.zeros((count, len(Stage))) for name in SHIFTS}
+    for fold, part in enumerate(parts):
+        folds[part.unseen] = fold
         for name in scores:
             scores[name][part.unseen] = part.scores[name]
             of_pairs[name][part.unseen] = part.calibrated[name]
         probabilities[part.unseen] = part.probabilities
+        for name, values in part.shifted.items():
+            moved[name][part.unseen] = values
         sets[part.unseen] = part.sets
         osteoporosis[part.unseen] = part.osteoporosis
     chosen = tuple(part.chosen for part in parts if part.chosen is not None)
-    return NestedPredictions(scores, of_pairs, probabilities, sets, osteoporosis, chosen)
+    return NestedPredictions(
+        scores, of_pairs, probabilities, moved, sets, osteoporosis, folds, chosen
+    )
 
 
 def _check(stages: npt.NDArray[Any], nested: bool = False) -> None:

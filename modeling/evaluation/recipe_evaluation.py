@@ -27,7 +27,9 @@ from modeling.evaluation.figures import (
     intervals,
     pair_figures,
     rounded,
+    stage_figures,
     subgroups,
+    within_folds,
 )
 from modeling.evaluation.nested import (
     CONTROL_PERMUTATIONS,
@@ -39,6 +41,7 @@ from modeling.evaluation.nested import (
     out_of_fold,
     permuted_control,
 )
+from modeling.evaluation.shifts import stability
 from modeling.metrics import SCORE_BOOTSTRAPS, pair_aurocs
 from modeling.recipes.registry import RECIPES, SELECTABLE, NamedRecipe, scores_of
 from modeling.recipes.selected import SelectedRecipe
@@ -134,7 +137,7 @@ def known_recipes() -> tuple[str, ...]:
 
 def evaluate(
     cohort: pd.DataFrame,
-    recipe: str = "default",
+    recipe: str | NamedRecipe = "default",
     *,
     seed: int = 42,
     protocol: Protocol = STANDARD,
@@ -154,7 +157,7 @@ def evaluate(
     cohort
         As `read_cohort` gives it; rows that repeat an earlier one are left out.
     recipe
-        One of `known_recipes`.
+        One of `known_recipes` by name, or another.
     seed
         Seed of the folds, the models, the intervals and the control.
     protocol
@@ -169,9 +172,12 @@ def evaluate(
     Evaluation
         Its ``scores`` hold ``recipe``, ``protocol``, ``cohort``, ``pairs`` (by name: ``auroc``,
         ``ci``, ``apparent``, ``auprc``, ``prevalence``, ``calibration_slope``,
-        ``calibration_intercept``, ``brier``), ``mean_pair_auroc`` with ``mean_pair_auroc_ci`` and
+        ``calibration_intercept``, ``brier``), ``mean_pair_auroc`` (pooled over the folds) with
+        ``mean_pair_auroc_ci``, ``mean_pair_auroc_within_folds`` and
         ``mean_pair_auroc_apparent``, ``macro_auroc``, ``balanced_accuracy``, ``qwk``, ``brier``
-        (0 to 2), ``ece``, ``coverage``, ``coverage_by_stage``, ``set_size``, ``intervals``,
+        (0 to 2), ``ece``, ``classwise_ece``,
+        ``stability`` (see `modeling.evaluation.shifts`), what `stage_figures` gives, ``coverage``,
+        ``coverage_by_stage``, ``set_size``, ``intervals``,
         ``subgroups``, ``permuted``, ``decision_curves``, ``chosen`` and ``versions``.
 
     Raises
@@ -183,7 +189,7 @@ def evaluate(
     InvalidFeatures
         A stage without patients, or a column of the design without any value.
     """
-    named = _recipe(recipe)
+    named = _recipe(recipe) if isinstance(recipe, str) else recipe
     digest = cohort_sha256(cohort)
     cohort = without_duplicates(cohort)
     features, stages = features_of(cohort)
@@ -206,7 +212,7 @@ def evaluate(
         after(protocol.repeats * NESTED_FOLDS),
     )
     scores = {
-        "recipe": recipe,
+        "recipe": named.name,
         "description": named.description,
         "protocol": _stated(protocol, seed),
         "cohort": {
@@ -261,8 +267,11 @@ def _nested_scores(
         },
         "mean_pair_auroc": rounded(found["mean_pair_auroc"]),
         "mean_pair_auroc_ci": ranges["mean_pair_auroc"],
+        "mean_pair_auroc_within_folds": rounded(within_folds(predictions, stages)),
         "mean_pair_auroc_apparent": rounded(np.mean(list(apparent.values()))),
         **{name: rounded(found[name]) for name in OVERALL},
+        **stage_figures(predictions, stages, seed),
+        "stability": stability(predictions, stages),
         "coverage_by_stage": {
             s.value: rounded(coverage(predictions, stages, np.flatnonzero(stages == s)))
             for s in Stage

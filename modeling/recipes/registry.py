@@ -52,11 +52,14 @@ class NamedRecipe:
         What it is, in a sentence.
     make
         Makes an unfitted model from a seed.
+    calibrates_stages
+        Whether the stages' probabilities are calibrated by `modeling.stage_calibration`.
     """
 
     name: str
     description: str
     make: Callable[[int], StageModel]
+    calibrates_stages: bool = True
 
 
 DEFAULT_RECIPE = "default"

