@@ -213,8 +213,8 @@ def _calibration(found: Validation) -> StepResult:
     usable = any(question.reason is None for question in asked)
     return StepResult(
         "Slope: of the outcome on the logit of its stated probability, 1 if neither too bold "
-        "(below 1) nor too timid. Intercept: the log-odds to add at slope 1 (calibration in the large), "
-        "above 0 where the model states too little (Cox 1958, doi 10.1093/biomet/45.3-4.562; Van "
+        "(below 1) nor too timid. Intercept: the log-odds to add at slope 1 (calibration in the "
+        "large), above 0 where the model states too little (Cox 1958, doi 10.1093/biomet/45.3-4.562; Van "
         "Calster 2019, doi 10.1186/s12916-019-1466-7). Letters A to D: that stage against all "
         "others; a pair: the later stage, among the patients of the two. Intervals over "
         f"{found.results['bootstrap']['draws']} draws of patients. In the figure: up to ten groups "
@@ -362,9 +362,9 @@ def _recalibration(found: Validation) -> StepResult:
         {
             "by": name,
             "measure": MEASURE_WORDS[measure],
-            **{
-                k: v for kind in KINDS for k, v in _columns(kind.replace("_", "-"), e[kind]).items()
-            },
+            **_columns("as it is", e["as_is"]),
+            **_columns("cross-fitted", e["cross_fitted"]),
+            **_columns("change", e["change"]),
         }
         for name, entry in usable.items()
         for measure, e in entry["measures"].items()
