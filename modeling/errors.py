@@ -23,6 +23,7 @@ ModelingError
 ├── NothingToValidate        a table without a patient who has both a stage and a prediction
 ├── UnknownParameter         a base model's parameter that it would ignore
 ├── InvalidFeatures          a feature array of the wrong shape, type or column order
+│   └── StagesAbsent         a cohort without patients of some stage
 └── BundleError
     ├── BundleNotFound       no manifest, or a file that the manifest lists is absent
     ├── BundleTampered       a file or the manifest does not have the digest it should
@@ -54,6 +55,7 @@ __all__ = [
     "ModelingError",
     "NothingToValidate",
     "PipMissing",
+    "StagesAbsent",
     "StepNotPossible",
     "StudyError",
     "StudyFolderForeign",
@@ -228,6 +230,16 @@ class InvalidFeatures(ModelingError):
     """Features of the wrong shape, type or order."""
 
     code = "model.invalid_features"
+
+
+class StagesAbsent(InvalidFeatures):
+    """A cohort without patients of some stage; ``stages`` are their letters."""
+
+    code = "model.stages_absent"
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        super().__init__(f"the cohort has no patient of stage {', '.join(stages)}")
+        self.stages = tuple(stages)
 
 
 class NothingToValidate(ModelingError):

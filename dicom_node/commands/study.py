@@ -37,6 +37,13 @@ def study(
             help="Run only this step and those that it needs; several are separated by commas."
         ),
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column with the stage, A to D; default 'Disease'.")
+    ] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option("--id", help="Column that tells patients apart; default 'patient' or 'id'."),
+    ] = None,
     list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
 ) -> None:
     """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
@@ -56,7 +63,8 @@ def study(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from modeling import ModelingError, read_cohort
+    from modeling import ModelingError
+    from modeling.cohort import STAGE_COLUMN, read_patients
     from modeling.study import run_study
 
     steps = all_steps()
@@ -78,14 +86,17 @@ def study(
 
     try:
         with progress:
+            table = read_patients(cohort, label=label or STAGE_COLUMN, identifier=identifier)
+            rows, left_out = table.labelled()
             outcome = run_study(
-                read_cohort(cohort),
+                table.cohort(rows),
                 out,
                 steps,
                 seed=seed,
                 jobs=jobs,
                 only=[name.strip() for names in only or () for name in names.split(",")],
                 source=cohort.name,
+                left_out=left_out,
                 on_start=lambda step: progress.update(task, description=step.title),
                 on_end=tell,
             )

@@ -130,7 +130,7 @@ class PatientTable:
         """Give some rows in the published layout; the index counts the file's rows from 0."""
         stages = np.full(len(self), "") if self.stages is None else self.stages
         columns = {
-            STAGE_COLUMN: pd.Series(list(map(str, stages[rows])), dtype="object"),
+            STAGE_COLUMN: pd.Series(list(map(str, stages[rows])), dtype="str"),
             SEX_COLUMN: self.sex[rows],
             AGE_COLUMN: self.age[rows],
             **{name: self.mean_hu[rows, k] for k, name in enumerate(SITE_NAMES)},

@@ -31,6 +31,9 @@ CURVE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 SIZE_COLOURS = ("#084594", "#4292c6", "#9ecae1", "#deebf7")
 """Colours of prediction sets of one to four stages."""
 
+AREA_MARKS = (("o", BLUE), ("D", VERMILION))
+"""Marker and colour of this table's figures and of the model's own."""
+
 ROW_INCHES = 0.34
 """Height of a line of a figure that lists groups."""
 
@@ -61,6 +64,8 @@ def plot_roc(found: Predictions) -> Any:
 
 def plot_areas(results: Mapping[str, Any]) -> Any:
     """Draw each pair's AUROC with its interval, beside the model's own; gives the figure."""
+    from matplotlib.lines import Line2D
+
     entries = [(n, p.get("auroc"), p.get("ci"), p["n"]) for n, p in results["pairs"].items()]
     yes = results["osteoporosis"]
     entries.append(("C or D", yes.get("auroc"), yes.get("ci"), yes["n"]))
@@ -68,14 +73,14 @@ def plot_areas(results: Mapping[str, Any]) -> Any:
     figure = _figure((7.6, 1.4 + ROW_INCHES * len(entries)))
     ax = figure.subplots()
     for place, (name, value, ci, _) in enumerate(entries):
-        _point(ax, place, value, ci, BLUE, "o", "this table" if place == 0 else None)
+        _point(ax, place, value, ci, BLUE, "o")
         if known.get(name) is not None:
-            label = "model's own cohort, nested" if place == 0 else None
-            ax.plot(known[name], place + 0.22, "D", color=VERMILION, markersize=4, label=label)
+            ax.plot(known[name], place + 0.22, "D", color=VERMILION, markersize=4)
     ax.axvline(0.5, color="0.7", linewidth=0.8)
     _rows(ax, [f"{name}  ({n[0]} : {n[1]})" for name, _, _, n in entries])
     ax.set(xlabel="AUROC with 95 % interval (patients of the earlier : later stage)", xlim=(0.3, 1))
-    ax.legend(fontsize=9, loc="lower left")
+    handles = [Line2D([], [], linestyle="", marker=m, color=c) for m, c in AREA_MARKS]
+    ax.legend(handles, ["this table", "model's own cohort, nested"], fontsize=9, loc="lower left")
     return figure
 
 
@@ -190,7 +195,6 @@ def _point(
     ci: Sequence[float] | None,
     colour: str,
     marker: str,
-    label: str | None = None,
 ) -> None:
     if value is None:
         ax.text(0.02, place, "too few patients", fontsize=8, va="center", color="0.35",
@@ -198,7 +202,7 @@ def _point(
         return
     if ci is not None:
         ax.plot(ci, [place, place], color=colour, linewidth=1.6)
-    ax.plot(value, place, marker, color=colour, markersize=6, label=label)
+    ax.plot(value, place, marker, color=colour, markersize=6)
 
 
 def _rows(ax: Any, labels: Sequence[str]) -> None:

@@ -214,8 +214,9 @@ def _calibration(found: Validation) -> StepResult:
     return StepResult(
         "Slope: of the outcome on the logit of its stated probability, 1 if neither too bold "
         "(below 1) nor too timid. Intercept: the log-odds to add at slope 1 (calibration in the "
-        "large), above 0 where the model states too little (Cox 1958, doi 10.1093/biomet/45.3-4.562; Van "
-        "Calster 2019, doi 10.1186/s12916-019-1466-7). Letters A to D: that stage against all "
+        "large), above 0 where the model states too little (Cox 1958, doi "
+        "10.1093/biomet/45.3-4.562; Van Calster 2019, doi 10.1186/s12916-019-1466-7). Letters A "
+        "to D: that stage against all "
         "others; a pair: the later stage, among the patients of the two. Intervals over "
         f"{found.results['bootstrap']['draws']} draws of patients. In the figure: up to ten groups "
         "of equal size with Wilson intervals.",
