@@ -134,7 +134,8 @@ def validate(
     if json_out is not None:
         json_out.write_bytes((out / JSON_FILE).read_bytes())
     if found.results["apparent_because"]:
-        print(f"warning: apparent figures: {found.results['apparent_because']}")
+        what, why = found.results["figures_are"], found.results["apparent_because"]
+        print(f"warning: the figures are {what}: {why}")
     print(f"{page}: {RESEARCH_USE}")
 
 

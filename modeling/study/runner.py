@@ -12,7 +12,7 @@ import pandas as pd
 
 from modeling.cohort import cohort_findings, cohort_sha256, without_duplicates
 from modeling.errors import (
-    StagesAbsent,
+    InvalidFeatures,
     StepNotPossible,
     StudyFolderForeign,
     StudyStepUnknown,
@@ -44,8 +44,9 @@ SCHEMA = "osteonode.study/1"
 REPORT_FILE = "report.html"
 """The report, which needs no other file."""
 
-NOT_POSSIBLE = (StepNotPossible, StagesAbsent, TooFewPatients)
-"""A cohort that has too little for a step: it is skipped, and nothing has failed."""
+NOT_POSSIBLE = (StepNotPossible, InvalidFeatures, TooFewPatients)
+"""A cohort that has too little for a step, such as a stage without patients or a site that nobody
+has: the step is skipped, and nothing has failed."""
 
 
 def run_study(

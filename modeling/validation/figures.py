@@ -78,7 +78,9 @@ def plot_areas(results: Mapping[str, Any]) -> Any:
             ax.plot(known[name], place + 0.22, "D", color=VERMILION, markersize=4)
     ax.axvline(0.5, color="0.7", linewidth=0.8)
     _rows(ax, [f"{name}  ({n[0]} : {n[1]})" for name, _, _, n in entries])
-    ax.set(xlabel="AUROC with 95 % interval (patients of the earlier : later stage)", xlim=(0.3, 1))
+    ax.set(
+        xlabel="AUROC with 95 % interval (patients of the earlier : later stage)", xlim=(0.3, 1.01)
+    )
     handles = [Line2D([], [], linestyle="", marker=m, color=c) for m, c in AREA_MARKS]
     ax.legend(handles, ["this table", "model's own cohort, nested"], fontsize=9, loc="lower left")
     return figure
@@ -124,7 +126,7 @@ def plot_decisions(curves: Mapping[str, Any]) -> Any:
         ax.plot(x, everyone, color=VERMILION, linestyle="--", label="act on all")
         ax.axhline(0, color="0.4", linewidth=0.8, label="act on none")
         ax.set(xlabel="probability from which on one acts", ylabel="net benefit per patient")
-        ax.set_ylim(-0.1, max(everyone) + 0.08)
+        ax.set_ylim(-0.1, float(np.nanmax([*high, *everyone])) + 0.03)
         ax.set_title(name, fontsize=10)
         ax.legend(fontsize=9)
         _plain(ax)
@@ -158,7 +160,7 @@ def plot_subgroups(groups: Sequence[Mapping[str, Any]]) -> Any:
         stated = group["osteoporosis_auroc"]
         _point(ax, place, stated["value"], stated["ci"], BLUE, "o")
     _rows(ax, [f"{g['by']}: {g['group']}  ({sum(g['patients'].values())})" for g in usable])
-    ax.set(xlabel="AUROC of C or D with 95 % interval (patients)", xlim=(0.3, 1))
+    ax.set(xlabel="AUROC of C or D with 95 % interval (patients)", xlim=(0.3, 1.01))
     return figure
 
 

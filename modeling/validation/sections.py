@@ -1,6 +1,6 @@
 """A validation's results as sections to read: method, findings, tables and figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +32,11 @@ class Section:
     title: str
     result: StepResult
 
+
+NET_BENEFIT_CAPTION = (
+    "Net benefit of acting by the model, on all and on none; gain: the model less the better of "
+    "these."
+)
 
 MEASURE_WORDS = {
     "log_loss": "log-loss of the stage",
@@ -79,6 +84,12 @@ def _columns(prefix: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
     return {prefix: (entry or {}).get("value"), f"{prefix} from": low, f"{prefix} to": high}
 
 
+def _reason(entry: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """A column that says why a row lacks figures, if any row does."""
+    needed = any("reason" in one for one in entries)
+    return {"left out": entry.get("reason", "")} if needed else {}
+
+
 def _patients(found: Validation) -> StepResult:
     table = found.results["table"]
     counts = table["staged"]
@@ -123,7 +134,7 @@ def _discrimination(found: Validation) -> StepResult:
                 "bootstrap from": drawn[0],
                 "bootstrap to": drawn[1],
                 "model's own, nested": known.get(name),
-                "left out": entry.get("reason", ""),
+                **_reason(entry, (*results["pairs"].values(), yes)),
             }
         )
     calls = [
@@ -191,10 +202,10 @@ def _calibration(found: Validation) -> StepResult:
             "n yes": entry["n"][1],
             **_columns("slope", entry.get("slope")),
             **_columns("intercept", entry.get("intercept")),
-            **_columns("observed by expected", entry.get("observed_by_expected")),
-            "mean stated": entry.get("stated"),
-            "found share": entry.get("found"),
-            "left out": entry.get("reason", ""),
+            **_columns("O/E", entry.get("observed_by_expected")),
+            "stated": entry.get("stated"),
+            "found": entry.get("found"),
+            **_reason(entry, calibration["questions"].values()),
         }
         for name, entry in calibration["questions"].items()
     ]
@@ -215,8 +226,8 @@ def _calibration(found: Validation) -> StepResult:
         "Slope: of the outcome on the logit of its stated probability, 1 if neither too bold "
         "(below 1) nor too timid. Intercept: the log-odds to add at slope 1 (calibration in the "
         "large), above 0 where the model states too little (Cox 1958, doi "
-        "10.1093/biomet/45.3-4.562; Van Calster 2019, doi 10.1186/s12916-019-1466-7). Letters A "
-        "to D: that stage against all "
+        "10.1093/biomet/45.3-4.562; Van Calster 2019, doi 10.1186/s12916-019-1466-7). O/E: "
+        "patients observed by expected. Letters A to D: that stage against all "
         "others; a pair: the later stage, among the patients of the two. Intervals over "
         f"{found.results['bootstrap']['draws']} draws of patients. In the figure: up to ten groups "
         "of equal size with Wilson intervals.",
@@ -276,12 +287,12 @@ def _decisions(found: Validation) -> StepResult:
     curves = found.results["decision_curves"]
     rows = [
         {
-            "acting on": name,
+            "acting on": name.rpartition("(")[2].rstrip(")"),
             "threshold": point["threshold"],
-            **_columns("by the model", point["model"]),
-            "on all": point["all"],
-            "on none": point["none"],
-            **_columns("gain over the better of these", point["gain"]),
+            **_columns("model", point["model"]),
+            "all": point["all"],
+            "none": point["none"],
+            **_columns("gain", point["gain"]),
         }
         for name, entry in curves.items()
         for point in entry.get("curve", ())
@@ -294,7 +305,7 @@ def _decisions(found: Validation) -> StepResult:
             f"{name}: {entry['reason']}." if "reason" in entry else _gain_words(name, entry)
             for name, entry in curves.items()
         ),
-        (*_if(rows, Table("net-benefit", "Net benefit over thresholds.", pd.DataFrame(rows))),),
+        (*_if(rows, Table("net-benefit", NET_BENEFIT_CAPTION, pd.DataFrame(rows))),),
         (
             *_if(
                 rows,
@@ -335,7 +346,7 @@ def _subgroups(found: Validation) -> StepResult:
             **_columns("mean pair AUROC", group.get("mean_pair_auroc")),
             "pairs": ", ".join(group.get("pairs", ())),
             **_columns("covered", group.get("coverage")),
-            "left out": group.get("reason", ""),
+            **_reason(group, groups),
         }
         for group in groups
     ]
@@ -378,7 +389,7 @@ def _recalibration(found: Validation) -> StepResult:
             "in the folds": "; ".join(
                 ", ".join(f"{value:g}" for value in fold) for fold in entry.get("by_fold", ())
             ),
-            "left out": entry.get("reason", ""),
+            **_reason(entry, ways.values()),
         }
         for name, entry in ways.items()
     ]

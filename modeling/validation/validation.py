@@ -27,7 +27,7 @@ from modeling.validation.predictions import (
 )
 from modeling.validation.recalibration import OFFSETS_HU, recalibrations
 from modeling.validation.subgroup_check import subgroup_measures
-from modeling.validation.training_check import training_suspicion
+from modeling.validation.training_check import training_check
 
 __all__ = ["SCHEMA", "Choices", "Validation", "validate"]
 
@@ -103,7 +103,8 @@ def validate(
     -------
     Validation
         Its ``results`` hold ``schema``, ``research_use``, ``model_id``, ``figures_are``
-        (``external`` or ``apparent``), ``apparent_because``, ``table``, ``bootstrap``, ``pairs``,
+        (``external``, ``possibly apparent`` or ``apparent``), ``apparent_because``, ``table``,
+        ``bootstrap``, ``pairs``,
         ``mean_pair_auroc`` with ``mean_pair_auroc_ci`` and ``mean_pair_auroc_of``,
         ``osteoporosis``, ``calibration``, ``coverage``, ``decision_curves``, ``subgroups``,
         ``recalibrated`` and ``model_scores``, the bundle's own nested ones.
@@ -137,14 +138,14 @@ def validate(
     restaged = _restaging(table, stager, predictions, choices.jobs, count)
     draws = PatientDraws(len(predictions.rows), choices.bootstraps, choices.seed)
     pairs = pair_measures(predictions, draws)
-    suspicion = training_suspicion(table, manifest, pairs)
+    figures_are, because = training_check(table, manifest, pairs)
     findings = (*left_out, *cohort_findings(cohort))
     results = {
         "schema": SCHEMA,
         "research_use": RESEARCH_USE,
         "model_id": manifest["model_id"],
-        "figures_are": "external" if suspicion is None else "apparent",
-        "apparent_because": suspicion,
+        "figures_are": figures_are,
+        "apparent_because": because,
         "table": _described(table, cohort.shape[0] - int(kept.sum()), found, predictions)
         | {"findings": [{"code": f.code, "message": f.message} for f in findings]},
         "bootstrap": {
