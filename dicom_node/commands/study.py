@@ -48,8 +48,9 @@ def study(
 ) -> None:
     """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
 
-    A study that was interrupted goes on with the next step. Exit code 0 all steps have results,
-    2 usage, 3 a step failed (the others are done).
+    A study that was interrupted goes on with the next step. A step for which the cohort has too
+    little is skipped with the reason. Exit code 0 nothing failed, 2 usage, 3 a step failed (the
+    others are done).
     """
     if list_steps:
         for step in all_steps():
@@ -103,6 +104,8 @@ def study(
     except ModelingError as error:
         fail(f"{error} [{error.code}]", EXIT_USAGE)
     print(outcome.report)
+    if outcome.skipped:
+        print(f"skipped: {', '.join(step.title for step in outcome.skipped)}; see the report")
     if outcome.failed:
         names = ", ".join(step.name for step in outcome.failed)
         fail(f"without results: {names}; see {outcome.report}", EXIT_FAULT)
