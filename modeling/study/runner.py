@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
@@ -43,6 +44,9 @@ SCHEMA = "osteonode.study/1"
 
 REPORT_FILE = "report.html"
 """The report, which needs no other file."""
+
+MAX_REASON = 200
+"""Characters of the reason why a step is skipped; a list of sites may be longer."""
 
 NOT_POSSIBLE = (StepNotPossible, InvalidFeatures, TooFewPatients)
 """A cohort that has too little for a step, such as a stage without patients or a site that nobody
@@ -206,7 +210,8 @@ def _run_one(
         write_step(out, folder, step, key, result, started)
     except NOT_POSSIBLE as error:
         shutil.rmtree(out / folder, ignore_errors=True)
-        return StepOutcome(step.name, step.title, folder, StepStatus.SKIPPED, reason=str(error))
+        reason = shorten(str(error), MAX_REASON, placeholder=" ...")
+        return StepOutcome(step.name, step.title, folder, StepStatus.SKIPPED, reason=reason)
     except Exception as error:
         shutil.rmtree(out / folder, ignore_errors=True)
         return StepOutcome(

@@ -55,7 +55,7 @@ SCALING_ROUNDS = 2000
 SETTLED_LOG_ODDS = 1e-9
 """Change of an intercept below which scaling has settled."""
 
-SMOOTHING = 0.5
+ADDED_PATIENTS = 0.5
 """Patients added to each stage's count, so that a stage absent from a fold keeps a probability
 (Jeffreys' prior)."""
 
@@ -161,7 +161,7 @@ def recalibrations(
     result: dict[str, Any] = {}
 
     def shares(rows: IntArray) -> FloatArray:
-        of_stage = np.array([(stages[rows] == s).sum() for s in STAGES]) + SMOOTHING
+        of_stage = np.array([(stages[rows] == s).sum() for s in STAGES]) + ADDED_PATIENTS
         return np.asarray(of_stage / of_stage.sum())
 
     offsets = {} if restaged is None or small else _restaged_grid(restaged, stages, folds)
