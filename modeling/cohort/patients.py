@@ -97,7 +97,7 @@ class PatientTable:
             (``cohort.nothing_measured``), later rows of a patient (``cohort.later_row``).
         """
         stages = np.full(len(self), "") if self.stages is None else self.stages
-        empty = np.isnan(self.mean_hu).all(axis=1)
+        empty = np.asarray(np.isnan(self.mean_hu).all(axis=1))
         without: dict[str, list[int]] = {}
         seen: set[str] = set()
         chosen = []

@@ -30,7 +30,7 @@ def coverage_measures(found: Predictions, draws: PatientDraws) -> dict[str, Any]
     """
     holds = covered(found)
     sizes = found.sets.sum(axis=1)
-    mixed = found.sets[:, :2].any(axis=1) & found.sets[:, 2:].any(axis=1)
+    mixed = np.asarray(found.sets[:, :2].any(axis=1) & found.sets[:, 2:].any(axis=1))
     by_stage = {}
     for stage in Stage:
         own = found.stages == stage

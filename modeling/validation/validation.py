@@ -131,7 +131,7 @@ def validate(
         if progress is not None:
             progress(done, most)
 
-    found = stage_rows(stager, table, rows, jobs=choices.jobs, progress=count)
+    found = stage_rows(stager, table, rows.tolist(), jobs=choices.jobs, progress=count)
     predictions = predictions_of(found, rows, table.stages[rows])
     if not len(predictions.rows):
         raise NothingToValidate(_nothing(len(chosen), found))
@@ -203,7 +203,7 @@ def _restaging(
         if offset_hu == 0:
             return predictions.probabilities
         found = stage_rows(
-            stager, table, predictions.rows, shift_hu=offset_hu, jobs=jobs, progress=count
+            stager, table, predictions.rows.tolist(), shift_hu=offset_hu, jobs=jobs, progress=count
         )
         even = dict.fromkeys(Stage, 1 / len(Stage))
         return np.array([[(one.probabilities or even)[s] for s in Stage] for one in found])
