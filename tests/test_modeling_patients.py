@@ -49,7 +49,7 @@ def test_the_published_layout_reads_as_by_the_cohort_s_reader(tmp_path: Path) ->
     pd.testing.assert_frame_equal(found.cohort(rows), read_cohort(path))
 
 
-def changed(**cells: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def changed(**cells: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """Put a value into data row 3 of a column."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:

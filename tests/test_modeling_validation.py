@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def drawn(n: int, seed: int = 0) -> tuple[FloatArray, npt.NDArray[np.bool_], Flo
     return np.round(p, 2).clip(0.01, 0.99), generator.random(n) < p, weights
 
 
-def repeated(values: npt.NDArray[np.generic], weights: FloatArray) -> npt.NDArray[np.generic]:
+def repeated(values: npt.NDArray[Any], weights: FloatArray) -> npt.NDArray[Any]:
     return np.repeat(values, weights.astype(int))
 
 
@@ -304,7 +305,7 @@ def test_a_table_without_stages_is_refused(tmp_path: Path) -> None:
 def test_the_training_cohort_is_recognised_by_content_and_by_its_figures(tmp_path: Path) -> None:
     table = made(tmp_path, dict.fromkeys("ABCD", 40))
 
-    def said(manifest: dict[str, object]) -> tuple[str, str | None]:
+    def said(manifest: dict[str, Any]) -> tuple[str, str | None]:
         found = validate(table, LineStager(), MANIFEST | manifest, FAST).results
         return found["figures_are"], found["apparent_because"]
 
