@@ -5,6 +5,8 @@ ModelingError
 │   ├── CohortFormat         a file that is not a table of a known format
 │   ├── CohortLayout         a table whose columns are not the published ones in their order
 │   ├── CohortValue          a cell whose value its column cannot hold
+│   ├── CohortDuplicate      two rows of one patient or one series
+│   ├── CohortUnits          a column whose values as a whole are no HU
 │   └── CohortFetchError
 │       ├── PipMissing       this Python has no pip
 │       ├── DownloadFailed   pip did not get the archive: no network, not on the index, too slow
@@ -13,12 +15,15 @@ ModelingError
 │       └── CohortExists     another file lies where the table should go
 ├── StudyError
 │   ├── StudyFolderForeign   the folder holds something other than a study
-│   └── StudyStepUnknown     a step that does not exist
+│   ├── StudyStepUnknown     a step that does not exist
+│   └── StepNotPossible      this cohort has too little for a step
 ├── EvaluationError
 │   ├── UnknownRecipe        no recipe of that name
 │   └── TooFewPatients       a stage has too few patients for the folds
+├── NothingToValidate        a table without a patient who has both a stage and a prediction
 ├── UnknownParameter         a base model's parameter that it would ignore
 ├── InvalidFeatures          a feature array of the wrong shape, type or column order
+│   └── StagesAbsent         a cohort without patients of some stage
 └── BundleError
     ├── BundleNotFound       no manifest, or a file that the manifest lists is absent
     ├── BundleTampered       a file or the manifest does not have the digest it should
@@ -35,18 +40,23 @@ __all__ = [
     "BundleNotFound",
     "BundleTampered",
     "BundleUntrusted",
+    "CohortDuplicate",
     "CohortError",
     "CohortExists",
     "CohortFetchError",
     "CohortFormat",
     "CohortLayout",
     "CohortMismatch",
+    "CohortUnits",
     "CohortValue",
     "DownloadFailed",
     "EvaluationError",
     "InvalidFeatures",
     "ModelingError",
+    "NothingToValidate",
     "PipMissing",
+    "StagesAbsent",
+    "StepNotPossible",
     "StudyError",
     "StudyFolderForeign",
     "StudyStepUnknown",
@@ -97,6 +107,29 @@ class CohortValue(CohortError):
         self.row = row
         self.column = column
         self.found = found
+
+
+class CohortDuplicate(CohortError):
+    """Two rows that name the same patient or series; ``rows`` are the data rows, from 1."""
+
+    code = "model.cohort_duplicate"
+
+    def __init__(self, rows: tuple[int, int], column: str, found: str, remedy: str) -> None:
+        super().__init__(
+            f"data rows {rows[0]} and {rows[1]}, column {column!r}: both {found!r}; {remedy}"
+        )
+        self.rows = rows
+        self.column = column
+
+
+class CohortUnits(CohortError):
+    """A column whose values as a whole are no HU."""
+
+    code = "model.cohort_units"
+
+    def __init__(self, column: str, found: str, remedy: str) -> None:
+        super().__init__(f"column {column!r}: {found}; {remedy}")
+        self.column = column
 
 
 class CohortFetchError(CohortError):
@@ -158,6 +191,12 @@ class StudyStepUnknown(StudyError):
         self.known = tuple(known)
 
 
+class StepNotPossible(StudyError):
+    """A cohort that has too little for a step, such as a stage without patients."""
+
+    code = "model.step_not_possible"
+
+
 class EvaluationError(ModelingError):
     """A recipe that cannot be evaluated."""
 
@@ -191,6 +230,22 @@ class InvalidFeatures(ModelingError):
     """Features of the wrong shape, type or order."""
 
     code = "model.invalid_features"
+
+
+class StagesAbsent(InvalidFeatures):
+    """A cohort without patients of some stage; ``stages`` are their letters."""
+
+    code = "model.stages_absent"
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        super().__init__(f"the cohort has no patient of stage {', '.join(stages)}")
+        self.stages = tuple(stages)
+
+
+class NothingToValidate(ModelingError):
+    """No patient of the table has both a stage of the reference and one of the model."""
+
+    code = "model.nothing_to_validate"
 
 
 class UnknownParameter(ModelingError):

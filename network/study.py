@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
-from modeling.cohort import STAGE_COLUMN, read_cohort, without_duplicates
+from modeling.cohort import STAGE_COLUMN, Stage, read_cohort, without_duplicates
 from modeling.design import USED_SITES
+from modeling.errors import StepNotPossible
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 from network.build import CUTOFF
 from network.export import cytoscape_json, flat_graph
@@ -22,6 +23,7 @@ from network.figure import plot
 from network.findings import chance_sentences, claims_sentences, survival_sentences
 from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, rounds_curve
 from network.graph import InteractionNetwork, clustering, compose
+from network.interactions import MIN_PATIENTS
 from network.resampling import Resamples, resample
 from network.significance import (
     ALPHA,
@@ -46,6 +48,9 @@ FloatArray = npt.NDArray[np.float64]
 
 STUDY_BOOTSTRAPS, STUDY_PERMUTATIONS, STUDY_SIMULATIONS, STUDY_SEEDS = 50, 99, 59, 20
 """A study's numbers of resamples and seeds: the smallest p are 1/100 and 1/60."""
+
+LEAST_OF_A_STAGE = 2 * MIN_PATIENTS
+"""Patients of each stage, so that stages drawn from a model seldom fall below `MIN_PATIENTS`."""
 
 NETWORK_METHOD = (
     "For each two stages LightGBM (published parameters: rate 0.05, 10 leaves, 512 bins) on the 32 "
@@ -133,6 +138,7 @@ def _run(
     given: StudyInput, bootstraps: int, permutations: int, simulations: int, seeds: int
 ) -> StepResult:
     stages = given.cohort[STAGE_COLUMN].to_numpy(dtype=str)
+    _check_counts(stages)
     mean_hu = given.cohort[list(USED_SITES)].to_numpy(dtype=np.float64)
     samples = resample(
         mean_hu,
@@ -178,6 +184,15 @@ def _run(
         },
         _files(whole, panels, weighed),
     )
+
+
+def _check_counts(stages: npt.NDArray[Any]) -> None:
+    counts = {s.value: int((stages == s).sum()) for s in Stage}
+    few = [f"{name} ({count})" for name, count in counts.items() if count < LEAST_OF_A_STAGE]
+    if few:
+        raise StepNotPossible(
+            f"the network needs {LEAST_OF_A_STAGE} patients of each stage; found {', '.join(few)}"
+        )
 
 
 def _tables(

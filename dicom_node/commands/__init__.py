@@ -6,6 +6,7 @@
 - `node`: run the node and check its settings.
 - `research`: from a cohort to models and networks.
 - `study`: the whole published analysis of a cohort in one command.
+- `tables`: a table of patients: staged, or held against the model.
 - `versions`: which software this is.
 - `watching`: see from outside what the node is doing.
 """

@@ -37,12 +37,20 @@ def study(
             help="Run only this step and those that it needs; several are separated by commas."
         ),
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column with the stage, A to D; default 'Disease'.")
+    ] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option("--id", help="Column that tells patients apart; default 'patient' or 'id'."),
+    ] = None,
     list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
 ) -> None:
     """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
 
-    A study that was interrupted goes on with the next step. Exit code 0 all steps have results,
-    2 usage, 3 a step failed (the others are done).
+    A study that was interrupted goes on with the next step. A step for which the cohort has too
+    little is skipped with the reason. Exit code 0 nothing failed, 2 usage, 3 a step failed (the
+    others are done).
     """
     if list_steps:
         for step in all_steps():
@@ -56,7 +64,8 @@ def study(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from modeling import ModelingError, read_cohort
+    from modeling import ModelingError
+    from modeling.cohort import STAGE_COLUMN, read_patients
     from modeling.study import run_study
 
     steps = all_steps()
@@ -78,20 +87,25 @@ def study(
 
     try:
         with progress:
+            table = read_patients(cohort, label=label or STAGE_COLUMN, identifier=identifier)
+            rows, left_out = table.labelled()
             outcome = run_study(
-                read_cohort(cohort),
+                table.cohort(rows),
                 out,
                 steps,
                 seed=seed,
                 jobs=jobs,
                 only=[name.strip() for names in only or () for name in names.split(",")],
                 source=cohort.name,
+                left_out=left_out,
                 on_start=lambda step: progress.update(task, description=step.title),
                 on_end=tell,
             )
     except ModelingError as error:
         fail(f"{error} [{error.code}]", EXIT_USAGE)
     print(outcome.report)
+    if outcome.skipped:
+        print(f"skipped: {', '.join(step.title for step in outcome.skipped)}; see the report")
     if outcome.failed:
         names = ", ".join(step.name for step in outcome.failed)
         fail(f"without results: {names}; see {outcome.report}", EXIT_FAULT)

@@ -1,6 +1,7 @@
 """The published cohort's table: obtained, read, checked, and parted into features and stages."""
 
 from modeling.cohort.features import FEATURE_COLUMNS, features_of
+from modeling.cohort.patients import PatientTable, read_patients
 from modeling.cohort.reading import (
     AGE_COLUMN,
     COHORT_COLUMNS,
@@ -23,12 +24,14 @@ __all__ = [
     "SEX_COLUMN",
     "SITE_NAMES",
     "STAGE_COLUMN",
+    "PatientTable",
     "Sex",
     "Stage",
     "cohort_findings",
     "cohort_sha256",
     "features_of",
     "read_cohort",
+    "read_patients",
     "read_table",
     "without_duplicates",
 ]

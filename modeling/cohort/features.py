@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from modeling.cohort.reading import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, STAGE_COLUMN, Stage
-from modeling.errors import InvalidFeatures
+from modeling.errors import StagesAbsent
 
 __all__ = ["FEATURE_COLUMNS", "features_of"]
 
@@ -19,11 +19,11 @@ def features_of(cohort: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
 
     Raises
     ------
-    InvalidFeatures
+    StagesAbsent
         A stage without patients.
     """
     stages = cohort[STAGE_COLUMN].to_numpy(dtype=str)
     absent = [stage.value for stage in Stage if stage not in set(stages)]
     if absent:
-        raise InvalidFeatures(f"the cohort has no patient of stage {', '.join(absent)}")
+        raise StagesAbsent(absent)
     return cohort[list(FEATURE_COLUMNS)], stages

@@ -22,6 +22,7 @@ __all__ = [
     "STAGE_COLUMN",
     "Sex",
     "Stage",
+    "cell_value",
     "cohort_findings",
     "cohort_sha256",
     "read_cohort",
@@ -63,6 +64,9 @@ PLAUSIBLE_MUSCLE_HU = (-190.0, 150.0)
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 """A number as many programs write it where the comma is the decimal sign."""
+
+SEX_WORDS = {"f": 0.0, "female": 0.0, "m": 1.0, "male": 1.0, "o": math.nan, "u": math.nan}
+"""What may stand for sex beside 0 and 1, in any case; DICOM's O and U are unknown to the model."""
 
 MAX_NAMED_ROWS = 5
 """Rows that a finding names one by one; it counts the others."""
@@ -122,8 +126,8 @@ def read_cohort(path: Path) -> pd.DataFrame:
     CohortFormat
         A file of another kind.
     CohortLayout
-        Another separator, quoted cells, columns missing, unknown, repeated or out of order, a row
-        of another length, no rows.
+        Another separator, columns missing, unknown, repeated or out of order, a row of another
+        length, no rows.
     CohortValue
         A cell that is not a number, not finite, out of bounds, or a stage that is none of A-D.
     """
@@ -132,7 +136,7 @@ def read_cohort(path: Path) -> pd.DataFrame:
     if not table.rows:
         raise CohortLayout(f"{path.name} holds no patients")
     rows = [
-        [_cell(number, c, t) for c, t in zip(COHORT_COLUMNS, cells, strict=True)]
+        [cell_value(number, c, t, c) for c, t in zip(COHORT_COLUMNS, cells, strict=True)]
         for number, cells in enumerate(table.rows, start=1)
     ]
     frame = pd.DataFrame(rows, columns=list(COHORT_COLUMNS))
@@ -147,7 +151,7 @@ def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
     Parameters
     ----------
     cohort
-        As `read_cohort` gives it.
+        As `read_cohort` gives it, or `PatientTable.cohort`, whose index counts the file's rows.
 
     Returns
     -------
@@ -158,7 +162,8 @@ def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
     """
     seen: dict[tuple[object, ...], int] = {}
     findings = []
-    for number, row in enumerate(cohort.itertuples(index=False), start=1):
+    for place, row in zip(cohort.index, cohort.itertuples(index=False), strict=True):
+        number = int(place) + 1
         key = tuple("" if value != value else value for value in row)
         first = seen.setdefault(key, number)
         if first != number:
@@ -196,6 +201,59 @@ def cohort_sha256(cohort: pd.DataFrame) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def cell_value(row: int, column: str, text: str, kind: str) -> float | str:
+    """Read one cell.
+
+    Parameters
+    ----------
+    row, column
+        Its place, for the message: the data row, counted from 1, and the file's own name.
+    text
+        The cell.
+    kind
+        Which of `COHORT_COLUMNS` it is.
+
+    Returns
+    -------
+    float or str
+        The stage as str; everything else as float, NaN where empty. Sex is 0 or 1, NaN for
+        DICOM's ``O`` and ``U``.
+
+    Raises
+    ------
+    CohortValue
+        The column cannot hold it.
+    """
+    text = text.strip()
+    if kind == STAGE_COLUMN:
+        if text not in set(Stage):
+            raise CohortValue(row, column, text, "a stage A, B, C or D")
+        return text
+    if not text:
+        return math.nan
+    if kind == SEX_COLUMN and text.lower() in SEX_WORDS:
+        return SEX_WORDS[text.lower()]
+    value = _number(row, column, text)
+    if kind == SEX_COLUMN and value not in (0.0, 1.0):
+        raise CohortValue(row, column, text, "0 or F (female), 1 or M (male), or nothing")
+    if kind == AGE_COLUMN and not 0 < value <= MAX_AGE_YEARS:
+        raise CohortValue(row, column, text, f"an age up to {MAX_AGE_YEARS:g} years")
+    if kind in SITE_NAMES and abs(value) > MAX_ABS_HU:
+        raise CohortValue(row, column, text, f"an HU within {MAX_ABS_HU:g}")
+    return value
+
+
+def _number(row: int, column: str, text: str) -> float:
+    try:
+        value = float(text.replace("_", "?"))
+    except ValueError:
+        wanted = "a number with a decimal point" if DECIMAL_COMMA.fullmatch(text) else "a number"
+        raise CohortValue(row, column, text, f"{wanted} or nothing") from None
+    if not math.isfinite(value):
+        raise CohortValue(row, column, text, "a finite number or nothing")
+    return value
+
+
 def _check_header(found: tuple[str, ...]) -> None:
     missing = [name for name in COHORT_COLUMNS if name not in found]
     unknown = [name for name in found if name not in COHORT_COLUMNS]
@@ -224,27 +282,3 @@ def _named_rows(values: "pd.Series[float]", unit: str) -> str:
     ]
     more = len(named) - MAX_NAMED_ROWS
     return ", ".join(named[:MAX_NAMED_ROWS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _cell(row: int, column: str, text: str) -> float | str:
-    text = text.strip()
-    if column == STAGE_COLUMN:
-        if text not in set(Stage):
-            raise CohortValue(row, column, text, "a stage A, B, C or D")
-        return text
-    if not text:
-        return math.nan
-    try:
-        value = float(text.replace("_", "?"))
-    except ValueError:
-        wanted = "a number with a decimal point" if DECIMAL_COMMA.fullmatch(text) else "a number"
-        raise CohortValue(row, column, text, f"{wanted} or nothing") from None
-    if not math.isfinite(value):
-        raise CohortValue(row, column, text, "a finite number or nothing")
-    if column == SEX_COLUMN and value not in (0.0, 1.0):
-        raise CohortValue(row, column, text, "0 (female) or 1 (male)")
-    if column == AGE_COLUMN and not 0 < value <= MAX_AGE_YEARS:
-        raise CohortValue(row, column, text, f"an age up to {MAX_AGE_YEARS:g} years")
-    if column in SITE_NAMES and abs(value) > MAX_ABS_HU:
-        raise CohortValue(row, column, text, f"an HU within {MAX_ABS_HU:g}")
-    return value

@@ -1,5 +1,7 @@
 """A table's header and cells as text, from tab- or comma-separated files and Parquet."""
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,8 @@ def read_table(path: Path) -> RawTable:
     CohortFormat
         Not one of the formats, by its name or by its content.
     CohortLayout
-        Separated by something else than its suffix says, quoted, or rows of unequal length.
+        Separated by something else than its suffix says, a quote that is not closed, or rows of
+        unequal length.
     """
     suffix = path.suffix.lower()
     with path.open("rb") as file:
@@ -85,44 +88,50 @@ def _read_text(path: Path, separator: str) -> RawTable:
         lines.pop()
     if not lines:
         raise CohortLayout(f"{path.name} is empty")
-    _check_text(path.name, lines, separator)
-    header = tuple(lines[0].split(separator))
-    return RawTable(header, tuple(_rows(lines, header, separator)))
+    _check_separator(path.name, lines[0], separator)
+    header, *rows = _records("\n".join(lines), separator)
+    return RawTable(tuple(header), tuple(_whole_rows(rows, header, separator)))
 
 
-def _check_text(name: str, lines: list[str], separator: str) -> None:
+def _check_separator(name: str, first_line: str, separator: str) -> None:
     for other, words in SEPARATOR_NAMES.items():
-        if separator not in lines[0] and other in lines[0]:
+        if separator not in first_line and other in first_line:
             raise CohortLayout(
                 f"{name} is separated by {words}, its suffix says "
                 f"{SEPARATOR_NAMES[separator]}: save it with {SEPARATOR_NAMES[separator]}, or "
                 "name it .tsv if separated by tabs, .csv if by commas"
             )
-    for number, line in enumerate(lines):
-        if '"' in line:
-            place = f"data row {number}" if number else "the header"
-            column = line[: line.index('"')].count(separator)
-            label = lines[0].split(separator)[column : column + 1] if number else []
-            where = f"{place}, column {label[0]!r}" if label else place
-            raise CohortLayout(
-                f"{where}: a quoted cell; no cell of this table needs quotes: save it without "
-                "quotes"
-            )
 
 
-def _rows(lines: list[str], header: tuple[str, ...], separator: str) -> Iterator[tuple[str, ...]]:
-    for number, line in enumerate(lines[1:], start=1):
-        cells = tuple(line.split(separator))
+def _records(text: str, separator: str) -> list[list[str]]:
+    """Split into cells; a cell may be quoted as RFC 4180 says."""
+    found: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        found.extend(reader)
+    except csv.Error as error:
+        place = f"data row {len(found)}" if found else "the header"
+        raise CohortLayout(
+            f"{place}: a quoted cell does not end as it should ({error}): close the quote, and "
+            "write a quote inside a cell twice"
+        ) from error
+    return found
+
+
+def _whole_rows(
+    rows: list[list[str]], header: list[str], separator: str
+) -> Iterator[tuple[str, ...]]:
+    for number, cells in enumerate(rows, start=1):
         if len(cells) != len(header):
             hint = ""
-            if separator == "," and len(cells) > len(header):
-                hint = "; decimal commas split a cell in two: save it with decimal points"
-            elif not line.strip():
+            if not any(cell.strip() for cell in cells):
                 hint = ": the line is blank, delete it"
+            elif separator == "," and len(cells) > len(header):
+                hint = "; decimal commas split a cell in two: save it with decimal points"
             raise CohortLayout(
                 f"data row {number} has {len(cells)} cells instead of {len(header)}{hint}"
             )
-        yield cells
+        yield tuple(cells)
 
 
 def _read_parquet(path: Path) -> RawTable:

@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import fit_sigmoids, pair_scores
 from modeling.cohort import Stage
+from modeling.errors import TooFewPatients
 from modeling.evaluation.nested import NESTED_FOLDS, out_of_fold
 from modeling.interpretation.route import Route, route
 from modeling.metrics import SCORE_BOOTSTRAPS
@@ -92,9 +93,15 @@ def four_class_out_of_fold(
 
     Raises
     ------
-    InvalidFeatures
+    TooFewPatients
         Too few patients of a stage for five folds inside five folds.
+    InvalidFeatures
+        A site of the design that no patient has.
     """
+    for stage in Stage:
+        count = int((stages == stage).sum())
+        if count < 2 * NESTED_FOLDS:
+            raise TooFewPatients(stage.value, count, 2 * NESTED_FOLDS)
     stacks = (
         PUBLISHED_MODELS
         if published_rounds

@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from modeling.calibration import PAIRS, pair_name
-from modeling.cohort import SITE_NAMES, STAGE_COLUMN
+from modeling.cohort import SITE_NAMES, STAGE_COLUMN, Stage
+from modeling.errors import StepNotPossible
 from modeling.stacking.boosting import BaseModel, ModelSpec
 from modeling.stacking.elimination import Elimination, Rule, eliminate, eliminate_apparent
 from modeling.stacking.figures import plot_elimination
-from modeling.stacking.published import PUBLISHED_FEATURES
+from modeling.stacking.published import PUBLISHED_FEATURES, PUBLISHED_FOLDS
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
 __all__ = ["ELIMINATION_STEP", "STUDY_CORE", "run_elimination"]
@@ -37,10 +38,21 @@ ELIMINATION_METHOD = (
 def run_elimination(
     given: StudyInput, core: ModelSpec = STUDY_CORE, sites: Sequence[str] = SITE_NAMES
 ) -> StepResult:
-    """Draw the curves of all pairs with one core, from ``sites`` down to one."""
+    """Draw the curves of all pairs with one core, from ``sites`` down to one.
+
+    Raises
+    ------
+    StepNotPossible
+        No pair has enough patients of both stages.
+    """
     nested: dict[str, Elimination] = {}
     apparent: dict[str, Elimination] = {}
-    for pair in PAIRS:
+    counts = given.cohort[STAGE_COLUMN].value_counts()
+    small = [s.value for s in Stage if counts.get(s.value, 0) < PUBLISHED_FOLDS]
+    usable = [pair for pair in PAIRS if not set(pair) & set(small)]
+    if not usable:
+        raise StepNotPossible(f"no two stages have {PUBLISHED_FOLDS} patients each, for the folds")
+    for pair in usable:
         chosen = given.cohort[given.cohort[STAGE_COLUMN].isin(list(pair))]
         features = chosen[list(sites)]
         later = (chosen[STAGE_COLUMN] == pair[1]).to_numpy()
@@ -49,7 +61,10 @@ def run_elimination(
     curves = _curves([*nested.items(), *apparent.items()])
     return StepResult(
         ELIMINATION_METHOD.format(core=core),
-        tuple(_finding(pair, nested[pair], apparent[pair]) for pair in nested),
+        (
+            *(_finding(pair, nested[pair], apparent[pair]) for pair in nested),
+            *(_left_out(small) if small else ()),
+        ),
         (
             Table("elimination-chosen", "What each rule chooses, pair by pair.", _chosen(nested)),
             Table(
@@ -90,6 +105,13 @@ def _finding(pair: str, nested: Elimination, apparent: Elimination) -> str:
         f"standard error {nested.standard_error[size - 1]:.3f}); {small} are within one standard "
         f"error; the apparent maximum is {apparent.mean.max():.3f} with "
         f"{apparent.count(Rule.MAXIMUM)}."
+    )
+
+
+def _left_out(small: Sequence[str]) -> tuple[str]:
+    return (
+        f"Without the pairs of {', '.join(small)}: fewer than {PUBLISHED_FOLDS} patients for the "
+        "folds.",
     )
 
 

@@ -12,6 +12,7 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
 from modeling.cohort import SITE_NAMES
+from modeling.errors import StepNotPossible
 from modeling.statistics.site_values import site_values
 from modeling.statistics.two_groups import false_discovery
 
@@ -176,7 +177,7 @@ def cluster_sites(
 
     Raises
     ------
-    ValueError
+    StepNotPossible
         Fewer than 3 sites correlate with all others.
 
     References
@@ -186,7 +187,9 @@ def cluster_sites(
     """
     kept = _complete(found.rho)
     if len(kept) < 3:
-        raise ValueError("fewer than 3 sites correlate with all others")
+        raise StepNotPossible(
+            f"fewer than 3 sites are shared with all others by {MIN_SHARED} patients"
+        )
     sites = tuple(found.sites[k] for k in kept)
     rho = found.rho[np.ix_(kept, kept)]
     tree = _tree(rho)

@@ -15,6 +15,7 @@ from sklearn.impute import KNNImputer
 from sklearn.model_selection import StratifiedKFold
 
 from modeling.cohort import Stage
+from modeling.errors import StepNotPossible
 from modeling.statistics.site_values import MAX_MISSING_SHARE, site_values, stages_of
 
 __all__ = [
@@ -196,8 +197,21 @@ def pls_da(
     Barker and Rayens 2003, doi 10.1002/cem.785; Wold, Sjostrom and Eriksson 2001,
     doi 10.1016/S0169-7439(01)00155-1 (VIP, Q2); Phipson and Smyth 2010,
     doi 10.2202/1544-6115.1585 (p-values of permutations).
+
+    Raises
+    ------
+    StepNotPossible
+        One stage alone, or a stage with fewer patients than folds.
     """
     sites, values, stages = _used(cohort, imputation)
+    counts = {s.value: int((stages == s).sum()) for s in Stage}
+    few = [f"{name} ({count})" for name, count in counts.items() if 0 < count < Q2_FOLDS]
+    if few or sum(map(bool, counts.values())) < 2:
+        said = f"stage {', '.join(few)}" if few else "one stage alone"
+        raise StepNotPossible(
+            f"projection needs two stages, and {Q2_FOLDS} patients of each for the folds; found "
+            f"{said}"
+        )
     folds = list(StratifiedKFold(Q2_FOLDS, shuffle=True, random_state=seed).split(values, stages))
     if imputation is Imputation.KNN:
         whole = knn_imputed(values)[0]

@@ -14,6 +14,7 @@ class StepStatus(StrEnum):
     KEPT = "kept"
     FAILED = "failed"
     BLOCKED = "blocked"
+    SKIPPED = "skipped"
     NOT_RUN = "not run"
 
     @property
@@ -23,7 +24,7 @@ class StepStatus(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether it was asked for and has no results."""
+        """Whether it was asked for, could be done, and has no results."""
         return self in (StepStatus.FAILED, StepStatus.BLOCKED)
 
 
@@ -60,5 +61,10 @@ class StudyOutcome:
 
     @property
     def failed(self) -> tuple[StepOutcome, ...]:
-        """The steps that were asked for and have no results."""
+        """The steps that were asked for, could be done, and have no results."""
         return tuple(step for step in self.steps if step.status.is_failure)
+
+    @property
+    def skipped(self) -> tuple[StepOutcome, ...]:
+        """The steps for which this cohort has too little."""
+        return tuple(step for step in self.steps if step.status is StepStatus.SKIPPED)

@@ -6,14 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, STAGE_COLUMN, Stage
 from roi_extraction.anatomy import Finding
 
-__all__ = ["StepView", "StudyView", "readable_number", "render"]
+__all__ = ["StepView", "StudyView", "page_templates", "readable_number", "render", "section_of"]
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MAX_SVG_BYTES = 400_000
 """A larger SVG is shown as PNG, so that the page stays light; the SVG lies beside it."""
@@ -95,22 +98,31 @@ def render(study: StudyView, out: Path) -> str:
     out
         The study's folder.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    return (
+        page_templates()
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            groups=_groups(study.patients),
+            sections=[section_of(step, out) for step in study.steps],
+            total_seconds=math.fsum(step.seconds or 0.0 for step in study.steps),
+        )
+    )
+
+
+def page_templates(*packages: str) -> "Environment":
+    """Give the study's page templates, and those of further packages before them."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("modeling.study", "templates"),
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "modeling.study")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["duration"] = _duration
-    return environment.get_template("report.html.j2").render(
-        study=study,
-        groups=_groups(study.patients),
-        sections=[_section(step, out) for step in study.steps],
-        total_seconds=math.fsum(step.seconds or 0.0 for step in study.steps),
-    )
+    return environment
 
 
 def readable_number(text: str) -> str:
@@ -157,7 +169,8 @@ def _groups(patients: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _section(step: StepView, out: Path) -> dict[str, Any]:
+def section_of(step: StepView, out: Path) -> dict[str, Any]:
+    """Gather a step's texts, tables and figures from its folder for a page."""
     folder = out / step.folder
     record = step.record
     return {

@@ -6,12 +6,19 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
 
 from modeling.cohort import cohort_findings, cohort_sha256, without_duplicates
-from modeling.errors import StudyFolderForeign, StudyStepUnknown
+from modeling.errors import (
+    InvalidFeatures,
+    StepNotPossible,
+    StudyFolderForeign,
+    StudyStepUnknown,
+    TooFewPatients,
+)
 from modeling.files import write_whole
 from modeling.study.folder import (
     clear_unfinished,
@@ -38,6 +45,13 @@ SCHEMA = "osteonode.study/1"
 REPORT_FILE = "report.html"
 """The report, which needs no other file."""
 
+MAX_REASON = 200
+"""Characters of the reason why a step is skipped; a list of sites may be longer."""
+
+NOT_POSSIBLE = (StepNotPossible, InvalidFeatures, TooFewPatients)
+"""A cohort that has too little for a step, such as a stage without patients or a site that nobody
+has: the step is skipped, and nothing has failed."""
+
 
 def run_study(
     cohort: pd.DataFrame,
@@ -48,6 +62,7 @@ def run_study(
     jobs: int = 1,
     only: Sequence[str] = (),
     source: str = "",
+    left_out: tuple[Finding, ...] = (),
     on_start: Callable[[StudyStep], None] = lambda step: None,
     on_end: Callable[[StepOutcome], None] = lambda outcome: None,
 ) -> StudyOutcome:
@@ -70,6 +85,8 @@ def run_study(
         others are kept and shown if they still hold.
     source
         The cohort file's name, for the report.
+    left_out
+        Rows of the file that are no part of the cohort, for the report.
     on_start, on_end
         Called before and after each step.
 
@@ -85,7 +102,7 @@ def run_study(
     _check_order(steps)
     wanted = _wanted(steps, only)
     _claim(out)
-    findings = cohort_findings(cohort)
+    findings = (*left_out, *cohort_findings(cohort))
     patients = without_duplicates(cohort)
     digest = cohort_sha256(cohort)
     keys = step_keys(steps, digest, seed)
@@ -182,13 +199,19 @@ def _run_one(
     absent = [name for name in step.needs if not outcomes[name].status.has_results]
     if absent:
         reason = f"it needs {', '.join(absent)}, without results"
-        return StepOutcome(step.name, step.title, folder, StepStatus.BLOCKED, reason=reason)
+        skipped = all(outcomes[name].status is StepStatus.SKIPPED for name in absent)
+        status = StepStatus.SKIPPED if skipped else StepStatus.BLOCKED
+        return StepOutcome(step.name, step.title, folder, status, reason=reason)
     started = time.perf_counter()
     try:
         earlier = {name: read_values(out / outcomes[name].folder) for name in step.needs}
         given = StudyInput(patients.copy(), seed, jobs, earlier, findings)
         result = step.run(given)
         write_step(out, folder, step, key, result, started)
+    except NOT_POSSIBLE as error:
+        shutil.rmtree(out / folder, ignore_errors=True)
+        reason = shorten(str(error), MAX_REASON, placeholder=" ...")
+        return StepOutcome(step.name, step.title, folder, StepStatus.SKIPPED, reason=reason)
     except Exception as error:
         shutil.rmtree(out / folder, ignore_errors=True)
         return StepOutcome(
@@ -248,7 +271,7 @@ def _summarise(
     )
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
-        "complete": all(outcome.status.has_results for outcome in outcomes),
+        "complete": all(o.status.has_results or o.status is StepStatus.SKIPPED for o in outcomes),
         "seed": seed,
         "versions": versions(),
         "cohort": {
