@@ -534,7 +534,7 @@ _SIGNATURES: Mapping[Callable[..., None], tuple[str, ...]] = MappingProxyType({
 @cache
 def _compiled(kernel: Callable[..., None]) -> Callable[..., None]:
     """A kernel in machine code, kept beside this module where that can be written."""
-    import numba  # type: ignore[import-untyped]
+    import numba
 
     signatures = [*_SIGNATURES[kernel]]
     if _is_writable(Path(__file__).parent):
