@@ -29,7 +29,7 @@ __all__ = [
     "least_over_offsets",
 ]
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 Float32Array = npt.NDArray[np.float32]
 
