@@ -43,7 +43,7 @@ def _places(shape: tuple[int, ...], count: int) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
 @pytest.mark.parametrize("shape", [SMALL, (1, 9, 11), (7, 1, 1)])
 def test_volume_is_interpolated_as_by_scipy(kind: type, shape: tuple[int, int, int]) -> None:
-    values = RNG.normal(0.0, 400.0, shape).astype(kind)
+    values: npt.NDArray[Any] = RNG.normal(0.0, 400.0, shape).astype(kind)
     index = _places(shape, 2000)
     expected = ndimage.map_coordinates(values, index, np.float32, order=1, cval=-1024.0)
     np.testing.assert_array_equal(interpolate_volume(values, index, -1024.0), expected)
