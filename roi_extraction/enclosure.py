@@ -48,7 +48,7 @@ def enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         shifted = np.stack([
             _from_slice(packed, reach + dz, layers) for dz in range(lowest, highest + 1)
         ])  # fmt: skip
-        return enclosed_rays(shifted, rays - [lowest, 0, 0], reach, slices)
+        return enclosed_rays(shifted, rays - np.array([lowest, 0, 0]), reach, slices)
 
     angles = np.arange(CANAL_RAYS) * 2 * np.pi / CANAL_RAYS
     best = np.zeros(bone.shape, np.uint8)

@@ -29,7 +29,7 @@ __all__ = [
     "least_over_offsets",
 ]
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -534,7 +534,7 @@ _SIGNATURES: Mapping[Callable[..., None], tuple[str, ...]] = MappingProxyType({
 @cache
 def _compiled(kernel: Callable[..., None]) -> Callable[..., None]:
     """A kernel in machine code, kept beside this module where that can be written."""
-    import numba  # type: ignore[import-untyped]
+    import numba
 
     signatures = [*_SIGNATURES[kernel]]
     if _is_writable(Path(__file__).parent):

@@ -178,7 +178,8 @@ def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
 def _stated(dataset: FileDataset) -> Dataset:
     """The elements of `STATED` that a data set holds, none of them looked at."""
     found = Dataset({tag: dataset.get_item(tag) for tag in _STATED_TAGS if tag in dataset})
-    found.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    implicit, little = dataset.original_encoding
+    found.set_original_encoding(implicit, little, dataset.original_character_set)
     return found
 
 
