@@ -13,6 +13,9 @@ __all__ = ["calibrated", "calibrated_shares", "fit_stage_sigmoids"]
 
 FloatArray = npt.NDArray[np.float64]
 
+LARGEST_LOGIT = 30.0
+"""Keeps every stage's calibrated probability above 0: the four are divided by their sum."""
+
 SMALLEST_MOVE = 1e-6
 """The secant of a stage whose probability moves by less spans this much."""
 
@@ -106,7 +109,8 @@ def calibrated_shares(
 def _each(probabilities: FloatArray, sigmoids: Mapping[Stage, Sigmoid]) -> FloatArray:
     slopes = np.array([sigmoids[stage].slope for stage in Stage])
     intercepts = np.array([sigmoids[stage].intercept for stage in Stage])
-    return np.asarray(1 / (1 + np.exp(-(slopes * _logits(probabilities) + intercepts))))
+    logits = np.clip(slopes * _logits(probabilities) + intercepts, -LARGEST_LOGIT, LARGEST_LOGIT)
+    return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 def _logits(probabilities: FloatArray) -> FloatArray:

@@ -132,6 +132,13 @@ def test_shares_that_cancel_out_keep_their_sizes() -> None:
     assert abs(found[0, 0]) > 0.1
 
 
+def test_steep_sigmoids_still_give_probabilities() -> None:
+    steep = dict.fromkeys(Stage, Sigmoid(500.0, -400.0))
+    found = calibrated(np.array([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]]), steep)
+    np.testing.assert_allclose(found[0], 0.25)
+    assert found[1, 0] == pytest.approx(1)
+
+
 def test_stage_sigmoids_undo_a_planted_distortion() -> None:
     rng = np.random.default_rng(4)
     truth = rng.dirichlet(np.ones(4), 8000)
