@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from modeling.cohort import Stage
 
@@ -93,6 +92,8 @@ def fit_sigmoids(scores: Mapping[str, FloatArray], stages: npt.NDArray[Any]) -> 
     ----------
     Platt J. Probabilistic outputs for support vector machines. 1999.
     """
+    from sklearn.linear_model import LogisticRegression
+
     found = {}
     for pair in PAIRS:
         chosen = np.isin(stages, pair)

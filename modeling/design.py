@@ -3,14 +3,17 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from modeling.cohort import FEATURE_COLUMNS, SITE_NAMES
 from modeling.errors import InvalidFeatures
 from roi_extraction.sites import SITES, DiscLevel, Level, Muscle, Side
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "AGE",
@@ -101,7 +104,7 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
     return np.column_stack([*columns, age, sex])
 
 
-def design_of(X: pd.DataFrame) -> FloatArray:
+def design_of(X: "pd.DataFrame") -> FloatArray:
     """Check `FEATURE_COLUMNS` and derive the inputs; float64, shape (n, 69), columns `DESIGN`."""
     found = tuple(X.columns)
     if found != FEATURE_COLUMNS:

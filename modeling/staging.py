@@ -93,6 +93,10 @@ class Stager:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
+    def prepare(self) -> None:
+        """Make the explainer now; else the first explanation does."""
+        _ = self._explainer
+
     def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
         """Stage one patient, or abstain with a reason.
 

@@ -1,4 +1,7 @@
-"""An assessment with known numbers, in place of the measuring."""
+"""An assessment with known numbers, in place of the measuring.
+
+The server of the quick worker's children imports this module, and so all that they need.
+"""
 
 import os
 import time
@@ -6,6 +9,9 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
+import dicom_node.analysis.analysis
+import dicom_node.analysis.models  # noqa: F401
+import dicom_node.work.assessment_pool  # noqa: F401
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.series.selection import EligibleSeries
 from modeling import Bundle, Stager

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import modeling
-from modeling import SITE_NAMES, InvalidFeatures, Stage, StageForest
+from modeling import SITE_NAMES, InvalidFeatures, Stage
 from modeling.calibration import fit_conformal, fit_sigmoids, pair_scores, prediction_set
 from modeling.cohort import FEATURE_COLUMNS, features_of
 from modeling.design import DESIGN, UNUSED_SITES, design_matrix
+from modeling.recipes.stage_forest import StageForest
 from tests.test_modeling_cohort import synthetic_cohort
 
 NAMES = [feature.name for feature in DESIGN]

@@ -19,7 +19,7 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
 from roi_extraction.anatomy import Finding
 
-__all__ = ["AssessmentPool", "assess_in_child"]
+__all__ = ["BUNDLE_VARIABLE", "AssessmentPool", "assess_in_child"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,9 @@ MODEL_SECONDS = 300.0
 
 ASSESSMENTS_PER_CHILD = 50
 """A child is replaced after this many, so that no library's leak can grow for ever."""
+
+BUNDLE_VARIABLE = "_OSTEONODE_BUNDLE"
+"""Environment variable that tells the server where the bundle is; empty for the built-in one."""
 
 
 def model_in_child(bundle: Path | None) -> str:
@@ -91,10 +94,12 @@ def assess_in_child(
 
 
 class AssessmentPool:
-    """Runs assessments in spawned processes, so that a hostile file can end only its own child.
+    """Runs assessments in child processes, so that a hostile file can end only its own child.
 
-    The libraries that assess are imported in those children alone: the worker and the children
-    that survey stay small and start at once.
+    The children that assess are forked from a server, a process with a single thread that has
+    imported what assesses and loaded the models: they start at once and share its memory. The
+    first of them waits for the server. A server that dies ends its children, and is started again
+    with the next one. The worker and the children that survey, which are spawned, stay small.
 
     Parameters
     ----------
@@ -108,12 +113,15 @@ class AssessmentPool:
     model: Callable[[Path | None], str] = staticmethod(model_in_child)
     """What loads the models, in the child."""
 
+    preload: str = "dicom_node.work.preload"
+    """The module that the server imports."""
+
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._ended = False
-        self._pool = self._new(settings.limits.processes)
-        self._surveys = self._new(SURVEY_PROCESSES)
+        self._pool = self._new_pool()
+        self._surveys = self._new_surveys()
 
     def __enter__(self) -> "AssessmentPool":
         """Start no child yet; the first work does."""
@@ -192,7 +200,7 @@ class AssessmentPool:
         """
         with self._lock:
             if not self._surveys.active and not self._ended:
-                self._surveys = self._new(SURVEY_PROCESSES)
+                self._surveys = self._new_surveys()
             started = self._surveys.schedule(
                 run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
             )
@@ -211,14 +219,25 @@ class AssessmentPool:
         started.add_done_callback(hand_on)
         return ended
 
-    def _new(self, processes: int) -> ProcessPool:
+    def _new_pool(self) -> ProcessPool:
+        """Make the pool that assesses, and say what its server loads."""
+        bundle = self._settings.bundle
+        os.environ[BUNDLE_VARIABLE] = "" if bundle is None else str(bundle.absolute())
+        multiprocessing.set_forkserver_preload([self.preload])
+        return self._new("forkserver", self._settings.limits.processes)
+
+    def _new_surveys(self) -> ProcessPool:
+        """Make the pool that surveys."""
+        return self._new("spawn", SURVEY_PROCESSES)
+
+    def _new(self, start_method: str, processes: int) -> ProcessPool:
         """Make a pool; one whose idle child was killed from outside can never be used again."""
         return ProcessPool(
             max_workers=processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
             initializer=enter_child,
-            initargs=(os.getpid(), self._settings.limits.memory_mb),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(self._settings.limits.memory_mb,),
+            context=multiprocessing.get_context(start_method),
         )
 
     def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
@@ -234,7 +253,7 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
-                    self._pool = self._new(self._settings.limits.processes)
+                    self._pool = self._new_pool()
                 return self._pool.schedule(
                     run_in_child, args=(function, *arguments), timeout=seconds
                 )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesClassifier
 
 from modeling.bundle.forest_file import forest_bytes, read_forest
 from modeling.bundle.limits import StagingLimits
@@ -26,6 +25,9 @@ from modeling.errors import (
     BundleTampered,
 )
 from roi_extraction.features import FEATURE_SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier
 
 __all__ = [
     "BUNDLE_FORMAT",
@@ -149,7 +151,7 @@ class Bundle:
         The files by name, without the manifest.
     """
 
-    forest: ExtraTreesClassifier
+    forest: "ExtraTreesClassifier"
     fitted: FittedParameters
     network: dict[str, Any] | None
     manifest: Mapping[str, Any]
@@ -172,7 +174,7 @@ class Bundle:
 
 
 def pack(
-    forest: ExtraTreesClassifier,
+    forest: "ExtraTreesClassifier",
     fitted: FittedParameters,
     provenance: Mapping[str, Any],
     network: Mapping[str, Any] | None = None,

@@ -3,14 +3,14 @@
 import io
 import json
 import zipfile
-from typing import Any
-
-import skops.io
-from sklearn.ensemble import ExtraTreesClassifier
+from typing import TYPE_CHECKING, Any
 
 from modeling.cohort import Stage
 from modeling.design import DESIGN
 from modeling.errors import BundleError, BundleIncompatible, BundleUntrusted
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier
 
 __all__ = ["TRUSTED_TYPES", "forest_bytes", "read_forest"]
 
@@ -20,7 +20,7 @@ TRUSTED_TYPES = frozenset({"numpy.dtype", "sklearn.tree._tree.Tree"})
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
+def read_forest(data: bytes, name: str) -> "ExtraTreesClassifier":
     """Read what `forest_bytes` wrote, without running any code that it may hold.
 
     Parameters
@@ -37,6 +37,9 @@ def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
     BundleIncompatible
         Not readable by these libraries, or trained on other stages or inputs.
     """
+    import skops.io
+    from sklearn.ensemble import ExtraTreesClassifier
+
     try:
         asked = set(skops.io.get_untrusted_types(data=data))
         if not asked <= TRUSTED_TYPES:
@@ -53,8 +56,10 @@ def read_forest(data: bytes, name: str) -> ExtraTreesClassifier:
     return forest
 
 
-def forest_bytes(forest: ExtraTreesClassifier) -> bytes:
+def forest_bytes(forest: "ExtraTreesClassifier") -> bytes:
     """Serialise by skops, without the addresses and times that it writes."""
+    import skops.io
+
     source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(forest)))
     schema = json.loads(source.read("schema.json"))
     identifiers: dict[int, int] = {}
