@@ -37,7 +37,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from tests.dicom_builders import edit, plain_volume
-from tests.quick_worker import MODEL_ID
+from tests.quick_assessment import MODEL_ID
 
 LISTENER_MB = 150
 """Most that the listener may hold."""

@@ -17,8 +17,6 @@ from dicom_node.settings.node import load_settings
 from dicom_node.supervisor import end_with_parent, stop_on_signal
 from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
 
-MODEL_ID = "quick-model"
-
 
 def quick_analysis(*arguments: Any) -> Outcome:
     """In the child: the analysis of the node with known numbers in place of the measuring."""
@@ -32,13 +30,15 @@ def quick_analysis(*arguments: Any) -> Outcome:
 
 def quick_model(_bundle: Path | None) -> str:
     """In the child: no model is loaded."""
+    from tests.quick_assessment import MODEL_ID
+
     return MODEL_ID
 
 
 class QuickPool(AssessmentPool):
     """The node's pool with `quick_analysis` in its children."""
 
-    preload = "tests.quick_assessment"
+    preload = ("tests.quick_assessment",)
     analysis = staticmethod(quick_analysis)
     model = staticmethod(quick_model)
 

@@ -24,16 +24,10 @@ from pebble import ProcessPool
 from dicom_node.errors import AssessmentFailed
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work import assessment_pool
-from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.assessment_pool import AssessmentPool, SurveyPool
 
 PATIENCE_SECONDS = 60.0
 """A busy machine may take this long for what takes a tenth of a second."""
-
-
-class LightPool(AssessmentPool):
-    """The node's pool with a server that starts in a second, for it loads nothing that assesses."""
-
-    preload = "dicom_node.work.child_process"
 
 
 def end_server() -> None:
@@ -100,7 +94,7 @@ def test_waiting_ends_when_the_pool_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_childs_result_comes_back(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         assert pool._run(sum, 60.0, (1, 2, 3)) == 6
 
 
@@ -109,7 +103,7 @@ def fail_and_name_a_patient() -> None:
 
 
 def test_survey_goes_on_while_all_children_assess(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         pool._pool = cast(ProcessPool, SilentPool())
         assert pool.survey([]).result(timeout=300).series == ()
 
@@ -119,7 +113,7 @@ def test_survey_that_takes_too_long_is_ended(
 ) -> None:
     monkeypatch.setattr(assessment_pool, "SURVEY_SECONDS", 0.2)
     monkeypatch.setattr(assessment_pool, "survey", time.sleep)
-    with AssessmentPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         surveyed = pool.survey(cast(list[Path], 60))
         with pytest.raises(AssessmentFailed, match=r"no result within 0\.2 s"):
             surveyed.result(timeout=300)
@@ -129,7 +123,7 @@ def test_survey_that_takes_too_long_is_ended(
 def test_a_fault_in_a_child_is_found_by_its_place_and_not_by_its_text(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
         with pytest.raises(AssessmentFailed, match=r"^unforeseen ValueError$"):
             pool._run(fail_and_name_a_patient, 60.0)
     output = capfd.readouterr().err
@@ -144,7 +138,7 @@ def test_a_fault_in_a_child_is_found_by_its_place_and_not_by_its_text(
 
 
 def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:  # noqa: SIM117
         with pytest.raises(AssessmentFailed, match=r"no result within 0\.2 s"):
             pool._run(time.sleep, 0.2, 60)
 
@@ -159,15 +153,15 @@ def use_memory(megabytes: int) -> None:
 
 
 def test_a_child_is_forked_from_a_server_and_not_from_this_process(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         child, server = pool._run(forked_from, 60.0)
         survey_child, parent = pool._surveys.schedule(forked_from).result(PATIENCE_SECONDS)
     assert len({child, server, survey_child, os.getpid()}) == 4
-    assert parent == os.getpid()
+    assert parent == server
 
 
 def test_a_child_that_is_killed_is_replaced(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         child, server = pool._run(forked_from, 60.0)
         with pytest.raises(AssessmentFailed, match="the child ended with code -9"):
             pool._run(os.kill, 60.0, child, signal.SIGKILL)
@@ -180,13 +174,13 @@ def test_a_child_is_replaced_after_its_last_assessment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assessment_pool, "ASSESSMENTS_PER_CHILD", 2)
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         children = [pool._run(forked_from, 60.0)[0] for _ in range(4)]
     assert children[0] == children[1] != children[2] == children[3]
 
 
 def test_a_server_that_is_killed_ends_its_children_and_is_replaced(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         child, server = pool._run(forked_from, 60.0)
         sleeping = pool._start(time.sleep, 60.0, 60)
         wait_until(sleeping.running)
@@ -201,7 +195,7 @@ def test_a_server_that_is_killed_ends_its_children_and_is_replaced(tmp_path: Pat
 
 @pytest.mark.usefixtures("new_server")
 def test_a_server_that_is_killed_while_it_loads_is_replaced(tmp_path: Path) -> None:
-    with LightPool(NodeSettings(data_dir=tmp_path)) as pool:
+    with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         failures: list[BaseException] = []
 
         def start() -> None:
@@ -230,7 +224,7 @@ def test_a_server_that_is_killed_while_it_loads_is_replaced(tmp_path: Path) -> N
 
 def test_a_child_uses_no_more_than_its_memory(tmp_path: Path) -> None:
     settings = NodeSettings(data_dir=tmp_path)
-    with LightPool(settings) as pool:
+    with SurveyPool(settings) as pool:
         pool._run(use_memory, 60.0, settings.limits.memory_mb // 2)
         with pytest.raises(OSError, match="Cannot allocate memory"):
             pool._start(use_memory, 60.0, settings.limits.memory_mb).result(PATIENCE_SECONDS)
@@ -238,7 +232,7 @@ def test_a_child_uses_no_more_than_its_memory(tmp_path: Path) -> None:
 
 def work_until_killed(data_dir: Path) -> None:
     """In a process of its own: print what it started, and have its child work on."""
-    with LightPool(NodeSettings(data_dir=data_dir)) as pool:
+    with SurveyPool(NodeSettings(data_dir=data_dir)) as pool:
         print(*pool._run(forked_from, 60.0), flush=True)
         pool._run(time.sleep, 600.0, 600)
 

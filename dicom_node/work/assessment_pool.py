@@ -19,7 +19,7 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
 from roi_extraction.anatomy import Finding
 
-__all__ = ["BUNDLE_VARIABLE", "AssessmentPool", "assess_in_child"]
+__all__ = ["BUNDLE_VARIABLE", "AssessmentPool", "SurveyPool", "assess_in_child"]
 
 T = TypeVar("T")
 
@@ -96,10 +96,10 @@ def assess_in_child(
 class AssessmentPool:
     """Runs assessments in child processes, so that a hostile file can end only its own child.
 
-    The children that assess are forked from a server, a process with a single thread that has
-    imported what assesses and loaded the models: they start at once and share its memory. The
-    first of them waits for the server. A server that dies ends its children, and is started again
-    with the next one. The worker and the children that survey, which are spawned, stay small.
+    The children are forked from a server, a process with a single thread that has imported what
+    assesses and loaded the models: they start at once and share its memory. The first of them waits
+    for the server. A server that dies ends its children, and is started again with the next one.
+    The worker itself stays small.
 
     Parameters
     ----------
@@ -113,15 +113,15 @@ class AssessmentPool:
     model: Callable[[Path | None], str] = staticmethod(model_in_child)
     """What loads the models, in the child."""
 
-    preload: str = "dicom_node.work.preload"
-    """The module that the server imports."""
+    preload: Sequence[str] = ("dicom_node.work.preload",)
+    """The modules that the server imports."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._ended = False
-        self._pool = self._new_pool()
-        self._surveys = self._new_surveys()
+        self._pool = self._new(settings.limits.processes)
+        self._surveys = self._new(SURVEY_PROCESSES)
 
     def __enter__(self) -> "AssessmentPool":
         """Start no child yet; the first work does."""
@@ -200,7 +200,7 @@ class AssessmentPool:
         """
         with self._lock:
             if not self._surveys.active and not self._ended:
-                self._surveys = self._new_surveys()
+                self._surveys = self._new(SURVEY_PROCESSES)
             started = self._surveys.schedule(
                 run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
             )
@@ -219,25 +219,17 @@ class AssessmentPool:
         started.add_done_callback(hand_on)
         return ended
 
-    def _new_pool(self) -> ProcessPool:
-        """Make the pool that assesses, and say what its server loads."""
+    def _new(self, processes: int) -> ProcessPool:
+        """Make a pool; one whose idle child was killed from outside can never be used again."""
         bundle = self._settings.bundle
         os.environ[BUNDLE_VARIABLE] = "" if bundle is None else str(bundle.absolute())
-        multiprocessing.set_forkserver_preload([self.preload])
-        return self._new("forkserver", self._settings.limits.processes)
-
-    def _new_surveys(self) -> ProcessPool:
-        """Make the pool that surveys."""
-        return self._new("spawn", SURVEY_PROCESSES)
-
-    def _new(self, start_method: str, processes: int) -> ProcessPool:
-        """Make a pool; one whose idle child was killed from outside can never be used again."""
+        multiprocessing.set_forkserver_preload(list(self.preload))
         return ProcessPool(
             max_workers=processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
             initializer=enter_child,
             initargs=(self._settings.limits.memory_mb,),
-            context=multiprocessing.get_context(start_method),
+            context=multiprocessing.get_context("forkserver"),
         )
 
     def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
@@ -253,7 +245,7 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
-                    self._pool = self._new_pool()
+                    self._pool = self._new(self._settings.limits.processes)
                 return self._pool.schedule(
                     run_in_child, args=(function, *arguments), timeout=seconds
                 )
@@ -288,3 +280,9 @@ class AssessmentPool:
         while not wait([future], timeout=STOP_POLL_SECONDS).done:
             if self._ended:
                 raise AssessmentFailed("stopped in the middle")
+
+
+class SurveyPool(AssessmentPool):
+    """Only surveys: its server loads nothing that assesses, so that the first child starts soon."""
+
+    preload = ("dicom_node.work.child_process", "dicom_node.series.survey")
