@@ -198,12 +198,17 @@ class AssessmentPool:
         Future
             The series, or AssessmentFailed as for `assess`.
         """
-        with self._lock:
-            if not self._surveys.active and not self._ended:
-                self._surveys = self._new(SURVEY_PROCESSES)
-            started = self._surveys.schedule(
-                run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
-            )
+        started: Future[Any]
+        try:
+            with self._lock:
+                if not self._surveys.active and not self._ended:
+                    self._surveys = self._new(SURVEY_PROCESSES)
+                started = self._surveys.schedule(
+                    run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
+                )
+        except Exception as error:  # such as a server that dies while the child is made
+            started = Future()
+            started.set_exception(error)
         return self._in_our_errors(started, SURVEY_SECONDS)
 
     def _in_our_errors(self, started: "Future[Any]", seconds: float) -> "Future[Any]":
