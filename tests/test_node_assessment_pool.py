@@ -293,11 +293,21 @@ def test_children_share_the_libraries_and_the_bundle_of_the_settings(tmp_path: P
     assert not any("THREADS" in name or "BUNDLE" in name for name in found["environment"])
 
 
-@pytest.mark.parametrize("module", ["dicom_node.work.worker", "dicom_node.work.child_process"])
-def test_what_assesses_is_imported_in_the_children_that_assess_alone(module: str) -> None:
-    program = f"import sys, {module}; print(*sys.modules)"
+def modules_after(import_of: str) -> set[str]:
+    """What a new process has imported after the import of one module."""
+    program = f"import sys, {import_of}; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert module in loaded
-    assert not {"sklearn", "skops", "pandas", "highdicom", "modeling"} & set(loaded)
+    assert import_of in loaded
+    return set(loaded)
+
+
+@pytest.mark.parametrize("module", ["dicom_node.work.worker", "dicom_node.work.child_process"])
+def test_what_assesses_is_imported_in_the_children_that_assess_alone(module: str) -> None:
+    assert not {"sklearn", "skops", "pandas", "highdicom", "modeling"} & modules_after(module)
+
+
+def test_libraries_that_stage_train_or_study_wait_until_they_are_used() -> None:
+    waiting = {"sklearn", "skops", "shap", "pandas", "pyarrow", "scipy.stats", "networkx", "joblib"}
+    assert not waiting & modules_after("dicom_node.analysis.analysis")
