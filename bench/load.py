@@ -186,7 +186,7 @@ def memory(root: psutil.Process) -> dict[str, float]:
         with suppress(psutil.Error):
             words = process.cmdline()
             kind = next((word for word in ("serve", "listen", "work", "web") if word in words), "")
-            if not kind and any("spawn_main" in word for word in words):
+            if not kind and any("forkserver" in word for word in words):
                 kind = "assessment"
             if kind:
                 found[kind] = max(found[kind], process.memory_full_info().pss / 1e6)

@@ -1,4 +1,8 @@
-"""From the published cohort to a model, and from a patient's features to a stage."""
+"""From the published cohort to a model, and from a patient's features to a stage.
+
+What trains, evaluates and studies is imported from its own module or sub-package: it needs
+libraries that take seconds to import, and that nothing which only stages should wait for.
+"""
 
 from modeling.bundle.bundle import Bundle, FittedParameters, load_bundle, save_bundle
 from modeling.cohort import (
@@ -25,9 +29,7 @@ from modeling.errors import (
     ModelingError,
     UnknownParameter,
 )
-from modeling.recipes.stage_forest import StageForest
 from modeling.staging import Contribution, StagePrediction, Stager, explain, stage
-from modeling.training import train, train_bundle
 
 __all__ = [
     "COHORT_COLUMNS",
@@ -48,7 +50,6 @@ __all__ = [
     "ModelingError",
     "Sex",
     "Stage",
-    "StageForest",
     "StagePrediction",
     "Stager",
     "UnknownParameter",
@@ -59,7 +60,5 @@ __all__ = [
     "read_cohort",
     "save_bundle",
     "stage",
-    "train",
-    "train_bundle",
     "without_duplicates",
 ]

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from modeling.cohort import (
     AGE_COLUMN,
@@ -27,6 +25,9 @@ from modeling.cohort import (
     read_cohort,
     without_duplicates,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "PERCENTILES",
@@ -144,7 +145,7 @@ def shipped_percentiles() -> CohortPercentiles:
     return _read((files("modeling") / FILE).read_text())
 
 
-def fit_percentiles(cohort: pd.DataFrame) -> CohortPercentiles:
+def fit_percentiles(cohort: "pd.DataFrame") -> CohortPercentiles:
     """Fit the lines of a cohort by quantile regression; equal rows count once (under a second).
 
     Parameters
@@ -165,7 +166,8 @@ def fit_percentiles(cohort: pd.DataFrame) -> CohortPercentiles:
     )
 
 
-def _line(rows: pd.DataFrame, name: str, quantile: float) -> Line:
+def _line(rows: "pd.DataFrame", name: str, quantile: float) -> Line:
+    import pandas as pd
     from sklearn.linear_model import QuantileRegressor
 
     measured = rows[rows[name].notna()]

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from network.errors import InvalidGraph
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = [
     "Edge",
@@ -122,8 +123,10 @@ class InteractionNetwork:
             for number in range(1, count + 1)
         )
 
-    def to_graph(self) -> nx.Graph:
+    def to_graph(self) -> "nx.Graph":
         """Make a `networkx.Graph` with all measures as attributes."""
+        import networkx as nx
+
         graph = nx.Graph()
         for node in self.nodes:
             attributes = {name: value for name, value in vars(node).items() if name != "name"}
@@ -201,6 +204,8 @@ def compose(
     Blondel VD et al. Fast unfolding of communities in large networks. J Stat Mech 2008,
     doi 10.1088/1742-5468/2008/10/P10008.
     """
+    import networkx as nx
+
     kept: dict[tuple[str, str], dict[str, float]] = {}
     for pair, values in interactions.items():
         for ends, value in values.items():
@@ -245,6 +250,8 @@ def clustering(edges: Iterable[Edge]) -> dict[str, float]:
     Onnela JP et al. Intensity and coherence of motifs in weighted complex networks. Phys Rev E
     2005, doi 10.1103/PhysRevE.71.065103.
     """
+    import networkx as nx
+
     graph = nx.Graph()
     graph.add_weighted_edges_from((edge.source, edge.target, edge.weight) for edge in edges)
     if not graph:

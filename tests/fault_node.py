@@ -37,7 +37,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition
 from tests.dicom_builders import edit, plain_volume
-from tests.quick_worker import MODEL_ID
+from tests.quick_assessment import MODEL_ID
 
 LISTENER_MB = 150
 """Most that the listener may hold."""
@@ -182,13 +182,12 @@ min_coverage_mm = 90
                 process.wait()
 
     def kill(self, what: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the listener, the worker or one of its children."""
-        process = self._processes.get("worker" if what == "child" else what)
+        """Kill the listener, the worker, the server of its children or one of these."""
+        find = {"server": servers, "child": assessing}.get(what)
+        process = self._processes.get(what if find is None else "worker")
         if process is None or process.poll() is not None:
             return
-        pids = [process.pid]
-        if what == "child":
-            pids = children(process.pid)
+        pids = [process.pid] if find is None else find(process.pid)
         for pid in pids[:1]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -256,18 +255,27 @@ min_coverage_mm = 90
                         )
 
 
-def children(pid: int) -> list[int]:
-    """The children of a process that do its assessments."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [p for p in map(int, text.split()) if _assesses(p)]
-    except OSError:
-        return []
+def servers(worker: int) -> list[int]:
+    """The process, none or one, that forks the children of a worker that assess."""
+    return [pid for pid in _children(worker) if _is_server(pid)]
 
 
-def _assesses(pid: int) -> bool:
+def assessing(worker: int) -> list[int]:
+    """The children of a worker that do its assessments."""
+    return [child for server in servers(worker) for child in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
     with contextlib.suppress(OSError):
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _is_server(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

@@ -143,8 +143,9 @@ retry_seconds = 0.5
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
+    def events(self, name: str, after: int = 0) -> list[dict[str, Any]]:
+        """The events of a name, all of them or those after so many lines of the log."""
+        lines = self.log_path.read_text().splitlines()[after:] if self.log_path.exists() else []
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in found if line["event"] == name]
 

@@ -1,4 +1,7 @@
-"""An assessment with known numbers, in place of the measuring."""
+"""An assessment with known numbers, in place of the measuring.
+
+The server of the quick worker's children imports this module, and so all that they need.
+"""
 
 import os
 import time
@@ -6,12 +9,16 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
+import dicom_node.analysis.analysis
+import dicom_node.analysis.models
+import dicom_node.work.assessment_pool  # noqa: F401
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.series.selection import EligibleSeries
 from modeling import Bundle, Stager
 from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of
-from tests.quick_worker import MODEL_ID
+
+MODEL_ID = "quick-model"
 
 
 class QuickStager(Stager):

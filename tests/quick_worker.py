@@ -2,8 +2,8 @@
 
 Everything else is the node's own: the spool, the workflows, the child process with its limits, the
 reading of headers, the choice of a series, the Structured Report with its check, the delivery.
-Like the node's, it imports what assesses in the children that assess alone,
-there without the libraries that stage (`tests.idle_libraries`).
+Like the node's, it imports what assesses in the server of the children that assess alone, and no
+library that stages.
 """
 
 import sys
@@ -16,14 +16,10 @@ from dicom_node.records.heartbeat import keep_beating
 from dicom_node.settings.node import load_settings
 from dicom_node.supervisor import end_with_parent, stop_on_signal
 from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
-from tests.idle_libraries import IdleLibraries
-
-MODEL_ID = "quick-model"
 
 
 def quick_analysis(*arguments: Any) -> Outcome:
     """In the child: the analysis of the node with known numbers in place of the measuring."""
-    IdleLibraries.install()
     from dicom_node.analysis import analysis, models
     from tests.quick_assessment import QuickStager, quick_assessment
 
@@ -34,12 +30,15 @@ def quick_analysis(*arguments: Any) -> Outcome:
 
 def quick_model(_bundle: Path | None) -> str:
     """In the child: no model is loaded."""
+    from tests.quick_assessment import MODEL_ID
+
     return MODEL_ID
 
 
 class QuickPool(AssessmentPool):
     """The node's pool with `quick_analysis` in its children."""
 
+    preload = ("tests.quick_assessment",)
     analysis = staticmethod(quick_analysis)
     model = staticmethod(quick_model)
 

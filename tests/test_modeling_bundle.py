@@ -18,13 +18,12 @@ from modeling import (
     BundleUntrusted,
     load_bundle,
     save_bundle,
-    train,
-    train_bundle,
 )
 from modeling.bundle.bundle import BUNDLE_LIBRARIES, _model_id
 from modeling.evaluation.recipe_evaluation import Protocol
+from modeling.training import train, train_bundle
 from network import InteractionNetwork
-from network import run as run_network
+from network.build import run as run_network
 from tests.conftest import unavailable
 from tests.test_modeling_cohort import synthetic_cohort, write
 

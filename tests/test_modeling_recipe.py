@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import modeling
-from modeling import SITE_NAMES, InvalidFeatures, Stage, StageForest
+from modeling import SITE_NAMES, InvalidFeatures, Stage
 from modeling.calibration import (
     Osteoporosis,
     OsteoporosisLimits,
@@ -19,6 +19,7 @@ from modeling.calibration import (
 )
 from modeling.cohort import FEATURE_COLUMNS, features_of
 from modeling.design import DESIGN, UNUSED_SITES, design_matrix
+from modeling.recipes.stage_forest import StageForest
 from tests.test_modeling_cohort import synthetic_cohort
 
 NAMES = [feature.name for feature in DESIGN]

@@ -14,8 +14,8 @@ from modeling.calibration import PAIRS
 from modeling.design import USED_SITES
 from modeling.study import StepResult
 from modeling.study.step import StudyInput
-from network import InvalidGraph, StageTooSmall, clustering, cytoscape_json
-from network.export import flat_graph
+from network import InvalidGraph, StageTooSmall, clustering
+from network.export import cytoscape_json, flat_graph
 from network.findings import survival_sentences
 from network.fixed import SITE_PAIRS, fixed_interactions
 from network.graph import Edge, compose

@@ -9,7 +9,9 @@ import pytest
 
 import network
 from modeling.design import USED_SITES
-from network import InteractionNetwork, InvalidGraph, StageTooSmall, build_network, locate
+from network import InteractionNetwork, InvalidGraph, StageTooSmall, locate
+from network.build import build_network
+from network.export import write_network
 from network.graph import compose
 from network.interactions import interaction_sums
 from tests.test_modeling_cohort import synthetic_cohort
@@ -104,7 +106,7 @@ def test_an_edge_without_its_node_is_refused() -> None:
 
 def test_files_hold_what_the_network_holds(tmp_path: Path) -> None:
     found = hand_made()
-    network.write_network(found, tmp_path)
+    write_network(found, tmp_path)
     graph = nx.read_graphml(tmp_path / "network.graphml")
     assert graph["L1"]["L2"]["A/C"] == 3.0
     assert graph.nodes["L2"]["strength"] == 10.0
@@ -117,7 +119,7 @@ def test_files_hold_what_the_network_holds(tmp_path: Path) -> None:
 
 def test_an_empty_network_is_a_network(tmp_path: Path) -> None:
     found = InteractionNetwork(*compose({}, 1.5, 0), 0, 1.5, 1)
-    network.write_network(found, tmp_path)
+    write_network(found, tmp_path)
     assert (found.nodes, found.communities, locate(found, ["L1"])) == ((), (), ())
 
 

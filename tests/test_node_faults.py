@@ -71,7 +71,7 @@ def test_random_kills_outages_and_disorder_end_with_the_same_reports(
             peer.moody = True
         with sending(node, studies):
             pacs[1].stop()
-            for what in ("listener", "worker", "child", "listener", "child"):
+            for what in ("listener", "worker", "child", "server", "listener", "child"):
                 time.sleep(chance.uniform(0.5, 3.0))
                 node.kill(what)
         node.wait_for(lambda: node.events("assessed"))

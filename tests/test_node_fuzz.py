@@ -150,7 +150,7 @@ def test_decoding_of_broken_pixels_ends_within_the_childs_limits(
         max_workers=1,
         max_tasks=500,
         initializer=enter_child,
-        initargs=(os.getpid(), 2048),
+        initargs=(2048,),
         context=multiprocessing.get_context("spawn"),
     ) as pool:
         for number in range(COUNT // 2):

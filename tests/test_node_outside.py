@@ -27,6 +27,9 @@ from roi_extraction.phantom import PhantomParameters, make_phantom
 from tests.dicom_builders import edit, plain_series
 from tests.node_process import Node, Pacs
 
+STEPS = "osteonode_assessment_step_seconds"
+STEP_NAMES = ("read", "segment", "measure", "stage", "report")
+
 NAME, PATIENT_ID = "ZWIEBELFISCH", "QX774411"
 PLANTED = {
     "PatientName": f"{NAME}^ANNA",
@@ -140,6 +143,9 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
     finished = "osteonode_work_finished_total"
     assert metric(text, finished, queue="assess", state="reported") == 1
     assert metric(text, finished, queue="assess", state="refused", code="series.kvp") == 1
+    steps = {step: metric(text, f"{STEPS}_count", step=step) for step in STEP_NAMES}
+    assert steps == dict.fromkeys(STEP_NAMES, 1)
+    assert metric(text, f"{STEPS}_sum", step="segment") > 0.0
     assert metric(text, "osteonode_instances_refused_total") >= 2
     assert metric(text, "osteonode_disk_free_bytes") > 0
     content = json.loads(status.stdout)

@@ -1,7 +1,9 @@
 """The node as ``osteonode serve`` runs it: one whole run, then quick assessments (`quick_node`)."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -37,6 +39,34 @@ def expected_uid(phantom_series: list[Path], tmp_path_factory: pytest.TempPathFa
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], str]:
     """(files of a small series, UID of the one report that a quick node must give)."""
     return quick_study(tmp_path_factory.mktemp("quick"), "serve")
+
+
+class Watched:
+    """A node that runs already, and what it and its PACS did since this began."""
+
+    def __init__(self, node: Node, pacs: Pacs) -> None:
+        self.node = node
+        self._pacs = pacs
+        self._lines = len(node.log_path.read_text().splitlines())
+        self._stored = len(pacs.stored)
+
+    @property
+    def stored(self) -> list[pydicom.Dataset]:
+        return self._pacs.stored[self._stored :]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return self.node.events(name, self._lines)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Pacs]]:
+    with Pacs() as pacs, Node(tmp_path_factory.mktemp("n"), pacs.port, quick=True) as node:
+        yield node, pacs
+
+
+@pytest.fixture
+def watched(running: tuple[Node, Pacs]) -> Watched:
+    return Watched(*running)
 
 
 def test_series_sent_comes_back_as_one_report_and_again_as_none(
@@ -112,35 +142,54 @@ def test_destination_that_is_down_is_tried_again(
 
 
 def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(
-    tmp_path: Path, quick: tuple[list[Path], str]
+    tmp_path: Path, watched: Watched
 ) -> None:
-    series, _ = quick
-    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
-        node.send(plain_series(tmp_path / "other", 40, kvp=140.0))
-        [event] = node.wait_for(lambda: node.events("refused"))
-        assert event["code"] == "series.kvp"
-        node.send(series)
-        node.wait_for(lambda: node.events("delivered"))
-        refused = [r["refused"] for r in node.reports() if r["refused"]]
-        assert [r["code"] for r in refused] == ["series.kvp"]
-        assert len(pacs.stored) == 1
+    unsuitable = plain_series(tmp_path / "other", 40, kvp=140.0)
+    watched.node.send(unsuitable)
+    [event] = watched.node.wait_for(lambda: watched.events("refused"))
+    assert event["code"] == "series.kvp"
+    series, expected_uid = quick_study(tmp_path / "suitable", "suitable")
+    watched.node.send(series)
+    watched.node.wait_for(lambda: watched.events("delivered"))
+    [report] = watched.node.reports(pydicom.dcmread(unsuitable[0]).StudyInstanceUID)
+    assert report["refused"]["code"] == "series.kvp"
+    assert [report.SOPInstanceUID for report in watched.stored] == [expected_uid]
 
 
 def test_late_slice_gives_a_second_report_that_names_the_first(
-    tmp_path: Path, quick: tuple[list[Path], str]
+    tmp_path: Path, watched: Watched
 ) -> None:
-    series, _ = quick
-    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
-        node.send(series[:-1])
-        node.wait_for(lambda: node.events("delivered"))
-        node.send(series[-1:])
-        node.wait_for(lambda: len(node.events("delivered")) == 2)
-        first, second = pacs.stored
-        assert first.SOPInstanceUID != second.SOPInstanceUID
-        assert "PredecessorDocumentsSequence" not in first
-        [study] = second.PredecessorDocumentsSequence
-        named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-        assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    series, _ = quick_study(tmp_path, "late")
+    watched.node.send(series[:-1])
+    watched.node.wait_for(lambda: watched.events("delivered"))
+    watched.node.send(series[-1:])
+    watched.node.wait_for(lambda: len(watched.events("delivered")) == 2)
+    first, second = watched.stored
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in first
+    [study] = second.PredecessorDocumentsSequence
+    named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_refused_series_that_is_sent_again_whole_is_assessed(
+    tmp_path: Path, watched: Watched
+) -> None:
+    series, expected_uid = quick_study(tmp_path / "whole", "whole")
+    broken = tmp_path / "broken.dcm"
+    dataset = pydicom.dcmread(series[20])
+    dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+    dataset.save_as(broken)
+    watched.node.send([*series[:20], broken, *series[21:]])
+    [event] = watched.node.wait_for(lambda: watched.events("refused"))
+    assert event["code"] == "series.unreadable_pixels"
+    watched.node.send(series)
+    watched.node.wait_for(lambda: watched.events("delivered"))
+    assert [report.SOPInstanceUID for report in watched.stored] == [expected_uid]
+    reports = watched.node.reports(dataset.StudyInstanceUID)
+    refusals = [report["refused"] for report in reports]
+    assert [entry["code"] for entry in refusals if entry] == ["series.unreadable_pixels"]
+    assert refusals.count(None) == 1
 
 
 def test_child_that_cannot_finish_is_reported_as_failed(
@@ -156,23 +205,3 @@ def test_child_that_cannot_finish_is_reported_as_failed(
             assert "0.2 s" in event["reason"]
             [report] = node.wait_for(node.reports)
             assert report["refused"]["code"] == "node.assessment_failed"
-
-
-def test_refused_series_that_is_sent_again_whole_is_assessed(
-    tmp_path: Path, quick: tuple[list[Path], str]
-) -> None:
-    series, expected_uid = quick
-    with Pacs() as pacs, Node(tmp_path, pacs.port, quick=True) as node:
-        broken = tmp_path / "broken.dcm"
-        dataset = pydicom.dcmread(series[20])
-        dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
-        dataset.save_as(broken)
-        node.send([*series[:20], broken, *series[21:]])
-        [event] = node.wait_for(lambda: node.events("refused"))
-        assert event["code"] == "series.unreadable_pixels"
-        node.send(series)
-        node.wait_for(lambda: node.events("delivered"))
-        assert pacs.uids == {expected_uid}
-        refusals = [report["refused"] for report in node.reports()]
-        assert [entry["code"] for entry in refusals if entry] == ["series.unreadable_pixels"]
-        assert refusals.count(None) == 1

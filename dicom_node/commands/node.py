@@ -193,12 +193,12 @@ def discard(
     from dicom_node.records.audit import AuditTrail
     from dicom_node.settings.node import load_settings
     from dicom_node.spool.spool import Spool
-    from dicom_node.work.assessment_pool import AssessmentPool
+    from dicom_node.work.assessment_pool import SurveyPool
     from dicom_node.work.discarding import discard_items, removable_items
 
     settings = load_settings(config)
     spool = Spool(settings.data_dir)
-    with AssessmentPool(settings) as pool:
+    with SurveyPool(settings) as pool:
         found = {
             item.id: item
             for item in removable_items(spool, study, lambda paths: pool.survey(paths).result())

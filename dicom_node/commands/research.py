@@ -21,11 +21,12 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 42,
 ) -> None:
     """Train the models and the network of a cohort into a bundle."""
-    import modeling
-    import network as interactions
+    from modeling import read_cohort
+    from modeling.training import train_bundle
+    from network.build import build_network
 
-    network = interactions.build_network(modeling.read_cohort(cohort), seed=seed)
-    bundle = modeling.train_bundle(cohort, out, seed=seed, network=network.to_json())
+    network = build_network(read_cohort(cohort), seed=seed)
+    bundle = train_bundle(cohort, out, seed=seed, network=network.to_json())
     print(f"{out}: model {bundle.model_id}")
 
 
@@ -98,12 +99,14 @@ def network(
     With bootstraps, permutations or simulations, the evidence for its edges and ranks is written
     into OUT/evidence.
     """
-    import network as interactions
+    from network.build import run
 
-    interactions.run(cohort, out, seed=seed)
+    run(cohort, out, seed=seed)
     print(f"{out}: nodes.csv, edges.csv, network.graphml, network.cyjs, network.png")
     if bootstraps or permutations or simulations:
-        found = interactions.run_full(
+        from network.study import run_full
+
+        found = run_full(
             cohort,
             out / "evidence",
             seed,

@@ -1,14 +1,14 @@
 """The work that ended: how much, with what outcome, and how long it took."""
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dbos import DBOSClient
 
-__all__ = ["DURATION_BOUNDS_S", "NO_QUEUE", "Durations", "FinishedWork"]
+__all__ = ["DURATION_BOUNDS_S", "NO_QUEUE", "STEP_BOUNDS_S", "Durations", "FinishedWork"]
 
 FINISHED = ["SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"]
 """States of a DBOS workflow that ended."""
@@ -23,7 +23,10 @@ OVERLAP_MS = 5000
 """Finished work is looked for again so far back: processes commit in any order."""
 
 DURATION_BOUNDS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
-"""Upper bounds of the groups into which durations are counted, in seconds."""
+"""Upper bounds of the groups into which durations of work are counted, in seconds."""
+
+STEP_BOUNDS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+"""The same for a step of an assessment."""
 
 NO_QUEUE = "none"
 """Stands for the queue of work that was started without one."""
@@ -31,12 +34,12 @@ NO_QUEUE = "none"
 
 @dataclass(frozen=True)
 class Durations:
-    """How long finished work took, from being taken up to its end.
+    """How long some work took.
 
     Parameters
     ----------
     counts
-        For each of `DURATION_BOUNDS_S`, how much work took at most so long.
+        For each upper bound of the groups, how much work took at most so long.
     total_seconds
         Sum over all work.
     number
@@ -48,6 +51,26 @@ class Durations:
     number: int
 
 
+class _Tally:
+    """Counts durations by a name, in groups with these upper bounds in seconds."""
+
+    def __init__(self, bounds_s: Sequence[float]) -> None:
+        self._bounds_s = bounds_s
+        self._durations: dict[str, Durations] = {}
+
+    def add(self, name: str, seconds: float) -> None:
+        before = self._durations.get(name, Durations((0,) * len(self._bounds_s), 0.0, 0))
+        counts = zip(before.counts, self._bounds_s, strict=True)
+        self._durations[name] = Durations(
+            tuple(count + (seconds <= bound) for count, bound in counts),
+            before.total_seconds + seconds,
+            before.number + 1,
+        )
+
+    def durations(self) -> dict[str, Durations]:
+        return dict(self._durations)
+
+
 class FinishedWork:
     """Counts finished workflows as they come; each is counted once, however often it is read."""
 
@@ -55,11 +78,8 @@ class FinishedWork:
         self._seen: dict[str, int] = {}
         self._read_until_ms = 0
         self._finished: Counter[tuple[str, str, str]] = Counter()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._buckets: defaultdict[str, list[int]] = defaultdict(
-            lambda: [0] * len(DURATION_BOUNDS_S)
-        )
-        self._numbers: Counter[str] = Counter()
+        self._work = _Tally(DURATION_BOUNDS_S)
+        self._steps = _Tally(STEP_BOUNDS_S)
 
     @property
     def finished(self) -> dict[tuple[str, str, str], int]:
@@ -68,11 +88,13 @@ class FinishedWork:
 
     @property
     def durations(self) -> dict[str, Durations]:
-        """How long it took, by queue."""
-        return {
-            queue: Durations(tuple(self._buckets[queue]), self._seconds[queue], number)
-            for queue, number in self._numbers.items()
-        }
+        """How long it took from being taken up to its end, by queue."""
+        return self._work.durations()
+
+    @property
+    def steps(self) -> dict[str, Durations]:
+        """How long the steps of the assessments took that led to a report, by step."""
+        return self._steps.durations()
 
     def read(self, client: DBOSClient) -> None:
         """Count what ended since the last reading."""
@@ -105,13 +127,10 @@ class FinishedWork:
             state = str(output.get("state") or ENDS.get(work.status) or work.status.lower())
             code = output.get("code") or getattr(work.error, "code", None) or ""
             self._finished[queue, state, str(code)] += 1
-            if work.dequeued_at is None:
-                continue
-            seconds = max(ended - work.dequeued_at, 0) / 1000
-            self._numbers[queue] += 1
-            self._seconds[queue] += seconds
-            for index, bound in enumerate(DURATION_BOUNDS_S):
-                self._buckets[queue][index] += seconds <= bound
+            for step, seconds in output.get("timings_s", {}).items():
+                self._steps.add(step, seconds)
+            if work.dequeued_at is not None:
+                self._work.add(queue, max(ended - work.dequeued_at, 0) / 1000)
 
 
 def _iso(milliseconds: int) -> str:

@@ -1,6 +1,6 @@
 """The status as Prometheus metrics; no label holds anything of a patient."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -10,7 +10,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dicom_node.monitoring.finished_work import DURATION_BOUNDS_S
+from dicom_node.monitoring.finished_work import DURATION_BOUNDS_S, STEP_BOUNDS_S, Durations
 from dicom_node.monitoring.status import Status
 
 __all__ = ["METRICS", "StatusCollector"]
@@ -26,6 +26,7 @@ METRICS = {
     "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
     "osteonode_work_finished": "Work that ended, by queue, state and code.",
     "osteonode_work_seconds": "Seconds from taking up work to its end, by queue.",
+    "osteonode_assessment_step_seconds": "Seconds of an assessment that led to a report, by step.",
     "osteonode_instances_received": "Instances kept, by SOP class.",
     "osteonode_instances_again": "Instances that had come before, by receipt.",
     "osteonode_bytes_received": "Bytes of the instances kept.",
@@ -87,16 +88,8 @@ def _finished(status: Status) -> Iterator[Metric]:
     for labels, number in status.finished.items():
         finished.add_metric(list(labels), number)
     yield finished
-    name = "osteonode_work_seconds"
-    seconds = HistogramMetricFamily(name, METRICS[name], labels=["queue"])
-    for queue, durations in status.durations.items():
-        buckets = [
-            (str(float(bound)), float(count))
-            for bound, count in zip(DURATION_BOUNDS_S, durations.counts, strict=True)
-        ]
-        buckets.append(("+Inf", float(durations.number)))
-        seconds.add_metric([queue], buckets, sum_value=durations.total_seconds)
-    yield seconds
+    yield _histogram("osteonode_work_seconds", "queue", status.durations, DURATION_BOUNDS_S)
+    yield _histogram("osteonode_assessment_step_seconds", "step", status.steps, STEP_BOUNDS_S)
 
 
 def _received(status: Status) -> Iterator[Metric]:
@@ -110,6 +103,20 @@ def _received(status: Status) -> Iterator[Metric]:
             families[full] = CounterMetricFamily(full, METRICS[full], labels=names)
         families[full].add_metric([label] if names else [], number)
     yield from families.values()
+
+
+def _histogram(
+    name: str, label: str, durations: Mapping[str, Durations], bounds_s: Sequence[float]
+) -> HistogramMetricFamily:
+    histogram = HistogramMetricFamily(name, METRICS[name], labels=[label])
+    for value, found in durations.items():
+        buckets = [
+            (str(float(bound)), float(count))
+            for bound, count in zip(bounds_s, found.counts, strict=True)
+        ]
+        buckets.append(("+Inf", float(found.number)))
+        histogram.add_metric([value], buckets, sum_value=found.total_seconds)
+    return histogram
 
 
 def _gauge(name: str, value: float) -> GaugeMetricFamily:

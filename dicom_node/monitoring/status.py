@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.monitoring.finished_work import (
     DURATION_BOUNDS_S,
     NO_QUEUE,
+    STEP_BOUNDS_S,
     Durations,
     FinishedWork,
 )
@@ -58,6 +59,8 @@ class Status:
         How much work ended, by queue, state and code.
     durations
         How long the finished work took, by queue.
+    steps
+        How long the steps of the assessments took, by step.
     received
         The listener's counters, by name and label.
     withdrawn
@@ -73,6 +76,7 @@ class Status:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     finished: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     durations: Mapping[str, Durations] = field(default_factory=dict)
+    steps: Mapping[str, Durations] = field(default_factory=dict)
     received: Mapping[tuple[str, str], int] = field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
 
@@ -88,6 +92,7 @@ class Status:
             for (name, label), number in sorted(self.received.items())
         ]
         content["duration_bounds_s"] = DURATION_BOUNDS_S
+        content["step_bounds_s"] = STEP_BOUNDS_S
         return content
 
 
@@ -140,6 +145,7 @@ class StatusReader:
             queues=queues,
             finished=self._done.finished,
             durations=self._done.durations,
+            steps=self._done.steps,
             received=read_counters(settings.counters_dir.glob("*.json")),
             withdrawn=Withdrawals(settings.data_dir).listed(),
         )

@@ -19,8 +19,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.edge import AeTitle, Audit, Listener, Section, Web
@@ -257,6 +255,9 @@ class NodeSettings(BaseSettings):
     @classmethod
     def _database_is_a_url(cls, value: str | None) -> str | None:
         if value is not None:
+            from sqlalchemy import make_url
+            from sqlalchemy.exc import ArgumentError
+
             try:
                 make_url(value)
             except (ArgumentError, ValueError):

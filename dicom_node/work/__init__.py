@@ -12,6 +12,8 @@
   keeping it.
 - `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
+- `preload`: what the children that assess share: imported once, by the server that they are forked
+  from.
 - `retention`: remove received instances and reports after the time that the settings give them.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its
   own.

@@ -19,7 +19,7 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
 from roi_extraction.anatomy import Finding
 
-__all__ = ["AssessmentPool", "assess_in_child"]
+__all__ = ["BUNDLE_VARIABLE", "AssessmentPool", "SurveyPool", "assess_in_child"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,9 @@ MODEL_SECONDS = 300.0
 
 ASSESSMENTS_PER_CHILD = 50
 """A child is replaced after this many, so that no library's leak can grow for ever."""
+
+BUNDLE_VARIABLE = "_OSTEONODE_BUNDLE"
+"""Environment variable that tells the server where the bundle is; empty for the built-in one."""
 
 
 def model_in_child(bundle: Path | None) -> str:
@@ -93,10 +96,12 @@ def assess_in_child(
 
 
 class AssessmentPool:
-    """Runs assessments in spawned processes, so that a hostile file can end only its own child.
+    """Runs assessments in child processes, so that a hostile file can end only its own child.
 
-    The libraries that assess are imported in those children alone: the worker and the children
-    that survey stay small and start at once.
+    The children are forked from a server, a process with a single thread that has imported what
+    assesses and loaded the models: they start at once and share its memory. The first of them waits
+    for the server. A server that dies ends its children, and is started again with the next one.
+    The worker itself stays small.
 
     Parameters
     ----------
@@ -109,6 +114,9 @@ class AssessmentPool:
 
     model: Callable[[Path | None], str] = staticmethod(model_in_child)
     """What loads the models, in the child."""
+
+    preload: Sequence[str] = ("dicom_node.work.preload",)
+    """The modules that the server imports."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -192,12 +200,17 @@ class AssessmentPool:
         Future
             The series, or AssessmentFailed as for `assess`.
         """
-        with self._lock:
-            if not self._surveys.active and not self._ended:
-                self._surveys = self._new(SURVEY_PROCESSES)
-            started = self._surveys.schedule(
-                run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
-            )
+        started: Future[Any]
+        try:
+            with self._lock:
+                if not self._surveys.active and not self._ended:
+                    self._surveys = self._new(SURVEY_PROCESSES)
+                started = self._surveys.schedule(
+                    run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
+                )
+        except Exception as error:  # such as a server that dies while the child is made
+            started = Future()
+            started.set_exception(error)
         return self._in_our_errors(started, SURVEY_SECONDS)
 
     def _in_our_errors(self, started: "Future[Any]", seconds: float) -> "Future[Any]":
@@ -215,12 +228,15 @@ class AssessmentPool:
 
     def _new(self, processes: int) -> ProcessPool:
         """Make a pool; one whose idle child was killed from outside can never be used again."""
+        bundle = self._settings.bundle
+        os.environ[BUNDLE_VARIABLE] = "" if bundle is None else str(bundle.absolute())
+        multiprocessing.set_forkserver_preload(list(self.preload))
         return ProcessPool(
             max_workers=processes,
             max_tasks=ASSESSMENTS_PER_CHILD,
             initializer=enter_child,
-            initargs=(os.getpid(), self._settings.limits.memory_mb),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(self._settings.limits.memory_mb,),
+            context=multiprocessing.get_context("forkserver"),
         )
 
     def _run(self, function: Callable[..., T], seconds: float, *arguments: object) -> T:
@@ -271,3 +287,9 @@ class AssessmentPool:
         while not wait([future], timeout=STOP_POLL_SECONDS).done:
             if self._ended:
                 raise AssessmentFailed("stopped in the middle")
+
+
+class SurveyPool(AssessmentPool):
+    """Only surveys: its server loads nothing that assesses, so that the first child starts soon."""
+
+    preload = ("dicom_node.work.child_process", "dicom_node.series.survey")

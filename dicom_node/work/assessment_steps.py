@@ -96,7 +96,8 @@ class AssessmentSteps:
             ``state`` is ``reported``, ``refused`` or, for a report that must not be sent,
             ``failed``; with ``code``, and with ``report`` or ``reason`` where there is one, with
             ``objects``, the SHA-256 of what lies beside the report by the names of the files, and
-            with ``displaced``: the reports and objects that stand under another patient.
+            with ``displaced``: the reports and objects that stand under another patient, and with
+            ``timings_s``: the seconds of each step of the analysis, by its name.
 
         Raises
         ------
@@ -214,6 +215,7 @@ class AssessmentSteps:
             "report": report,
             "objects": dict(outcome.objects),
             "displaced": displaced,
+            "timings_s": dict(outcome.timings_s),
         }
 
     def _displace(self, identity: str, key: str, outcome: Outcome) -> None:

@@ -3,11 +3,13 @@
 Light to import, for a child that surveys a study needs nothing of what assesses one.
 """
 
+import ctypes
 import errno
+import multiprocessing
 import os
 import resource
+import signal
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,17 +23,21 @@ T = TypeVar("T")
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Error numbers of the operating system for a disk that does not take a file."""
 
-PARENT_POLL_SECONDS = 1.0
-"""How often a child looks whether its parent still lives."""
+PR_SET_PDEATHSIG = 1
+"""Option of ``prctl`` that names the signal which the kernel sends when the parent has ended."""
+
+IMPORTED_BY = os.getpid()
+"""The process that imported this module: a spawned child itself, or a forked child's server."""
 
 
-def enter_child(parent: int, memory_mb: int) -> None:
-    """Begin a child: it logs, uses no more than its memory, and ends with its parent.
+def enter_child(memory_mb: int) -> None:
+    """Begin a child: it logs, uses no more than its memory, and ends with those who started it.
+
+    Those are the process that has the pool, and the server that forked the child if there is one:
+    a child without its server is no longer watched, and must not take up work.
 
     Parameters
     ----------
-    parent
-        Its process id.
     memory_mb
         Limit of the address space, MB.
     """
@@ -41,7 +47,9 @@ def enter_child(parent: int, memory_mb: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if os.getpid() != IMPORTED_BY:
+        _end_with_server()
 
 
 def run_in_child(function: Callable[..., T], *arguments: object) -> T:
@@ -56,7 +64,14 @@ def run_in_child(function: Callable[..., T], *arguments: object) -> T:
         raise
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
-    os._exit(1)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _end_with_server() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != IMPORTED_BY:  # it ended before it was watched
+        os._exit(1)

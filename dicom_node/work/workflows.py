@@ -230,7 +230,8 @@ class Worker(DBOSConfiguredInstance):
                 if destination.withdraw:
                     for wrong in outcome.get("displaced", ()):
                         self._enqueue_withdrawal(wrong, destination, 1, 0.0)
-            return {"state": outcome["state"], "code": outcome["code"]}
+            timings_s = outcome.get("timings_s", {})
+            return {"state": outcome["state"], "code": outcome["code"], "timings_s": timings_s}
 
     def _objects_for(
         self, destination: Destination, outcome: dict[str, Any]

@@ -1,12 +1,14 @@
 """A cohort's table parted into the features that a recipe takes and the stages that it learns."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
 from modeling.cohort.reading import AGE_COLUMN, SEX_COLUMN, SITE_NAMES, STAGE_COLUMN, Stage
 from modeling.errors import StagesAbsent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["FEATURE_COLUMNS", "features_of"]
 
@@ -14,7 +16,7 @@ FEATURE_COLUMNS: tuple[str, ...] = (*SITE_NAMES, AGE_COLUMN, SEX_COLUMN)
 """The columns that a recipe takes, in order."""
 
 
-def features_of(cohort: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[Any]]:
+def features_of(cohort: "pd.DataFrame") -> "tuple[pd.DataFrame, npt.NDArray[Any]]":
     """Split a cohort into `FEATURE_COLUMNS` and stages (str, shape (n,)).
 
     Raises

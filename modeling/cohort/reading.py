@@ -5,14 +5,17 @@ import math
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from modeling.cohort.table import read_table
 from modeling.errors import CohortLayout, CohortValue
 from roi_extraction.anatomy import Finding
 from roi_extraction.sites import SITES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "AGE_COLUMN",
@@ -107,7 +110,7 @@ class Sex(StrEnum):
         return 0 if self is Sex.FEMALE else 1
 
 
-def read_cohort(path: Path) -> pd.DataFrame:
+def read_cohort(path: Path) -> "pd.DataFrame":
     """Read a cohort in the published layout and check every cell.
 
     Parameters
@@ -131,6 +134,8 @@ def read_cohort(path: Path) -> pd.DataFrame:
     CohortValue
         A cell that is not a number, not finite, out of bounds, or a stage that is none of A-D.
     """
+    import pandas as pd
+
     table = read_table(path)
     _check_header(table.header)
     if not table.rows:
@@ -145,7 +150,7 @@ def read_cohort(path: Path) -> pd.DataFrame:
     return frame
 
 
-def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
+def cohort_findings(cohort: "pd.DataFrame") -> tuple[Finding, ...]:
     """Report what a reader of the cohort should know; the cohort is not changed.
 
     Parameters
@@ -186,12 +191,12 @@ def cohort_findings(cohort: pd.DataFrame) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def without_duplicates(cohort: pd.DataFrame) -> pd.DataFrame:
+def without_duplicates(cohort: "pd.DataFrame") -> "pd.DataFrame":
     """Keep the first of each set of equal rows; the index is renumbered from 0."""
     return cohort.drop_duplicates(ignore_index=True)
 
 
-def cohort_sha256(cohort: pd.DataFrame) -> str:
+def cohort_sha256(cohort: "pd.DataFrame") -> str:
     """Hash a cohort's content, whatever the file's number formatting or line ends."""
     rows = (
         "\t".join("" if v != v else v if isinstance(v, str) else repr(float(v)) for v in row)

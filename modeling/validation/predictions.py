@@ -18,7 +18,6 @@ __all__ = [
     "STAGES",
     "Predictions",
     "PredictsStage",
-    "osteoporosis_call",
     "predictions_of",
     "stage_rows",
 ]
@@ -149,23 +148,6 @@ def predictions_of(
         },
         np.array([[s in one.prediction_set for s in Stage] for one in staged]).reshape(-1, 4),
     )
-
-
-def osteoporosis_call(prediction: StagePrediction) -> str:
-    """Say whether osteoporosis (C or D) is in question, by the prediction set.
-
-    Returns
-    -------
-    str
-        ``yes`` if the set holds C or D alone, ``no`` if neither, ``undetermined`` if it mixes
-        them; empty where the model abstains.
-    """
-    if prediction.predicted is None:
-        return ""
-    within = set(prediction.prediction_set)
-    if within <= OSTEOPOROTIC:
-        return "yes"
-    return "undetermined" if within & OSTEOPOROTIC else "no"
 
 
 def _stage_part(

@@ -10,7 +10,7 @@ from modeling.cohort import PatientTable, Stage
 from modeling.cohort.table import PARQUET_SUFFIXES, TEXT_SEPARATORS
 from modeling.files import write_whole
 from modeling.staging import StagePrediction
-from modeling.validation.predictions import RESEARCH_USE, osteoporosis_call
+from modeling.validation.predictions import RESEARCH_USE
 
 __all__ = ["ANSWER_COLUMNS", "STAGED_FILE", "staged_file", "staged_table", "write_staged_table"]
 
@@ -78,7 +78,7 @@ def _answer(found: StagePrediction) -> dict[str, object]:
             for stage in Stage
         },
         "prediction_set": "".join(stage.value for stage in found.prediction_set),
-        "osteoporosis": osteoporosis_call(found),
+        "osteoporosis": found.osteoporosis or "",
         "abstained": found.abstained or "",
         "findings": "; ".join(f"{f.code}: {f.message}" for f in found.findings),
         "novelty_percentile": None if novelty is None else round(novelty, 1),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
@@ -240,6 +240,8 @@ def _lumen(
     hu: npt.NDArray[np.float32], radius_mm: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Mean and SD within a disc round each possible centre."""
+    from scipy import signal
+
     reach = int(radius_mm)
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     disc = (np.hypot(y, x) <= radius_mm).astype(np.float64)
