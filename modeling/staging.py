@@ -119,10 +119,6 @@ class Stager:
         """Lay out the trees' paths now; else the first explanation does, in about 50 ms."""
         _ = self.bundle.forest.base
 
-    def prepare(self) -> None:
-        """Make the explainer now; else the first explanation does."""
-        _ = self._explainer
-
     def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
         """Stage one patient, or abstain with a reason.
 

@@ -37,11 +37,13 @@ def _load() -> None:
             import_module(name)
         from dicom_node.analysis.models import load_models
         from dicom_node.work.assessment_pool import BUNDLE_VARIABLE
+        from roi_extraction.kernels import compile_kernels
 
         bundle = environment.pop(BUNDLE_VARIABLE, "")
         # a bundle that cannot be used is refused by the child that is asked for its identity
         with contextlib.suppress(Exception):
             load_models(Path(bundle) if bundle else None)[0].prepare()
+        compile_kernels()
     # a segmenter's own process has all threads again
     os.environ.clear()
     os.environ.update(environment)
