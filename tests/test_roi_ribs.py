@@ -155,7 +155,7 @@ def test_twelve_counted_pairs_with_short_last_ribs_need_no_empty_vertebra_below(
     twelfth = {side: RibLength(72.0, tip_seen, np.zeros((1, 3))) for side in Side}
     eleventh = {side: RibLength(200.0, True, np.zeros((1, 3))) for side in Side}
     seen = last_ribs.LastRibs(cage, twelfth, eleventh)
-    volume, straight = (object.__new__(kind) for kind in (CtVolume, StraightSpine))
+    volume, straight = object.__new__(CtVolume), object.__new__(StraightSpine)
     if tip_seen:
         assert last_ribs.route_from_ribs(volume, straight, seen) is NamingRoute.RIBS_COUNT
     else:
