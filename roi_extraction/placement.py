@@ -19,7 +19,7 @@ from roi_extraction.anatomy import (
     SpineLandmarks,
 )
 from roi_extraction.kernels import distance_inside, interpolate_grid, least_over_offsets
-from roi_extraction.sites import SITES, Muscle, Site
+from roi_extraction.sites import SITES, DiscLevel, Muscle, Site
 from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
 
@@ -40,10 +40,14 @@ basivertebral vein at the middle of the rear wall."""
 MUSCLE_MARGIN_MM = {
     Muscle.TRANSVERSOSPINALIS: 1.0,
     Muscle.LONGISSIMUS: 1.5,
-    Muscle.PSOAS_MAJOR: 1.5,
+    Muscle.PSOAS_MAJOR: 1.0,
 }
 """Least gap between a muscle ROI and the muscle's wall, mm; smaller muscles count as too small.
-Less for transversospinalis, whose long walls are bone with a margin of its own."""
+Less for transversospinalis, whose long walls are bone with a margin of its own, and for psoas,
+which is thin and lies in fat."""
+
+PELVIC_PSOAS_MARGIN_MM = 1.5
+"""The same for psoas at L5-S1, where it lies against vessels and iliacus, mm."""
 
 WANTED_MARGIN_MM = 3.0
 """Gap beyond which a muscle ROI earns nothing by being further from the wall, mm."""
@@ -265,7 +269,11 @@ def place_site(
 
 
 def _least_margin_mm(site: Site) -> float:
-    return CORTEX_MARGIN_MM if site.muscle is None else MUSCLE_MARGIN_MM[site.muscle]
+    if site.muscle is None:
+        return CORTEX_MARGIN_MM
+    if site.muscle is Muscle.PSOAS_MAJOR and site.disc is DiscLevel.L5_S1:
+        return PELVIC_PSOAS_MARGIN_MM
+    return MUSCLE_MARGIN_MM[site.muscle]
 
 
 def _aim(grid: _Grid, body: Landmark) -> FloatArray:

@@ -15,7 +15,7 @@ from roi_extraction.phantom import Phantom, PhantomParameters, make_phantom
 from roi_extraction.placement import EllipseRoi, place_site
 from roi_extraction.sites import SITES, DiscLevel, Muscle, Side, Site
 from roi_extraction.volume import CtVolume
-from tests.ct_builders import cropped, load_nifti_labels, load_nifti_volume
+from tests.ct_builders import cropped, load_nifti_labels, load_nifti_volume, noisy
 
 AUTOCHTHON = {Side.LEFT: 86, Side.RIGHT: 87}
 ILIOPSOAS = {Side.LEFT: 88, Side.RIGHT: 89}
@@ -78,6 +78,40 @@ def test_small_psoas_is_missing_as_too_small(phantom: Phantom, phantom_placed: P
         if site.muscle is Muscle.PSOAS_MAJOR and phantom.truth.area_mm2[site.name] < 150:
             assert isinstance(rois, Missing)
             assert rois.reason is MissingReason.TOO_SMALL
+
+
+def test_psoas_that_holds_twice_a_roi_is_measured(phantom: Phantom, phantom_placed: Placed) -> None:
+    psoas = {s: r for s, r in phantom_placed.items() if s.muscle is Muscle.PSOAS_MAJOR}
+    thick = {s: r for s, r in psoas.items() if phantom.truth.area_mm2[s.name] > 300}
+    assert {site.disc for site in thick} == set(tuple(DiscLevel)[1:])
+    assert not [site.name for site, rois in thick.items() if isinstance(rois, Missing)]
+
+
+def test_psoas_is_followed_where_only_upper_discs_are_named(
+    phantom: Phantom, phantom_spine: SpineLandmarks
+) -> None:
+    disc = DiscLevel.L2_L3
+    discs = {k: v for k, v in phantom_spine.discs.items() if k <= disc}
+    spine = SpineLandmarks(phantom_spine.canal_lps_mm, phantom_spine.bodies, discs, 1.0)
+    found = psoas_regions(phantom.volume, spine)
+    whole = psoas_regions(phantom.volume, phantom_spine)
+    for side in Side:
+        alone, of_whole = found[disc, side], whole[disc, side]
+        assert not isinstance(alone, Missing)
+        assert not isinstance(of_whole, Missing)
+        for one, other in zip(alone.slices, of_whole.slices, strict=True):
+            shared = (one.mask & other.mask).sum() / (one.mask | other.mask).sum()
+            assert shared > 0.9, (side, one.index)
+
+
+def test_noise_and_streaks_do_not_part_psoas(
+    phantom: Phantom, phantom_spine: SpineLandmarks
+) -> None:
+    volume = noisy(phantom.volume, 30.0, 1)
+    placed = place_muscles(volume, phantom_spine)
+    for site, rois in placed.items():
+        if site.muscle is Muscle.PSOAS_MAJOR and phantom.truth.area_mm2[site.name] > 300:
+            assert not isinstance(rois, Missing), site.name
 
 
 def test_psoas_outside_a_narrow_field_is_not_sought_elsewhere(

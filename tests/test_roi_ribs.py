@@ -14,10 +14,13 @@ from bench.roi.scans import load_scan
 from roi_extraction import CtVolume, Level, LevelsAmbiguous, MissingReason, NamingRoute, RoiError
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.builtin import BuiltinSegmenter, find_spine
+from roi_extraction.builtin.ribs import last_ribs
 from roi_extraction.builtin.ribs.cage import rib_cage
 from roi_extraction.builtin.ribs.last_ribs import lengths_tell_twelfth
 from roi_extraction.builtin.ribs.rib_track import RibTrack
+from roi_extraction.builtin.ribs.tips import RibLength
 from roi_extraction.builtin.ribs.tracks import TRACK_AHEAD_MM, TRACK_BESIDE_MM, tracks_beside
+from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.phantom import Pathology, Phantom, PhantomParameters, make_phantom
 from roi_extraction.sites import Side
 from tests.ct_builders import cropped
@@ -129,13 +132,35 @@ def test_a_short_bone_below_the_last_pair_is_reported() -> None:
 @pytest.mark.parametrize(
     ("last_mm", "above_mm"),
     [((201.0, 212.0), (257.0, 270.0)), ((150.0, 154.0), (256.0, 273.0)), ((45.0, 48.0), (130, 135)),
-     ((72.0, 73.0), (228.0, 182.0)), ((165.0, 170.0), (190.0, 195.0))],
-    ids=["an 11th", "a short 11th", "lumbar", "an 11th lost early", "nearly alike"],
+     ((72.0, 73.0), (228.0, 170.0)), ((165.0, 170.0), (190.0, 195.0)),
+     ((72.0, 73.0), (180.0, 184.0))],
+    ids=["an 11th", "a short 11th", "lumbar", "an 11th lost early", "nearly alike", "both lost"],
 )  # fmt: skip
 def test_other_lengths_do_not_tell_the_twelfth(
     last_mm: tuple[float, float], above_mm: tuple[float, float]
 ) -> None:
     assert not lengths_tell_twelfth(np.array(last_mm), np.array(above_mm))
+
+
+def test_one_11th_rib_may_be_lost_where_it_is_longer_than_any_12th() -> None:
+    assert lengths_tell_twelfth(np.array((72.0, 73.0)), np.array((228.0, 182.0)))
+
+
+@pytest.mark.parametrize("tip_seen", [True, False])
+def test_twelve_counted_pairs_with_short_last_ribs_need_no_empty_vertebra_below(
+    monkeypatch: pytest.MonkeyPatch, tip_seen: bool
+) -> None:
+    monkeypatch.setattr(last_ribs, "way_seen", lambda *_: False)
+    cage = rib_cage(ribs(12), 60.0 + 24.0 * 12 + 40.0)
+    twelfth = {side: RibLength(72.0, tip_seen, np.zeros((1, 3))) for side in Side}
+    eleventh = {side: RibLength(200.0, True, np.zeros((1, 3))) for side in Side}
+    seen = last_ribs.LastRibs(cage, twelfth, eleventh)
+    volume, straight = object.__new__(CtVolume), object.__new__(StraightSpine)
+    if tip_seen:
+        assert last_ribs.route_from_ribs(volume, straight, seen) is NamingRoute.RIBS_COUNT
+    else:
+        with pytest.raises(LevelsAmbiguous, match="does not show whether"):
+            last_ribs.route_from_ribs(volume, straight, seen)
 
 
 @cache

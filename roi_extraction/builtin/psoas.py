@@ -1,4 +1,4 @@
-"""Psoas major: followed slice by slice beside the spine, from L3-L4 up to L1-L2 and down to S1."""
+"""Psoas major: followed slice by slice beside the spine, up to L1-L2 and down to S1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
@@ -58,8 +59,12 @@ FROM_EXPECTED_PRICE = 0.15
 PEAK_BLUR_MM = 1.0
 """Gaussian sigma with which the distance to the wall is smoothed before muscles are parted, mm."""
 
-PEAK_WINDOW = 9
-"""A muscle's centre is the deepest place in a square of so many grid steps."""
+PEAK_PROMINENCE_MM = 1.0
+"""Two deep places are two muscles where the narrows between them are this much shallower than
+either, mm: noise and fatty streaks make shallower ones within a muscle."""
+
+PELVIC_PROMINENCE_MM = 0.5
+"""The same at L5-S1, where vessels and iliacus lie against psoas, mm."""
 
 PEAK_DEPTH_MM = 2.0
 """Smoothed distance to the wall below which a place is no muscle's centre, mm."""
@@ -74,6 +79,20 @@ many mm more."""
 
 OPENING_STEPS = 2
 """Grid steps by which the muscle is opened to cut off thin parts."""
+
+WALL_STEPS = 2
+"""Grid steps by which the muscle at most reaches beyond its core, out to its wall; none at
+L5-S1."""
+
+START_DISCS = (
+    DiscLevel.L3_L4,
+    DiscLevel.L4_L5,
+    DiscLevel.L2_L3,
+    DiscLevel.L5_S1,
+    DiscLevel.L1_L2,
+)
+"""Where psoas is followed from: the first of these that was named. It is thick and by itself at
+L3-L4, thinner towards L1, beside iliacus towards S1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +153,11 @@ def psoas_track(
         Its centre by slice index: (behind the canal, lateral of the mid-line), mm.
     """
     indices = list(parts)
-    start = spine.discs.get(DiscLevel.L3_L4) or spine.discs.get(DiscLevel.L4_L5)
-    if start is None or not indices:
+    named = [spine.discs[disc] for disc in START_DISCS if disc in spine.discs]
+    if not named or not indices:
         return {}
-    middle = min(indices, key=lambda i: abs(i - float(volume.to_index(start.centre_lps_mm)[0])))
+    start = float(volume.to_index(named[0].centre_lps_mm)[0])
+    middle = min(indices, key=lambda i: abs(i - start))
     track: dict[int, tuple[float, float]] = {}
     for order in ([i for i in indices if i >= middle], [i for i in indices[::-1] if i <= middle]):
         last: tuple[float, float] | None = track.get(middle)
@@ -184,7 +204,7 @@ def _find(
         seed = _thickest(part, track[nearest], PSOAS_MOVE_MM)
         if seed is None:
             return Missing(MissingReason.TOO_SMALL, f"no muscle beside the spine, slice {index}")
-        mask = _muscle_around(part, seed)
+        mask = _muscle_around(part, seed, pelvic=disc is DiscLevel.L5_S1)
         pixels = part.frame.to_pixel_mask(volume, mask, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
         masks.append(RegionSlice(index, pixels))
         depths.append(part.depth_at(seed))
@@ -229,7 +249,7 @@ def _thickest(
     return float(behind[best[0], 0]), float(lateral[0, best[1]])
 
 
-def _muscle_around(part: PsoasSlice, seed: tuple[float, float]) -> Mask:
+def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool) -> Mask:
     """The muscle around a seed, parted from its neighbours where the tissue is narrow.
 
     Parameters
@@ -238,6 +258,8 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float]) -> Mask:
         The slice.
     seed
         The centre of psoas: (behind, lateral), mm.
+    pelvic
+        Whether vessels and iliacus lie against it: then it is parted sooner, and ends at its core.
 
     Returns
     -------
@@ -249,20 +271,22 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float]) -> Mask:
     j = int(np.argmin(np.abs(PSOAS_LATERAL_MM - seed[1])))
     depth = float(part.depth_mm[i, j])
     smooth = ndimage.gaussian_filter(part.depth_mm, PEAK_BLUR_MM / PSOAS_STEP_MM)
-    peaks = smooth == ndimage.maximum_filter(smooth, size=PEAK_WINDOW)
-    peaks &= smooth > PEAK_DEPTH_MM
-    markers, _ = ndimage.label(peaks)
+    peaks = h_maxima(smooth, PELVIC_PROMINENCE_MM if pelvic else PEAK_PROMINENCE_MM) > 0
+    markers, _ = ndimage.label(peaks & (smooth > PEAK_DEPTH_MM))
     rows, columns = np.indices(tissue.shape)
     from_seed = np.hypot(rows - i, columns - j)
-    own = from_seed <= max(depth * OWN_CENTRE[0], OWN_CENTRE[1])
-    markers = np.where(own & tissue, 1, np.where(markers > 0, markers + 1, 0))
+    centre = from_seed <= max(depth * OWN_CENTRE[0], OWN_CENTRE[1])
+    markers = np.where(centre & tissue, 1, np.where(markers > 0, markers + 1, 0))
     basins = watershed(-smooth, markers, mask=tissue)
     mask = (basins == 1) & (from_seed <= FARTHEST_PART[0] * depth + FARTHEST_PART[1])
     opened = ndimage.binary_opening(mask, iterations=OPENING_STEPS)
     components, _ = ndimage.label(opened)
-    if components[i, j] == 0:
-        return np.asarray(mask)
-    return np.asarray(components == components[i, j])
+    if components[i, j]:
+        mask = components == components[i, j]
+    if not pelvic:
+        own = part.muscle & (basins <= 1)
+        mask = ndimage.binary_dilation(mask, iterations=WALL_STEPS, mask=own)
+    return np.asarray(ndimage.binary_fill_holes(mask))
 
 
 def _checked(

@@ -50,7 +50,10 @@ LEAST_LATERAL_MM = 12.0
 """Nothing nearer to the mid-line is psoas, mm."""
 
 PSOAS_TISSUE_HU = (-5.0, 110.0)
-"""Muscle in a smoothed image, HU."""
+"""Muscle in a smoothed image, HU: its core, clear of the fat around it, in which it is followed."""
+
+PSOAS_WALL_HU = -25.0
+"""Its wall against fat in a smoothed image, HU: half-way between muscle of 50 and fat of -100."""
 
 BODY_CORTEX_HU = 150.0
 """Above it cortical bone in a smoothed image, HU: fixes the body's half-width."""
@@ -86,7 +89,7 @@ OUTLINE_PRICE_HU = 4.0
 """Price of one mm between the outline and its expected ellipse, HU: against 40 HU from a disc to
 psoas, and 150 HU to fat."""
 
-BODY_GAP_MM = 2.5
+BODY_GAP_MM = 2.0
 """Rim beyond the outline that is not taken for muscle, mm."""
 
 PSOAS_OFFSET_MM = {
@@ -128,6 +131,8 @@ class PsoasSlice:
     depth_mm
         float64, shape (behind, lateral): distance to the wall inside muscle-like tissue, mm; 0
         outside of it.
+    muscle
+        bool, shape (behind, lateral): the same tissue out to its wall against fat.
     expected
         Where the centre of psoas is expected: (behind, lateral), mm.
     stray_mm
@@ -136,6 +141,7 @@ class PsoasSlice:
 
     frame: AxialFrame
     depth_mm: FloatArray
+    muscle: Mask
     expected: tuple[float, float]
     stray_mm: float
 
@@ -232,11 +238,12 @@ def _psoas_slice(
     slices: SlicesAtSpine, side: Side, place: _Expected, outline_mm: FloatArray
 ) -> PsoasSlice:
     image = _smooth_image(slices, place.index, side)
-    tissue = (image > PSOAS_TISSUE_HU[0]) & (image < PSOAS_TISSUE_HU[1])
-    tissue &= _beside(outline_mm, place.spine_behind)
-    tissue &= PSOAS_LATERAL_MM[None, :] > LEAST_LATERAL_MM
-    depth = distance_inside(tissue) * PSOAS_STEP_MM
-    return PsoasSlice(slices.frame(place.index), depth, place.psoas, place.stray)
+    muscle = (image > PSOAS_WALL_HU) & (image < PSOAS_TISSUE_HU[1])
+    muscle &= _beside(outline_mm, place.spine_behind)
+    muscle &= PSOAS_LATERAL_MM[None, :] > LEAST_LATERAL_MM
+    core = muscle & (image > PSOAS_TISSUE_HU[0])
+    depth = distance_inside(core) * PSOAS_STEP_MM
+    return PsoasSlice(slices.frame(place.index), depth, muscle, place.psoas, place.stray)
 
 
 def half_widths(slices: SlicesAtSpine, side: Side) -> FloatArray:

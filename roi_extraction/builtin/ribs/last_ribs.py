@@ -25,7 +25,8 @@ LAST_MM = (60.0, 175.0)
 """Shortest and longest 12th rib that is known by its length, mm."""
 
 ABOVE_LAST_MM = (185.0, 250.0)
-"""Shortest and longest 11th rib beside which it is, mm: a 10th rib is longer."""
+"""Least mean of the 11th ribs beside which it is, and the longest of them, mm: a 10th rib is
+longer. Each must be longer than any 12th; one side may be lost early."""
 
 LENGTH_RATIO = 1.3
 """Least ratio of the mean lengths of the 11th and the 12th ribs."""
@@ -129,15 +130,20 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
             f"below the lowest long ribs lie bones of {longest:.0f} mm, short 12th ribs or lumbar "
             f"ones ({ribs})"
         )
-    next_root_mm = 2 * levels[0].root_mm - levels[1].root_mm
-    if not all(way_seen(volume, straight, next_root_mm, side) for side in Side):
-        raise LevelsAmbiguous(
-            f"the scan does not show whether there are ribs below the lowest that it shows ({ribs})"
-        )
     last, above = (np.array([rib.mm for rib in part.values()]) for part in (ribs.last, ribs.above))
-    if ribs.cage.counted == RIB_PAIRS and (last <= LAST_MM[1]).all():
+    counted = ribs.cage.counted == RIB_PAIRS and bool((last <= LAST_MM[1]).all())
+    tips_seen = all(rib.to_tip for rib in ribs.last.values())
+    # twelve counted pairs, the last as short as a 12th, name L1 whether or not it bears a rib
+    if not (counted and tips_seen and (last >= LAST_MM[0]).all()):
+        next_root_mm = 2 * levels[0].root_mm - levels[1].root_mm
+        if not all(way_seen(volume, straight, next_root_mm, side) for side in Side):
+            raise LevelsAmbiguous(
+                "the scan does not show whether there are ribs below the lowest that it shows "
+                f"({ribs})"
+            )
+    if counted:
         return NamingRoute.RIBS_COUNT
-    if not all(rib.to_tip for rib in ribs.last.values()):
+    if not tips_seen:
         raise LevelsAmbiguous(
             f"the tips of the lowest ribs are not seen, which may be the 11th or the 12th ({ribs})"
         )
@@ -165,7 +171,8 @@ def lengths_tell_twelfth(
     """
     return bool(
         ((last_mm >= LAST_MM[0]) & (last_mm <= LAST_MM[1])).all()
-        and ((above_mm >= ABOVE_LAST_MM[0]) & (above_mm <= ABOVE_LAST_MM[1])).all()
+        and ((above_mm > LAST_MM[1]) & (above_mm <= ABOVE_LAST_MM[1])).all()
+        and above_mm.mean() >= ABOVE_LAST_MM[0]
         and above_mm.mean() >= LENGTH_RATIO * last_mm.mean()
     )
 
