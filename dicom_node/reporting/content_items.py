@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from highdicom.sr import CodedConcept, RelationshipTypeValues, ValueTypeValues
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
@@ -201,7 +201,7 @@ def _data_set(**values: object) -> Dataset:
     Attributes set one by one are looked up, converted and checked each, which takes ten times as
     long.
     """
-    elements = {}
+    elements: dict[BaseTag, DataElement | RawDataElement] = {}
     for keyword, value in values.items():
         tag, vr = _element_of(keyword)
         held = DicomSequence(value) if vr == "SQ" else value  # type: ignore[arg-type]

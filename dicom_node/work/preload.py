@@ -1,7 +1,7 @@
 """What the children that assess share: imported once, by the server that they are forked from.
 
-To import this module loads all that assesses and the models, which takes seconds, in one thread:
-what a thread holds when its process forks stays held for ever in the child.
+To import this module, as that server alone does to work, loads all that assesses and the models. It
+does so in one thread: what a thread holds when its process forks stays held for ever in the child.
 """
 
 import contextlib
