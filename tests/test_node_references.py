@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.reporting.checks.report_check import find_faults, read_sources
+from dicom_node.reporting.checks.report_check import find_faults, sources_of
 from dicom_node.reporting.references import reference_items, references_report
 from dicom_node.reporting.report import report
 from dicom_node.reporting.structured_report import build_structured_report
@@ -180,8 +180,7 @@ def test_phase_without_blood_in_the_aorta_is_stopped(plain: Assessment) -> None:
 def test_whole_report_with_references_passes_the_check(
     enhanced: Assessment, document: Dataset
 ) -> None:
-    sources = read_sources([instance.path for instance in enhanced.series.slices])
-    assert find_faults(document, sources) == []
+    assert find_faults(document, sources_of(enhanced.series.slices)) == []
 
 
 @pytest.mark.shared

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from dicom_node.assessment import assessment as assessing
-from dicom_node.assessment.image_checks import ImageFacts
 from dicom_node.errors import SettingsInvalid
 from dicom_node.reporting.report import report
 from dicom_node.reporting.words.document_words import l1_line
 from dicom_node.reporting.words.impression import Evidence, impression
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition, ScannerOffset, load_settings
-from tests.assessment_builders import assessment_of
+from tests.assessment_builders import assessment_of, image_facts
 from tests.dicom_builders import instances
 
 OFFSET = ScannerOffset(
@@ -39,7 +38,7 @@ def test_the_model_is_given_what_the_cohorts_scanner_would_have_read(
 ) -> None:
     series = check_series(instances(), Acquisition())
     features = assessment_of(series).features
-    facts = ImageFacts(12.0, 0.8, float("nan"), "no aorta")
+    facts = image_facts()
     monkeypatch.setattr(assessing, "check_image", lambda *_: (facts, []))
 
     def measured(_volume: object, _segmenter: object, check: object) -> object:

@@ -8,7 +8,7 @@ from dicom_node.reporting.evaluations import coded_results
 from dicom_node.reporting.report import refusal_report, report, stage_statement
 from dicom_node.reporting.words.impression import Evidence
 from dicom_node.reporting.words.report_text import text_summary
-from dicom_node.reporting.words.result_kind import result_kind
+from dicom_node.reporting.words.result_kind import ResultKind, result_kind
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition
 from modeling import Stage, StagePrediction
@@ -88,5 +88,5 @@ def test_l1_without_a_stage_has_a_code_of_its_own() -> None:
         findings=(few,),
         contributions=(),
     )
-    assert report(alone, {}).result == "l1_alone"
+    assert report(alone, {}).result is ResultKind.L1_ALONE
     assert coded_results(alone).ContentSequence[0].ConceptCodeSequence[0].CodeValue == "STAGE-L1"

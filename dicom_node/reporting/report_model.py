@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dicom_node.reporting.words.result_kind import ResultKind
+from dicom_node.reporting.words.result_kind import AssessedKind, ResultKind
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
 from modeling.calibration import Osteoporosis
@@ -438,9 +438,7 @@ class _Series(_Record):
 class Report(_Series):
     """The report of a series that was assessed."""
 
-    result: Literal[
-        ResultKind.STAGED, ResultKind.UNDETERMINED, ResultKind.L1_ALONE, ResultKind.MEASURED
-    ]
+    result: AssessedKind
     """What kind of result this is: a stage; a set of stages too large to call one; L1 alone against
     its thresholds, the scan showing too little for a stage; or HU alone."""
     refused: None = None

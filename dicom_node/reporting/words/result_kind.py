@@ -1,10 +1,11 @@
 """What kind of result a scan led to: the word by which machines tell reports apart."""
 
 from enum import StrEnum
+from typing import Literal
 
 from dicom_node.reporting.words.impression import MAX_CALLED, Evidence, lacks_regions
 
-__all__ = ["ResultKind", "result_kind"]
+__all__ = ["AssessedKind", "ResultKind", "result_kind"]
 
 
 class ResultKind(StrEnum):
@@ -22,7 +23,13 @@ class ResultKind(StrEnum):
     """Nothing was measured."""
 
 
-def result_kind(evidence: Evidence) -> ResultKind:
+AssessedKind = Literal[
+    ResultKind.STAGED, ResultKind.UNDETERMINED, ResultKind.L1_ALONE, ResultKind.MEASURED
+]
+"""What a scan that was measured can lead to."""
+
+
+def result_kind(evidence: Evidence) -> AssessedKind:
     """The kind of an assessed scan's result.
 
     Parameters
