@@ -12,7 +12,7 @@ from pydicom.filewriter import write_data_element
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.reporting import encoding
-from dicom_node.reporting.encoding import encoded_file
+from dicom_node.reporting.objects.encoding import encoded_file
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -12,7 +12,7 @@ from dicom_node.errors import ReportInvalid
 from dicom_node.reporting.checks.object_check import check_object
 from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
-from dicom_node.reporting.encoding import encoded_file
+from dicom_node.reporting.objects.encoding import encoded_file
 from dicom_node.reporting.objects.kinds import ObjectKind
 
 __all__ = ["ObjectMaker"]

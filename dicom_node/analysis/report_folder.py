@@ -11,7 +11,7 @@ from dicom_node.errors import ReportInvalid
 from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
-from dicom_node.reporting.encoding import encoded_file
+from dicom_node.reporting.objects.encoding import encoded_file
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.report import refusal_report
 from dicom_node.reporting.report_history import REPORT_FILE, KeptReport

@@ -15,7 +15,6 @@
 - `earlier_document`: an earlier report of which only the Structured Report is at hand, as a PACS
   holds it.
 - `codes`: codes of the Structured Report, each with its source and whether it was verified.
-- `encoding`: the bytes of a file of the node: what pydicom writes, in less time.
 - `content_items`: the content items of a Structured Report, as plain data sets.
 - `evaluations`: what the Structured Report says in codes and words, beside the measurements.
 - `measurement_groups`: the groups of the Structured Report: one for each measured site.

@@ -9,4 +9,5 @@
 - `pdf_pages`: the report as a PDF of one page with an annex, and the page of a refused scan.
 - `pdf_annex`: the annex of the PDF: what was measured, how, and what the stage rests on.
 - `pdf_layout`: the look of the PDF: fonts, styles, the flow of a section over pages, and its foot.
+- `encoding`: the bytes of a file of the node: what pydicom writes, in less time.
 """
