@@ -11,7 +11,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_node.reporting import encoding
+from dicom_node.reporting.objects import encoding
 from dicom_node.reporting.objects.encoding import encoded_file
 
 
