@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from modeling.cohort.reading import (
     AGE_COLUMN,
@@ -22,6 +21,9 @@ from modeling.cohort.table import RawTable, read_table
 from modeling.cohort.units import check_units
 from modeling.errors import CohortDuplicate, CohortLayout
 from roi_extraction.anatomy import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "AGE_NAMES",
@@ -77,7 +79,7 @@ class PatientTable:
     age: npt.NDArray[np.float64]
     sex: npt.NDArray[np.float64]
     stages: npt.NDArray[Any] | None
-    own: pd.DataFrame
+    own: "pd.DataFrame"
     identifiers: tuple[str, ...] | None
     site_columns: tuple[str, ...]
 
@@ -126,8 +128,10 @@ class PatientTable:
         )
         return np.array(chosen, dtype=np.intp), findings
 
-    def cohort(self, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
+    def cohort(self, rows: npt.NDArray[np.intp]) -> "pd.DataFrame":
         """Give some rows in the published layout; the index counts the file's rows from 0."""
+        import pandas as pd
+
         stages = np.full(len(self), "") if self.stages is None else self.stages
         columns = {
             STAGE_COLUMN: pd.Series(list(map(str, stages[rows])), dtype="str"),
@@ -168,6 +172,8 @@ def read_patients(
     CohortUnits
         A site whose values as a whole are no HU.
     """
+    import pandas as pd
+
     raw = read_table(path)
     _check_names(raw.header)
     for wanted in (label, identifier):
