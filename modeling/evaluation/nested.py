@@ -103,7 +103,7 @@ class NestedPredictions:
     probabilities: FloatArray
     shifted: Mapping[str, FloatArray]
     sets: npt.NDArray[np.bool_]
-    osteoporosis: npt.NDArray[np.str_]
+    osteoporosis: npt.NDArray[Any]
     folds: npt.NDArray[np.intp]
     chosen: tuple[str, ...]
 
@@ -116,7 +116,7 @@ class _FoldResult:
     probabilities: FloatArray
     shifted: Mapping[str, FloatArray]
     sets: npt.NDArray[np.bool_]
-    osteoporosis: npt.NDArray[np.str_]
+    osteoporosis: npt.NDArray[Any]
     chosen: str | None
 
 
