@@ -40,6 +40,9 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PNG_DPI = 160
 """Resolution of the PNG: 1280 pixels for a figure of 8 inches."""
 
+LAYOUT_DIGITS = 9
+"""Decimals of the places of axes, as shares of a figure's size."""
+
 
 def write_step(
     out: Path, folder: str, step: StudyStep, key: str, result: StepResult, started: float
@@ -181,6 +184,16 @@ def _pictures(step: StudyStep, figure: Figure) -> dict[str, bytes]:
     with rc_context(settings):
         drawn = figure.draw()
         drawn = getattr(drawn, "figure", drawn)
+        _settle(drawn)
         drawn.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         drawn.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     return {"svg": svg.getvalue(), "png": png.getvalue()}
+
+
+def _settle(drawn: Any) -> None:
+    """Lay out once and round: the solver's last bits differ, and SVG takes its names from them."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
+    for axes in drawn.axes:
+        box = axes.get_position()
+        axes.set_position([round(edge, LAYOUT_DIGITS) for edge in box.bounds])
