@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.checks.body_line import centres_and_forward
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
@@ -160,15 +161,11 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
 
 def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] | None:
     """HU, float32, shape (planes, forward, lateral), from feet to head."""
-    bodies = [spine.bodies[level] for level in AORTA_LEVELS if level in spine.bodies]
-    if len(bodies) < 2:
+    found = centres_and_forward(spine, AORTA_LEVELS)
+    if found is None:
         return None
-    centres = np.array(sorted((b.centre_lps_mm for b in bodies), key=lambda c: float(c[2])))
-    canal = spine.canal_lps_mm[np.argsort(spine.canal_lps_mm[:, 2])]
-    behind = np.stack([np.interp(centres[:, 2], canal[:, 2], canal[:, k]) for k in (0, 1)], axis=1)
-    forward = np.median(centres[:, :2] - behind, axis=0)
-    forward /= np.linalg.norm(forward)
-    left = np.array([-forward[1], forward[0]])
+    centres, forward = found
+    left = np.array([-forward[1], forward[0], 0.0])
     z = np.arange(
         centres[0, 2] - BEYOND_BODIES_MM, centres[-1, 2] + BEYOND_BODIES_MM, AORTA_STEP_MM
     )
@@ -177,7 +174,7 @@ def _planes(volume: CtVolume, spine: SpineLandmarks) -> npt.NDArray[np.float32] 
         np.arange(places[0] - MARGIN_MM, places[-1] + MARGIN_MM + 1)
         for places in (CENTRE_FORWARD_MM, CENTRE_LATERAL_MM)
     )
-    axes = [np.tile([*direction, 0.0], (len(z), 1)) for direction in (forward, left)]
+    axes = [np.tile(direction, (len(z), 1)) for direction in (forward, left)]
     total = np.zeros((len(z), len(ahead), len(aside)), np.float32)
     thirds = (-AORTA_STEP_MM / 3, 0.0, AORTA_STEP_MM / 3)
     for offset in thirds:
