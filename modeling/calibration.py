@@ -14,6 +14,7 @@ from modeling.cohort import Stage
 
 __all__ = [
     "COVERAGE",
+    "OSTEOPOROTIC",
     "PAIRS",
     "PROBABILITY_FLOOR",
     "Osteoporosis",
@@ -23,6 +24,7 @@ __all__ = [
     "fit_osteoporosis_limits",
     "fit_sigmoids",
     "fitted_sigmoid",
+    "most_probable",
     "osteoporosis_set",
     "pair_name",
     "pair_scores",
@@ -43,6 +45,10 @@ FITTED_DIGITS = 10
 
 PAIRS: tuple[tuple[Stage, Stage], ...] = tuple(combinations(Stage, 2))
 """The six pairs, earlier stage first."""
+
+
+OSTEOPOROTIC = frozenset((Stage.C, Stage.D))
+"""Stages with osteoporosis, a T-score of -2.5 or lower, without and with a fracture."""
 
 
 class Osteoporosis(StrEnum):
@@ -177,6 +183,11 @@ def fit_conformal(
     return found
 
 
+def most_probable(probabilities: Mapping[Stage, float]) -> Stage:
+    """The most probable stage, the earlier one of two that are equal."""
+    return max(Stage, key=lambda stage: probabilities[stage])
+
+
 def prediction_set(
     probabilities: Mapping[Stage, float], thresholds: Mapping[Stage, float]
 ) -> tuple[Stage, ...]:
@@ -185,7 +196,7 @@ def prediction_set(
     The most probable stage is always among them: a set that leaves out the stage it comes with
     would mislead, and one more stage cannot lower the coverage.
     """
-    top = max(Stage, key=lambda stage: probabilities[stage])
+    top = most_probable(probabilities)
     return tuple(s for s in Stage if s is top or probabilities[s] >= thresholds[s])
 
 
@@ -210,7 +221,7 @@ def fit_osteoporosis_limits(
     doi 10.1007/s10994-013-5355-6.
     """
     late = probabilities[:, 2:].sum(axis=1)
-    has = np.isin(stages, (Stage.C, Stage.D))
+    has = np.isin(stages, sorted(OSTEOPOROTIC))
     no_below = _lowest_kept(late[has], coverage, otherwise=0.0)
     yes_above = -_lowest_kept(-late[~has], coverage, otherwise=-1.0)
     if no_below > yes_above:

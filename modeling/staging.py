@@ -8,7 +8,13 @@ import numpy.typing as npt
 
 from modeling.bundle.bundle import Bundle
 from modeling.bundle.novelty import UNUSUAL_PERCENT
-from modeling.calibration import Osteoporosis, osteoporosis_set, pair_scores, prediction_set
+from modeling.calibration import (
+    Osteoporosis,
+    most_probable,
+    osteoporosis_set,
+    pair_scores,
+    prediction_set,
+)
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.design import DESIGN, design_matrix, impute
 from modeling.errors import InvalidFeatures
@@ -150,11 +156,11 @@ class Stager:
             for found in calibrated(uncalibrated, fitted.stage_sigmoids)
         )
         prevalence = self.rules.prevalence or self.bundle.prevalence
-        probabilities = at_prevalence(here, self.bundle.prevalence, prevalence)
-        predicted, at_minus, at_plus = (
-            _most_probable(at_prevalence(each, self.bundle.prevalence, prevalence))
+        probabilities, *others = (
+            at_prevalence(each, self.bundle.prevalence, prevalence)
             for each in (here, lower, higher)
         )
+        predicted, at_minus, at_plus = map(most_probable, (probabilities, *others))
         kept = prediction_set(here, fitted.thresholds)
         within = tuple(stage for stage in Stage if stage in kept or stage is predicted)
         novelty = fitted.novelty.percentile(values)
@@ -275,11 +281,6 @@ def _design_row(mean_hu: FloatArray, age: float | None, sex: Sex | None) -> Floa
         np.array([np.nan if age is None else age], dtype=np.float64),
         np.array([np.nan if sex is None else sex.cohort_code], dtype=np.float64),
     )
-
-
-def _most_probable(probabilities: Mapping[Stage, float]) -> Stage:
-    """The most probable stage, the earlier one of two that are equal."""
-    return max(Stage, key=lambda stage: probabilities[stage])
 
 
 def _doubts(prediction: StagePrediction) -> tuple[Finding, ...]:

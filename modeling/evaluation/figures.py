@@ -23,6 +23,7 @@ __all__ = [
     "AGE_BANDS",
     "DECISIONS",
     "OVERALL",
+    "age_band",
     "chosen_counts",
     "coverage",
     "decision_curves",
@@ -210,7 +211,7 @@ def subgroups(
     sexes = cohort[SEX_COLUMN].to_numpy()
     ages = cohort[AGE_COLUMN].to_numpy()
     groups = [(sex.value, sexes == sex.cohort_code) for sex in Sex]
-    groups += [(_band(low, high), (ages >= low) & (ages < high)) for low, high in AGE_BANDS]
+    groups += [(age_band(low, high), (ages >= low) & (ages < high)) for low, high in AGE_BANDS]
     found = []
     for name, chosen in groups:
         rows = np.flatnonzero(chosen)
@@ -297,7 +298,8 @@ def chosen_counts(predictions: Sequence[NestedPredictions]) -> dict[str, int]:
     return {name: every.count(name) for name in sorted(set(every))}
 
 
-def _band(low: float, high: float) -> str:
+def age_band(low: float, high: float) -> str:
+    """Name one of `AGE_BANDS`."""
     if low <= 0:
         return f"under {high:g} years"
     return f"{low:g} years and over" if high >= 200 else f"{low:g} to {high - 1:g} years"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
-from modeling.calibration import PAIRS, pair_name
+from modeling.calibration import OSTEOPOROTIC, PAIRS, pair_name
 from modeling.cohort import PatientTable, Sex, Stage
 from modeling.staging import StagePrediction
 
@@ -29,9 +29,6 @@ RESEARCH_USE = "research use only, not a medical device"
 
 STAGES: tuple[str, ...] = tuple(stage.value for stage in Stage)
 """The columns of every array of probabilities."""
-
-OSTEOPOROTIC = frozenset((Stage.C, Stage.D))
-"""Stages with osteoporosis, without and with a fracture."""
 
 ROWS_AT_ONCE = 50
 """Rows that one process stages before it reports progress."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from modeling.calibration import pair_name
 from modeling.cohort import PatientTable, Sex, Stage
-from modeling.evaluation.figures import AGE_BANDS
+from modeling.evaluation.figures import AGE_BANDS, age_band
 from modeling.validation.coverage_check import covered
 from modeling.validation.discrimination import few_patients, pair_measure, usable_pairs
 from modeling.validation.patient_bootstrap import Measure, PatientDraws, wilson
@@ -110,7 +110,7 @@ def _groups(
     if np.isnan(sexes).any():
         yield "sex", "unknown", np.isnan(sexes)
     for low, high in AGE_BANDS:
-        yield "age", _band(low, high), (ages >= low) & (ages < high)
+        yield "age", age_band(low, high), (ages >= low) & (ages < high)
     if np.isnan(ages).any():
         yield "age", "unknown", np.isnan(ages)
     for column in _parting(table, columns):
@@ -123,9 +123,3 @@ def _groups(
 
 def _parting(table: PatientTable, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*(c for c in SCANNER_COLUMNS if c in table.own), *columns]))
-
-
-def _band(low: float, high: float) -> str:
-    if low <= 0:
-        return f"under {high:g} years"
-    return f"{low:g} years and over" if high >= 200 else f"{low:g} to {high - 1:g} years"

@@ -19,7 +19,7 @@ from dicom_node.reporting.words.thresholds import (
 )
 from dicom_node.reporting.words.warning_words import LIMITS
 from modeling import Stage, StagePrediction
-from modeling.calibration import Osteoporosis
+from modeling.calibration import OSTEOPOROTIC, Osteoporosis
 
 __all__ = [
     "MAX_CALLED",
@@ -58,9 +58,6 @@ THRESHOLD_WORDS = {
     "high": "unlikely above the published threshold of {sensitive:g} HU",
 }
 """What each category of L1 says of osteoporosis (Pickhardt 2013)."""
-
-OSTEOPOROSIS = frozenset((Stage.C, Stage.D))
-"""Stages with a T-score of -2.5 or lower."""
 
 TOO_LITTLE = frozenset(
     ("model.too_few_vertebrae", "model.too_few_muscles", "model.lumbosacral_missing")
@@ -232,8 +229,8 @@ def _spectrum(kvp: float | None) -> str:
 
 def _contradict(stages: Collection[Stage], category: str | None) -> bool:
     """Whether no stage that the model leaves is what the threshold of L1 says."""
-    dense = not OSTEOPOROSIS & set(stages)
-    return (category == "low" and dense) or (category == "high" and set(stages) <= OSTEOPOROSIS)
+    dense = not OSTEOPOROTIC & set(stages)
+    return (category == "low" and dense) or (category == "high" and set(stages) <= OSTEOPOROTIC)
 
 
 def _limits(evidence: Evidence) -> str:
