@@ -1,5 +1,6 @@
 """The node's settings: one TOML file, with the sections of its doors and of its work.
 
+- `archives`: settings of the archives that a screening reads.
 - `edge`: settings of the node's doors: listener, TLS, status pages, audit trail.
 - `environment`: environment variables that set the settings: their names, and what is wrong.
 - `masking`: settings for printing, with every secret of every URL masked.

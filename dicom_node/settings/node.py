@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from dicom_node.errors import SettingsInvalid
+from dicom_node.settings.archives import Archive
 from dicom_node.settings.edge import AeTitle, Audit, Listener, Section, Web
 from dicom_node.settings.environment import (
     DELIMITER,
@@ -211,6 +212,7 @@ class NodeSettings(BaseSettings):
     web: Web | None = None
     audit: Audit = Audit()
     destinations: tuple[Destination, ...] = ()
+    archives: tuple[Archive, ...] = ()
     query: Query | None = None
     retention: Retention = Retention()
     acquisition: Acquisition = Acquisition()
@@ -218,13 +220,15 @@ class NodeSettings(BaseSettings):
     limits: Limits = Limits()
     totalsegmentator: TotalSegmentator | None = None
 
-    @field_validator("destinations")
+    @field_validator("destinations", "archives")
     @classmethod
-    def _names_are_unique(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
-        names = [destination.name for destination in value]
+    def _names_are_unique(
+        cls, value: tuple[Destination, ...] | tuple[Archive, ...]
+    ) -> tuple[Destination, ...] | tuple[Archive, ...]:
+        names = [peer.name for peer in value]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
-            raise ValueError(f"destination names must differ, found twice: {sorted(doubled)}")
+            raise ValueError(f"names must differ, found twice: {sorted(doubled)}")
         return value
 
     @field_validator("segmenters")
