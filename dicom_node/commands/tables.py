@@ -1,11 +1,11 @@
-"""A table of patients: staged, or held against the model."""
+"""A table of patients: staged, held against the model, or watched for a scanner's drift."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node.commands.ending import EXIT_USAGE, fail
+from dicom_node.commands.ending import EXIT_REFUSED, EXIT_USAGE, fail
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -137,6 +137,44 @@ def validate(
         what, why = found.results["figures_are"], found.results["apparent_because"]
         print(f"warning: the figures are {what}: {why}")
     print(f"{page}: {RESEARCH_USE}")
+
+
+@app.command()
+def drift(
+    table: TableArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for table and charts.")],
+) -> None:
+    """Follow each scanner's HU by month in a table of results; research use only.
+
+    OUT/drift.csv, OUT/drift.json and a chart a scanner. Exit code 0 written, 1 written and a step
+    was seen, 2 the table cannot be used, 3 fault.
+    """
+    _check_file(table)
+    from modeling import ModelingError
+    from modeling.cohort.table import read_table
+    from modeling.drift.drift_files import charts_of, write_drift
+    from modeling.drift.scanner_months import MEASURES, measurements_of
+
+    if out.exists() and not out.is_dir():
+        fail(f"{out} is not a folder", EXIT_USAGE)
+    try:
+        charts = charts_of(measurements_of(read_table(table)))
+    except ModelingError as error:
+        fail(f"{table}: {error} [{error.code}]", EXIT_USAGE)
+    if not charts:
+        fail(f"{table}: no row has a study date and a measure", EXIT_USAGE)
+    write_drift(charts, out)
+    steps = [
+        f"{scanner.words}: {MEASURES[name]} {chart.step.change:+.1f} HU since {chart.step.since}"
+        for scanner, measures in charts.items()
+        for name, chart in measures.items()
+        if chart.step is not None
+    ]
+    print(f"{out}: {len(charts)} scanners, {len(steps)} steps")
+    for step in steps:
+        print(step)
+    if steps:
+        raise SystemExit(EXIT_REFUSED)
 
 
 def _check_file(table: Path) -> None:
