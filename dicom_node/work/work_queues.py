@@ -6,18 +6,24 @@ from dicom_node.reporting.report_history import REPORT_FILE
 
 __all__ = [
     "ASSESS_QUEUE",
-    "WORKFLOW_VERSION",
+    "assess_queue",
     "commit_queue",
     "delivery_queue",
     "object_file",
     "object_path",
     "object_work",
+    "queue_home",
 ]
 
-WORKFLOW_VERSION = "2"
-"""Raised when a workflow's steps change: recovery takes up work of the same version only."""
-
 ASSESS_QUEUE = "assess"
+
+
+def assess_queue(home: str) -> str:
+    """The queue of the assessments from one spool: work stays where the pixels are.
+
+    On SQLite there is one spool, without a name.
+    """
+    return f"{ASSESS_QUEUE}@{home}" if home else ASSESS_QUEUE
 
 
 def delivery_queue(destination: str) -> str:
@@ -25,9 +31,14 @@ def delivery_queue(destination: str) -> str:
     return f"deliver-{destination}"
 
 
-def commit_queue(destination: str) -> str:
-    """The queue of looks for storage commitment."""
-    return f"commit-{destination}"
+def commit_queue(destination: str, home: str = "") -> str:
+    """The queue of looks for storage commitment, on the machine whose listener gets the answers."""
+    return f"commit-{destination}@{home}" if home else f"commit-{destination}"
+
+
+def queue_home(queue: str) -> str:
+    """The spool that a queue's work can be done at alone; empty if it can be done anywhere."""
+    return queue.partition("@")[2]
 
 
 def object_file(sent: dict[str, str]) -> str:
