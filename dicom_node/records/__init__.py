@@ -9,6 +9,8 @@
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
+- `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
+  assessments.
 - `worker_table`: the table of workers on PostgreSQL: who works, since when, and when each last gave
   a sign.
 """

@@ -14,6 +14,7 @@ __all__ = [
     "CONNECT_SECONDS",
     "DEAD_PEER_SECONDS",
     "delivered_objects",
+    "has_tables",
     "make_tables",
     "open_database",
     "outgoing_objects",
@@ -42,7 +43,7 @@ KEEPALIVES: dict[str, Any] = {
     ),
     "application_name": "osteonode",
 }
-"""What libpq and the server are told, so that a machine that is gone is noticed within `DEAD_PEER_SECONDS`."""
+"""What libpq and the server are told: who is gone is noticed within `DEAD_PEER_SECONDS`."""
 
 TABLES_LOCK = 4_710_260_771
 """Key of the advisory lock under which the tables are made."""
@@ -129,6 +130,12 @@ def open_database(url: str, *, connections: int = 1, make: bool = False) -> sa.E
     if make:
         make_tables(engine)
     return engine
+
+
+def has_tables(engine: sa.Engine) -> bool:
+    """Whether a worker has made the tables."""
+    schema = SCHEMA if engine.dialect.name == "postgresql" else None
+    return sa.inspect(engine).has_table(purged_work.name, schema=schema)
 
 
 def make_tables(engine: sa.Engine) -> None:

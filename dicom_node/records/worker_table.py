@@ -15,8 +15,10 @@ __all__ = [
     "end_worker",
     "fence",
     "forget_workers",
+    "homed_queue",
     "listed_workers",
     "mark_recovered",
+    "queue_home",
     "spool_lock",
     "worker_lock",
 ]
@@ -26,6 +28,12 @@ WORKFLOW_VERSION = "2"
 
 SILENT_SECONDS = 12.0
 """A worker whose last beat is older is dead if its lock is free too."""
+
+STUCK_SECONDS = 40.0
+"""A worker that was silent for so long and whose lock is not free needs somebody to end it."""
+
+HOME_MARK = "@"
+"""Stands in a queue's name before the spool that its work is bound to."""
 
 WORKER_LOCK = "osteonode worker "
 """Begins what the key of a worker's lock is made from."""
@@ -81,7 +89,25 @@ class WorkerRow:
     @property
     def stuck(self) -> bool:
         """Whether it is silent and yet not gone: its work can be taken by nobody."""
-        return not self.over and not self.alive and self.locked
+        return not self.over and self.locked and self.beat_seconds > STUCK_SECONDS
+
+
+def homed_queue(queue: str, home: str) -> str:
+    """The queue of the work that only the machines with one spool can do; all can without a name.
+
+    >>> homed_queue("assess", "0f3a"), homed_queue("assess", "")
+    ('assess@0f3a', 'assess')
+    """
+    return f"{queue}{HOME_MARK}{home}" if home else queue
+
+
+def queue_home(queue: str) -> str:
+    """The spool that a queue's work is bound to; empty if all machines can do it.
+
+    >>> queue_home("assess@0f3a"), queue_home("deliver-pacs")
+    ('0f3a', '')
+    """
+    return queue.partition(HOME_MARK)[2]
 
 
 def worker_lock(executor_id: str) -> sa.ColumnElement[int]:

@@ -18,6 +18,7 @@
   can read.
 - `preload`: what the children that assess share: imported once, by the server that they are forked
   from.
+- `purging`: remove the records of work that ended long ago, and keep what is still asked of them.
 - `retention`: remove received instances and reports after the time that the settings give them.
 - `takeover`: workers on PostgreSQL take over the work of those that died.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its

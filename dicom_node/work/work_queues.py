@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dicom_node.records.worker_table import homed_queue
 from dicom_node.reporting.report_history import REPORT_FILE
 
 __all__ = [
@@ -12,7 +13,6 @@ __all__ = [
     "object_file",
     "object_path",
     "object_work",
-    "queue_home",
 ]
 
 ASSESS_QUEUE = "assess"
@@ -23,7 +23,7 @@ def assess_queue(home: str) -> str:
 
     On SQLite there is one spool, without a name.
     """
-    return f"{ASSESS_QUEUE}@{home}" if home else ASSESS_QUEUE
+    return homed_queue(ASSESS_QUEUE, home)
 
 
 def delivery_queue(destination: str) -> str:
@@ -33,12 +33,7 @@ def delivery_queue(destination: str) -> str:
 
 def commit_queue(destination: str, home: str = "") -> str:
     """The queue of looks for storage commitment, on the machine whose listener gets the answers."""
-    return f"commit-{destination}@{home}" if home else f"commit-{destination}"
-
-
-def queue_home(queue: str) -> str:
-    """The spool that a queue's work can be done at alone; empty if it can be done anywhere."""
-    return queue.partition("@")[2]
+    return homed_queue(f"commit-{destination}", home)
 
 
 def object_file(sent: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from dicom_node.errors import OperationalError
 from dicom_node.files import make_private_folder
 from dicom_node.logs import log
 from dicom_node.records.database import open_database
-from dicom_node.records.worker_table import WORKFLOW_VERSION
+from dicom_node.records.worker_table import WORKFLOW_VERSION, queue_home
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.arrivals import Arrivals
@@ -20,9 +20,10 @@ from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import DISK_SECONDS
 from dicom_node.work.lease import DatabaseLease, Lease, make_lease
 from dicom_node.work.outgoing import OutgoingObjects
-from dicom_node.work.retention import Retainer
+from dicom_node.work.purging import Purger
+from dicom_node.work.retention import Retainer, open_studies
 from dicom_node.work.takeover import Takeover, hand_on
-from dicom_node.work.work_queues import assess_queue, commit_queue, delivery_queue, queue_home
+from dicom_node.work.work_queues import assess_queue, commit_queue, delivery_queue
 from dicom_node.work.workflows import Worker
 
 __all__ = ["run_worker"]
@@ -38,6 +39,9 @@ OWN_CONNECTIONS = 2
 
 LOOKS_PER_SECOND = 100.0
 """The most looks of all workers at all queues together: of many each looks more rarely."""
+
+OBJECTS_SECONDS = 600.0
+"""How often objects are removed of which all deliveries ended."""
 
 LOST_SECONDS = 30.0
 """How often the worker looks for work that the database calls running and that nobody does."""
@@ -182,8 +186,9 @@ def watch(
     """
     arrivals = Arrivals(settings, worker.spool, worker.pool, worker.query, worker.enqueue)
     retainer = Retainer(settings, worker.spool, settings.reports_dir)
+    purger = Purger(settings.retention.work_days, worker.database, worker.deliver.__qualname__)
     suspects: set[str] = set()
-    checked = time.monotonic()
+    checked = removed = time.monotonic()
     workers = 1
     while not stop.is_set():
         if worker.broken.is_set() and not stop.wait(DISK_SECONDS):
@@ -213,4 +218,8 @@ def watch(
             suspects = lost
             if worker.lease.leads:
                 retainer.look()
+                purger.look()
+                if time.monotonic() - removed > OBJECTS_SECONDS:
+                    removed = time.monotonic()
+                    worker.outgoing.remove(open_studies)
         stop.wait(settings.poll_seconds)

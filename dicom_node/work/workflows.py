@@ -35,6 +35,7 @@ from dicom_node.work.delivery_steps import DeliverySteps
 from dicom_node.work.interruption import Interrupted
 from dicom_node.work.lease import Lease
 from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.purging import was_delivered
 from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import (
@@ -373,7 +374,7 @@ class Worker(DBOSConfiguredInstance):
             if status.input and status.input["args"][0].get("sha256") == sha256:
                 state = (status.output or {}).get("state") if status.status == "SUCCESS" else None
                 states.add("delivered" if state == "delivered" else status.status)
-        if "delivered" in states:
+        if "delivered" in states or was_delivered(self.database, sha256, name):
             return "yes"
         return "sending" if "PENDING" in states else "no"
 
