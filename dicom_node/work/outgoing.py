@@ -9,7 +9,7 @@ as long as its slowest destination takes; on SQLite they would only be written t
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -130,9 +130,7 @@ class OutgoingObjects:
                     sa.delete(table).where(table.c.study.in_(done), table.c.stored < now)
                 )
 
-    def _row(
-        self, sent: Mapping[str, str], column: "sa.ColumnElement[object]"
-    ) -> "sa.Row[tuple[object]] | None":
+    def _row(self, sent: Mapping[str, str], column: "sa.Column[Any]") -> "sa.Row[Any] | None":
         if self._engine is None:
             return None
         wanted = sa.select(column).where(
