@@ -15,9 +15,10 @@ from tests.conftest import unavailable
 class Cluster:
     """A PostgreSQL server of its own on the loopback, as its own user if this one is root."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connections: int = 100) -> None:
         self.port = free_port()
         self._folder = folder
+        self._connections = connections
         self._data = folder / "data"
         self.url = f"postgresql+psycopg://node:secret-of-db@127.0.0.1:{self.port}/osteonode"
 
@@ -38,6 +39,7 @@ class Cluster:
             conf.write(
                 f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n"
                 f"unix_socket_directories = '{self._folder}'\n"
+                f"max_connections = {self._connections}\n"
             )
         self.start()
         return self

@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from io import BytesIO
@@ -17,9 +18,11 @@ from typing import Any
 import pydicom
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage
 
 from dicom_node.analysis.outcome import Outcome
+from dicom_node.demo import free_port
 from dicom_node.files import make_private_folder, write_atomically
 from dicom_node.logs import configure_logs
 from dicom_node.records.worker_table import WORKFLOW_VERSION
@@ -49,6 +52,45 @@ def simulated_report(identity: str) -> bytes:
     written = BytesIO()
     document.save_as(written, enforce_file_format=True)
     return written.getvalue()
+
+
+def uid_of(name: str) -> str:
+    """UID of the report of a simulated study."""
+    return derived_uid("simulated", name)
+
+
+class SlowPacs:
+    """A storage SCP that keeps what it got, by UID; while ``hold`` is set it does not answer."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.stored: dict[str, list[str]] = {}
+        self.asked = threading.Event()
+        self.hold = threading.Event()
+        self._server: Any = None
+
+    def start(self) -> "SlowPacs":
+        ae = AE(ae_title="PACS")
+        ae.maximum_associations = 100
+        ae.add_supported_context(ComprehensiveSRStorage)
+        self._server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+        return self
+
+    def stop(self) -> None:
+        self.hold.clear()
+        if self._server is not None:
+            self._server.shutdown()
+
+    def _store(self, event: Any) -> int:
+        content = event.encoded_dataset(include_meta=False)
+        uid = str(event.request.AffectedSOPInstanceUID)
+        self.stored.setdefault(uid, []).append(hashlib.sha256(content).hexdigest())
+        self.asked.set()
+        while self.hold.is_set():
+            time.sleep(0.05)
+        return 0x0000
 
 
 class SimulatedPool:

@@ -1,65 +1,26 @@
 """Several workers on one PostgreSQL: what one leaves, however it ends, another does."""
 
-import hashlib
 import itertools
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import ComprehensiveSRStorage
 
-from dicom_node.demo import free_port
 from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import end_worker, fence, listed_workers
 from dicom_node.work.interruption import Interrupted
 from dicom_node.work.lease import DatabaseLease
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_machine import Machine, wait_for
-from tests.simulated_worker import simulated_report
+from tests.simulated_worker import SlowPacs, uid_of
 
 pytestmark = pytest.mark.peers
 
 numbers = itertools.count()
-
-
-class SlowPacs:
-    """A storage SCP that keeps what it got, by UID; while ``hold`` is set it does not answer."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.stored: dict[str, list[str]] = {}
-        self.asked = threading.Event()
-        self.hold = threading.Event()
-        self._server: Any = None
-
-    def start(self) -> "SlowPacs":
-        ae = AE(ae_title="PACS")
-        ae.maximum_associations = 100
-        ae.add_supported_context(ComprehensiveSRStorage)
-        self._server = ae.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
-        )
-        return self
-
-    def stop(self) -> None:
-        self.hold.clear()
-        if self._server is not None:
-            self._server.shutdown()
-
-    def _store(self, event: Any) -> int:
-        content = event.encoded_dataset(include_meta=False)
-        uid = str(event.request.AffectedSOPInstanceUID)
-        self.stored.setdefault(uid, []).append(hashlib.sha256(content).hexdigest())
-        self.asked.set()
-        while self.hold.is_set():
-            time.sleep(0.05)
-        return 0x0000
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +40,6 @@ def pacs() -> Iterator[SlowPacs]:
     found = SlowPacs()
     yield found
     found.stop()
-
-
-def uid_of(name: str) -> str:
-    from io import BytesIO
-
-    import pydicom
-
-    return str(pydicom.dcmread(BytesIO(simulated_report(name))).SOPInstanceUID)
 
 
 def test_another_worker_ends_what_a_killed_one_had_in_hand(

@@ -7,7 +7,8 @@ made anew with the same UIDs and bytes, so that a destination gets nothing that 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from dbos import DBOS, WorkflowStatus
@@ -59,13 +60,11 @@ class Purger:
         if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        with self._database.connect() as connection:
-            if _alone(connection):
-                self._purge_all()
+        with self._database.connect() as connection, _alone(connection) as alone:
+            if alone:
+                self._purge_all(connection, time.time() - self._days * DAY_SECONDS)
 
-    def _purge_all(self) -> None:
-        assert self._days is not None
-        before = time.time() - self._days * DAY_SECONDS
+    def _purge_all(self, connection: sa.Connection, before: float) -> None:
         number = 0
         for _ in range(MAX_BATCHES):
             batch = DBOS.list_workflows(
@@ -75,12 +74,12 @@ class Purger:
             )
             if not batch:
                 break
-            self._purge(batch)
+            self._purge(connection, batch)
             number += len(batch)
         if number:
             log().info("records purged", number=number)
 
-    def _purge(self, batch: Sequence[WorkflowStatus]) -> None:
+    def _purge(self, connection: sa.Connection, batch: Sequence[WorkflowStatus]) -> None:
         delivered = {
             (str(work.input["args"][0].get("sha256", "")), str(work.input["args"][1]))
             for work in batch
@@ -89,7 +88,7 @@ class Purger:
             and isinstance(work.output, dict)
             and work.output.get("state") == "delivered"
         }
-        with self._database.begin() as connection:  # before: a crash must not forget a delivery
+        with connection.begin():  # before: a crash must not forget a delivery
             for sha256, destination in delivered:
                 if not _listed(connection, sha256, destination):
                     connection.execute(
@@ -99,16 +98,24 @@ class Purger:
         totals = WorkTotals()
         for work in batch:
             totals.count(work)
-        with self._database.begin() as connection:
+        with connection.begin():
             totals.add_purged(connection)
             totals.store_purged(connection)
 
 
-def _alone(connection: sa.Connection) -> bool:
-    """Whether no other worker purges, until the connection is left."""
+@contextmanager
+def _alone(connection: sa.Connection) -> Iterator[bool]:
+    """Keep other workers from purging meanwhile; False if one does."""
     if connection.dialect.name != "postgresql":
-        return True
-    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(PURGE_LOCK))))
+        yield True
+        return
+    alone = bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PURGE_LOCK))))
+    connection.commit()
+    try:
+        yield alone
+    finally:
+        if alone:
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(PURGE_LOCK)))
 
 
 def was_delivered(database: sa.Engine, sha256: str, destination: str) -> bool:

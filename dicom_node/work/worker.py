@@ -31,10 +31,10 @@ __all__ = ["run_worker"]
 LOADING_POLL_SECONDS = 0.1
 """How often the worker looks whether the models are loaded."""
 
-ENGINE_CONNECTIONS = 4
+ENGINE_CONNECTIONS = 3
 """Connections of the workflow engine to PostgreSQL, besides the one on which it listens."""
 
-OWN_CONNECTIONS = 2
+OWN_CONNECTIONS = 1
 """Connections of the node's own tables to PostgreSQL, besides the one that holds the lock."""
 
 LOOKS_PER_SECOND = 100.0
