@@ -4,8 +4,13 @@
   A.5).
 - `counters`: counters of one process, in a file: they survive a restart, and other processes read
   them.
+- `database`: the node's own tables in the workflow database, beside those of its engine.
 - `heartbeat`: signs of life: a file a process, touched while it works.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
+- `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
+  assessments.
+- `worker_table`: the table of workers on PostgreSQL: who works, since when, and when each last gave
+  a sign.
 """

@@ -30,13 +30,13 @@ TRANSFER_SYNTAXES_REFUSED = 0x04
 """Result of a presentation context: transfer syntaxes not supported (PS3.8, table 9-18)."""
 
 
-def send(path: Path, destination: Destination, calling_ae: str) -> int:
+def send(file: Path | BytesIO, destination: Destination, calling_ae: str) -> int:
     """Send a file by C-STORE, as it is or, to a peer that takes nothing else, in Implicit VR.
 
     Parameters
     ----------
-    path
-        A DICOM file.
+    file
+        A DICOM file, or its bytes.
     destination
         The peer.
     calling_ae
@@ -54,7 +54,7 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         failure; the message holds its status.
     """
     try:
-        dataset: Dataset = pydicom.dcmread(path)
+        dataset: Dataset = pydicom.dcmread(file)
         stored = dataset.file_meta.TransferSyntaxUID
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error

@@ -15,9 +15,13 @@ from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.interruption import Interrupted
+from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.withdrawal_steps import kept_note
+from dicom_node.work.work_queues import object_path
 from roi_extraction.anatomy import Finding
 
-__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps", "Interrupted"]
+__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps"]
 
 GONE = "node.instances_gone"
 GONE_TEXT = "the instances are no longer in the spool: send the study again; nothing was changed"
@@ -25,10 +29,6 @@ OUTDATED = "node.outdated_work"
 
 DISK_SECONDS = 10.0
 """Pause before a full disk is tried again, and before a process with a broken database ends."""
-
-
-class Interrupted(BaseException):
-    """Ends a workflow without any record of it, so that it is taken up after the next start."""
 
 
 class AssessmentSteps:
@@ -44,6 +44,10 @@ class AssessmentSteps:
         Folder of the reports, with a folder a study in it.
     audit
         Where each assessment is recorded.
+    outgoing
+        Where the objects go that are to be delivered.
+    home
+        Name of the spool where there are several, else empty.
     stop
         Set when the process is to end.
     """
@@ -54,12 +58,16 @@ class AssessmentSteps:
         spool: Spool,
         reports: Path,
         audit: AuditTrail,
+        outgoing: OutgoingObjects,
+        home: str,
         stop: threading.Event,
     ) -> None:
         self._pool = pool
         self._spool = spool
         self._reports = reports
         self._audit = audit
+        self._outgoing = outgoing
+        self._home = home
         self._stop = stop
         self._withdrawals = Withdrawals(spool.root.parent)
         self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -179,11 +187,18 @@ class AssessmentSteps:
         state = "reported" if outcome.reported else "refused"
         self._audit.assessed(outcome.study_uid, identity, state, outcome.code, instances)
         if not outcome.reported:
-            refusal = {"identity": identity, "study": key, "study_uid": outcome.study_uid}
+            refusal = {
+                "identity": identity,
+                "study": key,
+                "study_uid": outcome.study_uid,
+                "folder": identity,
+                **self._homed(),
+            }
+            self._outgoing.keep(refusal, outcome.objects)
             return {
                 "state": state,
                 "code": outcome.code,
-                "report": {**refusal, "folder": identity},
+                "report": refusal,
                 "objects": dict(outcome.objects),
             }
         self._displace(identity, key, outcome)
@@ -193,7 +208,9 @@ class AssessmentSteps:
             "study_uid": outcome.study_uid,
             "folder": outcome.folder,
             "sha256": outcome.sha256 or "",
+            **self._homed(),
         }
+        self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
         displaced = [
             {
                 "identity": earlier.folder,
@@ -202,6 +219,7 @@ class AssessmentSteps:
                 "folder": earlier.folder,
                 "file": name,
                 "sha256": digest,
+                **self._homed(),
             }
             for earlier in outcome.displaced
             for name, digest in (
@@ -209,6 +227,9 @@ class AssessmentSteps:
                 *kept_objects(earlier.path.parent).items(),
             )
         ]
+        for sent in displaced if self._outgoing.shared else ():
+            path = object_path(self._reports, sent)
+            self._outgoing.keep(sent, (sent["file"], kept_note(path).name))
         return {
             "state": state,
             "code": None,
@@ -217,6 +238,10 @@ class AssessmentSteps:
             "displaced": displaced,
             "timings_s": dict(outcome.timings_s),
         }
+
+    def _homed(self) -> dict[str, str]:
+        """Where the images of a report lie, for the work that only that machine can do."""
+        return {"home": self._home} if self._home else {}
 
     def _displace(self, identity: str, key: str, outcome: Outcome) -> None:
         """Withdraw the reports that stand under another patient, before anything is sent."""
