@@ -5,6 +5,7 @@
 - `ending`: how a command ends.
 - `node`: run the node and check its settings.
 - `research`: from a cohort to models and networks.
+- `screening`: screen an archive or a folder.
 - `study`: the whole published analysis of a cohort in one command.
 - `tables`: a table of patients: staged, or held against the model.
 - `versions`: which software this is.

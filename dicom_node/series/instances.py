@@ -25,6 +25,7 @@ __all__ = [
     "SEGMENTATION_STORAGE",
     "Instance",
     "UnreadableFile",
+    "age_years",
     "instance_of",
     "read_instance",
     "referenced_series",
@@ -226,7 +227,7 @@ def _instance(path: Path, dataset: FileDataset, recall: Recall | None) -> Instan
         series_description=elements.text("SeriesDescription"),
         has_rescale=bool(slope) and intercept is not None,
         sex=elements.text("PatientSex"),
-        age_years=_age_years(elements),
+        age_years=age_years(elements),
         patient_position=elements.text("PatientPosition").upper(),
         frame_of_reference_uid=elements.text("FrameOfReferenceUID"),
         referenced_series_uids=_referenced_series(elements),
@@ -330,7 +331,7 @@ def _contrast(elements: Elements) -> str:
     return ""
 
 
-def _age_years(elements: Elements) -> float | None:
+def age_years(elements: Elements) -> float | None:
     """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
     text = elements.text("PatientAge")
     per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
