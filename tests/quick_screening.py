@@ -4,10 +4,10 @@ import sys
 import threading
 from pathlib import Path
 
-from dicom_node.archive.running import run_screening
-from dicom_node.archive.screenings import Question, Screening, ScreeningPlan, Screenings
+from dicom_node.archive.bookkeeping.screenings import Question, Screening, ScreeningPlan, Screenings
+from dicom_node.archive.bookkeeping.tables import open_database
 from dicom_node.archive.sources import SeriesFilter
-from dicom_node.archive.tables import open_database
+from dicom_node.archive.work.running import run_screening
 from dicom_node.logs import configure_logs
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import NodeSettings, load_settings

@@ -15,8 +15,8 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
+from dicom_node.archive.bookkeeping.series_rows import listed_series, listed_text
 from dicom_node.archive.listed_header import STATED_KEYWORDS, lets_through, stated_series
-from dicom_node.archive.series_rows import listed_series, listed_text
 from dicom_node.archive.sources import (
     ListedSeries,
     SeriesFilter,
@@ -194,8 +194,8 @@ class FolderSource:
         if found is None:
             stated = stated_series(header)
             self._index.execute(
-                "INSERT OR IGNORE INTO series (series_uid, study_uid, accession, patient_id, listed)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO series"
+                " (series_uid, study_uid, accession, patient_id, listed) VALUES (?, ?, ?, ?, ?)",
                 (series_uid, stated.study_uid, stated.accession, stated.patient_id,
                  listed_text(stated)),
             )  # fmt: skip

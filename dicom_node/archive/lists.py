@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dicom_node.archive.bookkeeping.screenings import Question
 from dicom_node.archive.results.columns import own_column_names
-from dicom_node.archive.screenings import Question
 from dicom_node.archive.sources import SeriesFilter
 from dicom_node.errors import ScreeningInvalid
 

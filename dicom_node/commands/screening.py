@@ -14,7 +14,7 @@ from dicom_node.commands.node import Config
 from dicom_node.errors import ScreeningInvalid
 
 if TYPE_CHECKING:
-    from dicom_node.archive.screenings import Question, Screenings
+    from dicom_node.archive.bookkeeping.screenings import Question, Screenings
     from dicom_node.archive.sources import SeriesFilter
     from dicom_node.settings.node import NodeSettings
 
@@ -68,7 +68,7 @@ def create(
             raise ScreeningInvalid("give --send-to or --no-send, not both")
         if list_file is not None and dates is not None:
             raise ScreeningInvalid("give --list or --dates, not both")
-        from dicom_node.archive.screenings import ScreeningPlan
+        from dicom_node.archive.bookkeeping.screenings import ScreeningPlan
         from dicom_node.archive.source_names import SourceName, archive_of, destination_of
         from dicom_node.archive.sources import SeriesFilter
 
@@ -98,7 +98,7 @@ def _questions(
     """What the source is asked, and the list's own columns."""
     from dataclasses import replace
 
-    from dicom_node.archive.screenings import Question, months
+    from dicom_node.archive.bookkeeping.screenings import Question, months
 
     if list_file is not None:
         from dicom_node.archive.lists import read_list
@@ -125,7 +125,7 @@ def run(name: Name, config: Config) -> None:
     SIGTERM ends it cleanly, and any later run goes on. Exit code 0 done or stopped, 2 usage or
     settings, 3 fault.
     """
-    from dicom_node.archive.running import run_screening
+    from dicom_node.archive.work.running import run_screening
     from dicom_node.logs import configure_logs
     from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import stop_on_signal
@@ -146,8 +146,8 @@ def status(
     import json
     from dataclasses import asdict
 
-    from dicom_node.archive.progress import progress_text, read_progress
-    from dicom_node.archive.tables import open_database
+    from dicom_node.archive.bookkeeping.progress import progress_text, read_progress
+    from dicom_node.archive.bookkeeping.tables import open_database
     from dicom_node.settings.node import load_settings
 
     with _usage():
@@ -185,8 +185,8 @@ def results(
 
     May be written at any time. Exit code 0 written, 2 usage, 3 fault.
     """
+    from dicom_node.archive.bookkeeping.tables import open_database
     from dicom_node.archive.results.writing import write_results
-    from dicom_node.archive.tables import open_database
     from dicom_node.settings.node import load_settings
 
     with _usage():
@@ -202,7 +202,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove a screening, its results and, on this machine, its reports."""
-    from dicom_node.archive.running import remove_folder
+    from dicom_node.archive.work.running import remove_folder
 
     with _usage():
         settings, screenings = _opened(config)
@@ -224,8 +224,8 @@ def _usage() -> Iterator[None]:
 
 
 def _opened(config: Path) -> "tuple[NodeSettings, Screenings]":
-    from dicom_node.archive.screenings import Screenings
-    from dicom_node.archive.tables import open_database
+    from dicom_node.archive.bookkeeping.screenings import Screenings
+    from dicom_node.archive.bookkeeping.tables import open_database
     from dicom_node.files import make_private_folder
     from dicom_node.settings.node import load_settings
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from dicom_node.archive.measured import MeasuredSeries
+from dicom_node.archive.bookkeeping.screenings import Screening
+from dicom_node.archive.bookkeeping.series_rows import Stage
+from dicom_node.archive.bookkeeping.tables import QUESTION, SERIES
 from dicom_node.archive.results.columns import COLUMNS
 from dicom_node.archive.results.pseudonyms import Pseudonyms
-from dicom_node.archive.screenings import Screening
-from dicom_node.archive.series_rows import Stage
-from dicom_node.archive.tables import QUESTION, SERIES
+from dicom_node.archive.work.measured import MeasuredSeries
 from roi_extraction.sites import SITES
 
 __all__ = ["Cell", "ResultRow", "result_batches"]

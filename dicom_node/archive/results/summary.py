@@ -1,7 +1,7 @@
 """placeholder"""
 
+from dicom_node.archive.bookkeeping.screenings import Screening
 from dicom_node.archive.results.rows import ResultRow
-from dicom_node.archive.screenings import Screening
 
 
 class Summary:

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dicom_node.archive.screenings import STALE_SECONDS, Question, Screening
+from dicom_node.archive.bookkeeping.screenings import STALE_SECONDS, Question, Screening
+from dicom_node.archive.bookkeeping.tables import RUNNER, SERIES, database_now
 from dicom_node.archive.sources import ListedSeries
-from dicom_node.archive.tables import RUNNER, SERIES, database_now
 
 __all__ = ["MAX_CLAIMS", "Due", "Outcome", "SeriesRow", "SeriesRows", "Stage"]
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from dicom_node.archive.bookkeeping.tables import QUESTION, RUNNER, SCREENING, database_now
 from dicom_node.archive.sources import SeriesFilter
-from dicom_node.archive.tables import QUESTION, RUNNER, SCREENING, database_now
 from dicom_node.errors import ScreeningInvalid
 
 __all__ = [

@@ -12,15 +12,15 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.analysis.outcome import Outcome as Analysis
-from dicom_node.archive.listing import Listing
-from dicom_node.archive.manners import Clock, Manners, local_time
-from dicom_node.archive.runners import Runner
-from dicom_node.archive.screenings import Screening, Screenings
-from dicom_node.archive.series_rows import Due, SeriesRows
-from dicom_node.archive.series_work import SeriesWork, SourcePool
+from dicom_node.archive.bookkeeping.runners import Runner
+from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
+from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
+from dicom_node.archive.bookkeeping.tables import open_database
 from dicom_node.archive.source_names import SourceName, archive_of, destination_of, make_sources
 from dicom_node.archive.sources import SourceUnavailable
-from dicom_node.archive.tables import open_database
+from dicom_node.archive.work.listing import Listing
+from dicom_node.archive.work.manners import Clock, Manners, local_time
+from dicom_node.archive.work.series_work import SeriesWork, SourcePool
 from dicom_node.errors import DiskFault, OperationalError
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail

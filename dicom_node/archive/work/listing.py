@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from dicom_node.archive.bookkeeping.screenings import Question, Screening, Screenings
+from dicom_node.archive.bookkeeping.series_rows import Outcome, SeriesRows
 from dicom_node.archive.folder_source import FolderSource
 from dicom_node.archive.listed_header import lets_through
-from dicom_node.archive.screenings import Question, Screening, Screenings
-from dicom_node.archive.series_rows import Outcome, SeriesRows
-from dicom_node.archive.series_work import SourcePool
 from dicom_node.archive.sources import ListedSeries, SeriesFilter, SeriesSource, SourceUnavailable
+from dicom_node.archive.work.series_work import SourcePool
 from dicom_node.logs import log
 
 __all__ = ["Listing"]

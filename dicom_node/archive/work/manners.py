@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, case, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dicom_node.archive.tables import ARCHIVE_USE
+from dicom_node.archive.bookkeeping.tables import ARCHIVE_USE
 from dicom_node.settings.archives import Archive
 
 __all__ = ["Clock", "Manners", "Wait", "Window", "local_time"]

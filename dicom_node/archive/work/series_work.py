@@ -8,16 +8,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from dicom_node.archive.listed_header import judge
-from dicom_node.archive.manners import Manners
-from dicom_node.archive.measured import (
-    KeptReport,
-    finished_report,
-    kept_report,
-    measured_series,
-)
-from dicom_node.archive.screenings import ScreeningPlan
-from dicom_node.archive.series_rows import (
+from dicom_node.archive.bookkeeping.screenings import ScreeningPlan
+from dicom_node.archive.bookkeeping.series_rows import (
     MAX_CLAIMS,
     Due,
     Outcome,
@@ -26,7 +18,15 @@ from dicom_node.archive.series_rows import (
     Stage,
     listed_text,
 )
+from dicom_node.archive.listed_header import judge
 from dicom_node.archive.sources import SeriesIncomplete, SeriesSource, SourceUnavailable
+from dicom_node.archive.work.manners import Manners
+from dicom_node.archive.work.measured import (
+    KeptReport,
+    finished_report,
+    kept_report,
+    measured_series,
+)
 from dicom_node.errors import AssessmentFailed, DiskFault, ReportInvalid
 from dicom_node.files import make_private_folder
 from dicom_node.logs import log

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, insert, select, update
 
-from dicom_node.archive.screenings import Screening
-from dicom_node.archive.tables import QUESTION, RUNNER, SERIES, database_now
+from dicom_node.archive.bookkeeping.screenings import Screening
+from dicom_node.archive.bookkeeping.tables import QUESTION, RUNNER, SERIES, database_now
 from dicom_node.files import make_private_folder
 
 __all__ = ["Runner"]
