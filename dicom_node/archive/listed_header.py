@@ -71,9 +71,7 @@ def judge(
     """
     refusal = _refusal(assumed_instance(series, rules), series, wanted, rules)
     decided = all(getattr(series, name) is not None for name in DECIDING)
-    doubtful = (
-        refusal is not None and refusal.code in KIND_CODES and series.modality in (None, "CT")
-    )
+    doubtful = _may_be_stray(refusal, series)
     if (refusal is not None and not doubtful) or (decided and refusal is None):
         return JudgedSeries(series, refusal)
     instances = source.instances(series)
@@ -84,7 +82,7 @@ def judge(
     known = completed(series, header, len(instances))
     contrast = bool(_instance(header).contrast_agent)
     refusal = _header_refusal(header, known, wanted, rules)
-    if refusal is not None and refusal.code in KIND_CODES and known.modality in (None, "CT"):
+    if _may_be_stray(refusal, known):
         half = len(instances) // 2
         for part in (instances[:half], instances[half:]):
             other = source.header(series, part)
@@ -196,6 +194,12 @@ def _refusal(
     if not lets_through(replace(wanted, dates=None), series):
         return SeriesRefused("screening.not_wanted", "body part or age are not those looked for")
     return None
+
+
+def _may_be_stray(refusal: SeriesRefused | None, series: ListedSeries) -> bool:
+    """Whether a refusal may be that of a stray image in a series of slices."""
+    kinds = refusal is not None and refusal.code in KIND_CODES
+    return kinds and series.modality in (None, "CT")
 
 
 def _instance(header: Dataset) -> Instance:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dicom_node.archive.bookkeeping.screenings import Question
 from dicom_node.archive.results.columns import own_column_names
@@ -101,7 +102,8 @@ def read_list(path: Path, wanted: SeriesFilter) -> IdentifierList:
         _check(found, place)
         key = tuple(sorted(f"{kind}={text}" for kind, text in found.items()))
         if key not in questions:
-            questions[key] = Question(replace(wanted, **found), own)
+            identifiers: dict[str, Any] = {**found}
+            questions[key] = Question(replace(wanted, **identifiers), own)
             first[key] = number
         elif questions[key].own != own:
             raise ScreeningInvalid(

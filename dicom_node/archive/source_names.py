@@ -1,4 +1,4 @@
-"""What ``folder:PATH``, ``dimse:NAME``, ``dicomweb:NAME`` and the name of a destination stand for."""
+"""What ``folder:PATH``, ``dimse:NAME``, ``dicomweb:NAME`` and a destination's name stand for."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Screen an archive or a folder: every series looked at, assessed if it can be, and in one table."""
+"""Screen an archive or a folder: one table with a row for every series."""
 
 import re
 from collections.abc import Iterator

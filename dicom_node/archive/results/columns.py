@@ -43,9 +43,7 @@ _IDENTITY = (
     Column("kernel", "Convolution Kernel; several values joined by backslashes"),
     Column("kvp", "tube voltage", "kV", number=True),
     Column("slice_thickness_mm", "slice thickness", "mm", number=True),
-    Column(
-        "contrast", "yes or no: whether a contrast agent is stated; empty if no header was read"
-    ),
+    Column("contrast", "yes or no: a contrast agent is stated; empty if no header was read"),
     Column(
         "outcome",
         "reported: measured; undelivered: measured, but the destination did not take the report; "

@@ -1,6 +1,5 @@
-"""When a series may be fetched from an archive: time of day, quota, rate, and pauses when it is down."""
+"""When a series may be fetched: time of day, quota, rate, and pauses while an archive is down."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -48,7 +47,7 @@ class Window:
         >>> Window.of("19:00-06:00").begin
         datetime.time(19, 0)
         """
-        begin, end = (time.fromisoformat(part) for part in re.split("-", text))
+        begin, end = (time.fromisoformat(part) for part in text.split("-"))
         return cls(begin, end)
 
     def opens(self, now: datetime) -> datetime | None:

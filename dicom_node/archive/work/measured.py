@@ -1,4 +1,4 @@
-"""What a screening keeps of a report in its row: the values of the results, and what may be sent."""
+"""What a row keeps of a report: the values of the results, and what may be sent."""
 
 from importlib.metadata import version
 from pathlib import Path
