@@ -69,7 +69,7 @@ def create(
         if list_file is not None and dates is not None:
             raise ScreeningInvalid("give --list or --dates, not both")
         from dicom_node.archive.bookkeeping.screenings import ScreeningPlan
-        from dicom_node.archive.source_names import SourceName, archive_of, destination_of
+        from dicom_node.archive.work.source_names import SourceName, archive_of, destination_of
         from dicom_node.archive.sources import SeriesFilter
 
         settings, screenings = _opened(config)
@@ -101,7 +101,7 @@ def _questions(
     from dicom_node.archive.bookkeeping.screenings import Question, months
 
     if list_file is not None:
-        from dicom_node.archive.lists import read_list
+        from dicom_node.archive.bookkeeping.lists import read_list
 
         listed = read_list(list_file, wanted)
         for message in listed.messages:

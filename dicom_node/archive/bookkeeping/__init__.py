@@ -1,5 +1,6 @@
 """Screenings, their series and their runners as rows of the node's database.
 
+- `lists`: a CSV of identifiers and own columns.
 - `progress`: how far a screening is and what it waits for.
 - `runners`: signs of life and temporary folders of the processes that work on a screening.
 - `screenings`: screenings by their names, and what their sources are asked.

@@ -5,4 +5,5 @@
 - `measured`: what a row keeps of a report.
 - `running`: the process with its threads.
 - `series_work`: the work on one series: judged, fetched, assessed, its report sent.
+- `source_names`: what the names of sources and destinations stand for.
 """

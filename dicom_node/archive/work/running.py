@@ -16,7 +16,7 @@ from dicom_node.archive.bookkeeping.runners import Runner
 from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
 from dicom_node.archive.bookkeeping.tables import open_database
-from dicom_node.archive.source_names import SourceName, archive_of, destination_of, make_sources
+from dicom_node.archive.work.source_names import SourceName, archive_of, destination_of, make_sources
 from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.archive.work.listing import Listing
 from dicom_node.archive.work.manners import Clock, Manners, local_time

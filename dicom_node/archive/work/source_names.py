@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.archive.folder_source import FolderSource
+from dicom_node.archive.opening import open_archive
 from dicom_node.archive.sources import SeriesSource
 from dicom_node.errors import ScreeningInvalid
 from dicom_node.settings.archives import Archive
@@ -107,7 +108,5 @@ def make_sources(
     if archive is None:
         tree: SeriesSource = FolderSource(Path(name.rest), folder / INDEX_FILE)
         return [tree] * (settings.limits.processes + 3)
-    from dicom_node.archive.opening import open_archive
-
     calling_ae = settings.listener.ae_title
     return [open_archive(archive, calling_ae) for _ in range(archive.max_connections)]
