@@ -15,8 +15,9 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
+from dicom_node.archive.answers import series_wanted
 from dicom_node.archive.bookkeeping.series_rows import listed_series, listed_text
-from dicom_node.archive.listed_header import STATED_KEYWORDS, lets_through, stated_series
+from dicom_node.archive.listed_header import STATED_KEYWORDS, stated_series
 from dicom_node.archive.sources import (
     ListedSeries,
     SeriesFilter,
@@ -40,7 +41,7 @@ DIRECTORY_FILE = "DICOMDIR"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, series_uid TEXT UNIQUE, study_uid TEXT,
-  accession TEXT, patient_id TEXT, listed TEXT);
+  accession TEXT, patient_id TEXT, study_date TEXT, listed TEXT);
 CREATE INDEX IF NOT EXISTS series_study ON series (study_uid);
 CREATE INDEX IF NOT EXISTS series_accession ON series (accession);
 CREATE INDEX IF NOT EXISTS series_patient ON series (patient_id);
@@ -89,6 +90,10 @@ class FolderSource:
         }
         given = {name: value for name, value in exact.items() if value is not None}
         conditions = "".join(f" AND {name} = ?" for name in given)
+        if wanted.dates is not None:
+            conditions += " AND (study_date IS NULL OR study_date BETWEEN ? AND ?)"
+            first, last_day = (f"{day:%Y%m%d}" for day in wanted.dates)
+            given |= {"first": first, "last": last_day}
         last = 0
         while True:
             rows = self._rows(
@@ -98,7 +103,7 @@ class FolderSource:
             )
             for _, listed, instances in rows:
                 series = replace(listed_series(listed), instances=instances)
-                if instances and lets_through(wanted, series):
+                if instances and series_wanted(series, wanted):
                     yield series
             if len(rows) < SERIES_AT_ONCE:
                 return
@@ -195,9 +200,10 @@ class FolderSource:
             stated = stated_series(header)
             self._index.execute(
                 "INSERT OR IGNORE INTO series"
-                " (series_uid, study_uid, accession, patient_id, listed) VALUES (?, ?, ?, ?, ?)",
+                " (series_uid, study_uid, accession, patient_id, study_date, listed)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (series_uid, stated.study_uid, stated.accession, stated.patient_id,
-                 listed_text(stated)),
+                 stated.study_date, listed_text(stated)),
             )  # fmt: skip
             found = self._index.execute(query, (series_uid,)).fetchone()
         return int(found[0])

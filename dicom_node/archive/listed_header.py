@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage
 
+from dicom_node.archive.answers import series_wanted
 from dicom_node.archive.sources import ListedSeries, SeriesFilter, SeriesSource
 from dicom_node.decoding.elements import Elements
 from dicom_node.errors import SeriesRefused
@@ -19,7 +20,7 @@ from dicom_node.series.instances import Instance, age_years, instance_of
 from dicom_node.series.selection import check_kind
 from dicom_node.settings.node import Acquisition
 
-__all__ = ["STATED_KEYWORDS", "JudgedSeries", "judge", "lets_through", "stated_series"]
+__all__ = ["STATED_KEYWORDS", "JudgedSeries", "judge", "stated_series"]
 
 STATED_KEYWORDS = (
     "SpecificCharacterSet", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -101,7 +102,7 @@ def stated_series(header: Dataset) -> ListedSeries:
         accession=elements.text("AccessionNumber") or None,
         patient_id=elements.text("PatientID") or None,
         study_date=elements.text("StudyDate") or None,
-        age_years=age_years(elements),
+        age_years=age_years(*map(elements.text, ("PatientAge", "PatientBirthDate", "StudyDate"))),
         sex=elements.text("PatientSex") or None,
         modality=elements.text("Modality") or None,
         body_part=elements.text("BodyPartExamined") or None,
@@ -123,34 +124,6 @@ def completed(series: ListedSeries, header: Dataset, instances: int) -> ListedSe
         if getattr(series, field.name) is None
     }
     return replace(series, **{**missing, "instances": instances})
-
-
-def lets_through(wanted: SeriesFilter, series: ListedSeries) -> bool:
-    """Whether a filter lets a series through; a value that is not stated lets it through.
-
-    >>> series = ListedSeries("1.2", "1.2.3", modality="CT", age_years=64.0)
-    >>> lets_through(SeriesFilter(body_part="SPINE", ages_years=(50, 90)), series)
-    True
-    >>> lets_through(SeriesFilter(ages_years=(65, 90)), series)
-    False
-    """
-    pairs = (
-        (wanted.study_uid, series.study_uid),
-        (wanted.series_uid, series.series_uid),
-        (wanted.accession, series.accession),
-        (wanted.patient_id, series.patient_id),
-        (wanted.modality, series.modality),
-        (wanted.body_part, series.body_part),
-    )
-    if any(asked is not None and found is not None and asked != found for asked, found in pairs):
-        return False
-    if wanted.dates is not None and series.study_date is not None:
-        first, last = (f"{day:%Y%m%d}" for day in wanted.dates)
-        if not first <= series.study_date <= last:
-            return False
-    if wanted.ages_years is not None and series.age_years is not None:
-        return wanted.ages_years[0] <= series.age_years <= wanted.ages_years[1]
-    return True
 
 
 def assumed_instance(series: ListedSeries, rules: Acquisition) -> Instance:
@@ -191,7 +164,7 @@ def _refusal(
         check_header(slice_, series.instances, rules)
     except SeriesRefused as error:
         return error
-    if not lets_through(replace(wanted, dates=None), series):
+    if not series_wanted(series, wanted):
         return SeriesRefused("screening.not_wanted", "body part or age are not those looked for")
     return None
 

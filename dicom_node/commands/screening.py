@@ -69,8 +69,8 @@ def create(
         if list_file is not None and dates is not None:
             raise ScreeningInvalid("give --list or --dates, not both")
         from dicom_node.archive.bookkeeping.screenings import ScreeningPlan
-        from dicom_node.archive.work.source_names import SourceName, archive_of, destination_of
         from dicom_node.archive.sources import SeriesFilter
+        from dicom_node.archive.work.source_names import SourceName, archive_of, destination_of
 
         settings, screenings = _opened(config)
         found = SourceName.of(source)

@@ -227,7 +227,7 @@ def _instance(path: Path, dataset: FileDataset, recall: Recall | None) -> Instan
         series_description=elements.text("SeriesDescription"),
         has_rescale=bool(slope) and intercept is not None,
         sex=elements.text("PatientSex"),
-        age_years=age_years(elements),
+        age_years=_age_years(elements),
         patient_position=elements.text("PatientPosition").upper(),
         frame_of_reference_uid=elements.text("FrameOfReferenceUID"),
         referenced_series_uids=_referenced_series(elements),
@@ -331,7 +331,7 @@ def _contrast(elements: Elements) -> str:
     return ""
 
 
-def age_years(elements: Elements) -> float | None:
+def _age_years(elements: Elements) -> float | None:
     """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
     return age_years(*map(elements.text, ("PatientAge", "PatientBirthDate", "StudyDate")))
 

@@ -6,9 +6,14 @@ from dataclasses import replace
 from dicom_node.archive.bookkeeping.screenings import Question, Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Outcome, SeriesRows
 from dicom_node.archive.folder_source import FolderSource
-from dicom_node.archive.listed_header import lets_through
-from dicom_node.archive.sources import ListedSeries, SeriesFilter, SeriesSource, SourceUnavailable
-from dicom_node.archive.work.series_work import SourcePool
+from dicom_node.archive.sources import (
+    ListedSeries,
+    ListingIncomplete,
+    SeriesFilter,
+    SeriesSource,
+    SourceUnavailable,
+)
+from dicom_node.archive.work.series_work import WatchedSource
 from dicom_node.logs import log
 
 __all__ = ["Listing"]
@@ -29,7 +34,7 @@ class Listing:
         Whose questions.
     rows
         Where the series are listed.
-    sources
+    source
         What is asked.
     runner
         Id of the runner.
@@ -40,13 +45,13 @@ class Listing:
         screenings: Screenings,
         screening: Screening,
         rows: SeriesRows,
-        sources: SourcePool,
+        source: WatchedSource,
         runner: str,
     ) -> None:
         self._screenings = screenings
         self._screening = screening
         self._rows = rows
-        self._sources = sources
+        self._source = source
         self._runner = runner
 
     def ask_next(self) -> bool:
@@ -61,26 +66,28 @@ class Listing:
         if question is None:
             return False
         try:
-            with self._sources.lease() as source:
+            with self._source.asked() as source:
                 self._list(source, question)
                 if isinstance(source, FolderSource):
                     self._screenings.note_unreadable(self._screening, source.unreadable)
         except SourceUnavailable:
             self._screenings.ask_later(question, 0.0)
             raise
+        except ListingIncomplete as error:
+            self._rows.add_unfound(question, Outcome.INCOMPLETE, error.code, str(error))
         self._screenings.answered(question)
         return True
 
     def _list(self, source: SeriesSource, question: Question) -> None:
         wanted = question.wanted
         if not _is_named(wanted):
-            for found in _in_batches(_matching(source, wanted)):
-                self._rows.add(question, found)
+            for batch in _in_batches(source.find(wanted)):
+                self._rows.add(question, batch)
             return
-        found = list(_matching(source, wanted))
+        found = list(source.find(wanted))
         if not found and wanted.modality is not None:
             # to say of another modality what it is, and not that it is unknown
-            found = list(_matching(source, replace(wanted, modality=None)))
+            found = list(source.find(replace(wanted, modality=None)))
         patients = {series.patient_id for series in found} - {None}
         if wanted.accession is not None and len(patients) >= PATIENTS_KEPT:
             reason = f"the accession number stands for {len(patients)} patients in the source"
@@ -97,11 +104,6 @@ def _is_named(wanted: SeriesFilter) -> bool:
     """Whether a question is a row of a list, of which an answer is expected."""
     names = (wanted.accession, wanted.study_uid, wanted.series_uid, wanted.patient_id)
     return any(name is not None for name in names)
-
-
-def _matching(source: SeriesSource, wanted: SeriesFilter) -> Iterator[ListedSeries]:
-    """What a source lists and the filter lets through: some archives ignore what they are asked."""
-    return (series for series in source.find(wanted) if lets_through(wanted, series))
 
 
 def _in_batches(found: Iterator[ListedSeries]) -> Iterator[list[ListedSeries]]:

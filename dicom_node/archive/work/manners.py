@@ -155,8 +155,15 @@ class Manners:
         with self._database.begin() as connection:
             return connection.execute(taken).rowcount == 1
 
-    def failed(self, reason: str) -> float:
+    def failed(self, reason: str, retry_after_seconds: float | None = None) -> float:
         """Note that the archive did not answer.
+
+        Parameters
+        ----------
+        reason
+            In words.
+        retry_after_seconds
+            Pause that the archive asks for, s; None if it asks for none.
 
         Returns
         -------
@@ -167,7 +174,7 @@ class Manners:
         now = self._clock()
         if self.down() is None:  # of several questions that fail together one counts
             doubled = max(2 * self._pause_seconds, FIRST_PAUSE_SECONDS)
-            self._pause_seconds = min(doubled, longest)
+            self._pause_seconds = min(max(doubled, retry_after_seconds or 0.0), longest)
             self._paused_until = now + timedelta(seconds=self._pause_seconds)
             since = case(
                 (ARCHIVE_USE.c.down_since.is_(None), now.timestamp()),

@@ -16,11 +16,17 @@ from dicom_node.archive.bookkeeping.runners import Runner
 from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
 from dicom_node.archive.bookkeeping.tables import open_database
-from dicom_node.archive.work.source_names import SourceName, archive_of, destination_of, make_sources
 from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.archive.work.listing import Listing
 from dicom_node.archive.work.manners import Clock, Manners, local_time
-from dicom_node.archive.work.series_work import SeriesWork, SourcePool
+from dicom_node.archive.work.series_work import SeriesWork, WatchedSource
+from dicom_node.archive.work.source_names import (
+    SourceName,
+    SourceOpener,
+    archive_of,
+    destination_of,
+    make_source,
+)
 from dicom_node.errors import DiskFault, OperationalError
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
@@ -126,6 +132,7 @@ def run_screening(
     stop: threading.Event,
     make_pool: Callable[[NodeSettings], AssessmentPool] = NicePool,
     clock: Clock = local_time,
+    open_source: SourceOpener = make_source,
 ) -> None:
     """Work on a screening until every series has its outcome, or ``stop`` is set.
 
@@ -143,6 +150,8 @@ def run_screening(
         Makes the pool of children that assess.
     clock
         The time of day.
+    open_source
+        Opens the source by its name.
 
     Raises
     ------
@@ -155,8 +164,8 @@ def run_screening(
     screenings = Screenings(database)
     screening = screenings.get(name)
     folder = screening_folder(settings, name)
-    source = SourceName.of(screening.plan.source)
-    archive = archive_of(source, settings)
+    named = SourceName.of(screening.plan.source)
+    archive = archive_of(named, settings)
     destination = destination_of(screening.plan.send_to, settings)
     manners = Manners(database, screening.plan.source, archive, clock)
     manners.prepare()
@@ -173,20 +182,20 @@ def run_screening(
         query = PacsQuery(settings.query, settings.listener.ae_title)
     delivery = None if destination is None else DeliverySteps(own, audit, query)
     with Runner(database, screening, folder / "attempts") as runner:
-        sources = SourcePool(make_sources(source, archive, settings, folder), manners)
+        source = WatchedSource(open_source(named, archive, settings, folder), manners)
         rows = SeriesRows(database, screening, runner.id)
         audit.started("screening")
         with make_pool(own) as pool:
             work = SeriesWork(
-                own, screening.plan, folder, rows, sources, pool, audit, stop, delivery, destination
+                own, screening.plan, folder, rows, source, pool, audit, stop, delivery, destination
             )
-            listing = Listing(screenings, screening, rows, sources, runner.id)
+            listing = Listing(screenings, screening, rows, source, runner.id)
             run = _Run(
                 screenings, screening, runner, rows, work, listing, manners, LiveWork(settings)
             )
             run.until_done(settings.limits.processes + 1, pool, stop)
         run.join()
-        sources.close()
+        source.close()
         audit.stopped("screening")
     database.dispose()
 

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 from dicom_node.archive.bookkeeping.screenings import ScreeningPlan
@@ -38,7 +37,7 @@ from dicom_node.uids import content_id
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.delivery_steps import DeliverySteps
 
-__all__ = ["SeriesWork", "SourcePool"]
+__all__ = ["SeriesWork", "WatchedSource"]
 
 RETRY_SECONDS = 10.0
 """Pause before a series is tried again; each further attempt waits twice as long."""
@@ -51,47 +50,40 @@ HISTORY = "series"
 then a report would depend on the order of the work."""
 
 
-class SourcePool:
-    """Sources of one screening, each used by one thread at a time.
+class WatchedSource:
+    """A source whose answers and failures are told to the manners.
 
     Parameters
     ----------
-    sources
-        At most so many questions are asked at once.
+    source
+        Many threads may use it.
     manners
         Learns whether the archive answers.
     """
 
-    def __init__(self, sources: list[SeriesSource], manners: Manners) -> None:
-        self._free: Queue[SeriesSource] = Queue()
-        for source in sources:
-            self._free.put(source)
+    def __init__(self, source: SeriesSource, manners: Manners) -> None:
+        self._source = source
         self._manners = manners
 
     @contextmanager
-    def lease(self) -> Iterator[SeriesSource]:
-        """Use a source.
+    def asked(self) -> Iterator[SeriesSource]:
+        """Use the source.
 
         Raises
         ------
         SourceUnavailable
             It did not answer; the pause has begun.
         """
-        source = self._free.get()
         try:
-            yield source
-            self._manners.answered()
+            yield self._source
         except SourceUnavailable as error:
-            self._manners.failed(str(error))
-            source.close()
+            self._manners.failed(str(error), error.retry_after_seconds)
             raise
-        finally:
-            self._free.put(source)
+        self._manners.answered()
 
     def close(self) -> None:
-        """Close the sources that are not in use."""
-        while not self._free.empty():
-            self._free.get_nowait().close()
+        """End all connections."""
+        self._source.close()
 
 
 class SeriesWork:
@@ -107,7 +99,7 @@ class SeriesWork:
         Folder of the screening, with ``reports`` in it.
     rows
         Where each step is recorded.
-    sources
+    source
         Where series come from.
     pool
         Where assessments run.
@@ -125,7 +117,7 @@ class SeriesWork:
         plan: ScreeningPlan,
         folder: Path,
         rows: SeriesRows,
-        sources: SourcePool,
+        source: WatchedSource,
         pool: AssessmentPool,
         audit: AuditTrail,
         stop: threading.Event,
@@ -136,7 +128,7 @@ class SeriesWork:
         self._plan = plan
         self._reports = folder / "reports"
         self._rows = rows
-        self._sources = sources
+        self._source = source
         self._pool = pool
         self._audit = audit
         self._stop = stop
@@ -154,7 +146,7 @@ class SeriesWork:
         changes: list[tuple[SeriesRow, dict[str, Any]]] = []
         left = list(rows)
         try:
-            with self._sources.lease() as source:
+            with self._source.asked() as source:
                 while left:
                     changes.append((left[0], self._judged(source, left[0])))
                     left.pop(0)
@@ -226,7 +218,7 @@ class SeriesWork:
     def _assess(self, row: SeriesRow, temporary: Path, out: Path) -> bool:
         """Fetch and assess; False if another runner has the series now."""
         make_private_folder(temporary)
-        with self._sources.lease() as source:
+        with self._source.asked() as source:
             instances = source.instances(row.series)
             if not instances:
                 raise SeriesIncomplete("the source lists no instance of it any more")

@@ -1,5 +1,6 @@
 """What ``folder:PATH``, ``dimse:NAME``, ``dicomweb:NAME`` and a destination's name stand for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from dicom_node.errors import ScreeningInvalid
 from dicom_node.settings.archives import Archive
 from dicom_node.settings.node import Destination, NodeSettings
 
-__all__ = ["SourceName", "archive_of", "destination_of", "make_sources"]
+__all__ = ["SourceName", "SourceOpener", "archive_of", "destination_of", "make_source"]
 
 INDEX_FILE = "folder-index.sqlite"
 """In the folder of a screening: what its folder tree holds."""
+
+SourceOpener = Callable[["SourceName", Archive | None, NodeSettings, Path], SeriesSource]
+"""Opens a source by its name, its archive, the settings and the folder of the screening."""
 
 KINDS = ("folder", "dimse", "dicomweb")
 
@@ -89,10 +93,10 @@ def destination_of(name: str | None, settings: NodeSettings) -> Destination | No
     raise ScreeningInvalid(f"the settings have no destination {name}; found: {known or 'none'}")
 
 
-def make_sources(
+def make_source(
     name: SourceName, archive: Archive | None, settings: NodeSettings, folder: Path
-) -> list[SeriesSource]:
-    """Open a source as often as it may be asked at the same time.
+) -> SeriesSource:
+    """Open a source, for many threads.
 
     Parameters
     ----------
@@ -106,7 +110,5 @@ def make_sources(
         Of the screening.
     """
     if archive is None:
-        tree: SeriesSource = FolderSource(Path(name.rest), folder / INDEX_FILE)
-        return [tree] * (settings.limits.processes + 3)
-    calling_ae = settings.listener.ae_title
-    return [open_archive(archive, calling_ae) for _ in range(archive.max_connections)]
+        return FolderSource(Path(name.rest), folder / INDEX_FILE)
+    return open_archive(archive, settings.listener.ae_title)
