@@ -1,6 +1,7 @@
-"""All that the listener uses of pynetdicom's inside, which any release of it may change.
+"""All that receiving uses of pynetdicom's inside, which any release of it may change.
 
-For the direct store service; `missing_internals` looks for these when the listener starts, and
+For the direct store service, and for what an archive sends on an association that was requested of
+it; `missing_internals` looks for these when the listener starts, and
 without one of them pynetdicom's own store service is used:
 
 - ``Association.dimse``: replaced on each association, so that its ``receive_primitive`` gets the
@@ -10,7 +11,8 @@ without one of them pynetdicom's own store service is used:
 - ``Association.dul.event_queue``: takes the event that aborts the association of a peer that broke
   the protocol.
 - ``Association.dul.socket``, an ``AssociationSocket``: its ``send`` takes the answers; its ``recv``
-  adds up what the connection gives, which here may be a whole PDU at once (`upper_layer`).
+  adds up what the connection gives, which here may be a whole PDU at once (`upper_layer`). On an
+  association that was requested of an archive it is replaced by one that reads a PDU in one piece.
 
 Whichever service is used, with something to fall back on:
 
@@ -25,7 +27,11 @@ uses is documented: events and their handlers, ``AE.make_server(server_class=...
 
 import inspect
 import queue
+import select
+import socket
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pynetdicom import AE
@@ -33,7 +39,7 @@ from pynetdicom.association import Association
 
 from dicom_node.logs import fault_fields, log
 from dicom_node.receiving.store_messages import MALFORMED, StoreRequest
-from dicom_node.receiving.store_service import StoreService
+from dicom_node.receiving.store_service import FragmentService, MessageLink, StoreService
 
 try:
     from pynetdicom.dimse import DIMSEServiceProvider
@@ -45,11 +51,24 @@ except ImportError as fault:  # a later release has moved it
     NOT_IMPORTED = fault.name or "pynetdicom"
     DIMSEServiceProvider = P_DATA = AssociationSocket = object  # type: ignore[assignment,misc]
 
-__all__ = ["missing_internals", "peer_certificate", "reject", "serve_directly"]
+__all__ = [
+    "missing_internals",
+    "peer_certificate",
+    "receive_directly",
+    "reject",
+    "serve_directly",
+    "take_messages",
+]
 
 MESSAGE_WAIT_SECONDS = 0.005
 """How long the association's thread waits for a message before it looks whether the association has
 ended."""
+
+NEXT_PDU_SECONDS = 0.002
+"""How long an answer waits for the next message, which would else find the upper layer asleep."""
+
+PDU_SLACK_BYTES = 12
+"""Accepted above the longest PDU: some senders do not count the headers of its values."""
 
 INVALID_PDU = "Evt19"
 """Event of the upper layer that ends an association with an abort (PS3.8, table 9-10)."""
@@ -75,27 +94,49 @@ ATTRIBUTES = (
 
 
 class _DirectMessages(DIMSEServiceProvider):
-    """pynetdicom's message service of one association, whose fragments a `StoreService` gets."""
+    """pynetdicom's message service of one association, whose fragments a service gets.
+
+    Parameters
+    ----------
+    association
+        The association.
+    make_service
+        Makes the service of the link to the association.
+    progress
+        What changes while the peer is at work although it sends no message here.
+    """
 
     def __init__(
-        self, association: Association, store: Callable[[StoreRequest], int | None]
+        self,
+        association: Association,
+        make_service: Callable[[MessageLink], FragmentService],
+        progress: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(association)
-        self._service = StoreService(self, store)
+        self._service = make_service(self)
+        self._progress = progress
+        self._heard = 0
 
     def get_msg(self, block: bool = False) -> tuple[Any, Any]:
         """Give the next message that is not C-STORE, and its context, or (None, None).
 
         The association's thread asks again and again without a pause. It is made to wait a moment
-        here: meanwhile the interpreter is free for the thread that reads the connection.
+        here: meanwhile the interpreter is free for the thread that reads the connection. With
+        ``block`` it waits as long as the peer goes on, with pauses of at most ``dimse_timeout``.
         """
-        try:
-            return self.msg_queue.get(timeout=self.dimse_timeout if block else MESSAGE_WAIT_SECONDS)
-        except queue.Empty:
-            return None, None
+        while True:
+            before = (self._heard, self._progress())
+            try:
+                return self.msg_queue.get(
+                    timeout=self.dimse_timeout if block else MESSAGE_WAIT_SECONDS
+                )
+            except queue.Empty:
+                if not block or before == (self._heard, self._progress()):
+                    return None, None
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of a P-DATA primitive."""
+        self._heard += 1
         try:
             for context_id, value in primitive.presentation_data_value_list:
                 self._service.take(context_id, value)
@@ -160,7 +201,87 @@ def serve_directly(association: Association, store: Callable[[StoreRequest], int
     store
         As for `StoreService`.
     """
-    association.dimse = _DirectMessages(association, store)
+    take_messages(association, lambda link: StoreService(link, store))
+
+
+def take_messages(
+    association: Association, make_service: Callable[[MessageLink], FragmentService]
+) -> None:
+    """Let a service take the messages of an association that was just requested of us.
+
+    Parameters
+    ----------
+    association
+        Whose messages are taken.
+    make_service
+        Makes the service of the link to the association.
+    """
+    association.dimse = _DirectMessages(association, make_service)
+
+
+def receive_directly(
+    association: Association,
+    make_service: Callable[[MessageLink], FragmentService],
+    progress: Callable[[], object],
+    max_pdu_bytes: int,
+    timeout_seconds: float,
+) -> None:
+    """Let a service take the messages of an association that we requested, before any is sent.
+
+    Parameters
+    ----------
+    association
+        Established, and without a message on its way.
+    make_service
+        Makes the service of the link to the association.
+    progress
+        What changes while the peer is at work although it sends no message here.
+    max_pdu_bytes
+        Longest P-DATA-TF body that the peer was told that we take.
+    timeout_seconds
+        How long the peer may pause within a PDU.
+
+    Raises
+    ------
+    ConnectionError
+        The association has ended.
+    """
+    link = association.dul.socket
+    connection = None if link is None else link.socket
+    if link is None or connection is None:
+        raise ConnectionError("the association has ended")
+    association.dimse = _DirectMessages(association, make_service, progress)
+    connection.settimeout(timeout_seconds)
+    link.recv = partial(_exactly, connection, max_pdu_bytes + PDU_SLACK_BYTES)  # type: ignore[method-assign]
+    plain_send = link.send
+
+    def send(bytestream: bytes) -> None:
+        plain_send(bytestream)
+        with suppress(OSError, ValueError):
+            select.select([connection], [], [], NEXT_PDU_SECONDS)
+
+    link.send = send  # type: ignore[method-assign]
+
+
+def _exactly(connection: socket.socket, most: int, count: int) -> bytearray:
+    """Read so many bytes, or fewer if the peer closes the connection before.
+
+    Raises
+    ------
+    OSError
+        The peer pauses for too long, or the PDU is longer than it may be.
+    """
+    if count > most:
+        raise ConnectionError("a PDU longer than was negotiated")
+    buffer = bytearray(count)
+    view = memoryview(buffer)
+    got = 0
+    while got < count:
+        taken = connection.recv_into(view[got:])
+        if not taken:
+            return buffer[:got]
+        got += taken
+    return buffer
 
 
 def reject(association: Association, result: int, source: int, diagnostic: int) -> None:

@@ -26,6 +26,9 @@ PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 """Transfer syntaxes of all that is no image: a deflated one can grow a thousandfold when it is
 read."""
 
+USUAL_PDU_BYTES = 16382
+"""Longest PDU that is taken where no more than answers are expected (pynetdicom's own choice)."""
+
 TRANSFER_SYNTAXES_REFUSED = 0x04
 """Result of a presentation context: transfer syntaxes not supported (PS3.8, table 9-18)."""
 
@@ -106,6 +109,7 @@ def associate(
     sop_classes: Sequence[str | PresentationContext],
     handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
     received: Sequence[str] = (),
+    max_pdu_bytes: int = USUAL_PDU_BYTES,
 ) -> Association:
     """Open an association with a peer.
 
@@ -121,6 +125,8 @@ def associate(
         pynetdicom's events and the functions that handle them.
     received
         UIDs of the SOP classes of which the peer may store instances on the association (C-GET).
+    max_pdu_bytes
+        Longest PDU that the peer may send.
 
     Returns
     -------
@@ -153,6 +159,7 @@ def associate(
             ae_title=destination.ae_title,
             tls_args=tls,
             evt_handlers=list(handlers),
+            max_pdu=max_pdu_bytes,
             ext_neg=[build_role(uid, scp_role=True) for uid in received],
         )
     except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve

@@ -25,6 +25,7 @@ __all__ = [
     "SEGMENTATION_STORAGE",
     "Instance",
     "UnreadableFile",
+    "age_years",
     "instance_of",
     "read_instance",
     "referenced_series",
@@ -332,11 +333,22 @@ def _contrast(elements: Elements) -> str:
 
 def _age_years(elements: Elements) -> float | None:
     """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
-    text = elements.text("PatientAge")
+    return age_years(*map(elements.text, ("PatientAge", "PatientBirthDate", "StudyDate")))
+
+
+def age_years(age: str, birth: str, study: str) -> float | None:
+    """The age at the study, years; None if it is not known.
+
+    Parameters
+    ----------
+    age
+        Patient's Age, as "065Y".
+    birth, study
+        Patient's Birth Date and Study Date, as YYYYMMDD; looked at if ``age`` is no age.
+    """
     per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
-    if len(text) == 4 and text[:3].isdecimal() and text.isascii() and text[3] in per_year:
-        return int(text[:3]) / per_year[text[3]]
-    birth, study = elements.text("PatientBirthDate"), elements.text("StudyDate")
+    if len(age) == 4 and age[:3].isdecimal() and age.isascii() and age[3] in per_year:
+        return int(age[:3]) / per_year[age[3]]
     dates = birth + study
     if len(birth) == 8 and len(study) == 8 and dates.isdecimal() and dates.isascii():
         years = int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:])
