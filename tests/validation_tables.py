@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modeling.calibration import OsteoporosisLimits, osteoporosis_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.staging import StagePrediction
 from roi_extraction.anatomy import Finding
@@ -22,6 +23,9 @@ MEANS_HU = np.array([190.0, 150.0, 110.0, 70.0])
 
 SPREAD_HU = 30.0
 """Standard deviation of L1 within a stage."""
+
+LIMITS = OsteoporosisLimits(no_below=0.35, yes_above=0.6)
+"""When `LineStager` decides on osteoporosis."""
 
 
 def probabilities_of(l1_hu: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -44,7 +48,14 @@ class LineStager:
             f"{a}/{b}": p[b] / (p[a] + p[b]) for i, a in enumerate(stages) for b in stages[i + 1 :]
         }
         within = tuple(stage for stage in Stage if p[stage] >= 0.1)
-        return StagePrediction(max(p, key=lambda s: p[s]), p, pairwise, within, "line-1")
+        return StagePrediction(
+            max(p, key=lambda s: p[s]),
+            p,
+            pairwise,
+            within,
+            "line-1",
+            osteoporosis=osteoporosis_set(p, LIMITS),
+        )
 
 
 def patients_frame(counts: dict[str, int], seed: int = 0, offset_hu: float = 0.0) -> pd.DataFrame:

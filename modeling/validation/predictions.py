@@ -57,6 +57,8 @@ class Predictions:
         By pair name, float64, shape (n,): probability of the later stage.
     sets
         bool, shape (n, 4): the prediction sets.
+    osteoporosis
+        str, shape (n,): whether it is C or D, values of `modeling.calibration.Osteoporosis`.
     """
 
     rows: npt.NDArray[np.intp]
@@ -64,6 +66,7 @@ class Predictions:
     probabilities: FloatArray
     pairwise: dict[str, FloatArray]
     sets: npt.NDArray[np.bool_]
+    osteoporosis: npt.NDArray[Any]
 
     @property
     def osteoporotic(self) -> npt.NDArray[np.bool_]:
@@ -74,6 +77,17 @@ class Predictions:
     def outcomes(self) -> FloatArray:
         """The stages as ones and zeros; float64, shape (n, 4)."""
         return (self.stages[:, None] == np.array(STAGES)[None, :]).astype(np.float64)
+
+    def of(self, rows: npt.NDArray[np.intp]) -> "Predictions":
+        """Choose some of the patients, by their places among ``rows``."""
+        return Predictions(
+            self.rows[rows],
+            self.stages[rows],
+            self.probabilities[rows],
+            {name: values[rows] for name, values in self.pairwise.items()},
+            self.sets[rows],
+            self.osteoporosis[rows],
+        )
 
 
 def stage_rows(
@@ -144,6 +158,7 @@ def predictions_of(
             for pair in PAIRS
         },
         np.array([[s in one.prediction_set for s in Stage] for one in staged]).reshape(-1, 4),
+        np.array([one.osteoporosis for one in staged], dtype=np.str_),
     )
 
 
