@@ -272,8 +272,9 @@ def _coverage(found: Validation) -> StepResult:
     return StepResult(
         "The share of patients whose prediction set holds the stage of the reference (Wilson "
         f"intervals); {coverage['intended']:.0%} of each stage are intended. Osteoporosis "
-        "(C or D): yes, no or undetermined by limits of its own, as in the node's report; covered are those "
-        f"who are not told the contrary, {coverage['intended']:.0%} of either class intended.",
+        "(C or D): yes, no or undetermined by limits of its own, as in the node's report; covered "
+        f"are those who are not told the contrary, {coverage['intended']:.0%} of either class "
+        "intended.",
         (
             f"Sets hold the stage in {stated(coverage['all'])} and have "
             f"{stated(coverage['set_size'], 2)} stages.",
