@@ -1,5 +1,6 @@
 """Tables of synthetic patients and a model of one line, for tests of staging and validation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,15 @@ def probabilities_of(l1_hu: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 class LineStager:
     """Stages by L1 alone, exactly right for patients of `patients_frame`; abstains without L1."""
 
-    def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
-        l1 = np.asarray(mean_hu, dtype=np.float64)[:1]
+    def stage_many(
+        self,
+        mean_hu: npt.NDArray[np.float64],
+        ages: Sequence[float | None],
+        sexes: Sequence[Sex | None],
+    ) -> list[StagePrediction]:
+        return [self._stage(hu[:1]) for hu in mean_hu]
+
+    def _stage(self, l1: npt.NDArray[np.float64]) -> StagePrediction:
         if np.isnan(l1[0]):
             finding = Finding("model.too_few_vertebrae", "no L1")
             return StagePrediction(None, {}, {}, (), "line-1", "no L1", (finding,))

@@ -30,15 +30,20 @@ RESEARCH_USE = "research use only, not a medical device"
 STAGES: tuple[str, ...] = tuple(stage.value for stage in Stage)
 """The columns of every array of probabilities."""
 
-ROWS_AT_ONCE = 50
+ROWS_AT_ONCE = 256
 """Rows that one process stages before it reports progress."""
 
 
 class PredictsStage(Protocol):
-    """What stages one patient, as `modeling.Stager` does."""
+    """What stages patients, as `modeling.Stager` does."""
 
-    def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
-        """Stage one patient, or abstain with a reason."""
+    def stage_many(
+        self,
+        mean_hu: FloatArray,
+        ages: Sequence[float | None],
+        sexes: Sequence[Sex | None],
+    ) -> list[StagePrediction]:
+        """Stage each patient, or abstain with a reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +104,7 @@ def stage_rows(
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> list[StagePrediction]:
-    """Stage some rows of a table, about 0.01 CPU seconds a row.
+    """Stage some rows of a table, about 1 ms of CPU a row.
 
     Parameters
     ----------
@@ -165,10 +170,8 @@ def predictions_of(
 def _stage_part(
     stager: PredictsStage, mean_hu: FloatArray, age: FloatArray, sex: FloatArray
 ) -> list[StagePrediction]:
-    return [
-        stager.stage(hu, None if math.isnan(years) else float(years), _sex(code))
-        for hu, years, code in zip(mean_hu, age, sex, strict=True)
-    ]
+    ages = [None if math.isnan(years) else float(years) for years in age]
+    return stager.stage_many(mean_hu, ages, [_sex(code) for code in sex])
 
 
 def _sex(code: float) -> Sex | None:
