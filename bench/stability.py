@@ -2,7 +2,7 @@
 
 Prints the table of docs/modeling.md: discrimination, stability under a scanner's offset,
 calibration and prediction sets, by repeated nested cross-validation. The column of the audit holds
-figures that were measured independently, on other folds, of the former default; the other two are
+figures that were measured independently, by other code, of the former default; the other two are
 computed by one protocol and seed. Each column's scores are kept as OUT/NAME.json as soon as they
 are there, and not computed again.
 """
