@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modeling.bundle.nested_calls import PredictiveValues
 from modeling.bundle.novelty import UNUSUAL_PERCENT
 from modeling.calibration import Osteoporosis
 from modeling.cohort import Sex, Stage
@@ -47,6 +48,9 @@ class StagePrediction:
         The most probable stage if all sites had 10 HU less, or more; None if the model abstains.
     prevalence
         Shares of the stages that the probabilities rest on; empty if the model abstains.
+    predictive_values
+        What the model's calls are worth at that prevalence; None if the model abstains, or if the
+        bundle does not say.
     """
 
     predicted: Stage | None
@@ -61,6 +65,7 @@ class StagePrediction:
     at_minus_10_hu: Stage | None = None
     at_plus_10_hu: Stage | None = None
     prevalence: Mapping[Stage, float] = field(default_factory=dict)
+    predictive_values: PredictiveValues | None = None
 
     @property
     def is_steady(self) -> bool:

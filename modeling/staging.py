@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from modeling.bundle.bundle import Bundle
+from modeling.bundle.nested_calls import PredictiveValues
 from modeling.calibration import (
     most_probable,
     osteoporosis_set,
@@ -71,6 +73,17 @@ class Stager:
     def __init__(self, bundle: Bundle, rules: StagingRules = COHORT_RULES) -> None:
         self.bundle = bundle
         self.rules = rules
+
+    @property
+    def prevalence(self) -> Mapping[Stage, float]:
+        """Shares of the stages among the patients who are staged."""
+        return self.rules.prevalence or self.bundle.prevalence
+
+    @cached_property
+    def predictive_values(self) -> PredictiveValues | None:
+        """What calls are worth at that prevalence; None if the bundle does not say."""
+        calls = self.bundle.calls
+        return calls and calls.predictive_values(self.bundle.prevalence, self.prevalence)
 
     def prepare(self) -> None:
         """Lay out the trees' paths now; else the first explanation does, in about 50 ms."""
@@ -159,10 +172,9 @@ class Stager:
         """Say what the model answers, by calibrated probabilities here, 10 HU lower and higher."""
         fitted = self.bundle.fitted
         here, lower, higher = (dict(zip(Stage, each, strict=True)) for each in by_move)
-        prevalence = self.rules.prevalence or self.bundle.prevalence
+        cohort = self.bundle.prevalence
         probabilities, *others = (
-            at_prevalence(each, self.bundle.prevalence, prevalence)
-            for each in (here, lower, higher)
+            at_prevalence(each, cohort, self.prevalence) for each in (here, lower, higher)
         )
         predicted, at_minus, at_plus = map(most_probable, (probabilities, *others))
         kept = prediction_set(here, fitted.thresholds)
@@ -176,7 +188,8 @@ class Stager:
             osteoporosis=osteoporosis_set(here, fitted.osteoporosis),
             at_minus_10_hu=at_minus,
             at_plus_10_hu=at_plus,
-            prevalence=prevalence,
+            prevalence=self.prevalence,
+            predictive_values=self.predictive_values,
         )
         findings = (*fitted.limits.cautions(values, age), *unknowns(age, sex), *doubts(found))
         return replace(found, findings=findings)
