@@ -3,12 +3,11 @@
 Prints the table of docs/modeling.md: discrimination, stability under a scanner's offset,
 calibration and prediction sets, by repeated nested cross-validation. The column of the audit holds
 figures that were measured independently, by other code, of the former default; the other two are
-computed by one protocol and seed. Each column's scores are kept as OUT/NAME.json as soon as they
-are there, and not computed again.
+computed by one protocol and seed. Finished folds are kept in OUT, so that a run that was broken
+off goes on.
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -106,17 +105,14 @@ def rows(scores: Mapping[str, Any]) -> dict[str, str]:
 
 
 def scores_of(recipe: NamedRecipe, cohort: pd.DataFrame, repeats: int, out: Path) -> Any:
-    """Evaluate a recipe, or read what an earlier run has kept."""
-    kept = out / f"{recipe.name}.json"
-    if not kept.exists():
-        found = evaluate(
-            cohort,
-            recipe,
-            protocol=Protocol(repeats=repeats, permutations=0),
-            progress=lambda done, parts: print(f"{recipe.name}: {done} of {parts}", flush=True),
-        )
-        kept.write_text(json.dumps(found.scores, indent=1))
-    return json.loads(kept.read_text())
+    """Evaluate a recipe; finished folds are kept in a folder of its name."""
+    return evaluate(
+        cohort,
+        recipe,
+        protocol=Protocol(repeats=repeats, permutations=0),
+        progress=lambda done, parts: print(f"{recipe.name}: {done} of {parts}", flush=True),
+        folder=out / recipe.name,
+    ).scores
 
 
 def main() -> None:

@@ -83,7 +83,9 @@ class Stager:
     def predictive_values(self) -> PredictiveValues | None:
         """What calls are worth at that prevalence; None if the bundle does not say."""
         calls = self.bundle.calls
-        return calls and calls.predictive_values(self.bundle.prevalence, self.prevalence)
+        if calls is None:
+            return None
+        return calls.predictive_values(self.bundle.prevalence, self.prevalence)
 
     def prepare(self) -> None:
         """Lay out the trees' paths now; else the first explanation does, in about 50 ms."""

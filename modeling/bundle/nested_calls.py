@@ -104,7 +104,7 @@ class NestedCalls:
         called = (self.probabilities * weights).argmax(axis=1)
         return PredictiveValues(
             {
-                stage: self._value(called == k, called != k, stage == _ORDER, shares)
+                stage: self._value(called == k, called != k, np.arange(len(_ORDER)) == k, shares)
                 for k, stage in enumerate(Stage)
             },
             self._value(_IS_LATE[called], ~_IS_LATE[called], _IS_LATE, shares),

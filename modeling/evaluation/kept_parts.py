@@ -56,7 +56,7 @@ class KeptParts:
         if found is None:
             found = compute()
             content = io.BytesIO()
-            np.savez(content, **{KEY: np.array(self.key), **found})
+            np.savez(content, allow_pickle=False, **{KEY: np.array(self.key), **found})
             write_whole(path, content.getvalue())
         return found
 

@@ -207,7 +207,8 @@ def evaluate(
     def after(parts: int) -> Progress | None:
         return None if progress is None else lambda done, _: progress(parts + done, all_parts)
 
-    kept = folder and claim_evaluation(folder, evaluation_key(named, digest, seed, NESTED_FOLDS))
+    key = evaluation_key(named, digest, seed, NESTED_FOLDS)
+    kept = None if folder is None else claim_evaluation(folder, key)
     predictions = nested_predictions(
         named, features, stages, seed, protocol.repeats, jobs, after(0), kept
     )
