@@ -26,6 +26,7 @@ METRICS = {
     "osteonode_workers": "Workers of all machines on PostgreSQL, by state.",
     "osteonode_worker_silent_seconds": "Seconds since the last beat of a host's workers.",
     "osteonode_work_taken_over": "Work of dead workers that others took over, in 30 days.",
+    "osteonode_scanner_step_hu": "By how much a scanner's HU moved, by measure; absent if not.",
     "osteonode_queue_waiting": "Work that waits, by queue.",
     "osteonode_queue_running": "Work in hand, by queue.",
     "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
@@ -76,6 +77,7 @@ class StatusCollector(Collector):
         yield _gauge("osteonode_spool_series", status.series)
         yield _gauge("osteonode_spool_studies_arriving", status.arriving)
         yield from _workers(status)
+        yield _scanner_steps(status)
         waiting = _labelled("osteonode_queue_waiting", "queue")
         running = _labelled("osteonode_queue_running", "queue")
         oldest = _labelled("osteonode_queue_oldest_seconds", "queue")
@@ -101,6 +103,14 @@ def _workers(status: Status) -> Iterator[Metric]:
     for host, seconds in beats.items():
         silent.add_metric([host], seconds)
     yield from (states, silent)
+
+
+def _scanner_steps(status: Status) -> Metric:
+    name = "osteonode_scanner_step_hu"
+    steps = GaugeMetricFamily(name, METRICS[name], labels=["scanner", "measure"])
+    for step in status.scanner_steps:
+        steps.add_metric([step.scanner, step.measure], step.change_hu)
+    return steps
 
 
 def _finished(status: Status) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from dicom_node.monitoring.workers import WorkerStatus, alarms, worker_statuses
 from dicom_node.records.counters import read_counters
 from dicom_node.records.database import has_tables, open_database
 from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
+from dicom_node.records.scanner_drift import ScannerStep, read_steps
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.records.work_totals import (
     DURATION_BOUNDS_S,
@@ -75,6 +76,8 @@ class Status:
         How much work of dead workers was taken over by others in the last 30 days.
     alarms
         What stands still until somebody does something.
+    scanner_steps
+        Scanners whose HU are not where they were.
     """
 
     ready: bool
@@ -92,6 +95,7 @@ class Status:
     workers: tuple[WorkerStatus, ...] = ()
     taken_over: int = 0
     alarms: tuple[str, ...] = ()
+    scanner_steps: tuple[ScannerStep, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same for ``json.dumps``: lists of named values in place of tuples as keys."""
@@ -170,6 +174,7 @@ class StatusReader:
             workers=tuple(worker_statuses(rows, unfinished)),
             taken_over=sum(row.taken_over for row in rows),
             alarms=tuple(alarms(rows, unfinished, shared=settings.on_postgresql)),
+            scanner_steps=read_steps(settings.data_dir),
         )
 
     def _read_work(self) -> list[WorkflowStatus]:

@@ -29,6 +29,10 @@ def _lines(status: Status) -> Iterator[str]:
             f"  {worker.name:24} {worker.state}, beat {worker.beat_seconds:.0f} s ago, "
             f"version {worker.version}, {worker.in_hand} in hand"
         )
+    if status.scanner_steps:
+        yield "scanners whose HU moved (osteonode drift)"
+    for step in status.scanner_steps:
+        yield f"  {step.scanner}: {step.measure} {step.change_hu:+.1f} HU since {step.since}"
     yield "queues"
     for name, queue in status.queues.items():
         oldest = _age(queue.oldest_seconds)

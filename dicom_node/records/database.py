@@ -14,6 +14,7 @@ __all__ = [
     "CONNECT_SECONDS",
     "DEAD_PEER_SECONDS",
     "delivered_objects",
+    "followed_studies",
     "has_tables",
     "make_tables",
     "open_database",
@@ -99,6 +100,19 @@ purged_work = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
 )
 """Counts and durations of the work of which the records were purged, as JSON."""
+
+followed_studies = sa.Table(
+    "followed_studies",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("study_date", sa.Text, nullable=False),
+    sa.Column("manufacturer", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("kernel", sa.Text, nullable=False),
+    sa.Column("contrast", sa.Text, nullable=False),
+    sa.Column("hu", sa.JSON, nullable=False),
+)
+"""What was measured on each study, HU, for following its scanner; nothing else of the patient."""
 
 
 def open_database(url: str, *, connections: int = 1, make: bool = False) -> sa.Engine:

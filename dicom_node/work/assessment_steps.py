@@ -1,15 +1,20 @@
 """The steps of a study's assessment: assess it, and write down an assessment that failed."""
 
+import json
 import threading
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pydicom
+import sqlalchemy as sa
+
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.records.followed_studies import follow_study
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
@@ -46,6 +51,8 @@ class AssessmentSteps:
         Where each assessment is recorded.
     outgoing
         Where the objects go that are to be delivered.
+    database
+        With the node's own tables.
     home
         Name of the spool where there are several, else empty.
     stop
@@ -59,6 +66,7 @@ class AssessmentSteps:
         reports: Path,
         audit: AuditTrail,
         outgoing: OutgoingObjects,
+        database: sa.Engine,
         home: str,
         stop: threading.Event,
     ) -> None:
@@ -67,6 +75,7 @@ class AssessmentSteps:
         self._reports = reports
         self._audit = audit
         self._outgoing = outgoing
+        self._database = database
         self._home = home
         self._stop = stop
         self._withdrawals = Withdrawals(spool.root.parent)
@@ -211,6 +220,7 @@ class AssessmentSteps:
             **self._homed(),
         }
         self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
+        self._follow(key, outcome.folder)
         displaced = [
             {
                 "identity": earlier.folder,
@@ -238,6 +248,14 @@ class AssessmentSteps:
             "displaced": displaced,
             "timings_s": dict(outcome.timings_s),
         }
+
+    def _follow(self, key: str, folder: str) -> None:
+        """Keep what was measured, for following the scanner."""
+        place = self._reports / key / folder
+        document = pydicom.dcmread(place / REPORT_FILE, specific_tags=["StudyDate"])
+        study_date = str(document.get("StudyDate") or "")
+        report = json.loads((place / "report.json").read_bytes())
+        follow_study(self._database, key, study_date, report)
 
     def _homed(self) -> dict[str, str]:
         """Where the images of a report lie, for the work that only that machine can do."""

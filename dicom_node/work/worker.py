@@ -12,6 +12,7 @@ from dicom_node.errors import OperationalError
 from dicom_node.files import make_private_folder
 from dicom_node.logs import log
 from dicom_node.records.database import open_database
+from dicom_node.records.scanner_drift import DriftWatch
 from dicom_node.records.worker_table import WORKFLOW_VERSION, queue_home
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.settings.node import NodeSettings
@@ -187,6 +188,7 @@ def watch(
     arrivals = Arrivals(settings, worker.spool, worker.pool, worker.query, worker.enqueue)
     retainer = Retainer(settings, worker.spool, settings.reports_dir)
     purger = Purger(settings.retention.work_days, worker.database, worker.deliver.__qualname__)
+    drift = DriftWatch(worker.database, settings.data_dir)
     suspects: set[str] = set()
     checked = removed = time.monotonic()
     workers = 1
@@ -219,6 +221,7 @@ def watch(
             if worker.lease.leads:
                 retainer.look()
                 purger.look()
+                drift.look()
                 if time.monotonic() - removed > OBJECTS_SECONDS:
                     removed = time.monotonic()
                     worker.outgoing.remove(open_studies)

@@ -105,7 +105,7 @@ class Worker(DBOSConfiguredInstance):
             else PacsQuery(settings.query, settings.listener.ae_title)
         )
         self.assessment_steps = AssessmentSteps(
-            pool, self.spool, settings.reports_dir, self.audit, outgoing, lease.home, stop
+            pool, self.spool, settings.reports_dir, self.audit, outgoing, database, lease.home, stop
         )
         self.delivery_steps = DeliverySteps(
             settings, self.audit, self.query, outgoing, lease.confirm
