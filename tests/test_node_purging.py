@@ -105,8 +105,9 @@ def test_old_records_go_and_sums_and_deliveries_stay(
     assert len(ids()) == 6
     purge(worker, monkeypatch)
     assert not ids()
-    assert was_delivered(worker.database, digest("b"), "pacs")
-    assert not was_delivered(worker.database, digest("b"), "other")
+    with worker.database.connect() as connection:
+        assert was_delivered(connection, digest("b"), "pacs")
+        assert not was_delivered(connection, digest("b"), "other")
     assert worker._delivered(digest("c"), "pacs") == "yes"
     assert worker._delivered(digest("d"), "pacs") == "no"
     run(worker, "d")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from dicom_node.errors import OperationalError
 from dicom_node.files import make_private_folder
@@ -218,8 +218,11 @@ def watch(
             suspects = lost
             if worker.lease.leads:
                 retainer.look()
-                purger.look()
-                if time.monotonic() - removed > OBJECTS_SECONDS:
-                    removed = time.monotonic()
-                    worker.outgoing.remove(open_studies)
+                try:
+                    purger.look()
+                    if time.monotonic() - removed > OBJECTS_SECONDS:
+                        removed = time.monotonic()
+                        worker.outgoing.remove(open_studies)
+                except SQLAlchemyError as error:
+                    log().warning("database does not answer", error=type(error).__name__)
         stop.wait(settings.poll_seconds)
