@@ -150,6 +150,9 @@ class Worker(DBOSConfiguredInstance):
             ended = before.status in ("SUCCESS", "ERROR")
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
                 DBOS.rewind_workflow(identity, queue_name=self.assess_queue)
+            if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
+                # sent to this machine too while another did not come to it, or is down
+                DBOS.resume_workflow(identity, queue_name=self.assess_queue)
             return
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
