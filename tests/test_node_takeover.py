@@ -1,6 +1,7 @@
 """Several workers on one PostgreSQL: what one leaves, however it ends, another does."""
 
 import itertools
+import json
 import signal
 import threading
 import time
@@ -83,6 +84,10 @@ def test_a_machine_without_the_files_delivers_for_a_dead_one_and_leaves_its_stud
         pacs.start()
         wait_for(lambda: uid_of("one") in pacs.stored, second)
         assert not second.events("assessing")
+        status = json.loads(second.command("status", "--json").stdout)
+        assert [worker["state"] for worker in status["workers"]] == ["alive"]
+        assert "1 pieces of work wait for" in status["alarms"][0]
+        assert status["taken_over"] <= 2
         first.start()  # the machine is back
         wait_for(lambda: uid_of("two") in pacs.stored, first, second)
     finally:

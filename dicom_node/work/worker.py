@@ -118,11 +118,11 @@ def _work(
     DBOS.launch()
     takeover = None
     try:
-        _register_queues(settings, lease.home, 1)
         if isinstance(lease, DatabaseLease):
             hand_on(settings.executor_id)  # what version 0.2.0 left under a name of its own
             takeover = Takeover(database, lease)
             takeover.start()
+        _register_queues(settings, lease.home, 1 if takeover is None else takeover.alive)
         log().info("working", model_id=model_id)
         worker.audit.started("worker")
         watch(worker, settings, takeover, stop)
@@ -189,7 +189,7 @@ def watch(
     purger = Purger(settings.retention.work_days, worker.database, worker.deliver.__qualname__)
     suspects: set[str] = set()
     checked = removed = time.monotonic()
-    workers = 1
+    workers = 1 if takeover is None else takeover.alive
     while not stop.is_set():
         if worker.broken.is_set() and not stop.wait(DISK_SECONDS):
             raise OperationalError("the workflow database does not take its records")
