@@ -79,7 +79,8 @@ class Takeover:
     def stop(self) -> None:
         """End, before the workflow engine ends."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         pause = LOOK_SECONDS
