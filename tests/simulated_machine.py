@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_node.settings.node import NodeSettings, load_settings
-from tests.simulated_worker import SECONDS_VARIABLE, queue_studies
+from tests.simulated_worker import HASTE_VARIABLE, SECONDS_VARIABLE, queue_studies
 
 DEADLINE_SECONDS = 120.0
 
@@ -31,12 +31,17 @@ class Machine:
         settings: str = "",
         processes: int = 2,
         prefix: Sequence[str] = (),
+        haste: float = 1.0,
     ) -> None:
         folder.mkdir(parents=True)
         self._prefix = prefix
         self.config = folder / "node.toml"
         self.log_path = folder / "log"
-        self._environment = {**os.environ, SECONDS_VARIABLE: str(seconds)}
+        self._environment = {
+            **os.environ,
+            SECONDS_VARIABLE: str(seconds),
+            HASTE_VARIABLE: str(haste),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         peers = "".join(
             f"""[[destinations]]

@@ -1,6 +1,7 @@
 """Records of work: old ones go, and work passes from one worker to another."""
 
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -22,14 +23,32 @@ from dicom_node.work.outgoing import OutgoingObjects
 from dicom_node.work.purging import Purger, was_delivered
 from dicom_node.work.takeover import hand_on
 from dicom_node.work.workflows import Worker
+from tests.postgresql import Cluster, running_cluster
 from tests.simulated_worker import SimulatedPool, simulated_report
+
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """A database that nobody has used."""
+    if request.param == "sqlite":
+        return None
+    return f"{request.getfixturevalue('cluster').url}_{next(numbers)}"
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    """A worker on SQLite that delivers and takes up no assessment by itself."""
+def worker(tmp_path: Path, url: str | None) -> Iterator[Worker]:
+    """A worker that delivers and takes up no assessment by itself."""
     settings = NodeSettings(
         data_dir=tmp_path,
+        database_url=url,
         destinations=(
             Destination(name="pacs", ae_title="PACS", host="h", port=104, objects=("sr",)),
         ),
@@ -51,7 +70,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
         settings,
         SimulatedPool(settings),  # type: ignore[arg-type]
         SoleLease(tmp_path, "here", stop),
-        OutgoingObjects(settings.reports_dir),
+        OutgoingObjects(settings.reports_dir, database if settings.on_postgresql else None),
         database,
         stop,
     )
@@ -147,12 +166,11 @@ def test_withdrawn_report_is_not_sent_again_after_its_records_are_gone(
 def change(worker: Worker, name: str, **columns: str) -> None:
     """Change the record of some work, as another process would."""
     engine = sa.create_engine(worker.settings.database)
+    changed = ", ".join(f"{key} = :{key}" for key in columns)
+    schema = "dbos." if worker.settings.on_postgresql else ""
     with engine.begin() as connection:
         connection.execute(
-            sa.text(
-                f"UPDATE workflow_status SET {', '.join(f'{key} = :{key}' for key in columns)} "
-                "WHERE workflow_uuid = :name"
-            ),
+            sa.text(f"UPDATE {schema}workflow_status SET {changed} WHERE workflow_uuid = :name"),
             {"name": name, **columns},
         )
     engine.dispose()
