@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,20 @@ from tests.conftest import unavailable
 class Cluster:
     """A PostgreSQL server of its own on the loopback, as its own user if this one is root."""
 
-    def __init__(self, folder: Path, connections: int = 100) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connections: int = 100,
+        address: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         self._folder = folder
         self._connections = connections
+        self._address = address
+        self._prefix = prefix
         self._data = folder / "data"
-        self.url = f"postgresql+psycopg://node:secret-of-db@127.0.0.1:{self.port}/osteonode"
+        self.url = f"postgresql+psycopg://node:secret-of-db@{address}:{self.port}/osteonode"
 
     def start(self) -> None:
         self._run("pg_ctl", "-D", self._data, "-l", self._folder / "log", "-w", "start")
@@ -37,10 +45,12 @@ class Cluster:
                   f"--pwfile={password}", "--no-sync")  # fmt: skip
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.write(
-                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n"
+                f"port = {self.port}\nlisten_addresses = '{self._address}'\nfsync = off\n"
                 f"unix_socket_directories = '{self._folder}'\n"
                 f"max_connections = {self._connections}\n"
             )
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {self._address}/24 scram-sha-256\n")
         self.start()
         return self
 
@@ -50,7 +60,7 @@ class Cluster:
     def _run(self, program: str, *words: object) -> None:
         path = max(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
         result = subprocess.run(
-            ["runuser", "-u", "postgres", "--", str(path), *map(str, words)],
+            [*self._prefix, "runuser", "-u", "postgres", "--", str(path), *map(str, words)],
             capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr + result.stdout

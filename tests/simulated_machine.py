@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_node.settings.node import NodeSettings, load_settings
-from tests.simulated_worker import SECONDS_VARIABLE, queue_studies
+from tests.simulated_worker import HASTE_VARIABLE, SECONDS_VARIABLE, queue_studies
 
 DEADLINE_SECONDS = 120.0
 
@@ -30,11 +30,18 @@ class Machine:
         seconds: float = 0.0,
         settings: str = "",
         processes: int = 2,
+        prefix: Sequence[str] = (),
+        haste: float = 1.0,
     ) -> None:
         folder.mkdir(parents=True)
+        self._prefix = prefix
         self.config = folder / "node.toml"
         self.log_path = folder / "log"
-        self._environment = {**os.environ, SECONDS_VARIABLE: str(seconds)}
+        self._environment = {
+            **os.environ,
+            SECONDS_VARIABLE: str(seconds),
+            HASTE_VARIABLE: str(haste),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         peers = "".join(
             f"""[[destinations]]
@@ -77,7 +84,7 @@ processes = {processes}
     def start(self) -> "Machine":
         with self.log_path.open("ab") as log_file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.simulated_worker", str(self.config)],
+                [*self._prefix, sys.executable, "-m", "tests.simulated_worker", str(self.config)],
                 stderr=log_file,
                 env=self._environment,
             )
@@ -106,6 +113,16 @@ processes = {processes}
     def queue(self, names: Sequence[str]) -> None:
         """Queue studies that this machine received."""
         queue_studies(self.settings, names)
+
+    def queue_inside(self, names: Sequence[str]) -> None:
+        """Do so from the network that the machine is in."""
+        program = (
+            "import sys; from pathlib import Path; from tests.simulated_worker import *; "
+            "queue_studies(load_settings(Path(sys.argv[1])), sys.argv[2:])"
+        )
+        subprocess.run(
+            [*self._prefix, sys.executable, "-c", program, str(self.config), *names], check=True
+        )
 
     def events(self, name: str) -> list[dict[str, Any]]:
         lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []

@@ -1,6 +1,7 @@
 """Several workers on one PostgreSQL: what one leaves, however it ends, another does."""
 
 import itertools
+import json
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import end_worker, fence, listed_workers
 from dicom_node.work.interruption import Interrupted
 from dicom_node.work.lease import DatabaseLease
+from dicom_node.work.outgoing import OutgoingObjects
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_machine import Machine, wait_for
 from tests.simulated_worker import SlowPacs, uid_of
@@ -21,6 +23,9 @@ from tests.simulated_worker import SlowPacs, uid_of
 pytestmark = pytest.mark.peers
 
 numbers = itertools.count()
+
+HASTE = 3.0
+"""The tests' workers notice three times as soon as the node's that one of them died."""
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,8 @@ def test_another_worker_ends_what_a_killed_one_had_in_hand(
 ) -> None:
     pacs.start()
     data = tmp_path / "shared"
-    first = Machine(tmp_path / "1", url, [pacs.port], data, seconds=60.0).start()
-    second = Machine(tmp_path / "2", url, [pacs.port], data)
+    first = Machine(tmp_path / "1", url, [pacs.port], data, seconds=60.0, haste=HASTE).start()
+    second = Machine(tmp_path / "2", url, [pacs.port], data, haste=HASTE)
     names = [f"study{k}" for k in range(4)]
     try:
         wait_for(lambda: first.events("working"), first)
@@ -71,8 +76,8 @@ def test_another_worker_ends_what_a_killed_one_had_in_hand(
 def test_a_machine_without_the_files_delivers_for_a_dead_one_and_leaves_its_studies(
     tmp_path: Path, url: str, pacs: SlowPacs
 ) -> None:
-    first = Machine(tmp_path / "1", url, [pacs.port]).start()
-    second = Machine(tmp_path / "2", url, [pacs.port])
+    first = Machine(tmp_path / "1", url, [pacs.port], haste=HASTE).start()
+    second = Machine(tmp_path / "2", url, [pacs.port], haste=HASTE)
     try:
         wait_for(lambda: first.events("working"), first)
         first.queue(["one"])
@@ -83,6 +88,10 @@ def test_a_machine_without_the_files_delivers_for_a_dead_one_and_leaves_its_stud
         pacs.start()
         wait_for(lambda: uid_of("one") in pacs.stored, second)
         assert not second.events("assessing")
+        status = json.loads(second.command("status", "--json").stdout)
+        assert [worker["state"] for worker in status["workers"]] == ["alive"]
+        assert "1 pieces of work wait for" in status["alarms"][0]
+        assert status["taken_over"] <= 2
         first.start()  # the machine is back
         wait_for(lambda: uid_of("two") in pacs.stored, first, second)
     finally:
@@ -96,8 +105,8 @@ def test_a_worker_that_wakes_after_its_work_was_taken_sends_the_same_and_ends(
 ) -> None:
     pacs.start()
     pacs.hold.set()
-    first = Machine(tmp_path / "1", url, [pacs.port]).start()
-    second = Machine(tmp_path / "2", url, [pacs.port])
+    first = Machine(tmp_path / "1", url, [pacs.port], haste=HASTE).start()
+    second = Machine(tmp_path / "2", url, [pacs.port], haste=HASTE)
     try:
         wait_for(lambda: first.events("working"), first)
         first.queue(["one"])
@@ -114,13 +123,43 @@ def test_a_worker_that_wakes_after_its_work_was_taken_sends_the_same_and_ends(
         wait_for(lambda: first.ended is not None, first, second)
         assert first.ended not in (None, 0)
         assert first.events("work taken over")
-        first.queue(["two"])
-        assert not first.events("delivered")
     finally:
         first.stop()
         second.stop()
     assert set(pacs.stored) == {uid_of("one")}
     assert len(set(pacs.stored[uid_of("one")])) == 1
+
+
+def test_objects_lie_in_the_database_until_all_work_on_their_study_ended(
+    tmp_path: Path, url: str
+) -> None:
+    database = open_database(url, make=True)
+    here, there = (OutgoingObjects(tmp_path / name, database) for name in ("here", "there"))
+    sent = {"study": "s", "folder": "f", "file": "report.sr.dcm"}
+    folder = tmp_path / "here" / "s" / "f"
+    folder.mkdir(parents=True)
+    (folder / "report.sr.dcm").write_bytes(b"document")
+    here.keep(sent, ["report.sr.dcm"])
+    assert there.read(sent) == b"document"
+    assert not there.withdrawn(sent)
+    (folder / "withdrawn.json").write_text('{"assessment": "b"}')
+    here.keep(sent, ["report.sr.dcm"])  # as is done when it is displaced
+    assert there.withdrawn(sent)
+    there.remove(lambda: {"s"})
+    assert there.stored(sent) == b"document"
+
+    def assessed_meanwhile() -> set[str]:
+        here.keep(sent, ["report.sr.dcm"])
+        return set()
+
+    there.remove(assessed_meanwhile)
+    assert there.stored(sent) == b"document"
+    there.remove(set)
+    assert there.stored(sent) is None
+    with pytest.raises(FileNotFoundError):
+        there.read(sent)
+    assert here.read(sent) == b"document"
+    database.dispose()
 
 
 def test_lease_outlives_a_lost_connection_and_not_a_takeover(url: str) -> None:

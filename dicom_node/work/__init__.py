@@ -12,7 +12,8 @@
   keeping it.
 - `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
-- `interruption`: the end of a workflow that is taken up again.
+- `interruption`: the end of a workflow that is taken up again, and how a database that is down is
+  waited for.
 - `lease`: a worker's hold on its work: who it is, and whether what it has in hand is still its own.
 - `outgoing`: the objects that are to be delivered: files, and on PostgreSQL rows that every worker
   can read.

@@ -9,24 +9,17 @@ as long as its slowest destination takes; on SQLite they would only be written t
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.logs import log
 from dicom_node.records.database import outgoing_objects
 from dicom_node.reporting.report_history import withdrawn_by
-from dicom_node.work.interruption import Interrupted
+from dicom_node.work.interruption import until_it_answers
 from dicom_node.work.work_queues import object_file, object_path
 
 __all__ = ["OutgoingObjects"]
-
-T = TypeVar("T")
-
-AGAIN_SECONDS = 1.0
-"""Pause before the database is asked again when it does not answer."""
 
 table = outgoing_objects
 
@@ -82,7 +75,7 @@ class OutgoingObjects:
                     put.on_conflict_do_update(index_elements=table.primary_key, set_=renewed)
                 )
 
-        self._lasting(store)
+        until_it_answers(self._engine, self._stop, store)
 
     def read(self, sent: Mapping[str, str]) -> bytes:
         """The bytes of an object.
@@ -138,16 +131,6 @@ class OutgoingObjects:
             table.c.folder == sent["folder"],
             table.c.file == object_file(dict(sent)),
         )
-        return self._lasting(lambda connection: connection.execute(wanted).first())
-
-    def _lasting(self, act: Callable[[sa.Connection], T]) -> T:
-        """Do something with the database, however long it does not answer."""
-        assert self._engine is not None
-        while True:
-            try:
-                with self._engine.begin() as connection:
-                    return act(connection)
-            except SQLAlchemyError as error:
-                log().warning("database does not answer", error=type(error).__name__)
-                if self._stop.wait(AGAIN_SECONDS):
-                    raise Interrupted from error
+        return until_it_answers(
+            self._engine, self._stop, lambda connection: connection.execute(wanted).first()
+        )

@@ -90,7 +90,7 @@ class Purger:
         }
         with connection.begin():  # before: a crash must not forget a delivery
             for sha256, destination in delivered:
-                if not _listed(connection, sha256, destination):
+                if not was_delivered(connection, sha256, destination):
                     connection.execute(
                         sa.insert(delivered_objects).values(sha256=sha256, destination=destination)
                     )
@@ -114,17 +114,13 @@ def _alone(connection: sa.Connection) -> Iterator[bool]:
     try:
         yield alone
     finally:
+        connection.rollback()
         if alone:
             connection.execute(sa.select(sa.func.pg_advisory_unlock(PURGE_LOCK)))
 
 
-def was_delivered(database: sa.Engine, sha256: str, destination: str) -> bool:
+def was_delivered(connection: sa.Connection, sha256: str, destination: str) -> bool:
     """Whether a destination got a document by a delivery of which the record was purged."""
-    with database.connect() as connection:
-        return _listed(connection, sha256, destination)
-
-
-def _listed(connection: sa.Connection, sha256: str, destination: str) -> bool:
     found = sa.select(delivered_objects).where(
         delivered_objects.c.sha256 == sha256, delivered_objects.c.destination == destination
     )

@@ -69,16 +69,18 @@ class Takeover:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._strays_looked = time.monotonic()
-        self.alive = 1
+        self.alive = 1  # workers that are alive, roughly: up to the next power of two
 
     def start(self) -> None:
-        """Begin to look."""
+        """Look once, and begin to look from time to time."""
+        self.look()
         self._thread.start()
 
     def stop(self) -> None:
         """End, before the workflow engine ends."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         pause = LOOK_SECONDS
@@ -95,7 +97,7 @@ class Takeover:
         """Look once, and take what dead workers left."""
         with self._connect() as connection:
             rows = listed_workers(connection)
-            self.alive = max(sum(row.alive for row in rows), 1)
+            self.alive = _rounded(max(sum(row.alive for row in rows), 1))
             if not self._lease.steady:
                 return
             gone = [row for row in rows if self._is_gone(row)]
@@ -129,6 +131,15 @@ class Takeover:
 
     def _connect(self) -> sa.Connection:
         return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _rounded(number: int) -> int:
+    """A number up to the next power of two: what follows from it should not change all the time.
+
+    >>> [_rounded(number) for number in (1, 2, 3, 33)]
+    [1, 2, 4, 64]
+    """
+    return 1 << (number - 1).bit_length()
 
 
 def _with_work(executor_ids: list[str]) -> set[str]:

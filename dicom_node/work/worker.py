@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from dicom_node.errors import OperationalError
 from dicom_node.files import make_private_folder
@@ -119,11 +119,11 @@ def _work(
     DBOS.launch()
     takeover = None
     try:
-        _register_queues(settings, lease.home, 1)
         if isinstance(lease, DatabaseLease):
             hand_on(settings.executor_id)  # what version 0.2.0 left under a name of its own
             takeover = Takeover(database, lease)
             takeover.start()
+        _register_queues(settings, lease.home, 1 if takeover is None else takeover.alive)
         log().info("working", model_id=model_id)
         worker.audit.started("worker")
         watch(worker, settings, takeover, stop)
@@ -191,7 +191,7 @@ def watch(
     drift = DriftWatch(worker.database, settings.data_dir)
     suspects: set[str] = set()
     checked = removed = time.monotonic()
-    workers = 1
+    workers = 1 if takeover is None else takeover.alive
     while not stop.is_set():
         if worker.broken.is_set() and not stop.wait(DISK_SECONDS):
             raise OperationalError("the workflow database does not take its records")
@@ -220,9 +220,12 @@ def watch(
             suspects = lost
             if worker.lease.leads:
                 retainer.look()
-                purger.look()
-                drift.look()
-                if time.monotonic() - removed > OBJECTS_SECONDS:
-                    removed = time.monotonic()
-                    worker.outgoing.remove(open_studies)
+                try:
+                    purger.look()
+                    drift.look()
+                    if time.monotonic() - removed > OBJECTS_SECONDS:
+                        removed = time.monotonic()
+                        worker.outgoing.remove(open_studies)
+                except SQLAlchemyError as error:
+                    log().warning("database does not answer", error=type(error).__name__)
         stop.wait(settings.poll_seconds)

@@ -32,7 +32,7 @@ from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
-from dicom_node.work.interruption import Interrupted
+from dicom_node.work.interruption import Interrupted, until_it_answers
 from dicom_node.work.lease import Lease
 from dicom_node.work.outgoing import OutgoingObjects
 from dicom_node.work.purging import was_delivered
@@ -95,6 +95,7 @@ class Worker(DBOSConfiguredInstance):
         self.settings = settings
         self.pool = pool
         self.lease = lease
+        self.stop = stop
         self.outgoing = outgoing
         self.database = database
         self.spool = Spool(settings.data_dir)
@@ -149,6 +150,9 @@ class Worker(DBOSConfiguredInstance):
             ended = before.status in ("SUCCESS", "ERROR")
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
                 DBOS.rewind_workflow(identity, queue_name=self.assess_queue)
+            if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
+                # sent to this machine too while another did not come to it, or is down
+                DBOS.resume_workflow(identity, queue_name=self.assess_queue)
             return
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
@@ -374,7 +378,9 @@ class Worker(DBOSConfiguredInstance):
             if status.input and status.input["args"][0].get("sha256") == sha256:
                 state = (status.output or {}).get("state") if status.status == "SUCCESS" else None
                 states.add("delivered" if state == "delivered" else status.status)
-        if "delivered" in states or was_delivered(self.database, sha256, name):
+        if "delivered" in states or until_it_answers(
+            self.database, self.stop, lambda connection: was_delivered(connection, sha256, name)
+        ):
             return "yes"
         return "sending" if "PENDING" in states else "no"
 

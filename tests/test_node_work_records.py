@@ -1,6 +1,7 @@
-"""Records of old work are removed, and what is asked of them later is still known."""
+"""Records of work: old ones go, and work passes from one worker to another."""
 
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dbos._dbos import _get_or_create_dbos_registry
 from dicom_node.monitoring.status import StatusReader
 from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import WORKFLOW_VERSION
-from dicom_node.settings.node import NodeSettings
+from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.work import purging
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.lease import SoleLease
@@ -22,17 +23,35 @@ from dicom_node.work.outgoing import OutgoingObjects
 from dicom_node.work.purging import Purger, was_delivered
 from dicom_node.work.takeover import hand_on
 from dicom_node.work.workflows import Worker
+from tests.postgresql import Cluster, running_cluster
 from tests.simulated_worker import SimulatedPool, simulated_report
+
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peers)])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """A database that nobody has used."""
+    if request.param == "sqlite":
+        return None
+    return f"{request.getfixturevalue('cluster').url}_{next(numbers)}"
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    """A worker on SQLite that delivers and takes up no assessment by itself."""
+def worker(tmp_path: Path, url: str | None) -> Iterator[Worker]:
+    """A worker that delivers and takes up no assessment by itself."""
     settings = NodeSettings(
         data_dir=tmp_path,
-        destinations=[
-            {"name": "pacs", "ae_title": "PACS", "host": "h", "port": 104, "objects": ["sr"]}
-        ],
+        database_url=url,
+        destinations=(
+            Destination(name="pacs", ae_title="PACS", host="h", port=104, objects=("sr",)),
+        ),
     )
     config: DBOSConfig = {
         "name": "osteonode",
@@ -51,7 +70,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
         settings,
         SimulatedPool(settings),  # type: ignore[arg-type]
         SoleLease(tmp_path, "here", stop),
-        OutgoingObjects(settings.reports_dir),
+        OutgoingObjects(settings.reports_dir, database if settings.on_postgresql else None),
         database,
         stop,
     )
@@ -88,7 +107,7 @@ def purge(worker: Worker, monkeypatch: pytest.MonkeyPatch, days: float = 2.0) ->
     """Purge as if it were three days later."""
     now = time.time
     with monkeypatch.context() as context:
-        context.setattr(purging.time, "time", lambda: now() + 3 * purging.DAY_SECONDS)
+        context.setattr(time, "time", lambda: now() + 3 * purging.DAY_SECONDS)
         Purger(days, worker.database, worker.deliver.__qualname__).look()
 
 
@@ -105,8 +124,9 @@ def test_old_records_go_and_sums_and_deliveries_stay(
     assert len(ids()) == 6
     purge(worker, monkeypatch)
     assert not ids()
-    assert was_delivered(worker.database, digest("b"), "pacs")
-    assert not was_delivered(worker.database, digest("b"), "other")
+    with worker.database.connect() as connection:
+        assert was_delivered(connection, digest("b"), "pacs")
+        assert not was_delivered(connection, digest("b"), "other")
     assert worker._delivered(digest("c"), "pacs") == "yes"
     assert worker._delivered(digest("d"), "pacs") == "no"
     run(worker, "d")
@@ -143,25 +163,47 @@ def test_withdrawn_report_is_not_sent_again_after_its_records_are_gone(
     assert [status.status for status in DBOS.list_workflows()] == ["ENQUEUED"]
 
 
+def change(worker: Worker, name: str, **columns: str) -> None:
+    """Change the record of some work, as another process would."""
+    engine = sa.create_engine(worker.settings.database)
+    changed = ", ".join(f"{key} = :{key}" for key in columns)
+    schema = "dbos." if worker.settings.on_postgresql else ""
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(f"UPDATE {schema}workflow_status SET {changed} WHERE workflow_uuid = :name"),
+            {"name": name, **columns},
+        )
+    engine.dispose()
+
+
+def test_study_that_waits_on_another_machine_and_is_sent_here_too_is_assessed_here(
+    worker: Worker,
+) -> None:
+    study = CompleteStudy("study-a", "a", {}, {})
+    worker.enqueue(study, (), time.time(), "SCANNER")
+    change(worker, "a", queue_name="assess@elsewhere")
+    worker.enqueue(study, (), time.time(), "SCANNER")
+    found = DBOS.get_workflow_status("a")
+    assert found is not None
+    assert (found.status, found.queue_name) == ("ENQUEUED", "assess")
+
+
 def test_work_of_another_worker_is_handed_on_once_and_only_in_this_version(worker: Worker) -> None:
     """The contract of the function of DBOS that is not public."""
-    engine = sa.create_engine(worker.settings.database)
     for name, executor, version in (
         ("dead", "gone", WORKFLOW_VERSION),
         ("alive", "there", WORKFLOW_VERSION),
         ("older", "gone", "0"),
     ):
         run(worker, name)
-        with engine.begin() as connection:
-            connection.execute(
-                sa.text(
-                    "UPDATE workflow_status SET status = 'PENDING', executor_id = :executor, "
-                    "application_version = :version, queue_name = 'elsewhere' "
-                    "WHERE workflow_uuid = :name"
-                ),
-                {"name": name, "executor": executor, "version": version},
-            )
-    engine.dispose()
+        change(
+            worker,
+            name,
+            status="PENDING",
+            executor_id=executor,
+            application_version=version,
+            queue_name="elsewhere",
+        )
     assert hand_on("gone") == 1
     assert hand_on("gone") == 0
     states = {s.workflow_id: (s.status, s.queue_name) for s in DBOS.list_workflows()}
