@@ -48,7 +48,7 @@ POLL_SECONDS = 0.3
 BEAT_SECONDS = 1.0
 """Seconds between two signs of life, each with a look whether the screening is paused."""
 
-JUDGED_AT_ONCE = 50
+JUDGED_AT_ONCE = 100
 """Series whose headers are looked at between two records of it."""
 
 STOP_SECONDS = 10.0
