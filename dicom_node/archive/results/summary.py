@@ -13,7 +13,7 @@ from dicom_node.archive.results.rows import OPEN, ResultRow
 from modeling.cohort import Sex
 from modeling.norms import PERCENTILES, VERTEBRAE, vertebral_percentiles
 
-__all__ = ["FlowStep", "Measured", "Reason", "Summary"]
+__all__ = ["FlowLoss", "FlowStep", "Measured", "Reason", "Summary"]
 
 COHORT_KVP = 120.0
 """Tube voltage of the cohort, kV; HU at another are not compared with it."""
@@ -23,7 +23,17 @@ KVP_TOLERANCE = 0.5
 
 SEXES = {"F": Sex.FEMALE, "M": Sex.MALE}
 
-MEASURED = (Outcome.REPORTED, Outcome.UNDELIVERED)
+MOST_CODES = 4
+"""Codes that a box of the flow chart names; the table beside it has all."""
+
+
+@dataclass(frozen=True)
+class FlowLoss:
+    """Why some did not come further, how many, and the commonest codes of it."""
+
+    words: str
+    count: int
+    codes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class FlowStep:
 
     title: str
     count: int
-    left: tuple[tuple[str, int], ...]
+    left: tuple[FlowLoss, ...]
 
 
 @dataclass(frozen=True)
@@ -126,52 +136,57 @@ class Summary:
         def count(outcome: str, *stages: Stage) -> int:
             return sum(n for (o, s), n in states.items() if o == outcome and s in (stages or Stage))
 
+        def coded(words: str, outcome: Outcome) -> FlowLoss:
+            codes = [(c, n) for (o, c), n in self._codes.most_common() if o == outcome]
+            return FlowLoss(words, count(outcome), tuple(codes[:MOST_CODES]))
+
         unfetched, fetched = (Stage.LISTED, Stage.SCREENED), (Stage.FETCHED, Stage.ASSESSED)
-        parts: list[tuple[str, tuple[tuple[str, int], ...]]] = [
-            (
-                "Rows: series, and rows of the list without one",
-                (
-                    ("unknown to the source", count(Outcome.UNKNOWN)),
-                    ("accession number of several patients", count(Outcome.AMBIGUOUS)),
-                    ("days or rows not listed whole", count(Outcome.INCOMPLETE, Stage.LISTED)),
-                ),
-            ),
+        unlisted = count(Outcome.INCOMPLETE, Stage.LISTED)
+        incomplete = count(Outcome.INCOMPLETE) - unlisted
+        rows = (
+            FlowLoss("unknown to the source", count(Outcome.UNKNOWN)),
+            FlowLoss("accession number of several patients", count(Outcome.AMBIGUOUS)),
+            FlowLoss("days or rows not listed whole", unlisted),
+        )
+        parts: list[tuple[str, tuple[FlowLoss, ...]]] = [
             (
                 "Series listed",
                 (
-                    ("excluded by their headers", count(Outcome.EXCLUDED)),
-                    ("not looked at yet", count(OPEN, Stage.LISTED)),
+                    coded("excluded by their headers", Outcome.EXCLUDED),
+                    FlowLoss("not looked at yet", count(OPEN, Stage.LISTED)),
                 ),
             ),
             (
                 "Eligible by their headers",
                 (
-                    ("incomplete transfers", count(Outcome.INCOMPLETE) - parts_of_lists(states)),
-                    ("failed before they were fetched", count(Outcome.FAILED, *unfetched)),
-                    ("not fetched yet", count(OPEN, Stage.SCREENED)),
+                    FlowLoss("incomplete transfers", incomplete),
+                    FlowLoss("failed before they were fetched", count(Outcome.FAILED, *unfetched)),
+                    FlowLoss("not fetched yet", count(OPEN, Stage.SCREENED)),
                 ),
             ),
             (
                 "Fetched",
                 (
-                    ("assessment failed", count(Outcome.FAILED, *fetched)),
-                    ("not assessed yet", count(OPEN, Stage.FETCHED)),
+                    FlowLoss("assessment failed", count(Outcome.FAILED, *fetched)),
+                    FlowLoss("not assessed yet", count(OPEN, Stage.FETCHED)),
                 ),
             ),
-            ("Assessed", (("refused by the node's rules", count(Outcome.REFUSED)),)),
+            ("Assessed", (coded("refused by the node's rules", Outcome.REFUSED),)),
         ]
-        end = "Reports kept on the node"
+        if any(loss.count for loss in rows):
+            parts.insert(0, ("Series listed, and rows of the list without one", rows))
+        end = "Measured, reports kept on the node"
         if sends:
             end = "Reports delivered"
             late = (
-                ("not taken by the destination", count(Outcome.UNDELIVERED)),
-                ("not sent yet", count(OPEN, Stage.ASSESSED)),
+                coded("not taken by the destination", Outcome.UNDELIVERED),
+                FlowLoss("not sent yet", count(OPEN, Stage.ASSESSED)),
             )
             parts.append(("Measured", late))
         steps, left = [], self.rows
-        for title, reasons in (*parts, (end, ())):
-            steps.append(FlowStep(title, left, tuple(r for r in reasons if r[1])))
-            left -= sum(number for _, number in reasons)
+        for title, losses in (*parts, (end, ())):
+            steps.append(FlowStep(title, left, tuple(loss for loss in losses if loss.count)))
+            left -= sum(loss.count for loss in losses)
         return tuple(steps)
 
     def reasons(self) -> list[Reason]:
@@ -214,8 +229,3 @@ class Summary:
         sex = str(cells["sex"] or "")
         scanner = f"{cells['manufacturer'] or ''} {cells['model'] or ''}".strip() or "not stated"
         self._words.append((sex if sex in SEXES else "", scanner))
-
-
-def parts_of_lists(states: Counter[tuple[str, Stage]]) -> int:
-    """Rows that say that the source did not list everything."""
-    return states[Outcome.INCOMPLETE, Stage.LISTED]

@@ -28,6 +28,10 @@ STAGE_WORDS = {
     "D": "D osteoporotic fracture",
 }
 
+VERDICT_WORDS = {"yes": "yes", "undetermined": "undetermined", "no": "no"}
+
+L1_WORDS = {"low": "low", "middle": "middle", "high": "high"}
+
 DECADES = ((0, 50), (50, 60), (60, 70), (70, 80), (80, 121))
 """Ages of the table, years."""
 
@@ -71,8 +75,8 @@ def summary_page(summary: Summary, screening: Screening) -> str:
             rows=summary.rows,
             measured=summary.measured,
             stages=_shares(summary.stages, STAGE_WORDS),
-            verdicts=_shares(summary.verdicts, {}),
-            l1_categories=_shares(summary.l1_categories, {}),
+            verdicts=_shares(summary.verdicts, VERDICT_WORDS),
+            l1_categories=_shares(summary.l1_categories, L1_WORDS),
             warnings=summary.warnings.most_common(),
             patients=len(numbers.age),
             compared=compared,
@@ -90,9 +94,15 @@ def summary_page(summary: Summary, screening: Screening) -> str:
 
 def _shares(counts: Counter[str], words: dict[str, str]) -> list[dict[str, Any]]:
     total = counts.total()
+    order = [*words, *sorted(set(counts) - set(words))]
     return [
-        {"name": words.get(name, name), "count": count, "share": f"{100 * count / total:.1f}"}
-        for name, count in sorted(counts.items())
+        {
+            "name": words.get(name, name),
+            "count": counts[name],
+            "share": f"{100 * counts[name] / total:.1f}",
+        }
+        for name in order
+        if counts[name]
     ]
 
 
