@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer
@@ -185,7 +185,7 @@ def run_screening(
         source = WatchedSource(open_source(named, archive, settings, folder), manners)
         rows = SeriesRows(database, screening, runner.id)
         audit.started("screening")
-        with make_pool(own) as pool:
+        with make_pool(own) as pool, _database_faults():
             work = SeriesWork(
                 own, screening.plan, folder, rows, source, pool, audit, stop, delivery, destination
             )
@@ -198,6 +198,16 @@ def run_screening(
         source.close()
         audit.stopped("screening")
     database.dispose()
+
+
+@contextlib.contextmanager
+def _database_faults() -> Iterator[None]:
+    """Say in the node's own errors that the database failed: the next start goes on."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        kind = type(error).__name__
+        raise OperationalError(f"the database does not take its records ({kind})") from error
 
 
 class _Run:
