@@ -17,8 +17,11 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from dicom_node.errors import OperationalError
 
 __all__ = [
     "ARCHIVE_USE",
@@ -146,10 +149,20 @@ def open_database(url: str) -> Engine:
     ----------
     url
         SQLAlchemy URL, of SQLite or PostgreSQL.
+
+    Raises
+    ------
+    OperationalError
+        It cannot be opened.
     """
     sqlite = url.startswith("sqlite")
     engine = create_engine(
         url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {}, pool_pre_ping=not sqlite
     )
-    METADATA.create_all(engine)
+    try:
+        METADATA.create_all(engine)
+    except SQLAlchemyError as error:  # its text may hold what the URL holds
+        raise OperationalError(
+            f"the database cannot be opened ({type(error).__name__}): see that it runs and exists"
+        ) from error
     return engine
