@@ -20,7 +20,7 @@ from dicom_node.archive.answers import SERIES_KEYS, STUDY_KEYS
 from dicom_node.archive.arrivals import Arrivals
 from dicom_node.archive.associations import MAX_PDU_BYTES, Associations, identifier
 from dicom_node.archive.instance_stream import FETCHED_CLASSES, FETCHED_SYNTAXES, InstanceStream
-from dicom_node.archive.listing import Found, in_order, list_series
+from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, list_series
 from dicom_node.archive.move_door import MoveDoor
 from dicom_node.archive.sources import (
     ListedSeries,
@@ -38,9 +38,6 @@ __all__ = ["DimseSource"]
 
 GET = StudyRootQueryRetrieveInformationModelGet
 MOVE = StudyRootQueryRetrieveInformationModelMove
-
-MAX_INSTANCES = 100_000
-"""Answers that are taken to a question for the instances of one series."""
 
 
 class DimseSource:
@@ -95,7 +92,7 @@ class DimseSource:
                 "SOPInstanceUID": "",
                 "InstanceNumber": "",
             },
-            MAX_INSTANCES,
+            MAX_LISTED_INSTANCES,
         )
         listed = in_order(found.answers)
         if len(listed) < (series.instances or 0):

@@ -38,6 +38,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from dicom_node.logs import fault_fields, log
+from dicom_node.receiving.limits import PDU_SLACK_BYTES
 from dicom_node.receiving.store_messages import MALFORMED, StoreRequest
 from dicom_node.receiving.store_service import FragmentService, MessageLink, StoreService
 
@@ -66,9 +67,6 @@ ended."""
 
 NEXT_PDU_SECONDS = 0.002
 """How long an answer waits for the next message, which would else find the upper layer asleep."""
-
-PDU_SLACK_BYTES = 12
-"""Accepted above the longest PDU: some senders do not count the headers of its values."""
 
 INVALID_PDU = "Evt19"
 """Event of the upper layer that ends an association with an abort (PS3.8, table 9-10)."""
