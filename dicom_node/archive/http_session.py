@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -139,9 +139,7 @@ class ArchiveSession(requests.Session):
             To another host.
         """
         target = super().get_redirect_target(resp)
-        if target is not None and _origin(requests.compat.urljoin(resp.url, target)) != (
-            self._origin
-        ):
+        if target is not None and _origin(urljoin(resp.url, target)) != (self._origin):
             resp.close()
             raise SourceUnavailable(
                 f"{self._name} redirects to another host; set url to where it shall be asked"
@@ -244,9 +242,11 @@ class _Adapter(HTTPAdapter):
             self._tls |= {"server_hostname": server_name, "assert_hostname": server_name}
         super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
+    ) -> None:
         """Make the pool, with TLS as it was given."""
-        super().init_poolmanager(*args, **kwargs, **self._tls)
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs, **self._tls)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
