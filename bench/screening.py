@@ -26,7 +26,7 @@ from dicom_node.archive.bookkeeping.series_rows import Due, Outcome, SeriesRow, 
 from dicom_node.archive.bookkeeping.tables import open_database
 from dicom_node.archive.results.writing import write_results
 from dicom_node.archive.sources import ListedSeries, SeriesFilter
-from dicom_node.archive.work.listing import Listing
+from dicom_node.archive.work.asking import Asking
 from dicom_node.archive.work.manners import Manners
 from dicom_node.archive.work.measured import MeasuredSeries
 from dicom_node.archive.work.running import JUDGED_AT_ONCE
@@ -151,9 +151,9 @@ def main() -> None:
             settings, screening.plan, given.out, rows, source,
             cast("object", None), cast("object", None), cast("object", None),  # type: ignore[arg-type]
         )  # fmt: skip
-        listing = Listing(screenings, screening, rows, source, runner.id)
+        asking = Asking(screenings, screening, rows, source, runner.id)
         with timed("listing", given.series, found):
-            listing.list_question(Question(SeriesFilter()))
+            asking.list_question(Question(SeriesFilter()))
         with timed("status", given.series, found):
             read_progress(database, "bench")
         with timed("judging", given.series, found):

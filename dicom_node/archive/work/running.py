@@ -17,7 +17,7 @@ from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
 from dicom_node.archive.bookkeeping.tables import open_database
 from dicom_node.archive.sources import SourceUnavailable
-from dicom_node.archive.work.listing import Listing
+from dicom_node.archive.work.asking import Asking
 from dicom_node.archive.work.manners import Clock, Manners, local_time
 from dicom_node.archive.work.series_work import SeriesWork, WatchedSource
 from dicom_node.archive.work.source_names import (
@@ -189,9 +189,9 @@ def run_screening(
             work = SeriesWork(
                 own, screening.plan, folder, rows, source, pool, audit, stop, delivery, destination
             )
-            listing = Listing(screenings, screening, rows, source, runner.id)
+            asking = Asking(screenings, screening, rows, source, runner.id)
             run = _Run(
-                screenings, screening, runner, rows, work, listing, manners, LiveWork(settings)
+                screenings, screening, runner, rows, work, asking, manners, LiveWork(settings)
             )
             run.until_done(settings.limits.processes + 1, pool, stop)
         run.join()
@@ -220,7 +220,7 @@ class _Run:
         runner: Runner,
         rows: SeriesRows,
         work: SeriesWork,
-        listing: Listing,
+        asking: Asking,
         manners: Manners,
         live: LiveWork,
     ) -> None:
@@ -229,7 +229,7 @@ class _Run:
         self._runner = runner
         self._rows = rows
         self._work = work
-        self._listing = listing
+        self._asking = asking
         self._manners = manners
         self._live = live
         self._done = threading.Event()
@@ -246,7 +246,7 @@ class _Run:
             What ended a thread, or the models that cannot be loaded.
         """
         loading = pool.load_model()
-        steps = [self._listing.ask_next, self._judge, *[self._fetch] * workers]
+        steps = [self._asking.ask_next, self._judge, *[self._fetch] * workers]
         if self._screening.plan.send_to is not None:
             steps.append(self._send)
         for step in steps:

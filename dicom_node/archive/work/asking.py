@@ -1,4 +1,4 @@
-"""Listing: the questions of a screening are asked, and what is found gets its rows."""
+"""The questions of a screening are asked, and what is found gets its rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from dicom_node.archive.sources import (
 from dicom_node.archive.work.series_work import WatchedSource
 from dicom_node.logs import log
 
-__all__ = ["Listing"]
+__all__ = ["Asking"]
 
 LISTED_AT_ONCE = 500
 """Series that are recorded together."""
@@ -25,7 +25,7 @@ PATIENTS_KEPT = 2
 """So many patients of one accession are enough to call it ambiguous."""
 
 
-class Listing:
+class Asking:
     """Asks one question after the other.
 
     Parameters
