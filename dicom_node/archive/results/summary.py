@@ -23,6 +23,9 @@ KVP_TOLERANCE = 0.5
 
 SEXES = {"F": Sex.FEMALE, "M": Sex.MALE}
 
+CONTRAST_SEEN = "acquisition.contrast_seen"
+"""Warning of a contrast agent in the blood that no header states."""
+
 MOST_CODES = 4
 """Codes that a box of the flow chart names; the table beside it has all."""
 
@@ -223,7 +226,8 @@ class Summary:
             self.other_kvp += 1
             return
         self._patients.add(patient)
-        self.contrast += cells["contrast"] == "yes"
+        seen = CONTRAST_SEEN in str(cells["warnings"] or "").split()
+        self.contrast += cells["contrast"] == "yes" or seen
         numbers = (cells[name] for name in ("age", *VERTEBRAE))
         self._numbers.extend(v if isinstance(v, float) else float("nan") for v in numbers)
         sex = str(cells["sex"] or "")
