@@ -14,4 +14,5 @@
 - `multipart`: reads multipart/related answers while they come in.
 - `opening`: opens an archive by its settings, whatever it speaks.
 - `sources`: what a screening asks of a folder or an archive, whatever it speaks.
+- `stow`: sends a report to an archive by STOW-RS.
 """
