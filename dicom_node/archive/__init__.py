@@ -18,5 +18,6 @@
 - `opening`: opens an archive by its settings, whatever it speaks.
 - `results/`: the table, its data dictionary and the summary page.
 - `sources`: what a screening asks of a folder or an archive, whatever it speaks.
+- `stow`: sends a report to an archive by STOW-RS.
 - `work/`: one process that works on a screening.
 """

@@ -59,6 +59,10 @@ class HttpRefused(Exception):
         self.content = content
 
 
+class AnswerTooLong(OSError):
+    """An answer with more bytes than any that is useful."""
+
+
 class ArchiveSession(requests.Session):
     """A session that only ever speaks to one archive.
 
@@ -199,7 +203,7 @@ class _Bounded:
         for piece in self._pieces:
             total += len(piece)
             if total > MAX_ANSWER_MB * 1024 * 1024:
-                raise ConnectionError(f"an answer of more than {MAX_ANSWER_MB} MB")
+                raise AnswerTooLong(f"an answer of more than {MAX_ANSWER_MB} MB")
             yield piece
 
     def close(self) -> None:
@@ -274,10 +278,13 @@ def _reason(error: Exception) -> str:
         error, requests.exceptions.SSLError
     ):
         return "TLS failed: it refused our certificate or we refused its own"
+    if isinstance(error, AnswerTooLong):
+        return str(error)
     if isinstance(error, requests.TooManyRedirects):
         return "redirects without end"
     if isinstance(error, requests.Timeout | TimeoutError):
         return "did not answer in time"
-    if isinstance(error, requests.ConnectionError):
+    broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+    if isinstance(error, broken) or not isinstance(error, requests.RequestException):
         return "cannot be reached, or broke the connection"
     return f"its answer cannot be read ({type(error).__name__})"
