@@ -52,7 +52,10 @@ def create(
         tuple[float, float] | None, typer.Option(metavar="LEAST MOST", help="Years at the study.")
     ] = None,
     send_to: Annotated[
-        str | None, typer.Option(help="Destination of the reports, by its name in the settings.")
+        str | None,
+        typer.Option(
+            help="Destination of the settings for the reports, or dicomweb:NAME for STOW-RS."
+        ),
     ] = None,
     no_send: Annotated[
         bool, typer.Option("--no-send", help="Keep the reports here; so without --send-to.")

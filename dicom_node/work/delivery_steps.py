@@ -1,6 +1,7 @@
 """The steps of a report's delivery: send it, and ask the destination to commit to keeping it."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,17 @@ class DeliverySteps:
         Where each attempt is recorded.
     query
         The PACS that is asked whose study it is, or None.
+    transmit
+        Sends a file to a destination from an AE title, and returns its status.
     """
 
-    def __init__(self, settings: NodeSettings, audit: AuditTrail, query: PacsQuery | None) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        audit: AuditTrail,
+        query: PacsQuery | None,
+        transmit: Callable[[Path, Destination, str], int] = send,
+    ) -> None:
         self._reports = settings.reports_dir
         self._ae_title = settings.listener.ae_title
         self._commitments = Commitments(settings.data_dir)
@@ -49,6 +58,7 @@ class DeliverySteps:
         self._audit = audit
         self._alerts = SecurityAlerts(audit)
         self._query = query
+        self._transmit = transmit
 
     def send(
         self, report: dict[str, str], destination: Destination, attempt: int
@@ -91,7 +101,7 @@ class DeliverySteps:
                     "reason": "the file is not the one that was checked",
                 }
             self._check_identity(path)
-            status = send(path, destination, self._ae_title)
+            status = self._transmit(path, destination, self._ae_title)
         except ReportInvalid as error:
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except FileNotFoundError:

@@ -166,7 +166,8 @@ def run_screening(
     folder = screening_folder(settings, name)
     named = SourceName.of(screening.plan.source)
     archive = archive_of(named, settings)
-    destination = destination_of(screening.plan.send_to, settings)
+    sent_to = destination_of(screening.plan.send_to, settings)
+    destination = None if sent_to is None else sent_to.destination
     manners = Manners(database, screening.plan.source, archive, clock)
     manners.prepare()
     audit = AuditTrail.of(settings)
@@ -180,7 +181,7 @@ def run_screening(
     query = None
     if settings.query is not None:
         query = PacsQuery(settings.query, settings.listener.ae_title)
-    delivery = None if destination is None else DeliverySteps(own, audit, query)
+    delivery = None if sent_to is None else DeliverySteps(own, audit, query, sent_to.transmit)
     with Runner(database, screening, folder / "attempts") as runner:
         source = WatchedSource(open_source(named, archive, settings, folder), manners)
         rows = SeriesRows(database, screening, runner.id)
