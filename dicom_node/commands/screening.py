@@ -53,9 +53,7 @@ def create(
     ] = None,
     send_to: Annotated[
         str | None,
-        typer.Option(
-            help="Destination of the settings for the reports, or dicomweb:NAME for STOW-RS."
-        ),
+        typer.Option(help="Where reports go: a destination, or dicomweb:NAME of the settings."),
     ] = None,
     no_send: Annotated[
         bool, typer.Option("--no-send", help="Keep the reports here; so without --send-to.")

@@ -23,13 +23,6 @@ __all__ = [
     "destination_of",
     "make_source",
 ]
-    "ReportDestination",
-    "SourceName",
-    "SourceOpener",
-    "archive_of",
-    "destination_of",
-    "make_source",
-]
 
 INDEX_FILE = "folder-index.sqlite"
 """In the folder of a screening: what its folder tree holds."""
