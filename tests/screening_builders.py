@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.archive.answers import series_wanted
@@ -197,8 +199,20 @@ class TemplateReports:
             return Outcome(False, study, series, "series.missing_slices", "", (), None, {})
         own = {**self._template, "study_uid": study, "series_uid": series}
         write_atomically(out / "report.json", json.dumps(own).encode(), durable=False)
-        write_atomically(out / REPORT_FILE, b"report", durable=False)
+        write_atomically(out / REPORT_FILE, document(study, series), durable=False)
         return Outcome(True, study, series, None, None, (), "C", {}, folder=history.name)
+
+
+def document(study: str, series: str) -> bytes:
+    """A file of the SOP class of a report, with a UID that follows from the series."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = ComprehensiveSRStorage, f"{series}.1"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{series}.2"
+    written = BytesIO()
+    dataset.save_as(written, enforce_file_format=True)
+    return written.getvalue()
 
 
 def template_report(folder: Path) -> Path:

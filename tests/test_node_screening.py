@@ -26,6 +26,7 @@ from dicom_node.archive.sources import SeriesFilter
 from dicom_node.archive.work import running, series_work
 from dicom_node.errors import OperationalError, ScreeningInvalid
 from dicom_node.settings.node import NodeSettings
+from tests.node_process import Pacs
 from tests.screening_builders import (
     PATIENCE_SECONDS,
     MemorySource,
@@ -43,6 +44,17 @@ name = "pacs"
 {manners}
 [archives.dicomweb]
 url = "http://127.0.0.1:1/"
+"""
+
+DESTINATION = """
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = {port}
+objects = ["sr"]
+max_attempts = 2
+retry_seconds = 0.01
 """
 
 
@@ -347,6 +359,36 @@ def test_an_unknown_and_an_ambiguous_accession_have_outcomes_of_their_own(
         ("A2", "ambiguous", "list.ambiguous", "a2"),
         ("A3", "excluded", "series.not_ct", "a3"),
     ]
+    assert source.fetched() == ["1.2.1.1"]
+
+
+def test_reports_are_sent_to_the_destination_that_was_named(tmp_path: Path, template: Path) -> None:
+    with Pacs() as pacs:
+        settings = settings_in(tmp_path, DESTINATION.format(port=pacs.port))
+        make_screening(settings, send_to="pacs")
+        series = [listed(1), listed(2), listed(3, kvp=140.0)]
+        source = MemorySource(series, tmp_path / "journal")
+        run_trial(settings, source, TemplateReports(template, refused=["1.2.2.1"]))
+    assert pacs.uids == {"1.2.1.1.1"}
+    assert [r["outcome"] for r in table(settings, tmp_path)] == ["reported", "refused", "excluded"]
+    audit = next((settings.data_dir / "audit").glob("audit-*.jsonl")).read_text()
+    assert audit.count('"DICOM Instances Transferred"') == 1
+    assert audit.count('"DICOM Instances Accessed"') == 2
+
+
+def test_what_a_destination_does_not_take_keeps_its_values(tmp_path: Path, template: Path) -> None:
+    with Pacs(lambda _count: 0xA700) as pacs:
+        settings = settings_in(tmp_path, DESTINATION.format(port=pacs.port))
+        make_screening(settings, send_to="pacs")
+        source = MemorySource([listed(1)], tmp_path / "journal")
+        run_trial(settings, source, TemplateReports(template))
+    (row,) = table(settings, tmp_path)
+    assert (row["outcome"], row["code"], row["L1"]) == (
+        "undelivered",
+        "node.delivery_failed",
+        "100.0",
+    )
+    assert "0xA700" in row["reason"]
     assert source.fetched() == ["1.2.1.1"]
 
 

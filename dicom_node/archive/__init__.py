@@ -4,7 +4,7 @@
 - `arrivals`: the files of a series on their way: what was asked for, what came, what is missing.
 - `associations`: associations with an archive: no more at once than are allowed, and one kept for
   questions.
-- `bookkeeping`: screenings, their series and their runners as rows of the node's database.
+- `bookkeeping/`: screenings, their series and their runners as rows of the node's database.
 - `dicomweb`: an archive that is asked by QIDO-RS and sends by WADO-RS.
 - `dimse`: an archive that is asked by C-FIND and sends by C-GET or C-MOVE.
 - `folder_source`: a folder tree as a source.
@@ -16,7 +16,8 @@
 - `move_door`: the door of C-MOVE: a storage SCP that takes only instances that were just asked for.
 - `multipart`: reads multipart/related answers while they come in.
 - `opening`: opens an archive by its settings, whatever it speaks.
-- `results`: the table, its data dictionary and the summary page.
+- `results/`: the table, its data dictionary and the summary page.
 - `sources`: what a screening asks of a folder or an archive, whatever it speaks.
-- `work`: one process that works on a screening.
+- `stow`: sends a report to an archive by STOW-RS.
+- `work/`: one process that works on a screening.
 """

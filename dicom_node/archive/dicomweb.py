@@ -20,7 +20,7 @@ from dicom_node.archive.answers import (
 )
 from dicom_node.archive.arrivals import Arrivals, TooMuch
 from dicom_node.archive.http_session import ArchiveSession, HttpRefused, read_steadily
-from dicom_node.archive.listing import Found, in_order, list_series
+from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, list_series
 from dicom_node.archive.multipart import MultipartBroken, MultipartReader, boundary_of
 from dicom_node.archive.sources import (
     ListedSeries,
@@ -35,9 +35,6 @@ __all__ = ["DicomwebSource"]
 
 SHORT_PAGE = 100
 """A page with fewer answers is the last one: no archive is known that gives fewer at a time."""
-
-MAX_INSTANCES = 100_000
-"""Answers that are taken to a question for the instances of one series."""
 
 ANY_DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """Files as the archive holds them (PS3.18, 8.7.3.5.2): it need not decode."""
@@ -98,7 +95,7 @@ class DicomwebSource:
             ("SOPInstanceUID", "InstanceNumber"),
             {},
             series.study_uid,
-            MAX_INSTANCES,
+            MAX_LISTED_INSTANCES,
             series.series_uid,
         )
         listed = in_order(found.answers)

@@ -19,8 +19,13 @@ from pynetdicom.sop_class import (
 from dicom_node.archive.answers import SERIES_KEYS, STUDY_KEYS
 from dicom_node.archive.arrivals import Arrivals
 from dicom_node.archive.associations import MAX_PDU_BYTES, Associations, identifier
-from dicom_node.archive.instance_stream import FETCHED_CLASSES, FETCHED_SYNTAXES, InstanceStream
-from dicom_node.archive.listing import Found, in_order, list_series
+from dicom_node.archive.instance_stream import (
+    FETCHED_CLASSES,
+    FETCHED_SYNTAXES,
+    InstanceStream,
+    pass_on_end,
+)
+from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, list_series
 from dicom_node.archive.move_door import MoveDoor
 from dicom_node.archive.sources import (
     ListedSeries,
@@ -28,7 +33,8 @@ from dicom_node.archive.sources import (
     SeriesIncomplete,
     SourceUnavailable,
 )
-from dicom_node.receiving.pynetdicom_inside import receive_directly
+from dicom_node.receiving.pynetdicom_inside import receive_requested
+from dicom_node.receiving.store_messages import FragmentReader
 from dicom_node.receiving.store_service import MessageLink
 from dicom_node.sending.delivery import PLAIN_SYNTAXES
 from dicom_node.sending.statuses import MOVE_DESTINATION_UNKNOWN
@@ -38,9 +44,6 @@ __all__ = ["DimseSource"]
 
 GET = StudyRootQueryRetrieveInformationModelGet
 MOVE = StudyRootQueryRetrieveInformationModelMove
-
-MAX_INSTANCES = 100_000
-"""Answers that are taken to a question for the instances of one series."""
 
 
 class DimseSource:
@@ -95,7 +98,7 @@ class DimseSource:
                 "SOPInstanceUID": "",
                 "InstanceNumber": "",
             },
-            MAX_INSTANCES,
+            MAX_LISTED_INSTANCES,
         )
         listed = in_order(found.answers)
         if len(listed) < (series.instances or 0):
@@ -190,7 +193,7 @@ class DimseSource:
                 return streams[-1]
 
             try:
-                receive_directly(
+                receive_requested(
                     association,
                     service,
                     lambda: arrivals.progress,
@@ -208,7 +211,7 @@ class DimseSource:
     def _move(self, asked: Dataset, arrivals: Arrivals) -> int | None:
         with self._door.expecting(arrivals), self._associations.opened([MOVE]) as association:
             try:
-                receive_directly(
+                receive_requested(
                     association,
                     _Passing,
                     lambda: arrivals.progress,
@@ -221,14 +224,17 @@ class DimseSource:
 
 
 class _Passing:
-    """Leaves all messages to pynetdicom."""
+    """Leaves the end of a move to pynetdicom."""
 
     def __init__(self, link: MessageLink) -> None:
         self._link = link
+        self._reader = FragmentReader()
 
-    def take(self, context_id: int, value: bytes) -> None:
-        """Pass a fragment on."""
-        self._link.pass_on(context_id, value)
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
+        """Take one fragment, as `FragmentService.take`; instances do not come here."""
+        other = self._reader.take(context_id, value)
+        if other is not None:
+            pass_on_end(self._link, context_id, other)
 
 
 def _get_contexts() -> list[PresentationContext]:

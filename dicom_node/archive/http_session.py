@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -57,6 +57,10 @@ class HttpRefused(Exception):
         super().__init__(f"HTTP {status}")
         self.status = status
         self.content = content
+
+
+class AnswerTooLong(OSError):
+    """An answer with more bytes than any that is useful."""
 
 
 class ArchiveSession(requests.Session):
@@ -139,9 +143,7 @@ class ArchiveSession(requests.Session):
             To another host.
         """
         target = super().get_redirect_target(resp)
-        if target is not None and _origin(requests.compat.urljoin(resp.url, target)) != (
-            self._origin
-        ):
+        if target is not None and _origin(urljoin(resp.url, target)) != (self._origin):
             resp.close()
             raise SourceUnavailable(
                 f"{self._name} redirects to another host; set url to where it shall be asked"
@@ -201,7 +203,7 @@ class _Bounded:
         for piece in self._pieces:
             total += len(piece)
             if total > MAX_ANSWER_MB * 1024 * 1024:
-                raise ConnectionError(f"an answer of more than {MAX_ANSWER_MB} MB")
+                raise AnswerTooLong(f"an answer of more than {MAX_ANSWER_MB} MB")
             yield piece
 
     def close(self) -> None:
@@ -244,9 +246,11 @@ class _Adapter(HTTPAdapter):
             self._tls |= {"server_hostname": server_name, "assert_hostname": server_name}
         super().__init__(pool_connections=1, pool_maxsize=connections, pool_block=True)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
+    ) -> None:
         """Make the pool, with TLS as it was given."""
-        super().init_poolmanager(*args, **kwargs, **self._tls)
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs, **self._tls)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -274,10 +278,13 @@ def _reason(error: Exception) -> str:
         error, requests.exceptions.SSLError
     ):
         return "TLS failed: it refused our certificate or we refused its own"
+    if isinstance(error, AnswerTooLong):
+        return str(error)
     if isinstance(error, requests.TooManyRedirects):
         return "redirects without end"
     if isinstance(error, requests.Timeout | TimeoutError):
         return "did not answer in time"
-    if isinstance(error, requests.ConnectionError):
+    broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+    if isinstance(error, broken) or not isinstance(error, requests.RequestException):
         return "cannot be reached, or broke the connection"
     return f"its answer cannot be read ({type(error).__name__})"

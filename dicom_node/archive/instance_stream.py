@@ -13,7 +13,14 @@ from pydicom.uid import (
 from dicom_node.archive.arrivals import Arrivals, ArrivingFile, TooMuch
 from dicom_node.receiving.listener import TRANSFER_SYNTAXES
 from dicom_node.receiving.received_header import file_header
-from dicom_node.receiving.store_messages import LAST, FragmentReader, StoreCommand, answer_pdus
+from dicom_node.receiving.store_messages import (
+    COMMAND,
+    LAST,
+    FragmentReader,
+    StoreCommand,
+    answer_pdus,
+    is_progress,
+)
 from dicom_node.receiving.store_service import MessageLink
 from dicom_node.sending.statuses import (
     CLASS_NOT_SUPPORTED,
@@ -23,7 +30,7 @@ from dicom_node.sending.statuses import (
     SUCCESS,
 )
 
-__all__ = ["FETCHED_CLASSES", "FETCHED_SYNTAXES", "InstanceStream"]
+__all__ = ["FETCHED_CLASSES", "FETCHED_SYNTAXES", "InstanceStream", "pass_on_end"]
 
 FETCHED_CLASSES = (
     CTImageStorage,
@@ -39,6 +46,16 @@ FETCHED_SYNTAXES: tuple[UID, ...] = tuple(
 )
 """Those of images, also the lossy ones, which are refused later with a reason. Each is offered in a
 context of its own, so that an archive need not decode what it holds."""
+
+
+def pass_on_end(link: MessageLink, context_id: int, value: bytes) -> None:
+    """Pass a message on to pynetdicom, but not that a C-GET or C-MOVE goes on.
+
+    An archive says so after each instance, and pynetdicom takes longer to read it than to receive
+    the instance.
+    """
+    if not (value[0] & COMMAND and is_progress(value[1:])):
+        link.pass_on(context_id, value)
 
 
 class InstanceStream:
@@ -74,12 +91,12 @@ class InstanceStream:
         self._files: list[ArrivingFile] = []
         self._status = SUCCESS
 
-    def take(self, context_id: int, value: bytes) -> None:
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
         """Take one fragment, as `FragmentService.take`; the last one of a request answers it."""
         command = self._reader.command
         other = self._reader.take(context_id, value)
         if other is not None:
-            self._link.pass_on(context_id, other)
+            pass_on_end(self._link, context_id, other)
         elif command is not None:
             self._write(memoryview(value)[1:])
             if value[0] & LAST:

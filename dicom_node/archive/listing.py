@@ -14,9 +14,12 @@ from dicom_node.archive.answers import (
 )
 from dicom_node.archive.sources import ListedSeries, ListingIncomplete, SeriesFilter
 
-__all__ = ["ArchiveIndex", "Found", "in_order", "list_series"]
+__all__ = ["MAX_LISTED_INSTANCES", "ArchiveIndex", "Found", "in_order", "list_series"]
 
-DAY_SECONDS = 24 * 60 * 60
+SECONDS_OF_DAY = 24 * 60 * 60
+
+MAX_LISTED_INSTANCES = 100_000
+"""Answers that are taken to a question for the instances of one series."""
 
 MOST_DAYS_NAMED = 5
 """Days that a message names; all are in `ListingIncomplete.days`."""
@@ -57,12 +60,12 @@ class Span:
     first: date
     last: date
     from_second: int = 0
-    to_second: int = DAY_SECONDS - 1
+    to_second: int = SECONDS_OF_DAY - 1
 
     @property
     def whole_days(self) -> bool:
         """Whether it has no part of a day."""
-        return self.to_second - self.from_second == DAY_SECONDS - 1
+        return self.to_second - self.from_second == SECONDS_OF_DAY - 1
 
     @property
     def conditions(self) -> dict[str, str]:

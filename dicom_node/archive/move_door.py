@@ -19,7 +19,7 @@ from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.errors import SettingsInvalid
 from dicom_node.receiving.listener import handle_echo
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.pynetdicom_inside import take_messages
+from dicom_node.receiving.pynetdicom_inside import receive_served
 from dicom_node.receiving.store_service import MessageLink
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters
@@ -96,7 +96,7 @@ class MoveDoor:
             self._streams[association] = stream
             return stream
 
-        take_messages(association, service)
+        receive_served(association, service)
 
     def _ended(self, event: Event) -> None:
         stream = self._streams.pop(event.assoc, None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 __all__ = ["MultipartBroken", "MultipartReader", "boundary_of"]
 
-MAX_HEADER_BYTES = 16 * 1024
+MAX_PART_HEADER_BYTES = 16 * 1024
 """Most that the headers of a part may have, and most that may come before the first part."""
 
 BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
@@ -64,10 +64,10 @@ class MultipartReader:
             self._more()
         if self._buffer.startswith(b"--"):
             return False
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0 and len(self._buffer) < MAX_HEADER_BYTES:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > MAX_PART_HEADER_BYTES:
+                raise MultipartBroken("a part without end of its headers")
             self._more()
-        if not 0 <= end <= MAX_HEADER_BYTES:
-            raise MultipartBroken("a part with too long headers")
         self._buffer = self._buffer[end + 4 :]
         return True
 
@@ -91,7 +91,7 @@ class MultipartReader:
     def _to_first(self) -> None:
         """Skip what comes before the first part."""
         while (start := self._buffer.find(self._delimiter)) < 0:
-            if len(self._buffer) > MAX_HEADER_BYTES:
+            if len(self._buffer) > MAX_PART_HEADER_BYTES:
                 raise MultipartBroken("no part where the first one must be")
             self._more()
         self._buffer = self._buffer[start + len(self._delimiter) :]

@@ -52,7 +52,8 @@ def create(
         tuple[float, float] | None, typer.Option(metavar="LEAST MOST", help="Years at the study.")
     ] = None,
     send_to: Annotated[
-        str | None, typer.Option(help="Destination of the reports, by its name in the settings.")
+        str | None,
+        typer.Option(help="Where reports go: a destination, or dicomweb:NAME of the settings."),
     ] = None,
     no_send: Annotated[
         bool, typer.Option("--no-send", help="Keep the reports here; so without --send-to.")

@@ -11,8 +11,9 @@ without one of them pynetdicom's own store service is used:
 - ``Association.dul.event_queue``: takes the event that aborts the association of a peer that broke
   the protocol.
 - ``Association.dul.socket``, an ``AssociationSocket``: its ``send`` takes the answers; its ``recv``
-  adds up what the connection gives, which here may be a whole PDU at once (`upper_layer`). On an
-  association that was requested of an archive it is replaced by one that reads a PDU in one piece.
+  adds up what the connection gives, which here may be a whole PDU at once (`upper_layer`).
+- ``Association.dul._read_pdu_data``, and ``to_provider_queue`` of the same: replaced where an
+  archive sends a series, so that P-DATA goes to the service without being taken apart three times.
 
 Whichever service is used, with something to fall back on:
 
@@ -29,8 +30,10 @@ import inspect
 import queue
 import select
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -38,7 +41,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from dicom_node.logs import fault_fields, log
-from dicom_node.receiving.store_messages import MALFORMED, StoreRequest
+from dicom_node.receiving.limits import HEADER_BYTES, PDU_SLACK_BYTES
+from dicom_node.receiving.store_messages import MALFORMED, P_DATA_TF, StoreRequest, fragments
 from dicom_node.receiving.store_service import FragmentService, MessageLink, StoreService
 
 try:
@@ -54,21 +58,24 @@ except ImportError as fault:  # a later release has moved it
 __all__ = [
     "missing_internals",
     "peer_certificate",
-    "receive_directly",
+    "receive_requested",
+    "receive_served",
     "reject",
     "serve_directly",
-    "take_messages",
 ]
 
 MESSAGE_WAIT_SECONDS = 0.005
 """How long the association's thread waits for a message before it looks whether the association has
 ended."""
 
-NEXT_PDU_SECONDS = 0.002
-"""How long an answer waits for the next message, which would else find the upper layer asleep."""
+NEXT_PDU_SECONDS = 0.02
+"""How long the next PDU is waited for here: the upper layer would fall asleep in between."""
 
-PDU_SLACK_BYTES = 12
-"""Accepted above the longest PDU: some senders do not count the headers of its values."""
+READING_SECONDS = 1.0
+"""How long PDUs are read before the upper layer looks after its timers again."""
+
+CONNECTION_CLOSED = "Evt17"
+"""Event of the upper layer for a connection that has ended (PS3.8, table 9-10)."""
 
 INVALID_PDU = "Evt19"
 """Event of the upper layer that ends an association with an abort (PS3.8, table 9-10)."""
@@ -88,7 +95,9 @@ ATTRIBUTES = (
     "dimse.maximum_pdu_size",
     "dimse.msg_queue",
     "dul.event_queue",
+    "dul._read_pdu_data",
     "dul.socket",
+    "dul.to_provider_queue",
 )
 """What an association has before its connection is there."""
 
@@ -136,15 +145,25 @@ class _DirectMessages(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of a P-DATA primitive."""
+        self._take(primitive.presentation_data_value_list)
+
+    def receive_body(self, body: bytes | bytearray | memoryview) -> bool:
+        """Take the fragments of a P-DATA-TF PDU; False if the association ends."""
+        return self._take(fragments(body))
+
+    def _take(self, values: Iterable[tuple[int, bytes | memoryview]]) -> bool:
         self._heard += 1
         try:
-            for context_id, value in primitive.presentation_data_value_list:
+            for context_id, value in values:
                 self._service.take(context_id, value)
         except MALFORMED:
             self.dul.event_queue.put(INVALID_PDU)
+            return False
         except MemoryError as fault:
             log().warning("association out of memory", **fault_fields(fault))
             self.dul.event_queue.put(INVALID_PDU)
+            return False
+        return True
 
     def transfer_syntax(self, context_id: int) -> str:
         """The transfer syntax of an accepted context; ValueError if it is not accepted."""
@@ -201,32 +220,34 @@ def serve_directly(association: Association, store: Callable[[StoreRequest], int
     store
         As for `StoreService`.
     """
-    take_messages(association, lambda link: StoreService(link, store))
+    association.dimse = _DirectMessages(association, lambda link: StoreService(link, store))
 
 
-def take_messages(
+def receive_served(
     association: Association, make_service: Callable[[MessageLink], FragmentService]
 ) -> None:
-    """Let a service take the messages of an association that was just requested of us.
+    """Let a service take what comes on an association that was just requested of our server.
 
     Parameters
     ----------
     association
-        Whose messages are taken.
+        Of `listener_server.GuardedServer`.
     make_service
         Makes the service of the link to the association.
     """
+    connection = _connection(association)
     association.dimse = _DirectMessages(association, make_service)
+    _PduReader(association, connection, connection.recv).install()
 
 
-def receive_directly(
+def receive_requested(
     association: Association,
     make_service: Callable[[MessageLink], FragmentService],
     progress: Callable[[], object],
     max_pdu_bytes: int,
     timeout_seconds: float,
 ) -> None:
-    """Let a service take the messages of an association that we requested, before any is sent.
+    """Let a service take what comes on an association that we requested, before it is used.
 
     Parameters
     ----------
@@ -246,42 +267,106 @@ def receive_directly(
     ConnectionError
         The association has ended.
     """
-    link = association.dul.socket
-    connection = None if link is None else link.socket
-    if link is None or connection is None:
-        raise ConnectionError("the association has ended")
+    connection = _connection(association)
     association.dimse = _DirectMessages(association, make_service, progress)
     connection.settimeout(timeout_seconds)
-    link.recv = partial(_exactly, connection, max_pdu_bytes + PDU_SLACK_BYTES)  # type: ignore[method-assign]
-    plain_send = link.send
-
-    def send(bytestream: bytes) -> None:
-        plain_send(bytestream)
-        with suppress(OSError, ValueError):
-            select.select([connection], [], [], NEXT_PDU_SECONDS)
-
-    link.send = send  # type: ignore[method-assign]
+    buffer = bytearray(max_pdu_bytes + PDU_SLACK_BYTES)
+    _PduReader(association, connection, partial(_exactly, connection, buffer)).install()
 
 
-def _exactly(connection: socket.socket, most: int, count: int) -> bytearray:
-    """Read so many bytes, or fewer if the peer closes the connection before.
+class _PduReader:
+    """Hands the P-DATA of one connection to the association's messages, all else to pynetdicom.
+
+    Parameters
+    ----------
+    association
+        Whose ``dimse`` is a `_DirectMessages`.
+    connection
+        Its socket.
+    read
+        Gives so many bytes of the connection, fewer if the peer has closed it; they are valid until
+        it is called again. Raises OSError.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        connection: socket.socket,
+        read: Callable[[int], bytes | bytearray | memoryview],
+    ) -> None:
+        self._dul = association.dul
+        self._messages = association.dimse
+        self._connection = connection
+        self._read = read
+        self._header = b""
+        self._read_other = association.dul._read_pdu_data
+
+    def install(self) -> None:
+        """Read in place of pynetdicom."""
+        self._dul.socket.recv = self._give
+        self._dul._read_pdu_data = self._read_pdus
+
+    def _read_pdus(self) -> None:
+        """Read what has come, and what follows at once."""
+        until = time.monotonic() + READING_SECONDS
+        try:
+            while self._read_pdu() and time.monotonic() < until and self._more():
+                pass
+        except OSError:
+            self._dul.event_queue.put(CONNECTION_CLOSED)
+
+    def _read_pdu(self) -> bool:
+        """Read one PDU; whether the next may be read here too."""
+        header = bytes(self._read(HEADER_BYTES))
+        if header[:1] != bytes([P_DATA_TF]) or len(header) < HEADER_BYTES:
+            self._header = header
+            self._read_other()
+            return False
+        (length,) = struct.unpack_from(">L", header, 2)
+        body = self._read(length)
+        if len(body) < length:
+            raise ConnectionError("closed within a PDU")
+        return self._messages.receive_body(body)
+
+    def _give(self, count: int) -> bytearray:
+        """Bytes for pynetdicom, beginning with the header that was read already."""
+        header, self._header = self._header, b""
+        return bytearray(header or self._read(count))
+
+    def _more(self) -> bool:
+        """Whether more comes at once, and nothing is waiting to be sent."""
+        if not self._dul.to_provider_queue.empty():
+            return False
+        if isinstance(self._connection, ssl.SSLSocket) and self._connection.pending():
+            return True
+        return bool(select.select([self._connection], [], [], NEXT_PDU_SECONDS)[0])
+
+
+def _connection(association: Association) -> socket.socket:
+    link = association.dul.socket
+    if link is None or link.socket is None:
+        raise ConnectionError("the association has ended")
+    return link.socket
+
+
+def _exactly(connection: socket.socket, buffer: bytearray, count: int) -> memoryview:
+    """Fill the front of a buffer; with less if the peer closes the connection before.
 
     Raises
     ------
     OSError
         The peer pauses for too long, or the PDU is longer than it may be.
     """
-    if count > most:
+    if count > len(buffer):
         raise ConnectionError("a PDU longer than was negotiated")
-    buffer = bytearray(count)
     view = memoryview(buffer)
     got = 0
     while got < count:
-        taken = connection.recv_into(view[got:])
+        taken = connection.recv_into(view[got:count])
         if not taken:
-            return buffer[:got]
+            break
         got += taken
-    return buffer
+    return view[:got]
 
 
 def reject(association: Association, result: int, source: int, diagnostic: int) -> None:

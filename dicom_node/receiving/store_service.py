@@ -41,7 +41,7 @@ class MessageLink(Protocol):
 class FragmentService(Protocol):
     """Takes the fragments of the messages of one association."""
 
-    def take(self, context_id: int, value: bytes) -> None:
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
         """Take one fragment.
 
         Parameters
@@ -76,7 +76,7 @@ class StoreService:
         self._transfer_syntax = ""
         self._content: list[memoryview] = []
 
-    def take(self, context_id: int, value: bytes) -> None:
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
         """Take one fragment; the last one of a request answers it.
 
         Parameters

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -33,13 +32,13 @@ TRANSFER_SYNTAXES_REFUSED = 0x04
 """Result of a presentation context: transfer syntaxes not supported (PS3.8, table 9-18)."""
 
 
-def send(file: Path | BytesIO, destination: Destination, calling_ae: str) -> int:
+def send(content: bytes, destination: Destination, calling_ae: str) -> int:
     """Send a file by C-STORE, as it is or, to a peer that takes nothing else, in Implicit VR.
 
     Parameters
     ----------
-    file
-        A DICOM file, or its bytes.
+    content
+        A DICOM file's bytes.
     destination
         The peer.
     calling_ae
@@ -57,7 +56,7 @@ def send(file: Path | BytesIO, destination: Destination, calling_ae: str) -> int
         failure; the message holds its status.
     """
     try:
-        dataset: Dataset = pydicom.dcmread(file)
+        dataset: Dataset = pydicom.dcmread(BytesIO(content))
         stored = dataset.file_meta.TransferSyntaxUID
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error

@@ -44,6 +44,8 @@ class DeliverySteps:
         Where the objects are.
     confirm
         Returns if the work is still this worker's own; called just before something is sent.
+    transmit
+        Sends a DICOM file's bytes to a destination from an AE title, and returns its status.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class DeliverySteps:
         query: PacsQuery | None,
         outgoing: OutgoingObjects,
         confirm: Callable[[], None],
+        transmit: Callable[[bytes, Destination, str], int] = send,
     ) -> None:
         self._outgoing = outgoing
         self._confirm = confirm
@@ -63,6 +66,7 @@ class DeliverySteps:
         self._audit = audit
         self._alerts = SecurityAlerts(audit)
         self._query = query
+        self._transmit = transmit
 
     def send(
         self, report: dict[str, str], destination: Destination, attempt: int
@@ -106,7 +110,7 @@ class DeliverySteps:
                 }
             self._check_identity(content)
             self._confirm()
-            status = send(BytesIO(content), destination, self._ae_title)
+            status = self._transmit(content, destination, self._ae_title)
         except ReportInvalid as error:
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except FileNotFoundError:

@@ -1,7 +1,6 @@
 """The steps of the withdrawal of a report that stands under another patient."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ class WithdrawalSteps:
         try:
             note = self._note(report)
             self._confirm()
-            status = send(BytesIO(note), destination, self._ae_title)
+            status = send(note, destination, self._ae_title)
         except FileNotFoundError:
             reason = "the report is no longer on the disk"
             return {"state": "failed", "code": "report.gone", "reason": reason}

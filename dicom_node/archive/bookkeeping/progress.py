@@ -171,7 +171,7 @@ def progress_text(found: Progress) -> str:
         f"{found.name}: {found.source}, {sends}, made {found.created}",
         f"  asked      {answered} of {found.questions} questions answered",
         f"  listed     {found.series} series, {found.series - open_rows} with an outcome",
-        f"  to do      {_counted(found.due)}",
+        f"  to do      {_counted(found.due) or 'nothing'}",
         f"  outcomes   {_counted(found.outcomes) or 'none yet'}",
     ]
     reasons = {code: number for code, number in found.codes.items() if code != NO_CODE}

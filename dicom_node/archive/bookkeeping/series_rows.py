@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dicom_node.archive.bookkeeping.screenings import STALE_SECONDS, Question, Screening
@@ -168,14 +168,25 @@ class SeriesRows:
 
     def record(self, row: SeriesRow, **values: Any) -> bool:
         """Change a row in hand; False, and nothing is changed, if another runner has it now."""
+        change = (
+            update(SERIES)
+            .where(SERIES.c.id == row.id, SERIES.c.runner == self._runner)
+            .values(**values, **_ended(values))
+        )
         with self._database.begin() as connection:
-            return self._record(connection, row, values)
+            return connection.execute(change).rowcount == 1
 
     def record_all(self, changes: Iterable[tuple[SeriesRow, dict[str, Any]]]) -> None:
         """Change many rows in hand in one transaction and give them back."""
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for row, values in changes:
+            alike.setdefault(tuple(sorted(values)), []).append({"row_id": row.id, **values})
         with self._database.begin() as connection:
-            for row, values in changes:
-                self._record(connection, row, {"runner": None, **values})
+            for names, rows in alike.items():
+                values = {name: bindparam(name) for name in names}
+                mine = (SERIES.c.id == bindparam("row_id")) & (SERIES.c.runner == self._runner)
+                change = update(SERIES).where(mine).values(runner=None, **values, **_ended(names))
+                connection.execute(change, rows)
 
     def advance(self, row: SeriesRow, stage: Stage, due: Due, **values: Any) -> bool:
         """Give a row back for its next step, with the attempts counted anew."""
@@ -209,15 +220,6 @@ class SeriesRows:
         with self._database.begin() as connection:
             return int(connection.execute(asked).scalar_one())
 
-    def _record(self, connection: Connection, row: SeriesRow, values: dict[str, Any]) -> bool:
-        ended = {"ended": database_now()} if "outcome" in values else {}
-        changed = connection.execute(
-            update(SERIES)
-            .where(SERIES.c.id == row.id, SERIES.c.runner == self._runner)
-            .values(**values, **ended)
-        )
-        return changed.rowcount == 1
-
 
 def listed_text(series: ListedSeries, contrast: bool | None = None) -> str:
     """What is known of a series, and whether a contrast agent is stated, as JSON.
@@ -240,6 +242,11 @@ def listed_series(text: str) -> ListedSeries:
     if "image_type" in values:
         values["image_type"] = tuple(values["image_type"])
     return ListedSeries(**values)
+
+
+def _ended(names: Iterable[str]) -> dict[str, Any]:
+    """The time of a change that gives a row its outcome."""
+    return {"ended": database_now()} if "outcome" in names else {}
 
 
 def _row(row: Any) -> SeriesRow:

@@ -15,9 +15,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from dicom_node.errors import OperationalError
 from dicom_node.records.database import metadata, open_database
 
 __all__ = [
@@ -143,5 +145,15 @@ def open_screenings(url: str) -> Engine:
     ----------
     url
         SQLAlchemy URL, of SQLite or PostgreSQL.
+
+    Raises
+    ------
+    OperationalError
+        It cannot be opened.
     """
-    return open_database(url, connections=CONNECTIONS, make=True)
+    try:
+        return open_database(url, connections=CONNECTIONS, make=True)
+    except SQLAlchemyError as error:  # its text may hold what the URL holds
+        raise OperationalError(
+            f"the database cannot be opened ({type(error).__name__}): see that it runs and exists"
+        ) from error

@@ -4,5 +4,7 @@
 - `pseudonyms`: keyed pseudonyms in place of identifiers.
 - `rows`: the rows, read from the database batch by batch.
 - `summary`: what the page shows, counted while the table is written.
+- `summary_figures`: its figures as SVG.
+- `summary_page`: the page.
 - `writing`: the files, each complete or not at all.
 """

@@ -43,7 +43,11 @@ _IDENTITY = (
     Column("kernel", "Convolution Kernel; several values joined by backslashes"),
     Column("kvp", "tube voltage", "kV", number=True),
     Column("slice_thickness_mm", "slice thickness", "mm", number=True),
-    Column("contrast", "yes or no: a contrast agent is stated; empty if no header was read"),
+    Column(
+        "contrast",
+        "yes or no: a header states a contrast agent; empty if none was read; what was seen in the "
+        "images is the warning acquisition.contrast_seen",
+    ),
     Column(
         "outcome",
         "reported: measured; undelivered: measured, but the destination did not take the report; "

@@ -13,7 +13,8 @@ from dicom_node.archive.bookkeeping.screenings import Screenings
 from dicom_node.archive.results.columns import COLUMNS, data_dictionary
 from dicom_node.archive.results.pseudonyms import Pseudonyms
 from dicom_node.archive.results.rows import ResultRow, result_batches
-from dicom_node.archive.results.summary import Summary, summary_page
+from dicom_node.archive.results.summary import Summary
+from dicom_node.archive.results.summary_page import summary_page
 from dicom_node.errors import ScreeningInvalid
 from dicom_node.files import make_private_folder, write_atomically
 

@@ -1,6 +1,6 @@
 """One process that works on a screening: it lists, judges, fetches, assesses and sends.
 
-- `listing`: the questions of a screening are asked, and what is found gets its rows.
+- `asking`: the questions of a screening are asked, and what is found gets its rows.
 - `manners`: when a series may be fetched: time of day, quota, rate, pauses.
 - `measured`: what a row keeps of a report.
 - `running`: the process with its threads.

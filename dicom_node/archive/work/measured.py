@@ -110,7 +110,7 @@ def measured_series(report: Report) -> MeasuredSeries:
         prediction_set="".join(stage.prediction_set),
         osteoporosis=stage.osteoporosis,
         l1_category=report.l1_threshold.category,
-        warnings=tuple(warning.code for warning in report.warnings),
+        warnings=tuple(dict.fromkeys(warning.code for warning in report.warnings)),
         software=f"osteonode {version('osteonode')}; {segmenter}",
         model_id=stage.model_id,
     )

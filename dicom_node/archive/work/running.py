@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer
@@ -17,7 +17,7 @@ from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
 from dicom_node.archive.bookkeeping.tables import open_screenings
 from dicom_node.archive.sources import SourceUnavailable
-from dicom_node.archive.work.listing import Listing
+from dicom_node.archive.work.asking import Asking
 from dicom_node.archive.work.manners import Clock, Manners, local_time
 from dicom_node.archive.work.series_work import SeriesWork, WatchedSource
 from dicom_node.archive.work.source_names import (
@@ -50,7 +50,7 @@ POLL_SECONDS = 0.3
 BEAT_SECONDS = 1.0
 """Seconds between two signs of life, each with a look whether the screening is paused."""
 
-JUDGED_AT_ONCE = 50
+JUDGED_AT_ONCE = 100
 """Series whose headers are looked at between two records of it."""
 
 STOP_SECONDS = 10.0
@@ -168,7 +168,8 @@ def run_screening(
     folder = screening_folder(settings, name)
     named = SourceName.of(screening.plan.source)
     archive = archive_of(named, settings)
-    destination = destination_of(screening.plan.send_to, settings)
+    sent_to = destination_of(screening.plan.send_to, settings)
+    destination = None if sent_to is None else sent_to.destination
     manners = Manners(database, screening.plan.source, archive, clock)
     manners.prepare()
     audit = AuditTrail.of(settings)
@@ -186,23 +187,33 @@ def run_screening(
         source = WatchedSource(open_source(named, archive, settings, folder), manners)
         rows = SeriesRows(database, screening, runner.id)
         delivery = None
-        if destination is not None:
+        if sent_to is not None:
             outgoing = OutgoingObjects(own.reports_dir)
-            delivery = DeliverySteps(own, audit, query, outgoing, runner.confirm)
+            delivery = DeliverySteps(own, audit, query, outgoing, runner.confirm, sent_to.transmit)
         audit.started("screening")
-        with make_pool(own) as pool:
+        with make_pool(own) as pool, _database_faults():
             work = SeriesWork(
                 own, screening.plan, folder, rows, source, pool, audit, stop, delivery, destination
             )
-            listing = Listing(screenings, screening, rows, source, runner.id)
+            asking = Asking(screenings, screening, rows, source, runner.id)
             run = _Run(
-                screenings, screening, runner, rows, work, listing, manners, LiveWork(settings)
+                screenings, screening, runner, rows, work, asking, manners, LiveWork(settings)
             )
             run.until_done(settings.limits.processes + 1, pool, stop)
         run.join()
         source.close()
         audit.stopped("screening")
     database.dispose()
+
+
+@contextlib.contextmanager
+def _database_faults() -> Iterator[None]:
+    """Say in the node's own errors that the database failed: the next start goes on."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        kind = type(error).__name__
+        raise OperationalError(f"the database does not take its records ({kind})") from error
 
 
 class _Run:
@@ -215,7 +226,7 @@ class _Run:
         runner: Runner,
         rows: SeriesRows,
         work: SeriesWork,
-        listing: Listing,
+        asking: Asking,
         manners: Manners,
         live: LiveWork,
     ) -> None:
@@ -224,7 +235,7 @@ class _Run:
         self._runner = runner
         self._rows = rows
         self._work = work
-        self._listing = listing
+        self._asking = asking
         self._manners = manners
         self._live = live
         self._done = threading.Event()
@@ -241,7 +252,7 @@ class _Run:
             What ended a thread, or the models that cannot be loaded.
         """
         loading = pool.load_model()
-        steps = [self._listing.ask_next, self._judge, *[self._fetch] * workers]
+        steps = [self._asking.ask_next, self._judge, *[self._fetch] * workers]
         if self._screening.plan.send_to is not None:
             steps.append(self._send)
         for step in steps:

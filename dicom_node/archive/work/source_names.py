@@ -3,15 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dicom_node.archive.folder_source import FolderSource
 from dicom_node.archive.opening import open_archive
 from dicom_node.archive.sources import SeriesSource
+from dicom_node.archive.stow import stow
 from dicom_node.errors import ScreeningInvalid
+from dicom_node.sending.delivery import send
+from dicom_node.sending.statuses import SUCCESS
 from dicom_node.settings.archives import Archive
 from dicom_node.settings.node import Destination, NodeSettings
 
-__all__ = ["SourceName", "SourceOpener", "archive_of", "destination_of", "make_source"]
+__all__ = [
+    "ReportDestination",
+    "SourceName",
+    "SourceOpener",
+    "archive_of",
+    "destination_of",
+    "make_source",
+]
 
 INDEX_FILE = "folder-index.sqlite"
 """In the folder of a screening: what its folder tree holds."""
@@ -20,6 +31,14 @@ SourceOpener = Callable[["SourceName", Archive | None, NodeSettings, Path], Seri
 """Opens a source by its name, its archive, the settings and the folder of the screening."""
 
 KINDS = ("folder", "dimse", "dicomweb")
+
+
+@dataclass(frozen=True)
+class ReportDestination:
+    """Where reports go, and what sends one file there and returns the status."""
+
+    destination: Destination
+    transmit: Callable[[bytes, Destination, str], int]
 
 
 @dataclass(frozen=True)
@@ -76,21 +95,49 @@ def archive_of(name: SourceName, settings: NodeSettings) -> Archive | None:
     raise ScreeningInvalid(f"the settings have no archive {name}; found: {known or 'none'}")
 
 
-def destination_of(name: str | None, settings: NodeSettings) -> Destination | None:
-    """The destination of a name; None for none.
+def destination_of(name: str | None, settings: NodeSettings) -> ReportDestination | None:
+    """The destination of a name, or of ``dicomweb:NAME`` an archive that takes STOW-RS.
+
+    Returns
+    -------
+    ReportDestination or None
+        None for no name.
 
     Raises
     ------
     ScreeningInvalid
-        The settings have no such destination.
+        The settings have no such destination or archive.
     """
     if name is None:
         return None
+    if name.startswith("dicomweb:"):
+        return _archive_destination(archive_of(SourceName.of(name), settings))
     for destination in settings.destinations:
         if destination.name == name:
-            return destination
+            return ReportDestination(destination, send)
     known = ", ".join(destination.name for destination in settings.destinations)
     raise ScreeningInvalid(f"the settings have no destination {name}; found: {known or 'none'}")
+
+
+def _archive_destination(archive: Archive | None) -> ReportDestination:
+    """An archive as a destination that gets the Structured Report alone."""
+    assert archive is not None
+    assert archive.dicomweb is not None
+    address = urlsplit(archive.dicomweb.url)
+    default_port = 443 if address.scheme == "https" else 80
+    described = Destination(
+        name=archive.name,
+        ae_title="STOW-RS",
+        host=address.hostname or "",
+        port=address.port or default_port,
+        objects=("sr",),
+    )
+
+    def transmit(content: bytes, _destination: Destination, _calling_ae: str) -> int:
+        stow(content, archive)
+        return SUCCESS
+
+    return ReportDestination(described, transmit)
 
 
 def make_source(

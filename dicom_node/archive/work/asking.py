@@ -1,4 +1,4 @@
-"""Listing: the questions of a screening are asked, and what is found gets its rows."""
+"""The questions of a screening are asked, and what is found gets its rows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from dicom_node.archive.sources import (
 from dicom_node.archive.work.series_work import WatchedSource
 from dicom_node.logs import log
 
-__all__ = ["Listing"]
+__all__ = ["Asking"]
 
 LISTED_AT_ONCE = 500
 """Series that are recorded together."""
@@ -25,7 +25,7 @@ PATIENTS_KEPT = 2
 """So many patients of one accession are enough to call it ambiguous."""
 
 
-class Listing:
+class Asking:
     """Asks one question after the other.
 
     Parameters
@@ -66,10 +66,7 @@ class Listing:
         if question is None:
             return False
         try:
-            with self._source.asked() as source:
-                self._list(source, question)
-                if isinstance(source, FolderSource):
-                    self._screenings.note_unreadable(self._screening, source.unreadable)
+            self.list_question(question)
         except SourceUnavailable:
             self._screenings.ask_later(question, 0.0)
             raise
@@ -77,6 +74,21 @@ class Listing:
             self._rows.add_unfound(question, Outcome.INCOMPLETE, error.code, str(error))
         self._screenings.answered(question)
         return True
+
+    def list_question(self, question: Question) -> None:
+        """Ask one question and list what is found.
+
+        Raises
+        ------
+        SourceUnavailable
+            The source did not answer; what it listed before is kept.
+        ListingIncomplete
+            The source lists no more, though it may have more.
+        """
+        with self._source.asked() as source:
+            self._list(source, question)
+            if isinstance(source, FolderSource):
+                self._screenings.note_unreadable(self._screening, source.unreadable)
 
     def _list(self, source: SeriesSource, question: Question) -> None:
         wanted = question.wanted
