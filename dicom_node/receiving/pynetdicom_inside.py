@@ -264,7 +264,7 @@ def receive_requested(
 
     Raises
     ------
-    ConnectionError
+    OSError
         The association has ended.
     """
     connection = _connection(association)
