@@ -28,6 +28,7 @@ from dicom_node.archive.sources import (
 from dicom_node.archive.stow import stow
 from dicom_node.errors import DeliveryFailed, DiskFault
 from dicom_node.settings.archives import DicomwebArchive
+from tests.certificates import Authority
 from tests.dicom_builders import plain_series
 from tests.web_archive import (
     ANY_PART,
@@ -392,7 +393,7 @@ def test_both_sides_show_certificates_of_the_archives_authority(
         source.close()
         for tls in ({"ca": other.path, **own}, {"ca": authority.path}):
             source = source_of(server.url, tls=tls)
-            with pytest.raises(SourceUnavailable, match="TLS failed|broke the connection"):
+            with pytest.raises(SourceUnavailable, match=r"TLS failed|broke the connection"):
                 list(source.find(SeriesFilter()))
             source.close()
 
