@@ -68,7 +68,14 @@ def fetch(archive: Archive, folder: Path) -> None:
 def ours(archive: Archive, work: Path) -> tuple[float, float, float]:
     """Run `fetch`; s, CPU s and MB."""
     folder = work / "came"
-    command = [sys.executable, "-m", "bench.fetching", "--fetch", archive.model_dump_json(), folder]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.fetching",
+        "--fetch",
+        archive.model_dump_json(),
+        str(folder),
+    ]
     result = subprocess.run(command, check=True, capture_output=True, text=True, env=NODELAY)
     shutil.rmtree(folder)
     seconds, cpu, megabytes = map(float, result.stdout.split())

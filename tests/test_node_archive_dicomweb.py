@@ -3,6 +3,7 @@
 import itertools
 import json
 import resource
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from dicom_node.archive.sources import (
 from dicom_node.archive.stow import stow
 from dicom_node.errors import DeliveryFailed, DiskFault
 from dicom_node.settings.archives import DicomwebArchive
+from tests.certificates import Authority
 from tests.dicom_builders import plain_series
 from tests.web_archive import (
     ANY_PART,
@@ -158,13 +160,14 @@ def test_a_day_that_cannot_be_parted_is_named_behind_all_other_series() -> None:
     archive = ManyStudies(30, 10, pages=False, same_second=True)
     with serving(archive) as server:
         source = source_of(server.url, max_answers=10)
-        found = []
+        found: list[ListedSeries] = []
         with pytest.raises(ListingIncomplete, match="20240101") as caught:
             found.extend(source.find(SeriesFilter(dates=WEEK)))
         with pytest.raises(ListingIncomplete, match="without dates"):
             list(source.find(SeriesFilter()))
         source.close()
     assert caught.value.days == ("20240101", "20240102")
+    assert len(found) == 20
 
 
 def fetched(small: SmallArchive, folder: Path, answer: Callable[[Request], None]) -> list[Path]:
@@ -366,6 +369,33 @@ def test_a_redirect_to_another_host_gets_no_login_and_no_question(small: SmallAr
             with pytest.raises(SourceUnavailable, match="redirects to another host"):
                 list(source.find(SeriesFilter()))
     assert not other.asked
+
+
+def server_tls(authority: Authority) -> ssl.SSLContext:
+    """Of a server that asks for a certificate of the same authority."""
+    key, certificate = authority.issue("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(authority.path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_both_sides_show_certificates_of_the_archives_authority(
+    small: SmallArchive, tmp_path: Path
+) -> None:
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    key, certificate = authority.issue("node")
+    own = {"certificate": certificate, "key": key}
+    with serving(small, server_tls(authority)) as server:
+        source = source_of(server.url, tls={"ca": authority.path, **own})
+        assert list(source.find(SeriesFilter()))
+        source.close()
+        for tls in ({"ca": other.path, **own}, {"ca": authority.path}):
+            source = source_of(server.url, tls=tls)
+            with pytest.raises(SourceUnavailable, match=r"TLS failed|broke the connection"):
+                list(source.find(SeriesFilter()))
+            source.close()
 
 
 def test_a_password_in_the_address_is_refused() -> None:

@@ -151,7 +151,7 @@ def of_images(asked: Dataset) -> Dataset:
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory: pytest.TempPathFactory) -> list[Dataset]:
     paths = plain_series(tmp_path_factory.mktemp("dimse") / "series", SLICES)
-    found = [pydicom.dcmread(path) for path in paths]
+    found: list[Dataset] = [pydicom.dcmread(path) for path in paths]
     for dataset in found:
         dataset.StudyDate, dataset.AccessionNumber = "20240103", "A1"
         assert dataset.PixelData

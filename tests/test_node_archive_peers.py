@@ -1,5 +1,6 @@
 """Orthanc with DICOMweb, and dcmtk's dcmqrscp, as the archive of a screening."""
 
+import json
 import os
 import signal
 import subprocess
@@ -78,6 +79,9 @@ class OrthancArchive(Orthanc):
 
     def __init__(self, folder: Path, node_port: int) -> None:
         super().__init__(folder, node_port, [DICOMWEB_PLUGIN])
+        settings = json.loads(self.config.read_text())
+        # a file that is lost must not come from memory
+        self.config.write_text(json.dumps({**settings, "MaximumStorageCacheSize": 0}))
         self.folder = folder / "store"
 
     def kill(self) -> None:
@@ -85,7 +89,7 @@ class OrthancArchive(Orthanc):
         self.process.wait()
 
     def files(self) -> list[Path]:
-        return [path for path in self.folder.glob("*/*/*") if path.stat().st_size > 1000]
+        return [path for path in self.folder.glob("*/*/*") if path.stat().st_size > 2048]
 
 
 class Peer:
@@ -182,12 +186,18 @@ def test_a_real_archive_that_dies_is_told(kind: str, tmp_path: Path) -> None:
         series, instances = found.first()
         threading.Timer(0.02, found.archive.kill).start()
         with pytest.raises((SeriesIncomplete, SourceUnavailable)):
-            for attempt in range(500):
-                into = tmp_path / f"into{attempt}"
-                into.mkdir()
-                assert len(found.source.fetch(series, instances, into)) == SLICES
+            fetch_again_and_again(found.source, series, instances, tmp_path)
         with pytest.raises(SourceUnavailable):
             list(found.source.find(SeriesFilter()))
+
+
+def fetch_again_and_again(
+    source: SeriesSource, series: ListedSeries, instances: tuple[str, ...], folder: Path
+) -> None:
+    for attempt in range(500):
+        into = folder / f"into{attempt}"
+        into.mkdir()
+        assert len(source.fetch(series, instances, into)) == SLICES
 
 
 def test_a_report_is_stowed_twice_and_refused_in_another_study(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """An archive for QIDO-RS and WADO-RS whose every answer a test decides."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -73,16 +74,25 @@ class Server(ThreadingHTTPServer):
     def __init__(self, answer: Callable[[Request], None]) -> None:
         self.answer = answer
         self.asked: list[Request] = []
+        self.scheme = "http"
         super().__init__(("127.0.0.1", 0), Request)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_details: Any) -> None:
+        pass
 
 
 @contextmanager
-def serving(answer: Callable[[Request], None]) -> Iterator[Server]:
+def serving(
+    answer: Callable[[Request], None], tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     server = Server(answer)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -201,7 +201,7 @@ class DimseSource:
                     self._archive.timeout_seconds,
                 )
                 return _last_status(association, "get", asked)
-            except ConnectionError:
+            except OSError:
                 return None
             finally:
                 if not association.is_established:
@@ -219,7 +219,7 @@ class DimseSource:
                     self._archive.timeout_seconds,
                 )
                 return _last_status(association, "move", asked, self._peer.move_ae_title or "")
-            except ConnectionError:
+            except OSError:
                 return None
 
 

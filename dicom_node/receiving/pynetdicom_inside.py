@@ -236,8 +236,8 @@ def receive_served(
         Makes the service of the link to the association.
     """
     connection = _connection(association)
-    association.dimse = _DirectMessages(association, make_service)
-    _PduReader(association, connection, connection.recv).install()
+    messages = _DirectMessages(association, make_service)
+    _PduReader(association, messages, connection, connection.recv).install()
 
 
 def receive_requested(
@@ -264,14 +264,15 @@ def receive_requested(
 
     Raises
     ------
-    ConnectionError
+    OSError
         The association has ended.
     """
     connection = _connection(association)
-    association.dimse = _DirectMessages(association, make_service, progress)
+    messages = _DirectMessages(association, make_service, progress)
     connection.settimeout(timeout_seconds)
     buffer = bytearray(max_pdu_bytes + PDU_SLACK_BYTES)
-    _PduReader(association, connection, partial(_exactly, connection, buffer)).install()
+    read = partial(_exactly, connection, buffer)
+    _PduReader(association, messages, connection, read).install()
 
 
 class _PduReader:
@@ -280,7 +281,9 @@ class _PduReader:
     Parameters
     ----------
     association
-        Whose ``dimse`` is a `_DirectMessages`.
+        Of the connection.
+    messages
+        Take its P-DATA.
     connection
         Its socket.
     read
@@ -291,11 +294,13 @@ class _PduReader:
     def __init__(
         self,
         association: Association,
+        messages: _DirectMessages,
         connection: socket.socket,
         read: Callable[[int], bytes | bytearray | memoryview],
     ) -> None:
+        self._association = association
         self._dul = association.dul
-        self._messages = association.dimse
+        self._messages = messages
         self._connection = connection
         self._read = read
         self._header = b""
@@ -303,8 +308,9 @@ class _PduReader:
 
     def install(self) -> None:
         """Read in place of pynetdicom."""
-        self._dul.socket.recv = self._give
-        self._dul._read_pdu_data = self._read_pdus
+        self._association.dimse = self._messages
+        self._dul.socket.recv = self._give  # type: ignore[method-assign, union-attr]
+        self._dul._read_pdu_data = self._read_pdus  # type: ignore[method-assign]
 
     def _read_pdus(self) -> None:
         """Read what has come, and what follows at once."""

@@ -36,7 +36,7 @@ C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_GET_RSP, C_MOVE_RSP = 0x8010, 0x8021
 NO_DATA_SET = 0x0101
 
-PENDING = (0xFF00, 0xFF01)
+GOING_ON = (0xFF00, 0xFF01)
 """Statuses of what goes on (PS3.7, C.1.3)."""
 
 REQUESTS = (
@@ -230,7 +230,7 @@ def is_progress(command: bytes) -> bool:
     elements = read_command(command)
     return (
         _number(elements, COMMAND_FIELD) in (C_GET_RSP, C_MOVE_RSP)
-        and _number(elements, STATUS) in PENDING
+        and _number(elements, STATUS) in GOING_ON
         and _number(elements, COMMAND_DATA_SET_TYPE) == NO_DATA_SET
     )
 
