@@ -43,7 +43,7 @@ from network.study import network_step
 from tests.test_modeling_cohort import synthetic_cohort
 from tests.test_network_graph import hand_made
 
-SMALL = {"splits": 1, "rounds": 12}
+SMALL: dict[str, Any] = {"splits": 1, "rounds": 12}
 
 
 def patients(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -194,9 +194,9 @@ def test_seed_networks_are_built_by_each_protocol() -> None:
 
 
 def test_pairs_see_the_sites_of_their_sets_alone() -> None:
-    hu, stages = crossed(30)
     sets = {pair_name(pair): ("L2", "L4") for pair in PAIRS} | {"A/D": ("L1", "L2", "L4", "S1")}
-    found = seed_networks(hu, stages, 0, 4, 0.1, sets=sets)
+    found = seed_networks(*crossed(15), 0, 4, 0.1, sets=sets)
+    hu, stages = crossed(110)
     assert tuple(networks.protocol for networks in found) == SET_PROTOCOLS
     values = fixed_interactions(hu, stages, 0, splits=1, sets=sets)
     seen = {SITE_PAIRS[i] for i in np.flatnonzero(values[PAIRS.index((Stage.A, Stage.D))])}
@@ -234,8 +234,9 @@ def test_centralities_are_listed_with_their_spread_the_largest_mean_first() -> N
 
 @pytest.mark.parametrize("core", [PairCore.XGBOOST, PairCore.CATBOOST])
 def test_a_planted_interaction_is_the_heaviest_by_every_core(core: PairCore) -> None:
-    hu, stages = crossed(60)
-    values = fixed_interactions(hu, stages, 0, splits=1, rounds=30, core=core)
+    hu, stages = crossed(110)
+    sets = {pair_name(pair): ("L1", "L2", "L4", "S1") for pair in PAIRS}
+    values = fixed_interactions(hu, stages, 0, splits=1, rounds=30, core=core, sets=sets)
     assert SITE_PAIRS[int(values[PAIRS.index((Stage.A, Stage.D))].argmax())] == ("L2", "L4")
 
 

@@ -117,7 +117,7 @@ def _compare(cohort: pd.DataFrame, hu: "pd.Series[float]", tissue: str, within: 
         return empty
     values = hu[known].to_numpy(dtype=np.float64)
     fitted = np.linalg.lstsq(design, values, rcond=None)[0]
-    residuals = values - design @ fitted
+    residuals = np.asarray(values - design @ fitted, dtype=np.float64)
     freedom = len(values) - design.shape[1]
     error = math.sqrt(hc3_covariance(design, residuals)[3, 3])
     equal = math.sqrt(
