@@ -246,7 +246,7 @@ def plot_centralities(table: pd.DataFrame) -> Any:
             ax.margins(x=0.16)
             ax.tick_params(axis="x", labelsize=8)
             ax.spines[["top", "right"]].set_visible(False)
-            ax.set_xlabel(measure if line is panels[-1] else "", fontsize=9)
+            ax.set_xlabel(measure, fontsize=9)
         line[0].set_title(protocol, fontsize=10, loc="left")
     drawing.supxlabel(
         "mean over seeds; line: middle 90 %; number: share of seeds in which the site is first",
