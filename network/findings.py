@@ -113,7 +113,7 @@ def claims_sentences(
     fixed, stopped = values[PROTOCOLS[-1]], values[PROTOCOLS[0]]
     return (
         "Published: three communities, L5 first and S1 second (Wang 2025), by one run on the "
-        f"published sets. {_claims(values[SET_PROTOCOLS[0]], 'published sets')} "
+        f"published sets. {_claims(values[SET_PROTOCOLS[0]], 'the published sets')} "
         f"{_claims(stopped, 'all sites')}",
         f"With fixed rounds on all sites the strongest sites are {order}, in "
         f"{len(whole.communities)} communities. Ranks by strength agree between seeds by a Kendall "
@@ -132,7 +132,7 @@ def _claims(found: "pd.Series[float]", where: str) -> str:
         for m in ("degree", "betweenness", "closeness", "strength")
     )
     return (
-        f"Over {found['networks']:.0f} seeds of that way on the {where}: three communities in "
+        f"Over {found['networks']:.0f} seeds of that way on {where}: three communities in "
         f"{found['share with three communities']:.0%}, four in "
         f"{found['share with four communities']:.0%}; L5 first / S1 second by {first}; edges "
         f"overlap by a Jaccard index of {found['edge overlap (Jaccard)']:.2f}, partitions agree by "
