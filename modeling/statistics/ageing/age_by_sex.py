@@ -20,8 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 MIN_OF_EACH_SEX = 10
 """Women and men that the comparison of their slopes needs."""
 
-CENTRE_YEARS = 70.0
-"""Age that is taken as zero, so that the numbers are of like size."""
+AGE_ORIGIN_YEARS = 70.0
+"""Age that is taken as zero, so that the model's numbers are of like size."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _compare(cohort: pd.DataFrame, hu: "pd.Series[float]", tissue: str, within: 
     known = hu.notna() & cohort[AGE_COLUMN].notna() & cohort[SEX_COLUMN].notna()
     male = (cohort.loc[known, SEX_COLUMN] == Sex.MALE.cohort_code).to_numpy()
     empty = AgeBySex(tissue, within, int((~male).sum()), int(male.sum()))
-    age = cohort.loc[known, AGE_COLUMN].to_numpy() - CENTRE_YEARS
+    age = cohort.loc[known, AGE_COLUMN].to_numpy() - AGE_ORIGIN_YEARS
     columns = [np.ones(len(age)), age, male, age * male]
     if within:
         levels = pd.get_dummies(cohort.loc[known, STAGE_COLUMN].astype(str), dtype=float)
