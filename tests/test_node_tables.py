@@ -131,7 +131,7 @@ def test_a_study_of_another_layout_skips_what_cannot_be_done(
         StudyStep("four", "Four stages", four_stages),
         StudyStep("later", "Later", four_stages, needs=("four",)),
     )
-    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda: steps)
+    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda _: steps)
     path = written(patients_frame({"A": 4, "C": 4}), tmp_path / "table.csv")
     result = run(app, ["study", str(path), "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
@@ -151,7 +151,7 @@ def test_a_study_of_another_layout_skips_what_cannot_be_done(
 def test_a_study_tells_which_rows_were_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda: (COHORT_STEP,))
+    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda _: (COHORT_STEP,))
     frame = synthetic_cohort(4).rename(columns={"Disease": "dxa"})
     frame.loc[2, "dxa"] = None
     path = written(frame, tmp_path / "table.csv")
