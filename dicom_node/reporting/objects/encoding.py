@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element
+from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.decoding.recall import ENCODING_TAG
@@ -109,9 +109,9 @@ class _Encoder:
             element = dataset[tag]
         if tag >> 16 in (0, 2) or (tag == ENCODING_TAG and element.value != UNICODE):
             raise _Unusual
+        if len(element.VR) != 2:  # such as "US or SS": the data set decides
+            correct_ambiguous_vr_element(element, dataset, True)
         vr = element.VR
-        if len(vr) != 2:
-            raise _Unusual
         if vr == "SQ" and not element.is_undefined_length:
             content = b"".join([self._item(item) for item in element.value])
             return struct.pack("<HH4sL", tag >> 16, tag & 0xFFFF, b"SQ\0\0", len(content)) + content
