@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -26,6 +27,12 @@ def written(dataset: Dataset) -> bytes:
     return file.getvalue()
 
 
+def sequence_of(header: Dataset) -> RawDataElement:
+    found: object = header.get_item("ContentSequence")
+    assert isinstance(found, RawDataElement)
+    return found
+
+
 def assert_read_as_by_pydicom(content: bytes) -> None:
     ours, theirs = BytesIO(content), BytesIO(content)
     found = read_header(ours)
@@ -43,7 +50,7 @@ def test_a_usual_header_is_split_without_pydicom(
 ) -> None:
     content = written(image)
     assert_read_as_by_pydicom(content)
-    monkeypatch.delattr(raw_elements.pydicom, "dcmread")
+    monkeypatch.delattr(pydicom, "dcmread")
     assert read_header(BytesIO(content)).PatientID == image.PatientID
 
 
@@ -94,7 +101,7 @@ def test_items_of_a_sequence_are_split_as_by_pydicom(image: Dataset) -> None:
     image.SpecificCharacterSet = "ISO_IR 192"
     image.ContentSequence = [outer, Dataset()]
     header = read_header(BytesIO(written(image)))
-    items = split_items(header.get_item("ContentSequence"), header.original_character_set)
+    items = split_items(sequence_of(header), header.original_character_set)
     assert items == list(image.ContentSequence)
     assert items is not None
     assert items[0].ConceptNameCodeSequence[1].CodeMeaning == "Grün"
@@ -102,7 +109,8 @@ def test_items_of_a_sequence_are_split_as_by_pydicom(image: Dataset) -> None:
 
 def test_a_damaged_sequence_is_left_to_pydicom(image: Dataset) -> None:
     image.ContentSequence = [Dataset()]
-    found = read_header(BytesIO(written(image))).get_item("ContentSequence")
+    found = sequence_of(read_header(BytesIO(written(image))))
+    assert found.value is not None
     assert split_items(found._replace(value=found.value[:5]), "latin-1") is None
     assert split_items(found._replace(value=b"\0" * 16), "latin-1") is None
 

@@ -4,15 +4,20 @@ Usual is what modalities and archives write: Explicit VR Little Endian, compress
 sequences of stated length before the pixels. All else is left to pydicom.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from functools import lru_cache
 from struct import Struct
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pydicom
 from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.dataelem import (
+    DataElement,
+    RawDataElement,
+    convert_raw_data_element,
+    empty_value_for_VR,
+)
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -37,13 +42,17 @@ _LENGTH = Struct("<L").unpack_from
 _ITEM = Struct("<HHL").unpack_from
 
 _VRS: Mapping[bytes, tuple[str, bool, bytes | None]] = MappingProxyType({
-    vr.encode(): (str(vr), vr in EXPLICIT_VR_LENGTH_32, empty_value_for_VR(vr, raw=True))
+    vr.encode(): (
+        str(vr),
+        vr in EXPLICIT_VR_LENGTH_32,
+        cast(bytes | None, empty_value_for_VR(vr, raw=True)),
+    )
     for vr in VR
     if len(vr) == 2
 })  # fmt: skip
 """By value representation: its name, whether its length takes four bytes, and an empty value."""
 
-Split = dict[BaseTag, RawDataElement]
+Split = dict[BaseTag, DataElement | RawDataElement]
 
 
 class _Unusual(Exception):
@@ -75,7 +84,9 @@ def read_header(file: BinaryIO) -> Dataset:
     return dataset
 
 
-def split_items(sequence: RawDataElement, encoding: str | list[str]) -> list[Dataset] | None:
+def split_items(
+    sequence: RawDataElement, encoding: str | MutableSequence[str]
+) -> list[Dataset] | None:
     """The items of an encoded sequence; None if it is unusual, and pydicom must read it.
 
     Parameters
@@ -122,10 +133,10 @@ def _header(content: bytes, *, whole: bool) -> tuple[Dataset, int]:
     return dataset, end
 
 
-def _data_set(elements: Split, encoding: str | list[str]) -> Dataset:
+def _data_set(elements: Split, encoding: str | MutableSequence[str]) -> Dataset:
     dataset = Dataset(elements, parent_encoding=encoding)
     stated = elements.get(_tag(ENCODING_TAG))
-    if stated is not None:
+    if isinstance(stated, RawDataElement):
         encoding = _encodings(stated._replace(value_tell=0))
     dataset.set_original_encoding(False, True, encoding)
     return dataset
