@@ -25,8 +25,8 @@ FOUR_CLASS_METHOD = (
     "feature sets, with {rounds}, fitted without the patients that they decide (5 folds); as sets "
     "and stacks were chosen on all these patients, its scores are apparent. The four-class model "
     "is the bundle's recipe, two forests for all four stages, and decides for the most probable; "
-    "in between stands the same route over its calibrated pairs. All three on the same folds. Intervals are "
-    "percentiles over 1000 draws of patients within their stages."
+    "in between stands the same route over its calibrated pairs. All three on the same folds. "
+    "Intervals are percentiles over 1000 draws of patients within their stages."
 )
 
 ROUTE_COLOURS = {Stage.A: "#4477aa", Stage.B: "#228833", Stage.C: "#ccaa22", Stage.D: "#aa3377"}
