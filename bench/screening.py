@@ -23,7 +23,7 @@ from dicom_node.archive.bookkeeping.progress import read_progress
 from dicom_node.archive.bookkeeping.runners import Runner
 from dicom_node.archive.bookkeeping.screenings import Question, ScreeningPlan, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, Outcome, SeriesRow, SeriesRows, Stage
-from dicom_node.archive.bookkeeping.tables import open_database
+from dicom_node.archive.bookkeeping.tables import open_screenings
 from dicom_node.archive.results.writing import write_results
 from dicom_node.archive.sources import ListedSeries, SeriesFilter
 from dicom_node.archive.work.asking import Asking
@@ -138,7 +138,7 @@ def main() -> None:
     shutil.rmtree(given.out, ignore_errors=True)
     given.out.mkdir(parents=True)
     settings = NodeSettings(data_dir=given.out, database_url=given.database)
-    database = open_database(settings.database)
+    database = open_screenings(settings.database)
     screenings = Screenings(database)
     screening = screenings.create("bench", ScreeningPlan(source="dicomweb:bench"), [])
     found: dict[str, float] = {"series": given.series}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from dicom_node.archive.bookkeeping.lists import read_list
 from dicom_node.archive.bookkeeping.screenings import Question, ScreeningPlan, Screenings
-from dicom_node.archive.bookkeeping.tables import open_database
+from dicom_node.archive.bookkeeping.tables import open_screenings
 from dicom_node.archive.folder_source import FolderSource
 from dicom_node.archive.listed_header import judge
 from dicom_node.archive.results.columns import COLUMNS
@@ -90,7 +90,7 @@ def test_patient_tables_are_read_from_results_as_they_are(
 ) -> None:
     settings, folder = screened
     out = folder / "read" / name
-    assert write_results(open_database(settings.database), "trial", out, None) == 9
+    assert write_results(open_screenings(settings.database), "trial", out, None) == 9
     patients = read_patients(out)
     assert list(patients.own["outcome"]) == [
         "reported", "reported", "excluded", "refused", "incomplete", "reported", "reported",
@@ -107,7 +107,7 @@ def test_patient_tables_are_read_from_results_as_they_are(
 def test_results_are_staged_as_they_are(screened: tuple[NodeSettings, Path]) -> None:
     settings, folder = screened
     table = folder / "staged" / "results.csv"
-    write_results(open_database(settings.database), "trial", table, None)
+    write_results(open_screenings(settings.database), "trial", table, None)
     done = CliRunner().invoke(app, ["stage", str(table), "-o", str(folder / "staged" / "out")])
     assert done.exit_code == 0, done.output
     with (folder / "staged" / "out" / "stages.csv").open(newline="") as file:
@@ -126,7 +126,7 @@ def test_pseudonyms_replace_every_identifier_and_keep_equal_ones_equal(
     key.write_bytes(b"k" * 32)
     key.chmod(0o600)
     out = folder / "pseudonymous" / "results.csv"
-    write_results(open_database(settings.database), "trial", out, key)
+    write_results(open_screenings(settings.database), "trial", out, key)
     text = out.read_text()
     assert not re.search(r"\b[AP]\d\b|1\.2\.\d", text)
     with out.open(newline="") as file:
@@ -156,7 +156,7 @@ def test_a_weak_key_file_is_refused(
 
 def test_the_flow_chart_adds_up(screened: tuple[NodeSettings, Path]) -> None:
     settings, _ = screened
-    database = open_database(settings.database)
+    database = open_screenings(settings.database)
     screening = Screenings(database).get("trial")
     summary = Summary()
     for batch in result_batches(database, screening, None):
@@ -175,7 +175,7 @@ def test_the_flow_chart_adds_up(screened: tuple[NodeSettings, Path]) -> None:
 
 def test_the_page_stands_alone_and_names_no_patient(screened: tuple[NodeSettings, Path]) -> None:
     settings, folder = screened
-    write_results(open_database(settings.database), "trial", folder / "page" / "r.csv", None)
+    write_results(open_screenings(settings.database), "trial", folder / "page" / "r.csv", None)
     page = (folder / "page" / "summary.html").read_text()
     outside = re.sub(r"data:image/svg\+xml;base64,[^\"]+", "", page)
     assert "<script" not in page
@@ -292,7 +292,7 @@ def manners_of(tmp_path: Path, now: list[datetime], **settings: object) -> Manne
     archive = Archive.model_validate(
         {"name": "pacs", "dicomweb": {"url": "http://127.0.0.1"}, **settings}
     )
-    database = open_database(f"sqlite:///{tmp_path}/manners.sqlite")
+    database = open_screenings(f"sqlite:///{tmp_path}/manners.sqlite")
     manners = Manners(database, "dicomweb:pacs", archive, lambda: now[0])
     manners.prepare()
     return manners

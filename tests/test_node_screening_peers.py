@@ -14,7 +14,7 @@ import pytest
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.archive.bookkeeping.progress import read_progress
 from dicom_node.archive.bookkeeping.screenings import Question
-from dicom_node.archive.bookkeeping.tables import open_database
+from dicom_node.archive.bookkeeping.tables import open_screenings
 from dicom_node.archive.results.rows import result_batches
 from dicom_node.archive.sources import SeriesFilter
 from dicom_node.archive.work.running import run_screening
@@ -99,7 +99,7 @@ def test_an_archive_is_screened_though_it_is_killed_in_the_middle(
             source=f"{spoken}:pacs",
             send_to="dicomweb:pacs" if sends else None,
         )
-        database = open_database(settings.database)
+        database = open_screenings(settings.database)
         reports = FetchedReports(template_report(tmp_path), seconds=0.3)
         arguments = (settings, "trial", threading.Event(), reports)
         run = threading.Thread(target=run_screening, args=arguments)

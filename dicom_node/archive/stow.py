@@ -23,7 +23,7 @@ MAX_REASON_BYTES = 4096
 
 
 def stow(content: bytes, archive: Archive) -> None:
-    """Send a DICOM file by STOW-RS, byte by byte as it is; an archive that holds it already takes it.
+    """Send a DICOM file by STOW-RS as it is; an archive that holds it already takes it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What was measured on each study, for following a scanner's HU over time.
 
-A row has the key of the study in the spool, its date and the scanner, and nothing else of a patient.
-It stays when the report goes.
+A row has the key of the study in the spool, its date and the scanner: nothing else of a patient. It
+stays when the report goes.
 """
 
 from collections.abc import Iterator, Mapping

@@ -72,6 +72,8 @@ _STAGING = (
     Column("warnings", "codes of the report's warnings, separated by spaces"),
     Column("software", "version of osteonode, and name and version of the segmenter"),
     Column("model_id", "identity of the model that staged"),
+    Column("aorta_hu", "mean of the blood in the abdominal aorta", "HU", number=True),
+    Column("noise_sd_hu", "standard deviation of the noise near the spine", "HU", number=True),
 )
 
 COLUMNS: tuple[Column, ...] = (

@@ -123,6 +123,8 @@ def _measured(found: MeasuredSeries) -> dict[str, Cell]:
         "warnings": " ".join(found.warnings),
         "software": found.software,
         "model_id": found.model_id,
+        "aorta_hu": found.aorta_hu,
+        "noise_sd_hu": found.noise_sd_hu,
     }
     sites = zip(SITES, found.mean_hu, found.sd_hu, found.missing, strict=True)
     for site, mean_hu, sd_hu, missing in sites:

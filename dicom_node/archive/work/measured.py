@@ -25,6 +25,8 @@ class MeasuredSeries(BaseModel):
         HU; None where missing.
     missing
         Reason for each missing site; None where measured.
+    aorta_hu, noise_sd_hu
+        Mean of the blood in the aorta, and standard deviation of the noise near the spine, HU.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +49,8 @@ class MeasuredSeries(BaseModel):
     warnings: tuple[str, ...]
     software: str
     model_id: str | None
+    aorta_hu: float | None = None
+    noise_sd_hu: float | None = None
 
 
 class KeptReport(BaseModel):
@@ -113,4 +117,6 @@ def measured_series(report: Report) -> MeasuredSeries:
         warnings=tuple(dict.fromkeys(warning.code for warning in report.warnings)),
         software=f"osteonode {version('osteonode')}; {segmenter}",
         model_id=stage.model_id,
+        aorta_hu=acquisition.aorta_hu,
+        noise_sd_hu=acquisition.noise_sd_hu,
     )

@@ -120,9 +120,12 @@ class LiveWork:
                     serializer=DBOSPortableJSONSerializer(),
                 )
             waiting = self._client.list_workflows(
-                status=["ENQUEUED", "PENDING"], queue_name=assess_queue(own_home(self._settings)), limit=1,
-                load_input=False, load_output=False,
-            )  # fmt: skip
+                status=["ENQUEUED", "PENDING"],
+                queue_name=assess_queue(own_home(self._settings)),
+                limit=1,
+                load_input=False,
+                load_output=False,
+            )
         except SQLAlchemyError:
             return False
         return bool(waiting)
