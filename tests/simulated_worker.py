@@ -30,7 +30,7 @@ from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.settings.node import NodeSettings, load_settings
 from dicom_node.supervisor import stop_on_signal
 from dicom_node.uids import derived_uid
-from dicom_node.work.lease import own_home
+from dicom_node.work.sharing.lease import own_home
 from dicom_node.work.work_queues import assess_queue
 
 SECONDS_VARIABLE = "SIMULATED_SECONDS"
@@ -44,7 +44,7 @@ HASTE_VARIABLE = "SIMULATED_HASTE"
 def make_haste(factor: float) -> None:
     """Shorten all times between the last beat of a worker and the takeover of its work."""
     from dicom_node.records import worker_table
-    from dicom_node.work import lease, takeover
+    from dicom_node.work.sharing import lease, takeover
 
     silent = worker_table.SILENT_SECONDS / factor
     vars(worker_table).update(SILENT_SECONDS=silent)

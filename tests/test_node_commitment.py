@@ -26,7 +26,7 @@ from dicom_node.settings.edge import ClientTls
 from dicom_node.settings.node import Destination, Listener, NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.delivery_steps import DeliverySteps
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
 

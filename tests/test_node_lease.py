@@ -8,9 +8,9 @@ import pytest
 from dicom_node.errors import OperationalError
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.home import spool_home
-from dicom_node.work import lease
-from dicom_node.work.interruption import Interrupted
-from dicom_node.work.lease import DatabaseLease, SoleLease, own_home
+from dicom_node.work.sharing import lease
+from dicom_node.work.sharing.interruption import Interrupted
+from dicom_node.work.sharing.lease import DatabaseLease, SoleLease, own_home
 
 
 def test_second_worker_on_the_same_sqlite_is_refused_until_the_first_ends(

@@ -16,7 +16,7 @@ from dicom_node.reporting.report_history import file_digest
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.work.delivery_steps import DeliverySteps
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.dicom_builders import plain_series
 from tests.test_node_completeness import Answers, answer, answering_pacs
 

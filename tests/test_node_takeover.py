@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import end_worker, fence, listed_workers
-from dicom_node.work.interruption import Interrupted
-from dicom_node.work.lease import DatabaseLease
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.interruption import Interrupted
+from dicom_node.work.sharing.lease import DatabaseLease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_machine import Machine, wait_for
 from tests.simulated_worker import SlowPacs, uid_of

@@ -16,12 +16,12 @@ from dicom_node.monitoring.status import StatusReader
 from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.work import purging
 from dicom_node.work.complete_study import CompleteStudy
-from dicom_node.work.lease import SoleLease
-from dicom_node.work.outgoing import OutgoingObjects
-from dicom_node.work.purging import Purger, was_delivered
-from dicom_node.work.takeover import hand_on
+from dicom_node.work.sharing import purging
+from dicom_node.work.sharing.lease import SoleLease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.purging import Purger, was_delivered
+from dicom_node.work.sharing.takeover import hand_on
 from dicom_node.work.workflows import Worker
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_worker import SimulatedPool, simulated_report

@@ -12,16 +12,10 @@
   keeping it.
 - `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
-- `interruption`: the end of a workflow that is taken up again, and how a database that is down is
-  waited for.
-- `lease`: a worker's hold on its work: who it is, and whether what it has in hand is still its own.
-- `outgoing`: the objects that are to be delivered: files, and on PostgreSQL rows that every worker
-  can read.
 - `preload`: what the children that assess share: imported once, by the server that they are forked
   from.
-- `purging`: remove the records of work that ended long ago, and keep what is still asked of them.
 - `retention`: remove received instances and reports after the time that the settings give them.
-- `takeover`: workers on PostgreSQL take over the work of those that died.
+- `sharing/`: how workers share one database: who holds which work, and what lies there.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its
   own.
 - `withdrawal_steps`: the steps of the withdrawal of a report that stands under another patient.

@@ -20,8 +20,8 @@ from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
-from dicom_node.work.interruption import Interrupted
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.interruption import Interrupted
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.withdrawal_steps import kept_note
 from dicom_node.work.work_queues import object_path
 from roi_extraction.anatomy import Finding

@@ -23,7 +23,7 @@ from dicom_node.sending.commitment import Commitments, request_commitment
 from dicom_node.sending.delivery import send
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.work_queues import object_file, object_work
 
 __all__ = ["DeliverySteps"]

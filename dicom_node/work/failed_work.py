@@ -15,7 +15,7 @@ from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_steps import GONE, GONE_TEXT
-from dicom_node.work.lease import own_home
+from dicom_node.work.sharing.lease import own_home
 from dicom_node.work.work_queues import (
     ASSESS_QUEUE,
     assess_queue,

@@ -10,7 +10,7 @@ from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.reporting.report_history import withdrawal_file
 from dicom_node.sending.delivery import send
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.work_queues import object_file, object_path
 
 __all__ = ["WithdrawalSteps", "kept_note"]

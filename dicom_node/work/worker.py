@@ -19,11 +19,11 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.work.arrivals import Arrivals
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import DISK_SECONDS
-from dicom_node.work.lease import DatabaseLease, Lease, make_lease
-from dicom_node.work.outgoing import OutgoingObjects
-from dicom_node.work.purging import Purger
 from dicom_node.work.retention import Retainer, open_studies
-from dicom_node.work.takeover import Takeover, hand_on
+from dicom_node.work.sharing.lease import DatabaseLease, Lease, make_lease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.purging import Purger
+from dicom_node.work.sharing.takeover import Takeover, hand_on
 from dicom_node.work.work_queues import assess_queue, commit_queue, delivery_queue
 from dicom_node.work.workflows import Worker
 

@@ -32,10 +32,10 @@ from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
-from dicom_node.work.interruption import Interrupted, until_it_answers
-from dicom_node.work.lease import Lease
-from dicom_node.work.outgoing import OutgoingObjects
-from dicom_node.work.purging import was_delivered
+from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
+from dicom_node.work.sharing.lease import Lease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.purging import was_delivered
 from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import (

@@ -32,7 +32,7 @@ from dicom_node.records.worker_table import (
 )
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.home import spool_home
-from dicom_node.work.interruption import Interrupted
+from dicom_node.work.sharing.interruption import Interrupted
 
 __all__ = ["DatabaseLease", "Lease", "SoleLease", "make_lease", "own_home"]
 

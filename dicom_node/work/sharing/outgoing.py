@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dicom_node.records.database import outgoing_objects
 from dicom_node.reporting.report_history import withdrawn_by
-from dicom_node.work.interruption import until_it_answers
+from dicom_node.work.sharing.interruption import until_it_answers
 from dicom_node.work.work_queues import object_file, object_path
 
 __all__ = ["OutgoingObjects"]

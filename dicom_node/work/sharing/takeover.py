@@ -23,7 +23,7 @@ from dicom_node.records.worker_table import (
     mark_recovered,
     worker_lock,
 )
-from dicom_node.work.lease import DatabaseLease
+from dicom_node.work.sharing.lease import DatabaseLease
 
 __all__ = ["Takeover", "hand_on"]
 
