@@ -48,10 +48,10 @@ def make_haste(factor: float) -> None:
 
     silent = worker_table.SILENT_SECONDS / factor
     vars(worker_table).update(SILENT_SECONDS=silent)
-    vars(takeover).update(LOOK_SECONDS=takeover.LOOK_SECONDS / factor)
+    vars(takeover).update(TAKEOVER_SECONDS=takeover.TAKEOVER_SECONDS / factor)
     vars(lease).update(
         SILENT_SECONDS=silent,
-        BEAT_SECONDS=lease.BEAT_SECONDS / factor,
+        LEASE_BEAT_SECONDS=lease.LEASE_BEAT_SECONDS / factor,
         SURE_SECONDS=lease.SURE_SECONDS / factor,
     )
 

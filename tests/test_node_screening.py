@@ -66,8 +66,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are short, so that a test takes no time."""
-    monkeypatch.setattr(running, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(running, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(running, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(running, "RUNNER_BEAT_SECONDS", 0.05)
     monkeypatch.setattr(series_work, "RETRY_SECONDS", 0.01)
 
 

@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 """What `followed_rows` gives of each study, by the names of a table of results."""
 
-ROWS_AT_ONCE = 1000
+STUDIES_AT_ONCE = 1000
 
 
 def follow_study(engine: sa.Engine, study: str, study_date: str, report: Mapping[str, Any]) -> None:
@@ -60,11 +60,11 @@ def followed_rows(engine: sa.Engine) -> Iterator[tuple[str, ...]]:
         asked = sa.select(followed_studies).where(followed_studies.c.study > last)
         with engine.connect() as connection:
             found = connection.execute(
-                asked.order_by(followed_studies.c.study).limit(ROWS_AT_ONCE)
+                asked.order_by(followed_studies.c.study).limit(STUDIES_AT_ONCE)
             ).all()
         for row in found:
             cells = {**row._mapping, **row.hu}
             yield tuple("" if (cell := cells.get(name)) is None else str(cell) for name in COLUMNS)
-        if len(found) < ROWS_AT_ONCE:
+        if len(found) < STUDIES_AT_ONCE:
             return
         last = found[-1].study

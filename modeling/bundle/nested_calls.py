@@ -17,7 +17,7 @@ __all__ = ["CallValue", "NestedCalls", "PredictiveValues", "call_value"]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-PROBABILITY_DIGITS = 4
+CALL_DIGITS = 4
 """Decimals of a probability in the file."""
 
 VALUE_DIGITS = 3
@@ -123,7 +123,7 @@ class NestedCalls:
 
     def to_csv(self) -> bytes:
         """Write as CSV; rows are sorted, so that none can be told to be a patient of the table."""
-        numbers = [[f"{p:.{PROBABILITY_DIGITS}f}" for p in row] for row in self.probabilities]
+        numbers = [[f"{p:.{CALL_DIGITS}f}" for p in row] for row in self.probabilities]
         rows = zip(self.stages, numbers, self.answers, strict=True)
         target = io.StringIO()
         writer = csv.writer(target, lineterminator="\n")

@@ -15,7 +15,7 @@ from dicom_node.archive.sources import SeriesFilter
 from dicom_node.errors import ScreeningInvalid
 
 __all__ = [
-    "STALE_SECONDS",
+    "SILENT_RUNNER_SECONDS",
     "Question",
     "Screening",
     "ScreeningPlan",
@@ -23,7 +23,7 @@ __all__ = [
     "months",
 ]
 
-STALE_SECONDS = 40.0
+SILENT_RUNNER_SECONDS = 40.0
 """A runner whose last sign of life is older, by the database's clock, counts as dead."""
 
 QUESTIONS_AT_ONCE = 1000
@@ -160,14 +160,15 @@ class Screenings:
         """
         screening = self.get(name)
         alive = select(func.count()).where(
-            RUNNER.c.screening_id == screening.id, RUNNER.c.beat > database_now() - STALE_SECONDS
+            RUNNER.c.screening_id == screening.id,
+            RUNNER.c.beat > database_now() - SILENT_RUNNER_SECONDS,
         )
         with self._database.begin() as connection:
             runners = connection.execute(alive).scalar_one()
             if runners:
                 raise ScreeningInvalid(
                     f"{runners} runners work on {name}: stop them first (they count as gone "
-                    f"{STALE_SECONDS:g} s after a kill)"
+                    f"{SILENT_RUNNER_SECONDS:g} s after a kill)"
                 )
             # children first, for SQLite checks no foreign keys unless it is asked to
             for table in reversed(SCREENING.metadata.sorted_tables):
@@ -178,7 +179,7 @@ class Screenings:
 
     def claim_question(self, screening: Screening, runner: str) -> Question | None:
         """Take the next open question; None if all are answered, taken, or wait for their time."""
-        alive = select(RUNNER.c.id).where(RUNNER.c.beat > database_now() - STALE_SECONDS)
+        alive = select(RUNNER.c.id).where(RUNNER.c.beat > database_now() - SILENT_RUNNER_SECONDS)
         chosen = (
             select(QUESTION.c.id)
             .where(

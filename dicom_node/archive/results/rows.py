@@ -12,11 +12,12 @@ from dicom_node.archive.bookkeeping.tables import QUESTION, SERIES
 from dicom_node.archive.results.columns import COLUMNS
 from dicom_node.archive.results.pseudonyms import Pseudonyms
 from dicom_node.archive.work.measured import MeasuredSeries
+from modeling.cohort.reading import MAX_AGE_YEARS
 from roi_extraction.sites import SITES
 
 __all__ = ["Cell", "ResultRow", "result_batches"]
 
-ROWS_AT_ONCE = 1000
+RESULTS_AT_ONCE = 1000
 """Rows in memory; the node's database is read between the writes of others."""
 
 OPEN = "open"
@@ -25,8 +26,6 @@ OPEN = "open"
 SEXES = ("F", "M", "O")
 """Values of Patient's Sex (PS3.3, C.7.1.1); another counts as unknown."""
 
-MAX_AGE_YEARS = 120.0
-"""A greater age is a fault of the header and counts as unknown."""
 
 Cell = str | float | None
 
@@ -61,13 +60,13 @@ def result_batches(
             .select_from(joined)
             .where(SERIES.c.screening_id == screening.id, SERIES.c.id > last)
             .order_by(SERIES.c.id)
-            .limit(ROWS_AT_ONCE)
+            .limit(RESULTS_AT_ONCE)
         )
         with database.begin() as connection:
             rows = connection.execute(asked).all()
         if rows:
             yield [_result(row, screening.plan.own_columns, pseudonyms) for row in rows]
-        if len(rows) < ROWS_AT_ONCE:
+        if len(rows) < RESULTS_AT_ONCE:
             return
         last = rows[-1].id
 

@@ -10,16 +10,11 @@ import numpy.typing as npt
 
 from dicom_node.archive.bookkeeping.series_rows import Outcome, Stage
 from dicom_node.archive.results.rows import OPEN, ResultRow
+from dicom_node.assessment.assessment import COHORT_KVP, SAME_KVP
 from modeling.cohort import Sex
 from modeling.norms import PERCENTILES, VERTEBRAE, vertebral_percentiles
 
 __all__ = ["FlowLoss", "FlowStep", "Measured", "Reason", "Summary"]
-
-COHORT_KVP = 120.0
-"""Tube voltage of the cohort, kV; HU at another are not compared with it."""
-
-KVP_TOLERANCE = 0.5
-"""Largest difference of a tube voltage that counts as the cohort's, kV."""
 
 SEXES = {"F": Sex.FEMALE, "M": Sex.MALE}
 
@@ -222,7 +217,7 @@ class Summary:
             self.later_series += 1
             return
         kvp = cells["kvp"]
-        if not isinstance(kvp, float) or abs(kvp - COHORT_KVP) > KVP_TOLERANCE:
+        if not isinstance(kvp, float) or abs(kvp - COHORT_KVP) > SAME_KVP:
             self.other_kvp += 1
             return
         self._patients.add(patient)

@@ -34,6 +34,7 @@ from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
+from dicom_node.work.assessment_steps import DISK_SECONDS
 from dicom_node.work.delivery_steps import DeliverySteps
 from dicom_node.work.lease import own_home
 from dicom_node.work.outgoing import OutgoingObjects
@@ -44,23 +45,20 @@ __all__ = ["LiveWork", "NicePool", "remove_folder", "run_screening", "screening_
 NICENESS = 10
 """Of the children that assess for a screening: live studies come first."""
 
-POLL_SECONDS = 0.3
+IDLE_SECONDS = 0.3
 """Pause of a thread that found nothing to do."""
 
-BEAT_SECONDS = 1.0
+RUNNER_BEAT_SECONDS = 1.0
 """Seconds between two signs of life, each with a look whether the screening is paused."""
 
 JUDGED_AT_ONCE = 100
 """Series whose headers are looked at between two records of it."""
 
-STOP_SECONDS = 10.0
+END_SECONDS = 10.0
 """How long threads may take to end; a transfer that takes longer is broken off."""
 
 LIVE_SECONDS = 2.0
 """How long the answer holds whether the node has live work."""
-
-DISK_SECONDS = 10.0
-"""Pause before a full disk is tried again."""
 
 
 def assess_nicely(*arguments: object) -> Analysis:
@@ -267,7 +265,7 @@ class _Run:
                 if loading.done():
                     loading.result()
                 self._look()
-                stop.wait(0.0 if self._done.is_set() else BEAT_SECONDS)
+                stop.wait(0.0 if self._done.is_set() else RUNNER_BEAT_SECONDS)
         except BaseException:
             stop.set()
             raise
@@ -279,7 +277,7 @@ class _Run:
 
     def join(self) -> None:
         """Wait until the threads have given back what they had in hand."""
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + END_SECONDS
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -320,7 +318,7 @@ class _Run:
                 self._faults.append(error)
                 return
             if not found:
-                self._done.wait(POLL_SECONDS)
+                self._done.wait(IDLE_SECONDS)
 
     def _judge(self) -> bool:
         rows = self._rows.claim(Due.SCREEN, JUDGED_AT_ONCE)

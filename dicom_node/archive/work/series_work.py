@@ -42,7 +42,7 @@ __all__ = ["SeriesWork", "WatchedSource"]
 RETRY_SECONDS = 10.0
 """Pause before a series is tried again; each further attempt waits twice as long."""
 
-MAX_RETRY_SECONDS = 600.0
+LONGEST_PAUSE_SECONDS = 600.0
 """Longest pause before a series or a delivery is tried again."""
 
 HISTORY = "series"
@@ -273,7 +273,7 @@ class SeriesWork:
             more = row.attempts + 1 < self._destination.max_attempts
             if result["state"] == "retrying" and more:
                 first, factor = self._destination.retry_seconds, self._destination.retry_backoff
-                pause = min(first * factor ** min(row.attempts, 50), MAX_RETRY_SECONDS)
+                pause = min(first * factor ** min(row.attempts, 50), LONGEST_PAUSE_SECONDS)
                 self._rows.retry(row, pause, **values)
             else:
                 self._rows.end(row, Outcome.UNDELIVERED, **values)
@@ -287,7 +287,7 @@ class SeriesWork:
             return
         log().warning("attempt failed", series=str(row.id), code=code, reason=reason)
         if row.attempts + 1 < self._settings.limits.attempts:
-            pause = min(RETRY_SECONDS * 2**row.attempts, MAX_RETRY_SECONDS)
+            pause = min(RETRY_SECONDS * 2**row.attempts, LONGEST_PAUSE_SECONDS)
             self._rows.retry(row, pause, code, reason)
         elif self._rows.end(row, outcome, code=code, reason=reason):
             self._audit.assessed(

@@ -36,7 +36,7 @@ from dicom_node.work.sharing.interruption import Interrupted
 
 __all__ = ["DatabaseLease", "Lease", "SoleLease", "make_lease", "own_home"]
 
-BEAT_SECONDS = 2.0
+LEASE_BEAT_SECONDS = 2.0
 """Seconds between two beats."""
 
 SURE_SECONDS = 8.0
@@ -45,7 +45,7 @@ SURE_SECONDS = 8.0
 OTHER_WORKER_SECONDS = 30.0
 """How long a start waits for another worker on the same SQLite to end."""
 
-LOOK_SECONDS = 0.1
+LEASE_LOOK_SECONDS = 0.1
 """How often a wait looks whether it is over."""
 
 
@@ -122,7 +122,7 @@ class SoleLease:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return self
             except BlockingIOError:
-                if time.monotonic() > deadline or self._stop.wait(LOOK_SECONDS):
+                if time.monotonic() > deadline or self._stop.wait(LEASE_LOOK_SECONDS):
                     os.close(self._file)
                     raise OperationalError(
                         "another worker works in this data_dir; several need PostgreSQL"
@@ -212,7 +212,7 @@ class DatabaseLease:
     def confirm(self) -> None:
         """Wait for a beat if the last one is too old to be sure."""
         while not self.lost and not self._sure():
-            if self._stop.wait(LOOK_SECONDS):
+            if self._stop.wait(LEASE_LOOK_SECONDS):
                 break
         if self.lost or not self._sure():
             raise Interrupted
@@ -221,7 +221,7 @@ class DatabaseLease:
         return not self.lost and time.monotonic() - self._confirmed < SURE_SECONDS
 
     def _run(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS) and not self.lost:
+        while not self._ended.wait(LEASE_BEAT_SECONDS) and not self.lost:
             try:
                 self._beat()
             except SQLAlchemyError as error:

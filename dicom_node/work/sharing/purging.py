@@ -16,12 +16,11 @@ from dbos import DBOS, WorkflowStatus
 from dicom_node.logs import log
 from dicom_node.records.database import delivered_objects
 from dicom_node.records.work_totals import WorkTotals
+from dicom_node.work.retention import DAY_SECONDS
 
 __all__ = ["Purger", "was_delivered"]
 
-DAY_SECONDS = 86400.0
-
-LOOK_SECONDS = 3600.0
+PURGE_SECONDS = 3600.0
 """How often old records are looked for."""
 
 BATCH = 500
@@ -54,10 +53,10 @@ class Purger:
         self._looked: float | None = None
 
     def look(self) -> None:
-        """Remove what is due, at most every `LOOK_SECONDS`."""
+        """Remove what is due, at most every `PURGE_SECONDS`."""
         if self._days is None:
             return
-        if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
+        if self._looked is not None and time.monotonic() - self._looked < PURGE_SECONDS:
             return
         self._looked = time.monotonic()
         with self._database.connect() as connection, _alone(connection) as alone:

@@ -27,10 +27,10 @@ from dicom_node.work.sharing.lease import DatabaseLease
 
 __all__ = ["Takeover", "hand_on"]
 
-LOOK_SECONDS = 3.0
+TAKEOVER_SECONDS = 3.0
 """Seconds between two looks for dead workers, with few workers."""
 
-LOOKS_PER_SECOND = 8.0
+TAKEOVERS_PER_SECOND = 8.0
 """The most looks of all workers together: with many workers each looks more rarely."""
 
 STRAY_SECONDS = 30.0
@@ -83,7 +83,7 @@ class Takeover:
             self._thread.join()
 
     def _run(self) -> None:
-        pause = LOOK_SECONDS
+        pause = TAKEOVER_SECONDS
         while not self._ended.wait(pause):
             try:
                 self.look()
@@ -91,7 +91,7 @@ class Takeover:
                 log().warning("takeover put off", error=type(error).__name__)
             except Exception as error:
                 log().error("unforeseen fault", **fault_fields(error))
-            pause = max(LOOK_SECONDS, self.alive / LOOKS_PER_SECOND)
+            pause = max(TAKEOVER_SECONDS, self.alive / TAKEOVERS_PER_SECOND)
 
     def look(self) -> None:
         """Look once, and take what dead workers left."""
