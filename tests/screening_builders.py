@@ -101,6 +101,7 @@ class MemorySource:
         self.headers = headers or {}
         self.seconds = seconds
         self.incomplete: set[str] = set()
+        self.unlisted: set[str] = set()
         self.down = False
         self.asked: list[str] = []
 
@@ -114,6 +115,8 @@ class MemorySource:
 
     def instances(self, series: ListedSeries) -> tuple[str, ...]:
         self._answer("instances")
+        if series.series_uid in self.unlisted:
+            raise SeriesIncomplete("the archive lists 1 of 80 instances")
         return tuple(f"{series.series_uid}.{k}" for k in range(len(self._headers(series)) or 3))
 
     def header(self, series: ListedSeries, instances: Sequence[str]) -> Dataset | None:

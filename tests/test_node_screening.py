@@ -97,10 +97,11 @@ def test_every_series_has_a_row_with_its_own_outcome(tmp_path: Path, template: P
         listed(6, kernel="BONE"),
         listed(7, slice_thickness_mm=7.0),
         listed(8, instances=5),
+        listed(9, kernel=None),
         listed(1),
     ]
     source = MemorySource(series, tmp_path / "journal")
-    source.incomplete = {"1.2.4.1"}
+    source.incomplete, source.unlisted = {"1.2.4.1"}, {"1.2.9.1"}
     make_screening(settings)
     run_trial(settings, source, TemplateReports(template, refused=["1.2.3.1"], failing=["1.2.5.1"]))
     rows = {row["series_uid"]: row for row in table(settings, tmp_path)}
@@ -113,6 +114,7 @@ def test_every_series_has_a_row_with_its_own_outcome(tmp_path: Path, template: P
         "1.2.6.1": ("excluded", "acquisition.kernel_lung_bone"),
         "1.2.7.1": ("excluded", "series.slice_thickness"),
         "1.2.8.1": ("excluded", "series.too_few_slices"),
+        "1.2.9.1": ("incomplete", "archive.incomplete"),
     }
     assert rows["1.2.1.1"]["L1"] == "100.0"
     assert rows["1.2.1.1"]["L1-L2_3_reason"] == "too_small"

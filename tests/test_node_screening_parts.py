@@ -80,7 +80,7 @@ def test_results_have_the_columns_of_the_contract() -> None:
     assert names[53:125] == [f"{n}_sd" for n in SITE_NAMES] + [f"{n}_reason" for n in SITE_NAMES]
     assert names[125:] == [
         "stage", "p_A", "p_B", "p_C", "p_D", "prediction_set", "osteoporosis", "l1_category",
-        "warnings", "software", "model_id",
+        "warnings", "software", "model_id", "aorta_hu", "noise_sd_hu",
     ]  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def purge(worker: Worker, monkeypatch: pytest.MonkeyPatch, days: float = 2.0) ->
     """Purge as if it were three days later."""
     now = time.time
     with monkeypatch.context() as context:
-        context.setattr(time, "time", lambda: now() + 3 * purging.DAY_SECONDS)
+        context.setattr(time, "time", lambda: now() + 3 * 86400.0)
         Purger(days, worker.database, worker.deliver.__qualname__).look()
 
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage
 
 from dicom_node.archive.answers import series_wanted
-from dicom_node.archive.sources import ListedSeries, SeriesFilter, SeriesSource
+from dicom_node.archive.sources import ListedSeries, SeriesFilter, SeriesIncomplete, SeriesSource
 from dicom_node.decoding.elements import Elements
 from dicom_node.errors import SeriesRefused
 from dicom_node.series.acquisition import check_header
@@ -75,7 +75,10 @@ def judge(
     doubtful = _may_be_stray(refusal, series)
     if (refusal is not None and not doubtful) or (decided and refusal is None):
         return JudgedSeries(series, refusal)
-    instances = source.instances(series)
+    try:
+        instances = source.instances(series)
+    except SeriesIncomplete:  # the fetch will say so, and is tried again
+        return JudgedSeries(series, None)
     header = source.header(series, instances)
     if header is None:
         known = replace(series, instances=len(instances))

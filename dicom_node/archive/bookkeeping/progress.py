@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine, func, select
 
-from dicom_node.archive.bookkeeping.screenings import STALE_SECONDS, Screenings
+from dicom_node.archive.bookkeeping.screenings import SILENT_RUNNER_SECONDS, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, Stage
 from dicom_node.archive.bookkeeping.tables import (
     ARCHIVE_USE,
@@ -134,7 +134,7 @@ def read_progress(database: Engine, name: str) -> Progress:
     waits = []
     if screening.paused:
         waits.append("paused: osteonode screen resume goes on")
-    alive = [state for state in states if state.seconds < STALE_SECONDS]
+    alive = [state for state in states if state.seconds < SILENT_RUNNER_SECONDS]
     if not alive and (left or counts.get(True)):
         waits.append("no runner works on it: osteonode screen run starts one")
     if archive is not None and archive.down_since is not None:

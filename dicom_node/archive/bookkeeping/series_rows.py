@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dicom_node.archive.bookkeeping.screenings import STALE_SECONDS, Question, Screening
+from dicom_node.archive.bookkeeping.screenings import SILENT_RUNNER_SECONDS, Question, Screening
 from dicom_node.archive.bookkeeping.tables import RUNNER, SERIES, database_now
 from dicom_node.archive.sources import ListedSeries
 
@@ -143,7 +143,7 @@ class SeriesRows:
 
     def claim(self, due: Due, limit: int = 1) -> list[SeriesRow]:
         """Take the next rows whose step is due; none if all are taken or wait for their time."""
-        alive = select(RUNNER.c.id).where(RUNNER.c.beat > database_now() - STALE_SECONDS)
+        alive = select(RUNNER.c.id).where(RUNNER.c.beat > database_now() - SILENT_RUNNER_SECONDS)
         chosen = (
             select(SERIES.c.id)
             .where(

@@ -36,8 +36,8 @@ from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool, assess_in_child
 from dicom_node.work.assessment_steps import DISK_SECONDS
 from dicom_node.work.delivery_steps import DeliverySteps
-from dicom_node.work.lease import own_home
-from dicom_node.work.outgoing import OutgoingObjects
+from dicom_node.work.sharing.lease import own_home
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.work_queues import assess_queue
 
 __all__ = ["LiveWork", "NicePool", "remove_folder", "run_screening", "screening_folder"]
