@@ -36,7 +36,7 @@ def line(name: str, spread: float, step: float, series: int, runs: int) -> str:
     for _ in range(runs):
         chart = control_chart(
             {
-                month: rng.normal(step * (place >= STEP_MONTH), spread, series)
+                month: rng.normal(step * (place >= STEP_MONTH), spread, series).tolist()
                 for place, month in enumerate(MONTHS)
             }
         )

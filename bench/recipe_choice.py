@@ -1,12 +1,12 @@
 """How patients are disturbed in training, chosen inside the folds: ``bench.recipe_choice``.
 
-``python -m bench.recipe_choice COHORT``. In each outer fold the ways are compared by
+``python -m bench.recipe_choice COHORT [--seed 42]``. In each outer fold the ways are compared by
 cross-validation of the training part: of those whose mean pair AUROC is within `TOLERANCE` of the
 best, the one is taken whose stages change least under `JUDGED`. What is chosen then scores the
 patients that were left out, so that the figures include the choice.
 """
 
-import sys
+import argparse
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,10 +79,10 @@ def fill(scored: Scored, model: StageForest, features: pd.DataFrame, rows: Any) 
 
 
 def out_of_fold(
-    make: Callable[[], StageForest], features: pd.DataFrame, stages: npt.NDArray[Any]
+    make: Callable[[], StageForest], features: pd.DataFrame, stages: npt.NDArray[Any], seed: int
 ) -> Scored:
     found = empty(len(stages))
-    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED)
+    folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(features, stages):
         fill(found, make().fit(features.iloc[seen], stages[seen]), features, unseen)
     return found
@@ -95,19 +95,24 @@ def chosen(found: Mapping[str, Scored], stages: npt.NDArray[Any]) -> str:
 
 
 def main() -> None:
-    features, stages = features_of(without_duplicates(read_cohort(Path(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description="The choice of the disturbance inside the folds.")
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("--seed", type=int, default=SEED)
+    given = parser.parse_args()
+    features, stages = features_of(without_duplicates(read_cohort(given.cohort)))
     ways = {
-        name: partial(StageForest, SEED, disturbance=disturbance)
+        name: partial(StageForest, given.seed, disturbance=disturbance)
         for name, disturbance in DISTURBANCES.items()
     }
     final = empty(len(stages))
     scores = {pair_name(pair): np.zeros(len(stages)) for pair in PAIRS}
     within, taken = [], []
-    for seen, unseen in StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=SEED).split(
-        features, stages
-    ):
+    outer = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=given.seed)
+    for seen, unseen in outer.split(features, stages):
         training, known = features.iloc[seen], stages[seen]
-        found = {name: out_of_fold(make, training, known) for name, make in ways.items()}
+        found = {
+            name: out_of_fold(make, training, known, given.seed) for name, make in ways.items()
+        }
         name = chosen(found, known)
         sigmoids = fit_sigmoids(pair_scores(found[name].measured), known)
         fill(final, ways[name]().fit(training, known), features, unseen)

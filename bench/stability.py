@@ -1,12 +1,13 @@
-"""The former default beside the present one: ``python -m bench.stability COHORT``.
+"""The former default beside the present one: ``python -m bench.stability COHORT -o OUT``.
 
-Writes the table of docs/modeling.md: discrimination, stability under a scanner's offset,
+Prints the table of docs/modeling.md: discrimination, stability under a scanner's offset,
 calibration and prediction sets, by repeated nested cross-validation. The column of the audit holds
-figures that were measured independently, on other folds, of the former default. The present
-default's are those that the bundle in the tree states, by the same protocol and seed.
+figures that were measured independently, by other code, of the former default; the other two are
+computed by one protocol and seed. Finished folds are kept in OUT, so that a run that was broken
+off goes on.
 """
 
-import sys
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -15,13 +16,12 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier
 
-from modeling import load_bundle, read_cohort
+from modeling import read_cohort
 from modeling.design import CLIP_HU, USED_SITES, design_of, impute
+from modeling.evaluation.nested import NESTED_REPEATS
 from modeling.evaluation.recipe_evaluation import Protocol, evaluate
-from modeling.recipes.registry import NamedRecipe
+from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES, NamedRecipe
 
-PAGE = Path("docs/modeling.md")
-PROTOCOL = Protocol(permutations=0)
 MUSCLES = [name for name in USED_SITES if "_" in name]
 
 AUDIT = {
@@ -104,19 +104,32 @@ def rows(scores: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def scores_of(recipe: NamedRecipe, cohort: pd.DataFrame, repeats: int, out: Path) -> Any:
+    """Evaluate a recipe; finished folds are kept in a folder of its name."""
+    return evaluate(
+        cohort,
+        recipe,
+        protocol=Protocol(repeats=repeats, permutations=0),
+        progress=lambda done, parts: print(f"{recipe.name}: {done} of {parts}", flush=True),
+        folder=out / recipe.name,
+    ).scores
+
+
 def main() -> None:
-    cohort = read_cohort(Path(sys.argv[1]))
-    before = rows(evaluate(cohort, FORMER, protocol=PROTOCOL).scores)
-    after = rows(load_bundle().scores)
-    table = "\n".join(
-        f"| {name} | {AUDIT.get(name, '-')} | {before[name]} | {after[name]} |" for name in after
+    parser = argparse.ArgumentParser(description="The former default beside the present one.")
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=NESTED_REPEATS)
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    cohort = read_cohort(chosen.cohort)
+    before, after = (
+        rows(scores_of(recipe, cohort, chosen.repeats, chosen.out))
+        for recipe in (FORMER, RECIPES[DEFAULT_RECIPE])
     )
-    head = "| | audit, former default | former default | default |\n|---|---|---|---|\n"
-    text = PAGE.read_text()
-    start, _, rest = text.partition("<!-- stability -->")
-    _, _, end = rest.partition("<!-- end -->")
-    PAGE.write_text(f"{start}<!-- stability -->\n\n{head}{table}\n\n<!-- end -->{end}")
-    print(table)
+    print("| | audit, former default | former default | default |\n|---|---|---|---|")
+    for name in after:
+        print(f"| {name} | {AUDIT.get(name, '-')} | {before[name]} | {after[name]} |")
 
 
 if __name__ == "__main__":

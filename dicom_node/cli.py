@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.commands import assessing, cohort, install, node, research, study, tables, watching
+from dicom_node.commands import (
+    assessing,
+    cohort,
+    install,
+    node,
+    research,
+    screening,
+    study,
+    tables,
+    watching,
+)
 from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail, fail_unforeseen
 from dicom_node.errors import NodeError, SettingsInvalid
 
@@ -17,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (assessing, node, install, watching, cohort, study, tables, research):
+for group in (assessing, node, install, watching, screening, cohort, study, tables, research):
     app.add_typer(group.app)
 
 

@@ -6,6 +6,7 @@ NodeError
 │   ├── ReportInvalid      a report that must not be sent
 │   └── WorkFailed         work that ended for good, listed until it is retried
 ├── SettingsInvalid        settings that cannot be used
+├── ScreeningInvalid       a screening that cannot be made or used as asked
 └── OperationalError       a disk, peer or process fault; retried with a limit
     ├── AssessmentFailed   the assessment's process died, ran out of time or of memory
     ├── DiskFault          the disk is full or fails
@@ -24,6 +25,7 @@ __all__ = [
     "OperationalError",
     "QueryFailed",
     "ReportInvalid",
+    "ScreeningInvalid",
     "SeriesRefused",
     "SettingsInvalid",
     "WorkFailed",
@@ -64,6 +66,12 @@ class SettingsInvalid(NodeError):
     """Settings that are missing, malformed or contradict each other."""
 
     code = "node.settings_invalid"
+
+
+class ScreeningInvalid(NodeError):
+    """A screening that cannot be made or used as asked."""
+
+    code = "screening.invalid"
 
 
 class OperationalError(NodeError):

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["make_private_folder", "sync_folder", "write_atomically", "write_new"]
+__all__ = ["make_private_folder", "open_private", "sync_folder", "write_atomically", "write_new"]
 
 
 def write_atomically(
@@ -84,6 +84,11 @@ def make_private_folder(folder: Path) -> None:
         level.mkdir(mode=0o700, exist_ok=True)
 
 
+def open_private(path: str, flags: int) -> int:
+    """Open a file for its user alone (0600): an ``opener`` for `open`."""
+    return os.open(path, flags, 0o600)
+
+
 def _write(path: Path, parts: tuple[bytes, ...], durable: bool) -> None:
     """Write a new file's content; with ``durable`` it is on the disk on return."""
     with _new_file(path) as file:
@@ -96,14 +101,10 @@ def _write(path: Path, parts: tuple[bytes, ...], durable: bool) -> None:
 def _new_file(path: Path) -> BinaryIO:
     """Make a file, for its user alone; what a crash left under its name is removed before."""
     try:
-        return open(path, "xb", opener=_open_private)
+        return open(path, "xb", opener=open_private)
     except FileExistsError:
         path.unlink()
-        return open(path, "xb", opener=_open_private)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        return open(path, "xb", opener=open_private)
 
 
 def sync_folder(folder: Path) -> None:

@@ -28,10 +28,15 @@ ALLOWED_FIELDS = frozenset(
         "segmenter",
         "destination", "attempt", "status", "seconds", "host", "port", "ae_title", "peer",
         "calling_ae", "sop_class", "error", "frames", "path", "pid", "warnings", "model_id",
-        "version", "object",
+        "version", "object", "number",
     }
 )  # fmt: skip
 """Fields that may be logged; any other is dropped and counted in ``dropped_fields``."""
+
+LIBRARIES = (
+    "pynetdicom", "pydicom", "highdicom", "dbos", "dicomweb_client", "retrying", "urllib3",
+)  # fmt: skip
+"""Loggers of libraries that may quote values of headers, or addresses whose query has them."""
 
 MAX_FRAMES = 30
 """The most frames that are logged of one fault, over all its exceptions."""
@@ -43,7 +48,7 @@ MAX_EXCEPTIONS = 5
 def silence_libraries() -> None:
     """Drop what libraries log and warn: they may quote values of headers."""
     warnings.simplefilter("ignore")
-    for name in ("pynetdicom", "pydicom", "highdicom", "dbos"):
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     pynetdicom_config.LOG_HANDLER_LEVEL = "none"
 

@@ -4,7 +4,8 @@ What trains, evaluates and studies is imported from its own module or sub-packag
 libraries that take seconds to import, and that nothing which only stages should wait for.
 """
 
-from modeling.bundle.bundle import Bundle, FittedParameters, load_bundle, save_bundle
+from modeling.bundle.bundle import Bundle, load_bundle, save_bundle
+from modeling.bundle.fitted import FittedParameters
 from modeling.cohort import (
     COHORT_COLUMNS,
     SITE_NAMES,

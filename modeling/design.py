@@ -1,8 +1,8 @@
 """The model's inputs: six vertebrae, features derived row by row from 32 sites, age and sex."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +66,7 @@ class DesignFeature:
 
 
 Derivation = Callable[[FloatArray], FloatArray]
+"""From HU of some sites, float64, shape (sites, n), to a feature, float64, shape (n,)."""
 
 
 def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> FloatArray:
@@ -95,12 +96,8 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
         raise InvalidFeatures(
             f"expected HU of shape ({count}, {len(SITE_NAMES)}), found {mean_hu.shape}"
         )
-    clipped = np.clip(mean_hu, *CLIP_HU)
-    columns = []
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"(All-NaN|Mean of empty)", RuntimeWarning)
-        for feature, formula in _FORMULAS:
-            columns.append(formula(clipped[:, [SITE_NAMES.index(s) for s in feature.sites]]))
+    clipped = np.ascontiguousarray(np.clip(mean_hu, *CLIP_HU).T)
+    columns = [formula(clipped[rows]) for formula, rows in _DERIVATIONS]
     return np.column_stack([*columns, age, sex])
 
 
@@ -129,20 +126,32 @@ def impute(matrix: FloatArray, medians: FloatArray) -> FloatArray:
     return np.where(np.isnan(matrix), medians, matrix)
 
 
+def _first(hu: FloatArray) -> FloatArray:
+    return np.asarray(hu[0])
+
+
 def _mean(hu: FloatArray) -> FloatArray:
-    return np.nanmean(hu, axis=1)
+    measured = ~np.isnan(hu)
+    count = measured.sum(axis=0)
+    # Site by site, so that a patient's mean does not depend on who else is in the table.
+    total = reduce(np.add, np.where(measured, hu, 0.0))
+    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
 def _lowest(hu: FloatArray) -> FloatArray:
-    return np.nanmin(hu, axis=1)
+    return np.asarray(np.fmin.reduce(hu, axis=0))
 
 
 def _highest(hu: FloatArray) -> FloatArray:
-    return np.nanmax(hu, axis=1)
+    return np.asarray(np.fmax.reduce(hu, axis=0))
 
 
 def _median(hu: FloatArray) -> FloatArray:
-    return np.nanmedian(hu, axis=1)
+    count, patients = (~np.isnan(hu)).sum(axis=0), np.arange(hu.shape[1])
+    ordered = np.sort(hu, axis=0)
+    lower = ordered[np.maximum(count - 1, 0) // 2, patients]
+    upper = ordered[np.minimum(count // 2, len(hu) - 1), patients]
+    return np.asarray((lower + upper) / 2)
 
 
 def _range(hu: FloatArray) -> FloatArray:
@@ -150,7 +159,7 @@ def _range(hu: FloatArray) -> FloatArray:
 
 
 def _excess(index: int) -> Derivation:
-    return lambda hu: hu[:, index] - _median(hu)
+    return lambda hu: hu[index] - _median(hu)
 
 
 def _largest_excess(hu: FloatArray) -> FloatArray:
@@ -158,13 +167,13 @@ def _largest_excess(hu: FloatArray) -> FloatArray:
 
 
 def _right_minus_left(hu: FloatArray) -> FloatArray:
-    half = hu.shape[1] // 2
-    return _mean(hu[:, :half]) - _mean(hu[:, half:])
+    half = len(hu) // 2
+    return _mean(hu[:half]) - _mean(hu[half:])
 
 
 def _formulas() -> list[tuple[DesignFeature, Derivation]]:
     found: list[tuple[DesignFeature, Derivation]] = [
-        (DesignFeature(level.value, (level.value,)), lambda hu: hu[:, 0]) for level in Level
+        (DesignFeature(level.value, (level.value,)), _first) for level in Level
     ]
 
     def add(name: str, sites: tuple[str, ...], formula: Derivation) -> None:
@@ -206,6 +215,12 @@ def _muscle_sites(muscle: Muscle, disc: DiscLevel | None = None) -> tuple[str, .
 
 
 _FORMULAS = _formulas()
+
+_DERIVATIONS = tuple(
+    (formula, np.array([SITE_NAMES.index(site) for site in feature.sites]))
+    for feature, formula in _FORMULAS
+)
+"""Each derivation and the places of its sites."""
 
 DESIGN: tuple[DesignFeature, ...] = (
     *(feature for feature, _ in _FORMULAS),

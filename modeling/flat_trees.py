@@ -61,6 +61,7 @@ class FlatTrees:
             # A leaf asks for the last feature, and leads to itself whatever the answer.
             goes_left = values[places, self.features[nodes]] <= self.thresholds[nodes]
             nodes = np.where(goes_left, self.left[nodes], self.right[nodes])
+        # Sums of so few float32 in float64 are exact, whatever their order.
         return np.asarray(self.values[nodes].mean(axis=1, dtype=np.float64))
 
     @cached_property

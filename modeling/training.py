@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.bundle.bundle import Bundle, FittedParameters, pack, save_bundle
+from modeling.bundle.bundle import Bundle, pack, save_bundle
+from modeling.bundle.fitted import FittedParameters
 from modeling.bundle.limits import fit_limits
+from modeling.bundle.nested_calls import NestedCalls
 from modeling.bundle.novelty import fit_novelty
 from modeling.calibration import fit_conformal, fit_osteoporosis_limits, fit_sigmoids
 from modeling.cohort import (
@@ -22,7 +24,7 @@ from modeling.cohort import (
     without_duplicates,
 )
 from modeling.evaluation.nested import out_of_fold
-from modeling.evaluation.recipe_evaluation import STANDARD, Protocol, evaluate
+from modeling.evaluation.recipe_evaluation import STANDARD, Evaluation, Protocol, evaluate
 from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.recipes.stage_forest import StageForest
 from modeling.stage_calibration import calibrated, fit_stage_sigmoids
@@ -77,6 +79,7 @@ def train(
         fit_limits(mean_hu, cohort[AGE_COLUMN].to_numpy(dtype=np.float64)),
         fit_novelty(mean_hu),
     )
+    evaluation = evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs)
     provenance: dict[str, Any] = {
         "cohort": {
             "file_sha256": file_sha256,
@@ -85,9 +88,19 @@ def train(
             "findings": [finding.message for finding in findings],
         },
         "seed": seed,
-        "scores": evaluate(cohort, DEFAULT_RECIPE, seed=seed, protocol=protocol, jobs=jobs).scores,
+        "scores": evaluation.scores,
     }
-    return pack(model.trees_, fitted, provenance)
+    return pack(model.trees_, fitted, provenance, _calls(evaluation))
+
+
+def _calls(evaluation: Evaluation) -> NestedCalls:
+    """Gather the out-of-fold answers of all repeats."""
+    repeats = evaluation.predictions
+    return NestedCalls(
+        np.tile(evaluation.stages, len(repeats)),
+        np.concatenate([repeat.probabilities for repeat in repeats]),
+        np.concatenate([repeat.osteoporosis for repeat in repeats]),
+    )
 
 
 def train_bundle(

@@ -1,22 +1,34 @@
 """Interactions by models of a fixed number of boosting rounds, so that networks compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
+from modeling.cohort import Stage
 from modeling.design import USED_SITES
-from modeling.explainers import tree_explainer
-from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
+from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES, PairCore, fit_pair
 from network.errors import StageTooSmall
 from network.interactions import HELD_OUT, MIN_PATIENTS
 
-__all__ = ["ROUNDS", "SITE_PAIRS", "SPLITS", "fixed_interactions", "rounds_curve"]
+__all__ = [
+    "ROUNDS",
+    "SITE_PAIRS",
+    "SPLITS",
+    "SiteSets",
+    "fixed_interactions",
+    "of_site_pairs",
+    "pair_columns",
+    "rounds_curve",
+]
 
 FloatArray = npt.NDArray[np.float64]
+
+SiteSets = Mapping[str, Sequence[str]]
+"""By stage pair such as ``A/B``, the sites that its models see."""
 
 ROUNDS = PAIR_ROUNDS
 """Boosting rounds of every model."""
@@ -40,6 +52,8 @@ def fixed_interactions(
     *,
     splits: int = SPLITS,
     rounds: int = ROUNDS,
+    core: PairCore = PairCore.LIGHTGBM,
+    sets: SiteSets | None = None,
 ) -> FloatArray:
     """Sum the absolute SHAP interactions over patients for each pair of stages.
 
@@ -56,6 +70,10 @@ def fixed_interactions(
         Seed of the first split; each further split adds one.
     splits, rounds
         Models for each pair, and the boosting rounds of each.
+    core
+        The library that grows the trees.
+    sets
+        The sites that each pair's models see; None for all. Others have no interaction.
 
     Returns
     -------
@@ -70,7 +88,8 @@ def fixed_interactions(
     found = np.zeros((len(PAIRS), len(SITE_PAIRS)))
     for place, pair in enumerate(PAIRS):
         rows = np.isin(stages, pair)
-        hu, target = mean_hu[rows], (stages[rows] == pair[1]).astype(int)
+        columns = pair_columns(pair, sets)
+        hu, target = mean_hu[rows][:, columns], (stages[rows] == pair[1]).astype(int)
         fewest = int(min(target.sum(), len(target) - target.sum()))
         if fewest < MIN_PATIENTS:
             raise StageTooSmall(
@@ -83,8 +102,36 @@ def fixed_interactions(
                 random_state=seed + split,
                 stratify=target,
             )
-            found[place] += _sums(hu, seen, target, seed + split, rounds) / splits
+            model = fit_pair(hu[seen], target[seen], seed + split, core=core, rounds=rounds)
+            sums = np.abs(model.interactions(hu)).sum(axis=0)
+            found[place] += of_site_pairs((sums + sums.T) / 2, columns) / splits
     return found
+
+
+def pair_columns(pair: tuple[Stage, Stage], sets: SiteSets | None) -> npt.NDArray[np.intp]:
+    """Give the places in `USED_SITES` that a pair's models see."""
+    sites = USED_SITES if sets is None else sets[pair_name(pair)]
+    return np.array([USED_SITES.index(site) for site in sites], dtype=np.intp)
+
+
+def of_site_pairs(sums: FloatArray, columns: npt.NDArray[np.intp]) -> FloatArray:
+    """Spread a matrix between some sites over all of `SITE_PAIRS`, 0 where a site is not there.
+
+    Parameters
+    ----------
+    sums
+        float64, shape (k, k): symmetric.
+    columns
+        int, shape (k,): places in `USED_SITES`.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (496,).
+    """
+    whole = np.zeros((len(USED_SITES), len(USED_SITES)))
+    whole[np.ix_(columns, columns)] = sums
+    return np.asarray(whole[_UPPER])
 
 
 def rounds_curve(
@@ -123,16 +170,3 @@ def rounds_curve(
             )
             found[place] += np.asarray(scores["valid binary_logloss-mean"]) / repeats
     return found
-
-
-def _sums(
-    hu: FloatArray, seen: Sequence[int], target: npt.NDArray[np.int_], seed: int, rounds: int
-) -> FloatArray:
-    model = lightgbm.train(
-        {**PAIR_TREES, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), rounds
-    )
-    if not model.feature_importance().any():
-        return np.zeros(len(SITE_PAIRS))
-    values = np.asarray(tree_explainer(model).shap_interaction_values(hu))
-    sums = np.abs(values).sum(axis=0)
-    return np.asarray(((sums + sums.T) / 2)[_UPPER], dtype=np.float64)

@@ -1,12 +1,10 @@
 """How strongly two sites act together when a model tells two stages apart."""
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from modeling.explainers import tree_explainer
-from modeling.pair_trees import PAIR_TREES
+from modeling.pair_trees import PairCore, fit_pair
 from network.errors import StageTooSmall
 
 __all__ = ["HELD_OUT", "MIN_PATIENTS", "interaction_sums"]
@@ -26,7 +24,12 @@ PATIENCE = 50
 """Rounds without gain on the held-out patients before boosting stops (Wang 2025)."""
 
 
-def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed: int) -> FloatArray:
+def interaction_sums(
+    mean_hu: FloatArray,
+    is_later: npt.NDArray[np.bool_],
+    seed: int,
+    core: PairCore = PairCore.LIGHTGBM,
+) -> FloatArray:
     """Sum the absolute SHAP interaction of each two sites over the patients.
 
     One gradient-boosted model is fitted with early stopping on a held-out fifth; the interactions
@@ -40,6 +43,8 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
         bool, shape (n,): whether a patient is of the pair's later stage.
     seed
         Seed of the split and the model.
+    core
+        The library that grows the trees.
 
     Returns
     -------
@@ -63,14 +68,15 @@ def interaction_sums(mean_hu: FloatArray, is_later: npt.NDArray[np.bool_], seed:
     seen, unseen = train_test_split(
         np.arange(len(target)), test_size=HELD_OUT, random_state=seed, stratify=target
     )
-    model = lightgbm.train(
-        {**PAIR_TREES, "seed": seed},
-        lightgbm.Dataset(mean_hu[seen], target[seen]),
-        MAX_TREES,
-        valid_sets=[lightgbm.Dataset(mean_hu[unseen], target[unseen])],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    model = fit_pair(
+        mean_hu[seen],
+        target[seen],
+        seed,
+        core=core,
+        rounds=MAX_TREES,
+        held_out=(mean_hu[unseen], target[unseen]),
+        patience=PATIENCE,
     )
-    values = np.asarray(tree_explainer(model).shap_interaction_values(mean_hu))
-    sums = np.abs(values).sum(axis=0)
+    sums = np.abs(model.interactions(mean_hu)).sum(axis=0)
     np.fill_diagonal(sums, 0.0)
     return np.asarray((sums + sums.T) / 2, dtype=np.float64)

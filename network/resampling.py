@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modeling.cohort import Stage
+from modeling.pair_trees import PairCore
 from network.errors import InvalidGraph
 from network.fixed import ROUNDS, SPLITS, fixed_interactions
 from network.interactions import MIN_PATIENTS
@@ -102,6 +103,7 @@ def resample(
     simulations: int,
     splits: int = SPLITS,
     rounds: int = ROUNDS,
+    core: PairCore = PairCore.LIGHTGBM,
     jobs: int = 1,
 ) -> Resamples:
     """Build the cohort's interactions and those of every resample.
@@ -116,7 +118,7 @@ def resample(
         Seed of everything drawn; each resample has its own stream, whatever the number of jobs.
     bootstraps, permutations, simulations
         Number of resamples of each kind. The smallest p is 1 / (number + 1).
-    splits, rounds
+    splits, rounds, core
         As for `fixed_interactions`.
     jobs
         Processes.
@@ -139,10 +141,11 @@ def resample(
         seed=seed,
         splits=splits,
         rounds=rounds,
+        core=core,
     )
     kinds = ((BOOTSTRAP, bootstraps), (PERMUTATION, permutations), (ADDITIVE, simulations))
     tasks = [(kind, number) for kind, count in kinds for number in range(count)]
-    observed = fixed_interactions(mean_hu, stages, seed, splits=splits, rounds=rounds)
+    observed = fixed_interactions(mean_hu, stages, seed, splits=splits, rounds=rounds, core=core)
     with mapper(jobs, len(tasks)) as run:
         values = list(run(work, tasks))
     found = np.array(values).reshape(-1, *observed.shape)
@@ -168,6 +171,7 @@ def _replicate(
     seed: int,
     splits: int,
     rounds: int,
+    core: PairCore,
 ) -> FloatArray:
     kind, number = task
     generator = np.random.default_rng([seed, kind, number])
@@ -181,7 +185,7 @@ def _replicate(
         assert probabilities is not None
         stages = _drawn_stages(probabilities, generator)
     return fixed_interactions(
-        mean_hu, stages, seed + 1 + number * splits, splits=splits, rounds=rounds
+        mean_hu, stages, seed + 1 + number * splits, splits=splits, rounds=rounds, core=core
     )
 
 

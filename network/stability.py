@@ -14,13 +14,31 @@ from sklearn.metrics import adjusted_rand_score
 
 from modeling.calibration import PAIRS, pair_name
 from modeling.design import USED_SITES
+from modeling.pair_trees import PairCore
 from network.errors import InvalidGraph
-from network.fixed import ROUNDS, SITE_PAIRS, fixed_interactions
+from network.fixed import (
+    ROUNDS,
+    SITE_PAIRS,
+    SiteSets,
+    fixed_interactions,
+    of_site_pairs,
+    pair_columns,
+)
 from network.graph import Edge, SiteNode, compose
 from network.interactions import interaction_sums
 from network.resampling import mapper
 
-__all__ = ["CENTRALITIES", "PROTOCOLS", "SeedNetworks", "agreement", "seed_networks"]
+__all__ = [
+    "CENTRALITIES",
+    "PROTOCOLS",
+    "SET_PROTOCOLS",
+    "SeedNetworks",
+    "agreement",
+    "agreement_table",
+    "centrality_table",
+    "named",
+    "seed_networks",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -33,13 +51,19 @@ TOP = (3, 5)
 AVERAGED = 4
 """Seeds that are averaged into one network, beside networks of one seed."""
 
-PROTOCOLS = (
-    "early stopping, one split (published)",
+WAYS = (
+    "early stopping, one split",
     f"early stopping, mean of {AVERAGED} splits",
     f"{ROUNDS} rounds, one split",
     f"{ROUNDS} rounds, mean of {AVERAGED} splits",
 )
-"""Ways to build a network that are compared."""
+
+PROTOCOLS = tuple(f"all sites, {way}" for way in WAYS)
+"""Ways to build a network of all sites that are compared."""
+
+SET_PROTOCOLS = tuple(f"published sets, {way}" for way in WAYS)
+"""The same with the sites that the publication chose for each pair; the first is the published
+way (Wang 2025)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,7 @@ class SeedNetworks:
     Parameters
     ----------
     protocol
-        One of `PROTOCOLS`.
+        One of `PROTOCOLS` or `SET_PROTOCOLS`.
     ranks
         By measure of `CENTRALITIES`: float64, shape (networks, 32), by `USED_SITES`; 0 for a site
         without edges.
@@ -80,8 +104,10 @@ def seed_networks(
     seeds: int,
     cutoff: float,
     jobs: int = 1,
+    core: PairCore = PairCore.LIGHTGBM,
+    sets: SiteSets | None = None,
 ) -> tuple[SeedNetworks, ...]:
-    """Build networks of many seeds by each of `PROTOCOLS`.
+    """Build networks of many seeds by each of `PROTOCOLS`, or of `SET_PROTOCOLS` with sets.
 
     Parameters
     ----------
@@ -93,6 +119,8 @@ def seed_networks(
         In log-odds summed over patients.
     jobs
         Processes.
+    core, sets
+        As for `fixed_interactions`.
 
     Raises
     ------
@@ -103,10 +131,11 @@ def seed_networks(
         raise InvalidGraph(f"{seeds} seeds: at least {AVERAGED} are needed")
     with mapper(jobs, seeds) as run:
         numbers = [seed + number for number in range(seeds)]
-        stopped = np.array(list(run(partial(_stopped, mean_hu, stages), numbers)))
-        fixed = np.array(list(run(partial(_fixed, mean_hu, stages), numbers)))
+        stopped = np.array(list(run(partial(_stopped, mean_hu, stages, core, sets), numbers)))
+        fixed = np.array(list(run(partial(_fixed, mean_hu, stages, core, sets), numbers)))
     found = []
-    for values, (one, mean) in zip((stopped, fixed), (PROTOCOLS[:2], PROTOCOLS[2:]), strict=True):
+    names = PROTOCOLS if sets is None else SET_PROTOCOLS
+    for values, (one, mean) in zip((stopped, fixed), (names[:2], names[2:]), strict=True):
         groups = len(values) // AVERAGED
         averaged = values[: groups * AVERAGED].reshape(groups, AVERAGED, *values.shape[1:])
         found.append(_networks(one, values, cutoff, seed))
@@ -122,8 +151,8 @@ def agreement(found: SeedNetworks) -> dict[str, float]:
     dict
         Means over pairs of networks: ``edge overlap (Jaccard)``, Kendall's tau and Spearman's rho
         of each measure's ranks, the overlap of the leading sites, ``partition agreement (adjusted
-        Rand)``; shares of networks with three communities, with L5 first and with S1 second by
-        each measure. NaN where there are fewer than two networks.
+        Rand)``; shares of networks with three and with four communities, with L5 first and with
+        S1 second by each measure. NaN where there are fewer than two networks.
 
     References
     ----------
@@ -154,6 +183,7 @@ def agreement(found: SeedNetworks) -> dict[str, float]:
     counts = found.communities.max(axis=1)
     values["communities (median)"] = float(np.median(counts))
     values["share with three communities"] = float((counts == 3).mean())
+    values["share with four communities"] = float((counts == 4).mean())
     for measure in CENTRALITIES:
         orders = [_order(row) for row in found.ranks[measure]]
         values[f"share with L5 first by {measure}"] = float(np.mean([o[0] == "L5" for o in orders]))
@@ -169,16 +199,60 @@ def agreement_table(found: tuple[SeedNetworks, ...]) -> pd.DataFrame:
     return pd.DataFrame(columns).round(3).rename_axis("measure").reset_index()
 
 
-def _stopped(mean_hu: FloatArray, stages: npt.NDArray[np.str_], seed: int) -> FloatArray:
-    upper = np.triu_indices(len(USED_SITES), 1)
-    rows = [(np.isin(stages, pair), pair[1]) for pair in PAIRS]
-    return np.array(
-        [interaction_sums(mean_hu[r], stages[r] == later, seed)[upper] for r, later in rows]
-    )
+def centrality_table(found: tuple[SeedNetworks, ...]) -> pd.DataFrame:
+    """Spread of each site's measures over networks that differ in their seed.
+
+    Returns
+    -------
+    DataFrame
+        ``protocol``, ``measure``, ``site``, ``mean``, ``5 %``, ``95 %``, ``share first``, ``share
+        second``: one row a protocol, measure and site, the largest mean first. A site without
+        edges counts as 0.
+    """
+    rows = []
+    for networks in found:
+        for measure, values in networks.ranks.items():
+            orders = [_order(row) for row in values]
+            for place in np.argsort(-values.mean(axis=0), kind="stable"):
+                site, own = USED_SITES[place], values[:, place]
+                rows.append(
+                    {
+                        "protocol": networks.protocol,
+                        "measure": measure,
+                        "site": site,
+                        "mean": round(float(own.mean()), 4),
+                        "5 %": round(float(np.quantile(own, 0.05)), 4),
+                        "95 %": round(float(np.quantile(own, 0.95)), 4),
+                        "share first": round(float(np.mean([o[0] == site for o in orders])), 3),
+                        "share second": round(float(np.mean([o[1] == site for o in orders])), 3),
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
-def _fixed(mean_hu: FloatArray, stages: npt.NDArray[np.str_], seed: int) -> FloatArray:
-    return fixed_interactions(mean_hu, stages, seed, splits=1)
+def _stopped(
+    mean_hu: FloatArray,
+    stages: npt.NDArray[np.str_],
+    core: PairCore,
+    sets: SiteSets | None,
+    seed: int,
+) -> FloatArray:
+    found = []
+    for pair in PAIRS:
+        rows, columns = np.isin(stages, pair), pair_columns(pair, sets)
+        sums = interaction_sums(mean_hu[rows][:, columns], stages[rows] == pair[1], seed, core)
+        found.append(of_site_pairs(sums, columns))
+    return np.array(found)
+
+
+def _fixed(
+    mean_hu: FloatArray,
+    stages: npt.NDArray[np.str_],
+    core: PairCore,
+    sets: SiteSets | None,
+    seed: int,
+) -> FloatArray:
+    return fixed_interactions(mean_hu, stages, seed, splits=1, core=core, sets=sets)
 
 
 def _networks(protocol: str, values: FloatArray, cutoff: float, seed: int) -> SeedNetworks:

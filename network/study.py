@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import STAGE_COLUMN, Stage, read_cohort, without_duplicates
 from modeling.design import USED_SITES
 from modeling.errors import StepNotPossible
-from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
+from modeling.pair_trees import PairCore
+from modeling.stacking.published import PUBLISHED_FEATURES
+from modeling.study.step import Figure, StepResult, StudyInput, StudyStep
 from network.build import CUTOFF
 from network.export import cytoscape_json, flat_graph
 from network.figure import plot
 from network.findings import chance_sentences, claims_sentences, survival_sentences
-from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, rounds_curve
-from network.graph import InteractionNetwork, clustering, compose
+from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, fixed_interactions, rounds_curve
+from network.graph import InteractionNetwork, compose
 from network.interactions import MIN_PATIENTS
 from network.resampling import Resamples, resample
 from network.significance import (
@@ -33,27 +34,50 @@ from network.significance import (
     evidence_table,
     survivors_by_network,
 )
-from network.stability import agreement_table, named, seed_networks
+from network.stability import (
+    agreement_table,
+    centrality_table,
+    named,
+    seed_networks,
+)
 from network.study_figures import (
     plot_adjacency,
+    plot_centralities,
     plot_evidence,
     plot_panels,
     plot_rounds,
     plot_stability,
 )
+from network.study_tables import PUBLISHED_SETS, network_tables, rounds_table
 
-__all__ = ["NETWORK_STEPS", "communities", "network_step", "run_full"]
+__all__ = ["network_step", "network_steps", "run_full"]
 
 FloatArray = npt.NDArray[np.float64]
 
 STUDY_BOOTSTRAPS, STUDY_PERMUTATIONS, STUDY_SIMULATIONS, STUDY_SEEDS = 50, 99, 59, 20
 """A study's numbers of resamples and seeds: the smallest p are 1/100 and 1/60."""
 
+SET_SEEDS = 36
+"""Seeds of the networks on the published sets, which are small and cheap."""
+
+OTHER_CORE_NUMBERS = {
+    "bootstraps": 0,
+    "permutations": 19,
+    "simulations": 19,
+    "seeds": 8,
+    "set_seeds": 12,
+}
+"""Numbers of another core, whose interactions take several times as long: the smallest p is .05."""
+
+FILE_STEMS = {COMBINED: "network", PUBLISHED_SETS: "network-published-sets"}
+"""Stems of the combined networks' files."""
+
 LEAST_OF_A_STAGE = 2 * MIN_PATIENTS
 """Patients of each stage, so that stages drawn from a model seldom fall below `MIN_PATIENTS`."""
 
 NETWORK_METHOD = (
-    "For each two stages LightGBM (published parameters: rate 0.05, 10 leaves, 512 bins) on the 32 "
+    "For each two stages {core} (published parameters: rate 0.05, 10 leaves, 512 bins; CatBoost: "
+    "rate 0.05, depth 3) on the 32 "
     "sites; absolute SHAP interactions summed over all patients of the pair, in-sample, as "
     "published; an edge where one matrix entry exceeds {cutoff:g} (Wang 2025). The publication "
     "stops boosting early on one held-out fifth, which picks 2 to 230 rounds; here every model has "
@@ -66,21 +90,12 @@ NETWORK_METHOD = (
     "cannot be smaller than 1/(replicates + 1); they are not adjusted over the seven networks. The "
     "combined weight sums the six pairs' weights above the cutoff. Degree, betweenness and "
     "closeness ignore weights; clustering is Onnela's (2005, doi 10.1103/PhysRevE.71.065103); "
-    "communities are Louvain's. Seeds: {seeds} seeds of splits and communities, as published and "
-    "with fixed rounds."
+    "communities are Louvain's.\n\n"
+    "The publication's models see the sites that it chose for each pair (8 to 19), not all: the "
+    "network on those sets stands beside the one on all sites. Seeds: {seeds} seeds of splits and "
+    "communities on all sites, {set_seeds} on the published sets, each with early stopping as "
+    "published and with fixed rounds. The sets were chosen on patients of the published cohort."
 )
-
-
-def communities(network: InteractionNetwork) -> pd.DataFrame:
-    """List a network's communities: ``community``, ``sites``, ``strength``, ``members``."""
-    strength = {node.name: node.strength for node in network.nodes}
-    return pd.DataFrame(
-        [
-            (number, len(sites), round(sum(strength[s] for s in sites), 3), ", ".join(sites))
-            for number, sites in enumerate(network.communities, start=1)
-        ],
-        columns=["community", "sites", "strength (log-odds)", "members"],
-    )
 
 
 def network_step(
@@ -88,15 +103,26 @@ def network_step(
     permutations: int = STUDY_PERMUTATIONS,
     simulations: int = STUDY_SIMULATIONS,
     seeds: int = STUDY_SEEDS,
+    set_seeds: int = SET_SEEDS,
+    core: PairCore = PairCore.LIGHTGBM,
 ) -> StudyStep:
-    """Make the step with its own numbers of resamples and seeds."""
+    """Make the step with its own numbers of resamples and seeds, and its own core."""
     numbers: dict[str, Any] = {
         "bootstraps": bootstraps,
         "permutations": permutations,
         "simulations": simulations,
         "seeds": seeds,
+        "set_seeds": set_seeds,
+        "core": core,
     }
-    return StudyStep("network", "Bone-muscle network", partial(_run, **numbers), parameters=numbers)
+    title = "Bone-muscle network" + ("" if core is PairCore.LIGHTGBM else f" ({core})")
+    return StudyStep("network", title, partial(_run, **numbers), parameters=numbers)
+
+
+def network_steps(core: PairCore = PairCore.LIGHTGBM) -> tuple[StudyStep, ...]:
+    """Give the package's steps with a core, in the order in which they run."""
+    numbers = {} if core is PairCore.LIGHTGBM else OTHER_CORE_NUMBERS
+    return (network_step(**numbers, core=core),)
 
 
 def run_full(
@@ -135,7 +161,13 @@ def run_full(
 
 
 def _run(
-    given: StudyInput, bootstraps: int, permutations: int, simulations: int, seeds: int
+    given: StudyInput,
+    bootstraps: int,
+    permutations: int,
+    simulations: int,
+    seeds: int,
+    set_seeds: int,
+    core: PairCore,
 ) -> StepResult:
     stages = given.cohort[STAGE_COLUMN].to_numpy(dtype=str)
     _check_counts(stages)
@@ -147,19 +179,29 @@ def _run(
         bootstraps=bootstraps,
         permutations=permutations,
         simulations=simulations,
+        core=core,
         jobs=given.jobs,
     )
-    stability = agreement_table(
-        seed_networks(mean_hu, stages, given.seed, seeds, CUTOFF, given.jobs)
+    seeded = (
+        *seed_networks(mean_hu, stages, given.seed, seeds, CUTOFF, given.jobs, core),
+        *seed_networks(
+            mean_hu, stages, given.seed, set_seeds, CUTOFF, given.jobs, core, PUBLISHED_FEATURES
+        ),
     )
-    curve = rounds_curve(mean_hu, stages, given.seed)
+    stability, centralities = agreement_table(seeded), centrality_table(seeded)
     weighed = evidence(samples, CUTOFF)
     by_name = named(samples.observed)
     whole = _network(by_name, given.seed)
     panels = {pair: _network({pair: values}, given.seed) for pair, values in by_name.items()}
+    of_sets = _network(
+        named(fixed_interactions(mean_hu, stages, given.seed, core=core, sets=PUBLISHED_FEATURES)),
+        given.seed,
+    )
     table = evidence_table(weighed, CUTOFF)
+    curve = rounds_curve(mean_hu, stages, given.seed) if core is PairCore.LIGHTGBM else None
     return StepResult(
         NETWORK_METHOD.format(
+            core=core,
             cutoff=CUTOFF,
             rounds=ROUNDS,
             splits=SPLITS,
@@ -167,22 +209,30 @@ def _run(
             p=permutations,
             m=simulations,
             seeds=seeds,
+            set_seeds=set_seeds,
         ),
         (
             *survival_sentences(table, permutations, simulations),
             *chance_sentences(samples.observed, samples.permutations),
             *claims_sentences(stability, whole, given.seed),
         ),
-        _tables(table, whole, panels, stability, curve),
-        _figures(samples, weighed, whole, panels, stability, curve),
+        (
+            *network_tables(table, whole, panels, of_sets, stability, centralities),
+            *((rounds_table(curve),) if curve is not None else ()),
+        ),
+        (
+            *_figures(samples, weighed, whole, panels, of_sets, stability, centralities),
+            *((_rounds_figure(curve),) if curve is not None else ()),
+        ),
         {
+            "core": core,
             "survivors": {
                 item.network: int((np.maximum(item.p_permutation, item.p_additive) <= ALPHA).sum())
                 for item in weighed
             },
             "stability": stability.to_dict("list"),
         },
-        _files(whole, panels, weighed),
+        _files({COMBINED: whole, **panels, PUBLISHED_SETS: of_sets}, weighed),
     )
 
 
@@ -195,34 +245,14 @@ def _check_counts(stages: npt.NDArray[Any]) -> None:
         )
 
 
-def _tables(
-    edges: pd.DataFrame,
-    whole: InteractionNetwork,
-    panels: Mapping[str, InteractionNetwork],
-    stability: pd.DataFrame,
-    curve: FloatArray,
-) -> tuple[Table, ...]:
-    nodes = pd.concat([_nodes(COMBINED, whole), *(_nodes(p, n) for p, n in panels.items())])
-    return (
-        Table(
-            "edges",
-            "Every edge of the combined network and of each pair, with what speaks for it.",
-            edges,
-        ),
-        Table("nodes", "Sites of the combined network and of each pair.", nodes),
-        Table("communities", "Communities of the combined network.", communities(whole)),
-        Table("stability", "Agreement between networks of different seeds.", stability),
-        Table("rounds", "Rounds of least cross-validated log-loss.", _rounds_table(curve)),
-    )
-
-
 def _figures(
     samples: Resamples,
     weighed: tuple[Evidence, ...],
     whole: InteractionNetwork,
     panels: Mapping[str, InteractionNetwork],
+    of_sets: InteractionNetwork,
     stability: pd.DataFrame,
-    curve: FloatArray,
+    centralities: pd.DataFrame,
 ) -> tuple[Figure, ...]:
     def network() -> Any:
         marked = survivors_by_network(weighed)[COMBINED]
@@ -233,6 +263,18 @@ def _figures(
             "network",
             "The combined network; edges that stand out from permuted labels in vermilion.",
             network,
+        ),
+        Figure(
+            "network-published-sets",
+            "The combined network on the published sets; no edge of it was tested.",
+            lambda: plot(of_sets).figure,
+        ),
+        Figure(
+            "centralities",
+            "Degree, betweenness and closeness of the ten foremost sites: mean over networks that "
+            "differ in their seed alone, with the middle 90 %; beside a bar how often the site is "
+            "first. Published: L5 first, S1 second (Wang 2025).",
+            lambda: plot_centralities(centralities),
         ),
         Figure(
             "pairs",
@@ -252,14 +294,18 @@ def _figures(
         ),
         Figure(
             "stability",
-            "Agreement between networks that differ in their seed alone.",
+            "Agreement between networks that differ in their seed alone, on all sites and on the "
+            "published sets.",
             lambda: plot_stability(stability).figure,
         ),
-        Figure(
-            "rounds",
-            "Why the rounds are fixed where they are.",
-            lambda: plot_rounds(curve).figure,
-        ),
+    )
+
+
+def _rounds_figure(curve: FloatArray) -> Figure:
+    return Figure(
+        "rounds",
+        "Why the rounds are fixed where they are.",
+        lambda: plot_rounds(curve).figure,
     )
 
 
@@ -269,48 +315,15 @@ def _network(
     return InteractionNetwork(*compose(interactions, CUTOFF, seed), seed, CUTOFF, SPLITS)
 
 
-def _nodes(name: str, network: InteractionNetwork) -> pd.DataFrame:
-    clustered = clustering(network.edges)
-    rows = [{"network": name, **vars(n), "clustering": clustered[n.name]} for n in network.nodes]
-    return pd.DataFrame(rows).rename(columns={"name": "site", "strength": "strength (log-odds)"})
-
-
-def _rounds_table(curve: FloatArray) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (
-                pair_name(pair),
-                int(v.argmin()) + 1,
-                round(float(v.min()), 4),
-                round(float(v[ROUNDS - 1]), 4),
-            )
-            for pair, v in zip(PAIRS, curve, strict=True)
-        ],
-        columns=["pair", "best rounds", "least log-loss", f"log-loss at {ROUNDS} rounds"],
-    )
-
-
 def _files(
-    whole: InteractionNetwork,
-    panels: Mapping[str, InteractionNetwork],
-    weighed: tuple[Evidence, ...],
+    networks: Mapping[str, InteractionNetwork], weighed: tuple[Evidence, ...]
 ) -> dict[str, bytes]:
-    """Write every network as GraphML and Cytoscape JSON, with support and p of each edge."""
+    """Write every network as GraphML and Cytoscape JSON, with support and p of tested edges."""
     by_name = {item.network: item for item in weighed}
     files: dict[str, bytes] = {}
-    for name, network in ((COMBINED, whole), *panels.items()):
-        item = by_name[name]
-        columns = {
-            "support": item.support,
-            "p_permutation": item.p_permutation,
-            "p_additive": item.p_additive,
-        }
-        further = {
-            ends: {k: float(v[i]) for k, v in columns.items() if not np.isnan(v[i])}
-            for i, ends in enumerate(SITE_PAIRS)
-        }
-        graph = flat_graph(network, further)
-        stem = "network" if name == COMBINED else f"network-{name.replace('/', '-')}"
+    for name, network in networks.items():
+        graph = flat_graph(network, _edge_evidence(by_name[name]) if name in by_name else {})
+        stem = FILE_STEMS.get(name, f"network-{name.replace('/', '-')}")
         content = io.BytesIO()
         nx.write_graphml(graph, content)
         files[f"{stem}.graphml"] = content.getvalue()
@@ -319,5 +332,13 @@ def _files(
     return files
 
 
-NETWORK_STEPS: tuple[StudyStep, ...] = (network_step(),)
-"""In the order in which they run."""
+def _edge_evidence(item: Evidence) -> dict[tuple[str, str], dict[str, float]]:
+    columns = {
+        "support": item.support,
+        "p_permutation": item.p_permutation,
+        "p_additive": item.p_additive,
+    }
+    return {
+        ends: {k: float(v[i]) for k, v in columns.items() if not np.isnan(v[i])}
+        for i, ends in enumerate(SITE_PAIRS)
+    }

@@ -21,10 +21,24 @@ from network.significance import (
     combined_weights,
     survivors_by_network,
 )
+from network.stability import PROTOCOLS, SET_PROTOCOLS
 
-__all__ = ["plot_adjacency", "plot_evidence", "plot_panels", "plot_rounds", "plot_stability"]
+__all__ = [
+    "plot_adjacency",
+    "plot_centralities",
+    "plot_evidence",
+    "plot_panels",
+    "plot_rounds",
+    "plot_stability",
+]
 
 FloatArray = npt.NDArray[np.float64]
+
+FOREMOST = 10
+"""Sites whose centralities are drawn."""
+
+SHOWN_PROTOCOLS = (PROTOCOLS[0], PROTOCOLS[-1], SET_PROTOCOLS[0], SET_PROTOCOLS[-1])
+"""Ways to build a network whose agreement is drawn; the table holds all."""
 
 
 def plot_adjacency(found: Evidence, ax: Any = None) -> Any:
@@ -162,14 +176,14 @@ def plot_stability(table: pd.DataFrame, ax: Any = None) -> Any:
     from matplotlib.figure import Figure as Drawing
 
     if ax is None:
-        ax = Drawing(figsize=(8, 6), layout="constrained").subplots()
+        ax = Drawing(figsize=(8.5, 6.4), layout="constrained").subplots()
     shown = table[
         table["measure"].str.contains("Jaccard|Kendall|among the first|Rand|share with")
         & ~table["measure"].str.contains("(?:degree|betweenness|closeness): same")
     ]
     markers = ("o", "s", "^", "D")
-    colours = (ORANGE, VERMILION, SKY_BLUE, BLUE)
-    for column, marker, colour in zip(shown.columns[1:], markers, colours, strict=True):
+    colours = (SKY_BLUE, BLUE, ORANGE, VERMILION)
+    for column, marker, colour in zip(SHOWN_PROTOCOLS, markers, colours, strict=True):
         ax.scatter(
             shown[column],
             range(len(shown)),
@@ -189,6 +203,56 @@ def plot_stability(table: pd.DataFrame, ax: Any = None) -> Any:
     ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.1), ncols=2, fontsize=9, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def plot_centralities(table: pd.DataFrame) -> Any:
+    """Draw the foremost sites' unweighted centralities on all sites and on the published sets.
+
+    Parameters
+    ----------
+    table
+        As `network.stability.centrality_table` gives it.
+
+    Returns
+    -------
+    Figure
+        A row of panels for each, a column a measure.
+    """
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(9, 7.2), layout="constrained")
+    protocols = (SET_PROTOCOLS[0], PROTOCOLS[0])
+    measures = ("degree", "betweenness", "closeness")
+    panels = drawing.subplots(len(protocols), len(measures), sharex="col")
+    for line, protocol, colour in zip(panels, protocols, (VERMILION, BLUE), strict=True):
+        for ax, measure in zip(line, measures, strict=True):
+            chosen = (table["protocol"] == protocol) & (table["measure"] == measure)
+            shown = table[chosen].head(FOREMOST)
+            places = np.arange(len(shown))
+            ax.barh(places, shown["mean"], color=colour, alpha=0.6, height=0.7)
+            ax.hlines(places, shown["5 %"], shown["95 %"], color="0.2", linewidth=1.2)
+            for place, row in zip(places, shown.to_dict("records"), strict=True):
+                if row["share first"]:
+                    ax.annotate(
+                        f"{row['share first']:.0%}",
+                        (max(row["mean"], row["95 %"]), place),
+                        xytext=(4, 0),
+                        textcoords="offset points",
+                        va="center",
+                        fontsize=8,
+                    )
+            ax.set_yticks(places, shown["site"], fontsize=8)
+            ax.set_ylim(len(shown) - 0.4, -0.6)
+            ax.margins(x=0.16)
+            ax.tick_params(axis="x", labelsize=8)
+            ax.spines[["top", "right"]].set_visible(False)
+            ax.set_xlabel(measure, fontsize=9)
+        line[0].set_title(protocol, fontsize=10, loc="left")
+    drawing.supxlabel(
+        "mean over seeds; line: middle 90 %; number: share of seeds in which the site is first",
+        fontsize=9,
+    )
+    return drawing
 
 
 def plot_rounds(curve: FloatArray, ax: Any = None) -> Any:

@@ -27,6 +27,8 @@ __all__ = [
     "interpolate_plane",
     "interpolate_volume",
     "least_over_offsets",
+    "mean_of_slab",
+    "rebuilt_below",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -168,6 +170,46 @@ def block_means(
     line = np.empty(slab.shape[2], np.float32)
     _compiled(_blocks)(np.ascontiguousarray(slab), rows[1], columns[1], line, means)
     return means
+
+
+def mean_of_slab(slab: npt.NDArray[np.int16], count: int) -> Float32Array:
+    """The mean of some slices.
+
+    Parameters
+    ----------
+    slab
+        int16, shape (slices, rows, columns), of an odd number of slices.
+    count
+        How many slices it counts as: all, or one less, its outermost two counting half each.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (rows, columns).
+    """
+    mean = np.empty(slab.shape[1:], np.float32)
+    _compiled(_slab)(np.ascontiguousarray(slab), count, mean)
+    return mean
+
+
+def rebuilt_below(seed: FloatArray, limit: FloatArray) -> FloatArray:
+    """Morphological reconstruction by dilation with the eight neighbours of each pixel.
+
+    Parameters
+    ----------
+    seed
+        float64, shape (rows, columns): nowhere above ``limit``.
+    limit
+        float64, the same shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, the same shape.
+    """
+    rebuilt = np.array(seed, dtype=np.float64, order="C")
+    _compiled(_rebuilt)(rebuilt, np.ascontiguousarray(limit, dtype=np.float64))
+    return rebuilt
 
 
 def best_closed_path(gain: FloatArray, bend_price: FloatArray) -> npt.NDArray[np.intp]:
@@ -388,6 +430,44 @@ def _blocks(slab, high, wide, line, means):  # type: ignore[no-untyped-def]
             means[i, j] = mean / np.float32(wide)
 
 
+def _slab(slab, count, mean):  # type: ignore[no-untyped-def]
+    slices, rows, columns = slab.shape
+    outer = np.float32(1.0 if count == slices else 0.5)
+    for y in range(rows):
+        line, first, last = mean[y], slab[0, y], slab[slices - 1, y]
+        for x in range(columns):
+            line[x] = (np.float32(first[x]) + np.float32(last[x])) * outer
+        for z in range(1, slices - 1):
+            inner = slab[z, y]
+            for x in range(columns):
+                line[x] += np.float32(inner[x])
+        for x in range(columns):
+            line[x] *= np.float32(1.0 / count)
+
+
+def _rebuilt(rebuilt, limit):  # type: ignore[no-untyped-def]
+    rows, columns = rebuilt.shape
+    changed = True
+    while changed:
+        changed = False
+        for sweep in range(2):
+            back = 1 if sweep else -1
+            for i in range(rows):
+                y = rows - 1 - i if sweep else i
+                for j in range(columns):
+                    x = columns - 1 - j if sweep else j
+                    value = rebuilt[y, x]
+                    if 0 <= x + back < columns:
+                        value = max(value, rebuilt[y, x + back])
+                    if 0 <= y + back < rows:
+                        for there in range(max(0, x - 1), min(columns, x + 2)):
+                            value = max(value, rebuilt[y + back, there])
+                    value = min(value, limit[y, x])
+                    if value > rebuilt[y, x]:
+                        rebuilt[y, x] = value
+                        changed = True
+
+
 def _closed_path(total, price, path):  # type: ignore[no-untyped-def]
     bodies, rays, columns = total.shape
     far = price.size // 2
@@ -515,6 +595,8 @@ _SIGNATURES: Mapping[Callable[..., None], tuple[str, ...]] = MappingProxyType({
         "float32[::1], float32[:, ::1])",
     ),
     _blocks: ("void(Array(int16, 3, 'C', True), intp, intp, float32[::1], float32[:, ::1])",),
+    _slab: ("void(Array(int16, 3, 'C', True), intp, float32[:, ::1])",),
+    _rebuilt: ("void(float64[:, ::1], Array(float64, 2, 'C', True))",),
     _closed_path: ("void(float64[:, :, ::1], Array(float64, 1, 'C', True), intp[:, ::1])",),
     _distance: ("void(Array(boolean, 2, 'C', True), float64[:, ::1])",),
     _least: ("void(Array(float64, 2, 'C', True), int64[:, ::1], float64[:, ::1])",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -136,9 +137,17 @@ def coverage(volume: CtVolume, roi: EllipseRoi) -> tuple[npt.NDArray[np.float64]
     rows, columns
         The box in the slice.
     """
-    spacing = volume.spacing_mm[1:]
+    spacing = float(volume.spacing_mm[1]), float(volume.spacing_mm[2])
+    return _covered(spacing, volume.shape[1:], roi)
+
+
+@lru_cache(maxsize=8)
+def _covered(
+    spacing_mm: tuple[float, float], shape: tuple[int, int], roi: EllipseRoi
+) -> tuple[npt.NDArray[np.float64], slice, slice]:
+    """Kept for the few regions of one site, which several questions are asked of."""
+    spacing = np.array(spacing_mm)
     reach = roi.semi_axes_mm[0] / spacing
-    shape = np.array(volume.shape[1:])
     centre = np.array([roi.row, roi.column])
     low = np.maximum(np.floor(centre - reach).astype(int), 0)
     high = np.minimum(np.ceil(centre + reach).astype(int) + 1, shape)
@@ -154,6 +163,7 @@ def coverage(volume: CtVolume, roi: EllipseRoi) -> tuple[npt.NDArray[np.float64]
     inside = along**2 + across**2 <= 1.0
     size = high - low
     weights = inside.reshape(size[0], fine[0], size[1], fine[1]).mean(axis=(1, 3))
+    weights.setflags(write=False)
     return weights, slice(low[0], high[0]), slice(low[1], high[1])
 
 

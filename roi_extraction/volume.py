@@ -2,12 +2,14 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from roi_extraction.errors import InvalidVolume
+from roi_extraction.kernels import mean_of_slab
 
 __all__ = ["EFFECTIVE_SLICE_MM", "CtVolume"]
 
@@ -76,22 +78,24 @@ class CtVolume:
         slices, rows, columns = self.hu.shape
         return slices, rows, columns
 
-    @property
+    @cached_property
     def spacing_mm(self) -> npt.NDArray[np.float64]:
         """Distance between neighbouring voxels along (slice, row, column), shape (3,), mm.
 
         For the slice axis it is the distance between slice centres along that axis.
         """
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        spacing.setflags(write=False)
+        return spacing
 
-    @property
+    @cached_property
     def slice_step_mm(self) -> float:
         """Perpendicular distance between neighbouring slice planes, mm."""
         normal = np.cross(self.affine[:3, 2], self.affine[:3, 1])
         normal /= np.linalg.norm(normal)
         return float(abs(normal @ self.affine[:3, 0]))
 
-    @property
+    @cached_property
     def slices_per_slab(self) -> int:
         """How many slices are averaged into one effective slice (1 if already thick enough)."""
         missing = EFFECTIVE_SLICE_MM - self.slice_thickness_mm
@@ -149,6 +153,8 @@ class CtVolume:
             raise IndexError(f"slab {first}..{last} leaves the {self.hu.shape[0]} slices")
         if half == 0:
             return self.hu[index].astype(np.float32)
+        if self.hu.dtype == np.int16:
+            return mean_of_slab(self.hu[first : last + 1], count)
         slab = self.hu[first].astype(np.float32)
         slab += self.hu[last]
         if count % 2 == 0:

@@ -12,6 +12,8 @@ DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 PROGRAMS = {
     "peers": (
         "Orthanc",
+        DICOMWEB_PLUGIN,
+        "/usr/bin/dcmqrscp",
         "dciodvfy",
         "java",
         "/usr/bin/storescu",

@@ -66,7 +66,9 @@ def test_the_network_does_not_change_the_model_id(tmp_path: Path) -> None:
     assert load_bundle(tmp_path).network == {"nodes": []}
 
 
-@pytest.mark.parametrize("name", ["forest.npz", "recipe.json", "network.json", "model_card.md"])
+@pytest.mark.parametrize(
+    "name", ["forest.npz", "recipe.json", "network.json", "nested_calls.csv", "model_card.md"]
+)
 def test_a_tampered_file_is_refused(folder: Path, name: str) -> None:
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1

@@ -18,7 +18,7 @@ from modeling.calibration import (
     prediction_set,
 )
 from modeling.cohort import FEATURE_COLUMNS, features_of
-from modeling.design import DESIGN, UNUSED_SITES, design_matrix
+from modeling.design import CLIP_HU, DESIGN, UNUSED_SITES, design_matrix
 from modeling.recipes.stage_forest import StageForest
 from tests.test_modeling_cohort import synthetic_cohort
 
@@ -71,6 +71,21 @@ def test_each_derived_feature_depends_on_its_sites_alone() -> None:
         after = design_matrix(changed, one, one)[0]
         moved = {f.name for f, a, b in zip(DESIGN, before, after, strict=True) if a != b}
         assert moved <= {f.name for f in DESIGN if name in f.sites}
+
+
+def test_a_patient_s_inputs_do_not_depend_on_who_else_is_in_the_table() -> None:
+    generator = np.random.default_rng(2)
+    hu = generator.normal(90, 60, (50, len(SITE_NAMES)))
+    hu[generator.random(hu.shape) < 0.3] = np.nan
+    known = np.full(50, 70.0), np.ones(50)
+    together = design_matrix(hu, *known)
+    alone = [design_matrix(hu[k : k + 1], known[0][:1], known[1][:1]) for k in range(50)]
+    np.testing.assert_array_equal(together, np.vstack(alone))
+    bones = np.clip(hu[:, :5], *CLIP_HU)
+    assert np.isnan(bones).all(axis=1).sum() == 0
+    np.testing.assert_array_equal(
+        together[:, NAMES.index("median of L1-L5")], np.nanmedian(bones, axis=1)
+    )
 
 
 def test_a_forest_refuses_other_or_permuted_columns() -> None:

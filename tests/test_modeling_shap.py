@@ -18,17 +18,21 @@ from modeling.interpretation import (
     pair_shares,
     plot_beeswarm,
     plot_dependence,
+    plot_heat_map,
     plot_waterfall,
     stage_shares,
 )
-from modeling.interpretation.shap_step import SHAP_STEP
+from modeling.interpretation.dependence_figures import plot_dependence_by_partner
+from modeling.interpretation.shap_step import shap_step
 from modeling.interpretation.shares import (
     PairShares,
     StageShares,
+    foremost_and_partner,
     mean_interactions,
     mean_shares,
     typical_patient,
 )
+from modeling.pair_trees import PairCore, fit_pair
 from modeling.recipes.registry import DEFAULT_RECIPE, RECIPES
 from modeling.study.step import StudyInput
 from tests.test_modeling_cohort import synthetic_cohort
@@ -154,9 +158,57 @@ def test_a_beeswarm_shows_the_foremost_features_first() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "c"]
 
 
+@pytest.mark.parametrize("core", PairCore)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_every_core_shares_out_its_log_odds_and_halves_interactions(
+    core: PairCore, stopped: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.normal(100, 20, (160, 4))
+    hu[::9, 3] = np.nan
+    target = ((hu[:, 0] > 100) == (hu[:, 1] > 100)).astype(int)
+    held_out = (hu[:40], target[:40]) if stopped else None
+    model = fit_pair(hu[40:], target[40:], 0, core=core, held_out=held_out, patience=3)
+    values, base = model.shares(hu)
+    interactions = model.interactions(hu)
+    assert interactions == pytest.approx(interactions.transpose(0, 2, 1), abs=1e-5)
+    assert interactions.sum(axis=2) == pytest.approx(values, abs=1e-4)
+    strength = np.abs(interactions).sum(axis=0)
+    np.fill_diagonal(strength, 0)
+    assert set(np.unravel_index(strength.argmax(), strength.shape)) == {0, 1}
+    log_odds = base + values.sum(axis=1)
+    assert log_odds[target == 1].mean() > log_odds[target == 0].mean() + 0.1
+
+
+def test_the_partner_is_the_site_that_interacts_most_with_the_foremost() -> None:
+    values = np.tile([0.1, 2.0, 0.3], (5, 1))
+    interactions = np.zeros((5, 3, 3))
+    interactions[:, 1] = [0.2, 1.5, -0.3]
+    shares = PairShares(np.arange(5), values, values, np.zeros(5), interactions)
+    assert foremost_and_partner(shares) == (1, 2)
+
+
+def test_the_trace_above_the_heat_map_is_the_sum_of_base_and_shares() -> None:
+    values = np.array([[1.0, 2.0], [-1.0, 0.0], [0.5, 0.0]])
+    ax = plot_heat_map(values, np.full(3, 0.5), ("a", "b"), "log-odds")
+    trace = ax.child_axes[0]
+    assert list(trace.lines[0].get_ydata()) == [-0.5, 1.0, 3.5]
+    assert ax.images[0].get_array()[0].tolist() == [-1.0, 0.5, 1.0]
+
+
+def test_patients_without_the_partner_are_grey() -> None:
+    x = np.array([100.0, 150.0, np.nan])
+    partner = np.array([np.nan, 30.0, 40.0])
+    ax = plot_dependence_by_partner(np.arange(3.0), x, partner, ("L5", "L4"), "log-odds")
+    grey, coloured = ax.collections
+    assert grey.get_offsets()[:, 0].tolist() == [100.0]
+    assert coloured.get_array().tolist() == [30.0, 40.0]
+    assert coloured.get_offsets()[1, 0] < 100
+
+
 def test_the_step_draws_all_its_figures(tmp_path: Path) -> None:
     cohort, _, _ = given()
-    found = SHAP_STEP.run(StudyInput(cohort, 0, 1))
+    found = shap_step().run(StudyInput(cohort, 0, 1))
     assert "out of fold" in found.method
     for figure in found.figures:
         figure.draw().savefig(tmp_path / "x.png", dpi=30)

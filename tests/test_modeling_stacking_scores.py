@@ -161,15 +161,26 @@ def check_step(result: StepResult, tmp_path: Path) -> None:
 def test_the_elimination_step_gives_curves_sets_and_frequencies(tmp_path: Path) -> None:
     cohort = synthetic_cohort(10)
     result = elimination_step.run_elimination(
-        StudyInput(cohort, 1, 1), SMALL[BaseModel.LIGHTGBM], sites=SITES
+        StudyInput(cohort, 1, 1),
+        (SMALL[BaseModel.LIGHTGBM], SMALL[BaseModel.XGBOOST]),
+        sites=SITES,
     )
     check_step(result, tmp_path)
+    tables = {table.name: table.frame for table in result.tables}
     pairs = result.values["pairs"]
     assert all(sorted(found["path"]) == sorted(SITES) for found in pairs.values())
-    chosen = result.tables[0].frame.set_index(["pair", "rule"])["chosen"]
-    assert chosen["A/D", Rule.MAXIMUM.value] == ", ".join(pairs["A/D"]["chosen"])
-    frequency = result.tables[1].frame.set_index("site")["A/D"]
-    assert frequency.sum() == 5 * len(pairs["A/D"]["chosen"])
+    chosen = tables["elimination-chosen"].set_index(["core", "pair", "rule"])["chosen"]
+    frequency = tables["elimination-frequency"].groupby("core")["A/D"].sum()
+    beside = tables["elimination-cores"].set_index(["pair", "core"])
+    assert list(result.values["cores"]) == ["LightGBM", "XGBoost"]
+    assert result.values["cores"]["LightGBM"] == pairs
+    for core, found in result.values["cores"].items():
+        assert chosen[core, "A/D", Rule.MAXIMUM.value] == ", ".join(found["A/D"]["chosen"])
+        assert frequency[core] == 5 * len(found["A/D"]["chosen"])
+        assert beside.loc[("A/D", core), "nested: AUROC"] == pytest.approx(
+            found["A/D"]["nested_auroc"], abs=0.001
+        )
+        assert beside.loc[("A/D", core), "published: sites"] == 14
 
 
 def test_the_stacking_step_gives_all_combinations_and_both_variants(tmp_path: Path) -> None:

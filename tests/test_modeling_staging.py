@@ -5,6 +5,7 @@ import pytest
 
 from modeling import SITE_NAMES, InvalidFeatures, Sex, Stage, Stager, explain, load_bundle, stage
 from modeling.design import DESIGN, UNUSED_SITES
+from modeling.staging import PATIENTS_AT_ONCE
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,18 @@ def test_the_plain_functions_agree_with_the_warm_object(stager: Stager) -> None:
     hu = patient(120)
     assert stage(stager.bundle, hu, 60, Sex.MALE) == stager.stage(hu, 60, Sex.MALE)
     assert explain(stager.bundle, hu, 60, Sex.MALE) == stager.explain(hu, 60, Sex.MALE)
+
+
+def test_patients_staged_together_get_to_the_last_bit_what_each_gets_alone(stager: Stager) -> None:
+    generator = np.random.default_rng(4)
+    count = PATIENTS_AT_ONCE + 40
+    hu = np.array([patient(bone) for bone in generator.uniform(30, 220, count)])
+    hu += generator.normal(0, 12, hu.shape)
+    hu[generator.random(hu.shape) < 0.15] = np.nan
+    ages = [None if k % 7 == 0 else float(generator.uniform(50, 90)) for k in range(count)]
+    sexes = [(None, Sex.FEMALE, Sex.MALE)[k % 3] for k in range(count)]
+    together = stager.stage_many(hu, ages, sexes)
+    alone = [stager.stage(*one) for one in zip(hu, ages, sexes, strict=True)]
+    assert together == alone
+    assert 0 < sum(one.abstained is not None for one in together) < count
+    assert stager.stage_many(hu[:0], [], []) == []

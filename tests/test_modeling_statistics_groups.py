@@ -1,6 +1,7 @@
 """Two groups, characteristics and comparisons, against formulas worked out by another route."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,15 +10,17 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from modeling import COHORT_COLUMNS, Stage
-from modeling.cohort import SITE_NAMES
+from modeling.cohort import SITE_NAMES, read_cohort, without_duplicates
+from modeling.statistics.ageing.age_by_sex import age_by_sex, hc3_covariance
+from modeling.statistics.ageing.declines import declines
 from modeling.statistics.characteristics import (
     age_densities,
-    declines,
     group_sizes,
     sex_differences,
 )
 from modeling.statistics.comparison import compare_sites
 from modeling.statistics.delong import auroc_of_folds, delong_auroc
+from modeling.statistics.figures.box_plot_figure import plot_vertebrae
 from modeling.statistics.figures.comparison_figure import plot as plot_comparison
 from modeling.statistics.site_values import clipped_count, site_values, tissue_means
 from modeling.statistics.two_groups import (
@@ -270,3 +273,54 @@ def test_a_difference_between_the_sexes_is_men_minus_women() -> None:
     assert found.hedges_g > 1
     assert rows["L1-L5", "all"].q < 1e-6
     assert rows["S1", "all"].q > 0.05
+
+
+def test_a_planted_difference_between_the_sexes_slopes_is_found_and_no_other() -> None:
+    cohort = plain_cohort()
+    women = cohort["Gender"] == 0
+    vertebrae = list(SITE_NAMES[:5])
+    cohort.loc[women, vertebrae] = cohort.loc[women, vertebrae].sub(2.0 * cohort["Age"], axis=0)
+    rows = {(r.tissue, r.within_stages): r for r in age_by_sex(cohort)}
+    bone = rows["L1-L5", False]
+    assert bone.difference == pytest.approx(2.0, abs=0.5)
+    assert bone.difference_low > 1
+    assert bone.difference == pytest.approx(bone.men_hu_per_year - bone.women_hu_per_year)
+    assert bone.q < 0.001
+    assert rows["L1-L5", True].difference == pytest.approx(2.0, abs=0.5)
+    assert all(r.q > 0.05 for (tissue, _), r in rows.items() if tissue != "L1-L5")
+    lines = {(r.tissue, r.sex, r.stage): r for r in declines(cohort)}
+    assert bone.women_hu_per_year == pytest.approx(
+        lines["L1-L5", "female", "all"].slope_hu_per_year
+    )
+
+
+def test_hc3_is_the_jackknifes_covariance_of_a_mean() -> None:
+    values = np.array([1.0, 4.0, 2.0, 9.0])
+    residuals = values - values.mean()
+    left_out = np.array([np.delete(values, i).mean() for i in range(4)])
+    jackknife = ((left_out - values.mean()) ** 2).sum()
+    assert hc3_covariance(np.ones((4, 1)), residuals)[0, 0] == pytest.approx(jackknife)
+
+
+def test_one_sex_alone_has_no_interaction() -> None:
+    cohort = plain_cohort()
+    cohort["Gender"] = 0.0
+    assert all(math.isnan(row.p) and row.men == 0 for row in age_by_sex(cohort))
+
+
+def test_box_plots_have_stars_where_stages_differ_and_nowhere_else() -> None:
+    cohort = plain_cohort()
+    cohort.loc[cohort["Disease"] == "D", "L3"] -= 60
+    figure = plot_vertebrae(cohort, compare_sites(cohort))
+    texts = {ax.get_title(): [text.get_text() for text in ax.texts] for ax in figure.axes}
+    assert texts.pop("L3") == ["***"] * 3
+    assert all(not any(found) for found in texts.values())
+
+
+@pytest.mark.shared
+def test_the_faster_decline_in_women_is_not_shown_by_the_cohort(shared_data: Path) -> None:
+    cohort = without_duplicates(read_cohort(shared_data / "cohort" / "cohort.tsv"))
+    rows = {row.tissue: row for row in age_by_sex(cohort) if not row.within_stages}
+    found = [round(rows[name].p_equal_variance, 2) for name in ("L1-L5", "all muscles", "S1")]
+    assert found == [0.24, 0.19, 0.08]
+    assert all(row.q > 0.05 for row in rows.values())

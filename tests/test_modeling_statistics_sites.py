@@ -1,6 +1,7 @@
 """Single sites as tests and the correlation of sites."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,15 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_curve
 
-from modeling.cohort import SITE_NAMES
-from modeling.statistics.correlation import cluster_sites, spearman
+from modeling.cohort import SITE_NAMES, read_cohort, without_duplicates
+from modeling.statistics.correlation import (
+    PUBLISHED_CLUSTERS,
+    Distance,
+    cluster_sites,
+    spearman,
+)
 from modeling.statistics.figures.correlation_figure import plot as plot_correlation
+from modeling.statistics.figures.single_feature_figure import plot_all
 from modeling.statistics.single_feature import best_sites, roc_points, single_site_rocs
 from tests.test_modeling_statistics_groups import plain_cohort
 
@@ -131,3 +138,40 @@ def test_sites_without_enough_shared_patients_are_named_not_guessed() -> None:
     clusters = cluster_sites(cohort, found, seed=0, bootstraps=0)
     assert clusters.left_out == ("L5-S1_3",)
     assert len(clusters.sites) == 35
+
+
+def test_rows_that_go_alike_with_the_others_are_near_though_they_correlate_little() -> None:
+    cohort = blocks()
+    found = cluster_sites(
+        cohort, spearman(cohort), seed=0, clusters=2, bootstraps=5, distance=Distance.ROWS
+    )
+    rho = pd.DataFrame(cohort[list(SITE_NAMES)]).corr(method="spearman").to_numpy()
+    first, second = (SITE_NAMES.index(name) for name in ("L1", "L2"))
+    lowest = found.tree[:, 2].min()
+    assert found.distance is Distance.ROWS
+    assert lowest <= np.linalg.norm(rho[first] - rho[second])
+    assert {cluster.sites for cluster in found.clusters} == {SITE_NAMES[:6], SITE_NAMES[6:]}
+    axis = plot_correlation(spearman(cohort), found).axes[0].get_ylabel()
+    assert "rows of 1 - rho" in axis
+
+
+@pytest.mark.shared
+def test_the_published_five_clusters_are_those_of_the_cohort(shared_data: Path) -> None:
+    cohort = without_duplicates(read_cohort(shared_data / "cohort" / "cohort.tsv"))
+    found = cluster_sites(
+        cohort, spearman(cohort), 42, PUBLISHED_CLUSTERS, bootstraps=0, distance=Distance.ROWS
+    )
+    expected = {frozenset(SITE_NAMES[:6]), frozenset({"L5-S1_1", "L5-S1_4"})}
+    for right, left in ((1, 4), (2, 5), (3, 6)):
+        discs = ("L1-L2", "L2-L3", "L3-L4", "L4-L5")
+        expected.add(frozenset(f"{disc}_{n}" for disc in discs for n in (right, left)))
+    assert {frozenset(cluster.sites) for cluster in found.clusters} == expected
+
+
+def test_curves_of_all_sites_are_drawn_and_sparse_sites_left_out() -> None:
+    cohort = plain_cohort()
+    cohort.loc[4:, "L2-L3_1"] = np.nan
+    figure = plot_all(cohort, single_site_rocs(cohort), ["L1-L2_1", "L1-L2_4", "L2-L3_1"])
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["L1-L2_1", "L1-L2_4"]
+    assert all(len(ax.lines) == 3 for ax in figure.axes)

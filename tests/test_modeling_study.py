@@ -414,7 +414,9 @@ def test_the_command_ends_with_3_when_a_step_fails(
 ) -> None:
     r = Recorder()
     r.broken.add("one")
-    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda: (r.step("one"), COHORT_STEP))
+    monkeypatch.setattr(
+        "dicom_node.commands.study.all_steps", lambda _: (r.step("one"), COHORT_STEP)
+    )
     path = write(synthetic_cohort(4), tmp_path)
     result = CliRunner().invoke(app, ["study", str(path), "-o", str(tmp_path / "out")])
     assert result.exit_code == 3

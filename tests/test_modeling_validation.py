@@ -32,6 +32,7 @@ from modeling.validation.weighted_measures import (
     net_benefit_of,
 )
 from tests.validation_tables import (
+    LIMITS,
     MANIFEST,
     MEANS_HU,
     LineStager,
@@ -258,6 +259,30 @@ def test_stages_that_are_absent_leave_the_rest_with_reasons(tmp_path: Path) -> N
     assert "fewer than 10" in found["recalibrated"]["intercept"]["reason"]
     assert "measures" in found["recalibrated"]["prevalence"]
     assert found["coverage"]["by_stage"]["B"] == {"value": None, "ci": None, "n": 0}
+
+
+def test_osteoporosis_is_decided_by_its_own_limits_and_not_by_the_sets(tmp_path: Path) -> None:
+    found = checked(made(tmp_path, {"A": 40, "B": 50, "C": 60, "D": 45}))
+    late = found.predictions.probabilities[:, 2:].sum(axis=1)
+    has = np.isin(found.predictions.stages, ["C", "D"])
+    yes, no = late > LIMITS.yes_above, late < LIMITS.no_below
+    coverage = found.results["coverage"]
+    assert coverage["osteoporosis_decided"] == wilson(int((yes | no).sum()), 195).to_json()
+    assert coverage["osteoporosis_by_class"] == {
+        "yes": {
+            "covered": wilson(int((~no & has).sum()), 105).to_json(),
+            "decided": wilson(int(((yes | no) & has).sum()), 105).to_json(),
+            "n": 105,
+        },
+        "no": {
+            "covered": wilson(int((~yes & ~has).sum()), 90).to_json(),
+            "decided": wilson(int(((yes | no) & ~has).sum()), 90).to_json(),
+            "n": 90,
+        },
+    }
+    sets = found.predictions.sets
+    by_sets = ~(sets[:, :2].any(axis=1) & sets[:, 2:].any(axis=1))
+    assert by_sets.sum() != (yes | no).sum()
 
 
 @pytest.mark.parametrize(

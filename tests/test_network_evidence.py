@@ -9,9 +9,12 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import train_test_split
 
-from modeling.calibration import PAIRS
+from modeling.calibration import PAIRS, pair_name
+from modeling.cohort import Stage
 from modeling.design import USED_SITES
+from modeling.pair_trees import PairCore, fit_pair
 from modeling.study import StepResult
 from modeling.study.step import StudyInput
 from network import InvalidGraph, StageTooSmall, clustering
@@ -27,12 +30,20 @@ from network.significance import (
     evidence,
     evidence_table,
 )
-from network.stability import CENTRALITIES, PROTOCOLS, SeedNetworks, agreement, seed_networks
+from network.stability import (
+    CENTRALITIES,
+    PROTOCOLS,
+    SET_PROTOCOLS,
+    SeedNetworks,
+    agreement,
+    centrality_table,
+    seed_networks,
+)
 from network.study import network_step
 from tests.test_modeling_cohort import synthetic_cohort
 from tests.test_network_graph import hand_made
 
-SMALL = {"splits": 1, "rounds": 12}
+SMALL: dict[str, Any] = {"splits": 1, "rounds": 12}
 
 
 def patients(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -182,6 +193,53 @@ def test_seed_networks_are_built_by_each_protocol() -> None:
     assert {n.name: n.strength for n in nodes}.items() <= strengths.items()
 
 
+def test_pairs_see_the_sites_of_their_sets_alone() -> None:
+    sets = {pair_name(pair): ("L2", "L4") for pair in PAIRS} | {"A/D": ("L1", "L2", "L4", "S1")}
+    found = seed_networks(*crossed(15), 0, 4, 0.1, sets=sets)
+    hu, stages = crossed(110)
+    assert tuple(networks.protocol for networks in found) == SET_PROTOCOLS
+    values = fixed_interactions(hu, stages, 0, splits=1, sets=sets)
+    seen = {SITE_PAIRS[i] for i in np.flatnonzero(values[PAIRS.index((Stage.A, Stage.D))])}
+    assert ("L2", "L4") in seen <= set(combinations(("L1", "L2", "L4", "S1"), 2))
+    assert {SITE_PAIRS[i] for i in np.flatnonzero(values[0])} <= {("L2", "L4")}
+    # The same as a cohort that has these columns alone.
+    columns = [USED_SITES.index(site) for site in ("L2", "L4")]
+    rows = np.isin(stages, ["A", "B"])
+    model = fit_pair(*split_of(hu[rows][:, columns], stages[rows] == "B"), 0)
+    expected = np.abs(model.interactions(hu[rows][:, columns])).sum(axis=0)[0, 1]
+    assert values[0][SITE_PAIRS.index(("L2", "L4"))] == pytest.approx(expected)
+
+
+def split_of(hu: np.ndarray, later: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four fifths that the first split of seed 0 trains on."""
+    target = later.astype(int)
+    seen, _ = train_test_split(
+        np.arange(len(target)), test_size=0.2, random_state=0, stratify=target
+    )
+    return hu[seen], target[seen]
+
+
+def test_centralities_are_listed_with_their_spread_the_largest_mean_first() -> None:
+    ranks = np.zeros((2, len(USED_SITES)))
+    ranks[:, USED_SITES.index("L5")] = (4, 6)
+    ranks[:, USED_SITES.index("S1")] = (5, 1)
+    networks = SeedNetworks(
+        "x", dict.fromkeys(CENTRALITIES, ranks), np.zeros((2, 32), dtype=int), (frozenset(),) * 2
+    )
+    table = centrality_table((networks,))
+    first, second = table[table["measure"] == "degree"].head(2).to_dict("records")
+    assert (first["site"], first["mean"], first["share first"]) == ("L5", 5.0, 0.5)
+    assert (second["site"], second["mean"], second["share second"]) == ("S1", 3.0, 0.5)
+
+
+@pytest.mark.parametrize("core", [PairCore.XGBOOST, PairCore.CATBOOST])
+def test_a_planted_interaction_is_the_heaviest_by_every_core(core: PairCore) -> None:
+    hu, stages = crossed(110)
+    sets = {pair_name(pair): ("L1", "L2", "L4", "S1") for pair in PAIRS}
+    values = fixed_interactions(hu, stages, 0, splits=1, rounds=30, core=core, sets=sets)
+    assert SITE_PAIRS[int(values[PAIRS.index((Stage.A, Stage.D))].argmax())] == ("L2", "L4")
+
+
 def check_cytoscape(found: dict[str, Any]) -> None:
     """The parts of Cytoscape.js JSON that Cytoscape's reader asks for."""
     assert found["format_version"] == "1.0"
@@ -218,14 +276,18 @@ def result() -> StepResult:
     cohort = synthetic_cohort(45)
     rng = np.random.default_rng(0)
     cohort[list(USED_SITES)] = rng.normal(80, 25, (len(cohort), len(USED_SITES)))
-    step = network_step(bootstraps=1, permutations=1, simulations=1, seeds=4)
+    step = network_step(bootstraps=1, permutations=1, simulations=1, seeds=4, set_seeds=4)
     return step.run(StudyInput(cohort, 0, 1))
 
 
 def test_all_files_of_the_step_read_back(result: StepResult, tmp_path: Path) -> None:
     edges = next(table.frame for table in result.tables if table.name == "edges")
     assert set(edges["network"]) <= {"combined", *(f"{a}/{b}" for a, b in PAIRS)}
+    nodes = next(table.frame for table in result.tables if table.name == "nodes")
+    assert "combined, published sets" in set(nodes["network"])
     for name, content in result.files.items():
+        if name.startswith("network-published-sets"):
+            continue
         path = tmp_path / name
         path.write_bytes(content)
         of = "combined" if name.startswith("network.") else name.split(".")[0][8:].replace("-", "/")

@@ -26,6 +26,7 @@ from dicom_node.settings.edge import ClientTls
 from dicom_node.settings.node import Destination, Listener, NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
 
@@ -242,7 +243,13 @@ def test_settled_request_leaves_no_file_and_a_repeated_look_the_same_result(
     folder.mkdir(parents=True)
     document.save_as(folder / "report.sr.dcm", enforce_file_format=True)
     report = {"identity": "id", "study": "study", "study_uid": "1.2", "folder": "folder"}
-    steps = DeliverySteps(NodeSettings(data_dir=tmp_path), AuditTrail(None), None)
+    steps = DeliverySteps(
+        NodeSettings(data_dir=tmp_path),
+        AuditTrail(None),
+        None,
+        OutgoingObjects(tmp_path / "reports"),
+        lambda: None,
+    )
     with Committing(keeps=keeps) as pacs:
         looks = [
             steps.commitment(report, peer(pacs.port), 1, look, time.time())["state"]

@@ -36,14 +36,14 @@ def report(tmp_path: Path) -> Path:
 
 def test_report_arrives_and_its_status_is_returned(report: Path) -> None:
     with Pacs() as pacs:
-        assert send(report, destination(pacs.port), "OSTEONODE") == 0x0000
+        assert send(report.read_bytes(), destination(pacs.port), "OSTEONODE") == 0x0000
         assert len(pacs.stored) == 1
 
 
 @pytest.mark.parametrize("status", [0xB000, 0x0111], ids=["warning", "already there"])
 def test_warning_and_duplicate_count_as_taken(report: Path, status: int) -> None:
     with Pacs(lambda _count: status) as pacs:
-        assert send(report, destination(pacs.port), "OSTEONODE") == status
+        assert send(report.read_bytes(), destination(pacs.port), "OSTEONODE") == status
 
 
 def test_refusal_is_a_failure_with_its_status(report: Path) -> None:
@@ -51,7 +51,7 @@ def test_refusal_is_a_failure_with_its_status(report: Path) -> None:
         Pacs(lambda _count: 0xA700) as pacs,
         pytest.raises(DeliveryFailed, match="0xA700"),
     ):
-        send(report, destination(pacs.port), "OSTEONODE")
+        send(report.read_bytes(), destination(pacs.port), "OSTEONODE")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -65,14 +65,14 @@ def test_peer_that_is_not_there_is_a_failure_that_may_be_retried(
 ) -> None:
     peer = destination(free_port(), **changes)
     with pytest.raises(DeliveryFailed, match="cannot be reached"):
-        send(report, peer, "OSTEONODE")
+        send(report.read_bytes(), peer, "OSTEONODE")
     with pytest.raises(DeliveryFailed, match="cannot be reached"):
         echo(peer, "OSTEONODE")
 
 
-def test_report_that_is_gone_is_a_failure_and_not_a_crash(tmp_path: Path) -> None:
+def test_what_is_no_report_is_a_failure_and_not_a_crash() -> None:
     with pytest.raises(DeliveryFailed, match="cannot be read"):
-        send(tmp_path / "none.dcm", destination(free_port()), "OSTEONODE")
+        send(b"no DICOM", destination(free_port()), "OSTEONODE")
 
 
 def test_the_same_document_built_again_does_not_name_itself_as_predecessor(
@@ -99,7 +99,7 @@ def test_peer_that_takes_implicit_vr_only_gets_the_same_document(report: Path) -
     before = report.read_bytes()
     try:
         port = server.socket.getsockname()[1]
-        assert send(report, destination(port), "OSTEONODE") == 0x0000
+        assert send(report.read_bytes(), destination(port), "OSTEONODE") == 0x0000
     finally:
         ae.shutdown()
     assert stored == [pydicom.dcmread(report)]
@@ -124,6 +124,6 @@ def test_refused_presentation_context_is_named(report: Path, sop_class: str, rea
     ae.start_server(("127.0.0.1", port), block=False)
     try:
         with pytest.raises(DeliveryFailed, match=reason):
-            send(report, destination(port), "OSTEONODE")
+            send(report.read_bytes(), destination(port), "OSTEONODE")
     finally:
         ae.shutdown()

@@ -30,7 +30,7 @@ from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.security_alerts import MOST_EACH_MINUTE, SecurityAlerts
 from dicom_node.settings.edge import Listener
 from dicom_node.spool.spool import Spool
-from dicom_node.work.assessment_steps import Interrupted
+from dicom_node.work.sharing.interruption import Interrupted
 from dicom_node.work.workflows import Worker
 from tests.dicom_builders import plain_series
 

@@ -1,75 +1,21 @@
 """PostgreSQL as the workflow database, as several nodes or a managed backup want it."""
 
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dicom_node.demo import free_port
-from tests.conftest import unavailable
 from tests.fault_node import FaultNode, MoodyPacs, quick_study, send_until_taken
+from tests.postgresql import Cluster, running_cluster
 
 pytestmark = pytest.mark.peers
 
 
-class Cluster:
-    """A PostgreSQL server of its own on the loopback, as its own user if this one is root."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._folder = folder
-        self._data = folder / "data"
-        self.url = f"postgresql+psycopg://node:secret-of-db@127.0.0.1:{self.port}/osteonode"
-
-    def start(self) -> None:
-        self._run("pg_ctl", "-D", self._data, "-l", self._folder / "log", "-w", "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
-
-    def __enter__(self) -> "Cluster":
-        self._folder.mkdir()
-        password = self._folder / "password"
-        password.write_text("secret-of-db")
-        shutil.chown(self._folder, "postgres", "postgres")
-        self._run("initdb", "-D", self._data, "-U", "node", "-A", "scram-sha-256",
-                  f"--pwfile={password}", "--no-sync")  # fmt: skip
-        with (self._data / "postgresql.conf").open("a") as conf:
-            conf.write(
-                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n"
-                f"unix_socket_directories = '{self._folder}'\n"
-            )
-        self.start()
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        self.stop()
-
-    def _run(self, program: str, *words: object) -> None:
-        path = max(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
-        result = subprocess.run(
-            ["runuser", "-u", "postgres", "--", str(path), *map(str, words)],
-            capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr + result.stdout
-
-
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
-        unavailable("not installed: postgresql (see .ci/run)")
-    if Path("/proc/self").owner() != "root":
-        pytest.skip("only root may start a server as the user postgres")
-    folder = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True).stdout.strip())
-    folder.chmod(0o755)
-    try:
-        with Cluster(folder / "cluster") as found:
-            yield found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_cluster() as found:
+        yield found
 
 
 def test_work_survives_kills_and_an_outage_of_the_database(

@@ -16,6 +16,7 @@ from dicom_node.reporting.report_history import file_digest
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.dicom_builders import plain_series
 from tests.test_node_completeness import Answers, answer, answering_pacs
 
@@ -40,7 +41,13 @@ def outcome(tmp_path: Path, answers: Answers, patient_id: str, **settings: Any) 
     with answering_pacs(answers) as query:
         chosen = NodeSettings(data_dir=tmp_path, query=query.model_copy(update=settings))
         assert chosen.query is not None
-        steps = DeliverySteps(chosen, AuditTrail(None), PacsQuery(chosen.query, "NODE"))
+        steps = DeliverySteps(
+            chosen,
+            AuditTrail(None),
+            PacsQuery(chosen.query, "NODE"),
+            OutgoingObjects(chosen.reports_dir),
+            lambda: None,
+        )
         return steps.send(report, DESTINATION, 1)
 
 

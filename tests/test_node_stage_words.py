@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dicom_node.reporting.evaluations import coded_results
+from dicom_node.reporting.evaluations import coded_results, supplement
 from dicom_node.reporting.report import refusal_report, report, stage_statement
 from dicom_node.reporting.words.impression import Evidence
 from dicom_node.reporting.words.report_text import text_summary
@@ -12,6 +12,7 @@ from dicom_node.reporting.words.result_kind import ResultKind, result_kind
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition
 from modeling import Stage, StagePrediction
+from modeling.bundle.nested_calls import CallValue, PredictiveValues
 from roi_extraction.anatomy import Finding
 from tests.assessment_builders import assessment_of
 from tests.dicom_builders import instances
@@ -62,6 +63,38 @@ def test_the_text_gives_the_statement_and_how_unusual_the_values_are() -> None:
     text = text_summary(report(replace(assessed, prediction=prediction), {}))
     assert "Stage     D - looks most like patients with an osteoporotic fracture" in text
     assert "Unusual   more than 37 % of the cohort's patients" in text
+
+
+def test_the_report_says_what_its_calls_are_worth_at_the_stated_prevalence() -> None:
+    assessed = assessment_of(check_series(instances(), Acquisition()))
+    values = PredictiveValues(
+        {stage: CallValue(0.1, 0.9) for stage in Stage} | {Stage.C: CallValue(0.41, 0.92)},
+        CallValue(0.72, 0.83),
+        CallValue(0.87, None),
+    )
+    valued = replace(assessed, prediction=replace(assessed.prediction, predictive_values=values))
+    found = report(valued, {})
+    assert found.stage.predictive_values is not None
+    assert found.stage.predictive_values.model_dump() == {
+        "stage": {"ppv": 0.41, "npv": 0.92},
+        "osteoporosis_call": {"ppv": 0.72, "npv": 0.83},
+        "osteoporosis_answer": {"ppv": 0.87, "npv": None},
+    }
+    said = (
+        "stage C is right in 41 % (another stage in 92 %), C or D in 72 % (A or B in 83 %); "
+        "osteoporosis yes in 87 %, no in an unknown share."
+    )
+    assert said in text_summary(found)
+    assert "Mix       Probabilities hold for patients of whom 23 % are of stage A" in text_summary(
+        found
+    )
+    comments = [
+        item.TextValue for item in supplement(valued).ContentSequence if "TextValue" in item
+    ]
+    assert any(comment.endswith(said) for comment in comments)
+    assert found.impression == report(assessed, {}).impression
+    assert report(assessed, {}).stage.predictive_values is None
+    assert "Worth" not in text_summary(report(assessed, {}))
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,25 @@ def test_a_table_is_staged_row_by_row_with_its_own_columns(tmp_path: Path) -> No
     assert {row["intended_use"] for row in rows} == {"research use only, not a medical device"}
 
 
+def test_osteoporosis_in_a_table_is_the_report_s_and_not_the_set_s(tmp_path: Path) -> None:
+    stager = Stager(load_bundle())
+    frame = whole_frame(40)
+    wanted = [
+        stager.stage(values, 60.0, Sex.FEMALE)
+        for values in frame[list(SITE_NAMES)].to_numpy(dtype=float)
+    ]
+    path = written(frame, tmp_path / "table.csv")
+    assert run(app, ["stage", str(path), "-o", str(tmp_path)]).exit_code == 0
+    table = pd.read_csv(tmp_path / "stages.csv", keep_default_na=False)
+    assert list(table["osteoporosis"]) == [str(one.osteoporosis) for one in wanted]
+    by_set = table["prediction_set"].map(
+        lambda letters: {(True, False): "no", (False, True): "yes"}.get(
+            (bool(set("AB") & set(letters)), bool(set("CD") & set(letters))), "undetermined"
+        )
+    )
+    assert (by_set != table["osteoporosis"]).any()
+
+
 def test_the_suffix_of_out_chooses_the_format(tmp_path: Path) -> None:
     path = written(whole_frame(2), tmp_path / "table.tsv")
     for name in ("s.parquet", "s.tsv", "s.csv"):
@@ -112,7 +131,7 @@ def test_a_study_of_another_layout_skips_what_cannot_be_done(
         StudyStep("four", "Four stages", four_stages),
         StudyStep("later", "Later", four_stages, needs=("four",)),
     )
-    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda: steps)
+    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda _: steps)
     path = written(patients_frame({"A": 4, "C": 4}), tmp_path / "table.csv")
     result = run(app, ["study", str(path), "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
@@ -132,7 +151,7 @@ def test_a_study_of_another_layout_skips_what_cannot_be_done(
 def test_a_study_tells_which_rows_were_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda: (COHORT_STEP,))
+    monkeypatch.setattr("dicom_node.commands.study.all_steps", lambda _: (COHORT_STEP,))
     frame = synthetic_cohort(4).rename(columns={"Disease": "dxa"})
     frame.loc[2, "dxa"] = None
     path = written(frame, tmp_path / "table.csv")

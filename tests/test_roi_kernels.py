@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import ndimage
+from skimage.morphology import reconstruction
 
 import roi_extraction.kernels as kernels
 from roi_extraction.kernels import (
@@ -25,6 +26,8 @@ from roi_extraction.kernels import (
     interpolate_plane,
     interpolate_volume,
     least_over_offsets,
+    mean_of_slab,
+    rebuilt_below,
 )
 
 RNG = np.random.default_rng(5)
@@ -195,6 +198,28 @@ def _use(install: Path, home: Path, before: str = "") -> str:
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+def test_slab_is_averaged_as_by_numpy(count: int) -> None:
+    slab = RNG.integers(-1024, 32767, (2 * (count // 2) + 1, 9, 11)).astype(np.int16)
+    expected = slab[0].astype(np.float32)
+    expected += slab[-1]
+    if count % 2 == 0:
+        expected *= np.float32(0.5)
+    for inner in slab[1:-1]:
+        expected += inner
+    expected *= np.float32(1.0 / count)
+    np.testing.assert_array_equal(mean_of_slab(slab, count), expected)
+
+
+@pytest.mark.parametrize("height", [0.05, 0.5, 3.0])
+@pytest.mark.parametrize("shape", [(40, 50), (1, 30), (30, 1)])
+def test_image_is_rebuilt_as_by_scikit_image(shape: tuple[int, int], height: float) -> None:
+    limit = ndimage.gaussian_filter(RNG.normal(0.0, 10.0, shape), 1.5)
+    np.testing.assert_array_equal(
+        rebuilt_below(limit - height, limit), reconstruction(limit - height, limit)
+    )
 
 
 @pytest.fixture

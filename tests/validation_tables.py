@@ -1,11 +1,13 @@
 """Tables of synthetic patients and a model of one line, for tests of staging and validation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from modeling.calibration import OsteoporosisLimits, osteoporosis_set
 from modeling.cohort import SITE_NAMES, Sex, Stage
 from modeling.staging import StagePrediction
 from roi_extraction.anatomy import Finding
@@ -23,6 +25,9 @@ MEANS_HU = np.array([190.0, 150.0, 110.0, 70.0])
 SPREAD_HU = 30.0
 """Standard deviation of L1 within a stage."""
 
+LIMITS = OsteoporosisLimits(no_below=0.35, yes_above=0.6)
+"""When `LineStager` decides on osteoporosis."""
+
 
 def probabilities_of(l1_hu: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Bayes' probabilities of four stages of equal share with normal L1; shape (n, 4)."""
@@ -33,8 +38,15 @@ def probabilities_of(l1_hu: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 class LineStager:
     """Stages by L1 alone, exactly right for patients of `patients_frame`; abstains without L1."""
 
-    def stage(self, mean_hu: npt.ArrayLike, age: float | None, sex: Sex | None) -> StagePrediction:
-        l1 = np.asarray(mean_hu, dtype=np.float64)[:1]
+    def stage_many(
+        self,
+        mean_hu: npt.NDArray[np.float64],
+        ages: Sequence[float | None],
+        sexes: Sequence[Sex | None],
+    ) -> list[StagePrediction]:
+        return [self._stage(hu[:1]) for hu in mean_hu]
+
+    def _stage(self, l1: npt.NDArray[np.float64]) -> StagePrediction:
         if np.isnan(l1[0]):
             finding = Finding("model.too_few_vertebrae", "no L1")
             return StagePrediction(None, {}, {}, (), "line-1", "no L1", (finding,))
@@ -44,7 +56,14 @@ class LineStager:
             f"{a}/{b}": p[b] / (p[a] + p[b]) for i, a in enumerate(stages) for b in stages[i + 1 :]
         }
         within = tuple(stage for stage in Stage if p[stage] >= 0.1)
-        return StagePrediction(max(p, key=lambda s: p[s]), p, pairwise, within, "line-1")
+        return StagePrediction(
+            max(p, key=lambda s: p[s]),
+            p,
+            pairwise,
+            within,
+            "line-1",
+            osteoporosis=osteoporosis_set(p, LIMITS),
+        )
 
 
 def patients_frame(counts: dict[str, int], seed: int = 0, offset_hu: float = 0.0) -> pd.DataFrame:

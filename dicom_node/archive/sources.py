@@ -12,6 +12,7 @@ from dicom_node.errors import OperationalError
 
 __all__ = [
     "ListedSeries",
+    "ListingIncomplete",
     "SeriesFilter",
     "SeriesIncomplete",
     "SeriesSource",
@@ -20,15 +21,45 @@ __all__ = [
 
 
 class SourceUnavailable(OperationalError):
-    """An archive or folder that cannot be asked now; the same question may be answered later."""
+    """An archive or folder that cannot be asked now; the same question may be answered later.
+
+    Parameters
+    ----------
+    message
+        What was found.
+    retry_after_seconds
+        When the source wants to be asked again, if it says so, seconds from now.
+    """
 
     code = "archive.unavailable"
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class SeriesIncomplete(OperationalError):
     """A series of which not exactly the listed instances came."""
 
     code = "archive.incomplete"
+
+
+class ListingIncomplete(OperationalError):
+    """An archive gives no more than so many answers to a question that cannot be parted further.
+
+    Parameters
+    ----------
+    message
+        What was found, and what to ask instead.
+    days
+        The days, as YYYYMMDD, of which studies may be missing; empty if no dates were asked for.
+    """
+
+    code = "archive.listing_incomplete"
+
+    def __init__(self, message: str, days: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.days = tuple(days)
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,13 @@ class SeriesSource(Protocol):
     def find(self, wanted: SeriesFilter) -> Iterator[ListedSeries]:
         """List the series that a filter lets through, each once.
 
-        A condition that the source cannot check, or does not state the value for, lets through.
+        A condition that the source cannot check, or does not state the value for, lets through;
+        only UIDs, accession number and patient ID must be stated where they are asked for.
+
+        Raises
+        ------
+        ListingIncomplete
+            Behind the last series: some days have more studies than the source lists.
         """
         ...
 

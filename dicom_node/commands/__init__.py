@@ -6,6 +6,7 @@
 - `install`: units of systemd for this installation.
 - `node`: run the node and check its settings.
 - `research`: from a cohort to models and networks.
+- `screening`: screen an archive or a folder.
 - `study`: the whole published analysis of a cohort in one command.
 - `tables`: a table of patients: staged, held against the model, or watched for drift.
 - `versions`: which software this is.

@@ -45,6 +45,12 @@ def evaluate(
     json_out: Annotated[
         Path | None, typer.Option("--json", help="File for all scores as JSON.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", help="Folder that keeps finished folds; the same command goes on there."
+        ),
+    ] = None,
 ) -> None:
     """Score a recipe by repeated nested cross-validation, apparent and nested side by side."""
     import json
@@ -53,6 +59,7 @@ def evaluate(
     from rich.progress import Progress
 
     from modeling import read_cohort
+    from modeling.errors import StudyFolderForeign
     from modeling.evaluation.recipe_evaluation import Protocol
     from modeling.evaluation.recipe_evaluation import evaluate as evaluate_recipe
 
@@ -64,14 +71,18 @@ def evaluate(
         fail(f"{json_out} is a folder, --json names a file", EXIT_USAGE)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(f"folds and shuffles of {recipe}", total=None)
-        found = evaluate_recipe(
-            read_cohort(cohort),
-            recipe,
-            seed=seed,
-            protocol=Protocol(repeats=repeats, permutations=permutations),
-            jobs=jobs,
-            progress=lambda done, all_: progress.update(task, completed=done, total=all_),
-        )
+        try:
+            found = evaluate_recipe(
+                read_cohort(cohort),
+                recipe,
+                seed=seed,
+                protocol=Protocol(repeats=repeats, permutations=permutations),
+                jobs=jobs,
+                progress=lambda done, all_: progress.update(task, completed=done, total=all_),
+                folder=out,
+            )
+        except StudyFolderForeign as error:
+            fail(str(error), EXIT_USAGE)
     print(found.summary())
     if json_out is not None:
         json_out.write_text(json.dumps(found.scores, indent=1, allow_nan=False) + "\n")

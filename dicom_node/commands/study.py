@@ -1,5 +1,6 @@
 """Run the whole published analysis of a cohort in one command."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,21 @@ __all__ = ["all_steps", "app"]
 app = typer.Typer()
 
 
-def all_steps() -> "tuple[StudyStep, ...]":
-    """The steps of all packages in their order."""
-    from modeling.study_steps import MODELING_STEPS
-    from network.study import NETWORK_STEPS
+class Core(StrEnum):
+    """Library of the pair models; imported from modeling it would slow every command down."""
 
-    return (*MODELING_STEPS, *NETWORK_STEPS)
+    LIGHTGBM = "LightGBM"
+    XGBOOST = "XGBoost"
+    CATBOOST = "CatBoost"
+
+
+def all_steps(core: str = Core.LIGHTGBM) -> "tuple[StudyStep, ...]":
+    """The steps of all packages in their order, SHAP and network with a core."""
+    from modeling.pair_trees import PairCore
+    from modeling.study_steps import modeling_steps
+    from network.study import network_steps
+
+    return (*modeling_steps(PairCore(core)), *network_steps(PairCore(core)))
 
 
 @app.command()
@@ -44,6 +54,12 @@ def study(
         str | None,
         typer.Option("--id", help="Column that tells patients apart; default 'patient' or 'id'."),
     ] = None,
+    core: Annotated[
+        Core,
+        typer.Option(
+            case_sensitive=False, help="Library of the pair models of the steps shap and network."
+        ),
+    ] = Core.LIGHTGBM,
     list_steps: Annotated[bool, typer.Option("--list", help="Print the steps and end.")] = False,
 ) -> None:
     """Run the whole analysis of a cohort: OUT/report.html, tables as CSV, figures as SVG and PNG.
@@ -68,7 +84,7 @@ def study(
     from modeling.cohort import STAGE_COLUMN, read_patients
     from modeling.study import run_study
 
-    steps = all_steps()
+    steps = all_steps(core)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

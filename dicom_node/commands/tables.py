@@ -10,6 +10,8 @@ from dicom_node.commands.ending import EXIT_REFUSED, EXIT_USAGE, fail
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from modeling.drift.drift_files import Charts
+
 __all__ = ["app"]
 
 app = typer.Typer()
@@ -141,28 +143,34 @@ def validate(
 
 @app.command()
 def drift(
-    table: TableArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for table and charts.")],
+    table: Annotated[
+        Path | None, typer.Argument(help="A table of results (TSV, CSV or Parquet).")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Settings of a node: follow its own studies."),
+    ] = None,
 ) -> None:
-    """Follow each scanner's HU by month in a table of results; research use only.
+    """Follow each scanner's HU by month, in a table of results or a node; research use only.
 
     OUT/drift.csv, OUT/drift.json and a chart a scanner. Exit code 0 written, 1 written and a step
-    was seen, 2 the table cannot be used, 3 fault.
+    was seen, 2 the table or the node cannot be used, 3 fault.
     """
-    _check_file(table)
-    from modeling import ModelingError
-    from modeling.cohort.table import read_table
-    from modeling.drift.drift_files import charts_of, write_drift
-    from modeling.drift.scanner_months import MEASURES, measurements_of
-
+    if (table is None) == (config is None):
+        fail("give either a table of results or --config", EXIT_USAGE)
     if out.exists() and not out.is_dir():
         fail(f"{out} is not a folder", EXIT_USAGE)
-    try:
-        charts = charts_of(measurements_of(read_table(table)))
-    except ModelingError as error:
-        fail(f"{table}: {error} [{error.code}]", EXIT_USAGE)
+    from modeling.drift.drift_files import write_drift
+    from modeling.drift.scanner_months import MEASURES
+
+    charts = {}
+    if table is not None:
+        charts = _charts_of_table(table)
+    elif config is not None:
+        charts = _charts_of_node(config)
     if not charts:
-        fail(f"{table}: no row has a study date and a measure", EXIT_USAGE)
+        fail(f"{table or config}: no study with a date and a measure", EXIT_USAGE)
     write_drift(charts, out)
     steps = [
         f"{scanner.words}: {MEASURES[name]} {chart.step.change:+.1f} HU since {chart.step.since}"
@@ -175,6 +183,30 @@ def drift(
         print(step)
     if steps:
         raise SystemExit(EXIT_REFUSED)
+
+
+def _charts_of_table(table: Path) -> "Charts":
+    _check_file(table)
+    from modeling import ModelingError
+    from modeling.cohort.table import read_table
+    from modeling.drift.drift_files import charts_of
+    from modeling.drift.scanner_months import measurements_of
+
+    try:
+        return charts_of(measurements_of(read_table(table)))
+    except ModelingError as error:
+        fail(f"{table}: {error} [{error.code}]", EXIT_USAGE)
+
+
+def _charts_of_node(config: Path) -> "Charts":
+    from dicom_node.records.database import has_tables, open_database
+    from dicom_node.records.scanner_drift import followed_charts
+    from dicom_node.settings.node import load_settings
+
+    engine = open_database(load_settings(config).database)
+    if not has_tables(engine):
+        fail(f"{config}: no worker has run with these settings", EXIT_USAGE)
+    return followed_charts(engine)
 
 
 def _check_file(table: Path) -> None:

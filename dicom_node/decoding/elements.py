@@ -49,7 +49,10 @@ class Elements:
 
     def values(self, keyword: str) -> tuple[object, ...]:
         """The values of an element; none if it is missing, empty or cannot be read."""
-        if self._recall is None or dictionary_VR(keyword) == "SQ":
+        if self._recall is None:
+            return self._values(keyword)
+        if dictionary_VR(keyword) == "SQ":
+            self._recall.look(tag_for_keyword(keyword) or 0)
             return self._values(keyword)
         return self._once("values", keyword, self._values)
 

@@ -38,11 +38,12 @@ class HeaderMemory:
 class Recall:
     """The memory for one data set.
 
-    A result depends on the element's own bytes, and on how the data set is encoded.
+    A result depends on the elements' own bytes, and on how the data set is encoded.
     """
 
     def __init__(self, by_encoding: dict[Hashable, dict[Hashable, Any]], dataset: Dataset) -> None:
         self._raw: dict[int, Hashable] = {}
+        self._looked_at: dict[int, Hashable] | None = None
         self._tags = {int(tag) for tag in dataset.keys()}  # noqa: SIM118
         for element in dataset.values():
             if isinstance(element, RawDataElement) and element.length <= LONGEST_VALUE:
@@ -71,8 +72,8 @@ class Recall:
         read
             Looks at this element of the data set and at no other.
         """
-        raw = self._raw.get(tag)
-        if raw is None and tag in self._tags:
+        raw = self._seen(tag)
+        if raw is _UNKNOWN:
             return read()
         key = (purpose, tag, raw)
         if key in self._results:
@@ -82,3 +83,43 @@ class Recall:
         if len(self._results) < MOST_RESULTS:
             self._results[key] = result
         return result
+
+    def look(self, tag: int) -> None:
+        """Note that an element is read without `once`, for what `alike` returns."""
+        self._seen(tag)
+
+    def alike(self, purpose: Hashable, read: Callable[[], T]) -> T:
+        """What ``read`` returned for the last file, if all that it looked at is the same in this.
+
+        Parameters
+        ----------
+        purpose
+            What is read.
+        read
+            Looks at elements by `once`, or tells of them by `look`, and at nothing else.
+        """
+        last = self._results.get((purpose, "alike"))
+        if last is not None:
+            looked_at, known = last
+            if all(self._raw_or_unknown(tag) == raw for tag, raw in looked_at.items()):
+                found: T = known
+                return found
+        self._looked_at = {}
+        result, looked_at, self._looked_at = read(), self._looked_at, None
+        if _UNKNOWN not in looked_at.values():
+            self._results[purpose, "alike"] = looked_at, result
+        return result
+
+    def _seen(self, tag: int) -> Hashable:
+        raw = self._raw_or_unknown(tag)
+        if self._looked_at is not None:
+            self._looked_at[tag] = raw
+        return raw
+
+    def _raw_or_unknown(self, tag: int) -> Hashable:
+        raw = self._raw.get(tag)
+        return _UNKNOWN if raw is None and tag in self._tags else raw
+
+
+_UNKNOWN = object()
+"""Stands for the bytes of an element that is there but not compared."""

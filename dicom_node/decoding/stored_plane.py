@@ -17,6 +17,7 @@ from dicom_node.decoding.pixel_format import (
     stated_format,
     stated_rescaling,
 )
+from dicom_node.decoding.recall import Recall
 from dicom_node.errors import SeriesRefused
 
 __all__ = ["StoredPlane", "stored_plane"]
@@ -65,7 +66,9 @@ class StoredPlane:
         return self.rescaling.hu(container, self.form.significant(container))
 
 
-def stored_plane(file: BinaryIO, transfer_syntax: str, elements: Elements) -> StoredPlane | None:
+def stored_plane(
+    file: BinaryIO, transfer_syntax: str, elements: Elements, recall: Recall | None = None
+) -> StoredPlane | None:
     """Find the pixels behind a header.
 
     Parameters
@@ -76,6 +79,8 @@ def stored_plane(file: BinaryIO, transfer_syntax: str, elements: Elements) -> St
         Its UID.
     elements
         The header.
+    recall
+        What was read from other files of its series, with which ``elements`` reads.
 
     Returns
     -------
@@ -85,6 +90,20 @@ def stored_plane(file: BinaryIO, transfer_syntax: str, elements: Elements) -> St
     """
     if transfer_syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
         return None
+    stated = (
+        _stated(elements) if recall is None else recall.alike("plane", lambda: _stated(elements))
+    )
+    if stated is None:
+        return None
+    shape, form, rescaling = stated
+    length = _length_of_pixels(file, explicit=transfer_syntax == ExplicitVRLittleEndian)
+    if length != 2 * shape[0] * shape[1]:
+        return None
+    return StoredPlane(_state(file), file.tell(), shape, form, rescaling)
+
+
+def _stated(elements: Elements) -> tuple[tuple[int, int], PixelFormat, Rescaling] | None:
+    """Rows and columns, form and rescaling of one grey plane in sixteen bits; None of all else."""
     one_plane = elements.integer("SamplesPerPixel") == 1 and (
         elements.integer("NumberOfFrames") in (None, 1)
     )
@@ -95,11 +114,7 @@ def stored_plane(file: BinaryIO, transfer_syntax: str, elements: Elements) -> St
         form, rescaling = stated_format(elements, 0), stated_rescaling(elements, 0)
     except SeriesRefused:
         return None
-    shape = (elements.integer("Rows") or 0, elements.integer("Columns") or 0)
-    length = _length_of_pixels(file, explicit=transfer_syntax == ExplicitVRLittleEndian)
-    if length != 2 * shape[0] * shape[1]:
-        return None
-    return StoredPlane(_state(file), file.tell(), shape, form, rescaling)
+    return (elements.integer("Rows") or 0, elements.integer("Columns") or 0), form, rescaling
 
 
 def _length_of_pixels(file: BinaryIO, *, explicit: bool) -> int | None:

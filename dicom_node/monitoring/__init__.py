@@ -6,4 +6,5 @@
   lose nothing.
 - `status_text`: the status as lines for people.
 - `web`: the HTTP endpoint: whether the node is alive and can work, and what it has done.
+- `workers`: the workers of all machines, and the work that none of them can do.
 """

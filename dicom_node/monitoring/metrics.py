@@ -1,5 +1,6 @@
 """The status as Prometheus metrics; no label holds anything of a patient."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import (
@@ -10,8 +11,8 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dicom_node.monitoring.finished_work import DURATION_BOUNDS_S, STEP_BOUNDS_S, Durations
 from dicom_node.monitoring.status import Status
+from dicom_node.records.work_totals import DURATION_BOUNDS_S, STEP_BOUNDS_S, Durations
 
 __all__ = ["METRICS", "StatusCollector"]
 
@@ -21,6 +22,11 @@ METRICS = {
     "osteonode_disk_free_bytes": "Free space of the disk with the spool.",
     "osteonode_spool_series": "Series in the spool.",
     "osteonode_spool_studies_arriving": "Studies that arrive or wait to be looked at.",
+    "osteonode_alarms": "What stands still until somebody does something (osteonode status).",
+    "osteonode_workers": "Workers of all machines on PostgreSQL, by state.",
+    "osteonode_worker_silent_seconds": "Seconds since the last beat of a host's workers.",
+    "osteonode_work_taken_over": "Work of dead workers that others took over, in 30 days.",
+    "osteonode_scanner_step_hu": "By how much a scanner's HU moved, by measure; absent if not.",
     "osteonode_queue_waiting": "Work that waits, by queue.",
     "osteonode_queue_running": "Work in hand, by queue.",
     "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
@@ -70,6 +76,8 @@ class StatusCollector(Collector):
         yield _gauge("osteonode_disk_free_bytes", status.free_bytes)
         yield _gauge("osteonode_spool_series", status.series)
         yield _gauge("osteonode_spool_studies_arriving", status.arriving)
+        yield from _workers(status)
+        yield _scanner_steps(status)
         waiting = _labelled("osteonode_queue_waiting", "queue")
         running = _labelled("osteonode_queue_running", "queue")
         oldest = _labelled("osteonode_queue_oldest_seconds", "queue")
@@ -80,6 +88,29 @@ class StatusCollector(Collector):
         yield from (waiting, running, oldest)
         yield from _finished(status)
         yield from _received(status)
+
+
+def _workers(status: Status) -> Iterator[Metric]:
+    yield _gauge("osteonode_alarms", len(status.alarms))
+    yield _gauge("osteonode_work_taken_over", status.taken_over)
+    states = _labelled("osteonode_workers", "state")
+    for state, number in Counter(worker.state for worker in status.workers).items():
+        states.add_metric([state], number)
+    silent = _labelled("osteonode_worker_silent_seconds", "host")
+    beats: dict[str, float] = {}
+    for worker in status.workers:
+        beats[worker.host] = min(beats.get(worker.host, worker.beat_seconds), worker.beat_seconds)
+    for host, seconds in beats.items():
+        silent.add_metric([host], seconds)
+    yield from (states, silent)
+
+
+def _scanner_steps(status: Status) -> Metric:
+    name = "osteonode_scanner_step_hu"
+    steps = GaugeMetricFamily(name, METRICS[name], labels=["scanner", "measure"])
+    for step in status.scanner_steps:
+        steps.add_metric([step.scanner, step.measure], step.change_hu)
+    return steps
 
 
 def _finished(status: Status) -> Iterator[Metric]:

@@ -8,19 +8,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer
+import sqlalchemy as sa
+from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.monitoring.finished_work import (
+from dicom_node.monitoring.finished_work import FinishedWork
+from dicom_node.monitoring.workers import WorkerStatus, alarms, worker_statuses
+from dicom_node.records.counters import read_counters
+from dicom_node.records.database import has_tables, open_database
+from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
+from dicom_node.records.scanner_drift import ScannerStep, read_steps
+from dicom_node.records.withdrawals import Withdrawals
+from dicom_node.records.work_totals import (
     DURATION_BOUNDS_S,
     NO_QUEUE,
     STEP_BOUNDS_S,
     Durations,
-    FinishedWork,
 )
-from dicom_node.records.counters import read_counters
-from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
-from dicom_node.records.withdrawals import Withdrawals
+from dicom_node.records.worker_table import WorkerRow, listed_workers
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 
@@ -65,6 +70,14 @@ class Status:
         The listener's counters, by name and label.
     withdrawn
         Reports that stood under another patient or study, as ``study/assessment``.
+    workers
+        On PostgreSQL the workers of all machines.
+    taken_over
+        How much work of dead workers was taken over by others in the last 30 days.
+    alarms
+        What stands still until somebody does something.
+    scanner_steps
+        Scanners whose HU are not where they were.
     """
 
     ready: bool
@@ -79,6 +92,10 @@ class Status:
     steps: Mapping[str, Durations] = field(default_factory=dict)
     received: Mapping[tuple[str, str], int] = field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    taken_over: int = 0
+    alarms: tuple[str, ...] = ()
+    scanner_steps: tuple[ScannerStep, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same for ``json.dumps``: lists of named values in place of tuples as keys."""
@@ -109,6 +126,7 @@ class StatusReader:
         self._settings = settings
         self._spool = Spool(settings.data_dir)
         self._client: DBOSClient | None = None
+        self._tables: sa.Engine | None = None
         self._done = FinishedWork()
 
     def close(self) -> None:
@@ -116,6 +134,9 @@ class StatusReader:
         if self._client is not None:
             self._client.destroy()
             self._client = None
+        if self._tables is not None:
+            self._tables.dispose()
+            self._tables = None
 
     def read(self) -> Status:
         """The status at this moment."""
@@ -130,9 +151,11 @@ class StatusReader:
         free = self._spool.free_bytes()
         if free < settings.listener.min_free_mb * 1024 * 1024:
             problems.append("the disk is nearly full")
-        queues: dict[str, Queue] = {}
+        unfinished: list[WorkflowStatus] = []
+        rows: list[WorkerRow] = []
         try:
-            queues = self._read_database(now)
+            unfinished = self._read_work()
+            rows = self._read_workers()
         except (SQLAlchemyError, OSError) as error:
             problems.append(f"the database does not answer ({type(error).__name__})")
         return Status(
@@ -142,35 +165,49 @@ class StatusReader:
             free_bytes=free,
             series=_entries(self._spool.series),
             arriving=_entries(self._spool.record.arriving),
-            queues=queues,
-            finished=self._done.finished,
-            durations=self._done.durations,
-            steps=self._done.steps,
+            queues=_queues(unfinished, now),
+            finished=self._done.totals.finished,
+            durations=self._done.totals.durations,
+            steps=self._done.totals.steps,
             received=read_counters(settings.counters_dir.glob("*.json")),
             withdrawn=Withdrawals(settings.data_dir).listed(),
+            workers=tuple(worker_statuses(rows, unfinished)),
+            taken_over=sum(row.taken_over for row in rows),
+            alarms=tuple(alarms(rows, unfinished, shared=settings.on_postgresql)),
+            scanner_steps=read_steps(settings.data_dir),
         )
 
-    def _read_database(self, now: float) -> dict[str, Queue]:
+    def _read_work(self) -> list[WorkflowStatus]:
+        """Count what ended, and list what waits or is in hand."""
         if self._client is None:
             self._client = DBOSClient(
                 system_database_url=self._settings.database,
                 serializer=DBOSPortableJSONSerializer(),
             )
-        self._done.read(self._client)
-        unfinished = self._client.list_workflows(
-            status=UNFINISHED, load_input=False, load_output=False
-        )
-        groups: defaultdict[str, list[Any]] = defaultdict(list)
-        for work in unfinished:
-            groups[work.queue_name or NO_QUEUE].append(work)
-        return {name: _queue(works, now) for name, works in sorted(groups.items())}
+        if self._tables is None:
+            self._tables = open_database(self._settings.database)
+        self._done.read(self._client, self._tables if has_tables(self._tables) else None)
+        return self._client.list_workflows(status=UNFINISHED, load_input=False, load_output=False)
+
+    def _read_workers(self) -> list[WorkerRow]:
+        if not self._settings.on_postgresql or self._tables is None:
+            return []
+        with self._tables.connect() as connection:
+            return listed_workers(connection)
 
 
 def _entries(folder: Path) -> int:
     return sum(1 for _ in os.scandir(folder)) if folder.is_dir() else 0
 
 
-def _queue(works: Iterable[Any], now: float) -> Queue:
+def _queues(unfinished: Iterable[WorkflowStatus], now: float) -> dict[str, Queue]:
+    groups: defaultdict[str, list[WorkflowStatus]] = defaultdict(list)
+    for work in unfinished:
+        groups[work.queue_name or NO_QUEUE].append(work)
+    return {name: _queue(works, now) for name, works in sorted(groups.items())}
+
+
+def _queue(works: Iterable[WorkflowStatus], now: float) -> Queue:
     works = list(works)
     running = sum(work.status == "PENDING" for work in works)
     oldest = min((work.created_at or now * 1000) for work in works) / 1000

@@ -16,10 +16,23 @@ def status_text(status: Status) -> str:
 
 def _lines(status: Status) -> Iterator[str]:
     yield "ready" if status.ready else f"NOT READY: {'; '.join(status.problems)}"
+    for alarm in status.alarms:
+        yield f"ALARM: {alarm}"
     for name, age in status.processes.items():
         yield f"  {name:24} sign of life {age:.0f} s ago"
     yield f"  {'disk':24} {status.free_bytes / GB:.1f} GB free"
     yield f"  {'spool':24} {status.series} series, {status.arriving} studies arriving"
+    if status.workers:
+        yield f"workers, {status.taken_over} pieces of work taken over from dead ones"
+    for worker in status.workers:
+        yield (
+            f"  {worker.name:24} {worker.state}, beat {worker.beat_seconds:.0f} s ago, "
+            f"version {worker.version}, {worker.in_hand} in hand"
+        )
+    if status.scanner_steps:
+        yield "scanners whose HU moved (osteonode drift)"
+    for step in status.scanner_steps:
+        yield f"  {step.scanner}: {step.measure} {step.change_hu:+.1f} HU since {step.since}"
     yield "queues"
     for name, queue in status.queues.items():
         oldest = _age(queue.oldest_seconds)

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from dicom_node.receiving.store_messages import MALFORMED, is_store_request
 from dicom_node.settings.edge import Listener
 
-__all__ = ["HEADER_BYTES", "MAX_UNANSWERED", "P_DATA", "Budget", "Limit", "LimitExceeded"]
+__all__ = [
+    "HEADER_BYTES",
+    "MAX_UNANSWERED",
+    "PDU_SLACK_BYTES",
+    "P_DATA",
+    "Budget",
+    "Limit",
+    "LimitExceeded",
+]
 
 HEADER_BYTES = 6
 """PDU type, a reserved byte, and the length of what follows (PS3.8, 9.3.1)."""

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = [
+    "COMMAND",
     "LAST",
     "MALFORMED",
+    "P_DATA_TF",
     "FragmentReader",
     "StoreCommand",
     "StoreRequest",
     "answer_pdus",
     "fragments",
+    "is_progress",
     "is_store_request",
     "read_command",
 ]
@@ -30,7 +33,11 @@ AFFECTED_SOP_INSTANCE_UID = 0x1000
 """Element numbers of group 0000 (PS3.7, table E.1-1)."""
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_GET_RSP, C_MOVE_RSP = 0x8010, 0x8021
 NO_DATA_SET = 0x0101
+
+GOING_ON = (0xFF00, 0xFF01)
+"""Statuses of what goes on (PS3.7, C.1.3)."""
 
 REQUESTS = (
     C_STORE_RQ, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150,
@@ -161,23 +168,30 @@ class FragmentReader:
         return None
 
 
-def fragments(body: bytes | bytearray) -> Iterator[tuple[int, memoryview]]:
+def fragments(body: bytes | bytearray | memoryview) -> Iterator[tuple[int, memoryview]]:
     """Each presentation data value of a P-DATA-TF PDU (PS3.8, 9.3.5).
 
     Parameters
     ----------
     body
-        What follows the header of the PDU; its lengths have been checked.
+        What follows the header of the PDU.
 
     Yields
     ------
     tuple
         Presentation context, and the message control header with its fragment.
+
+    Raises
+    ------
+    ValueError, struct.error
+        The lengths of the values do not make up the body.
     """
     view = memoryview(body)
     position = 0
     while position < len(view):
         length, context_id = struct.unpack_from(">LB", view, position)
+        if length < 2 or position + 4 + length > len(view):
+            raise ValueError("a value ends behind its PDU")
         yield context_id, view[position + 5 : position + 4 + length]
         position += 4 + length
 
@@ -209,6 +223,16 @@ def read_command(command: bytes) -> dict[int, bytes]:
             raise ValueError("not a command set")
         elements[element] = command[position - length : position]
     return elements
+
+
+def is_progress(command: bytes) -> bool:
+    """Whether a command set says that a C-GET or C-MOVE goes on; raises as `is_store_request`."""
+    elements = read_command(command)
+    return (
+        _number(elements, COMMAND_FIELD) in (C_GET_RSP, C_MOVE_RSP)
+        and _number(elements, STATUS) in GOING_ON
+        and _number(elements, COMMAND_DATA_SET_TYPE) == NO_DATA_SET
+    )
 
 
 def is_store_request(command: bytes) -> bool:

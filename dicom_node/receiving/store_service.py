@@ -18,7 +18,7 @@ from dicom_node.receiving.store_messages import (
     answer_pdus,
 )
 
-__all__ = ["MessageLink", "StoreService"]
+__all__ = ["FragmentService", "MessageLink", "StoreService"]
 
 
 class MessageLink(Protocol):
@@ -36,6 +36,26 @@ class MessageLink(Protocol):
 
     def send(self, pdu: bytes) -> None:
         """Send a PDU; nothing happens if the connection has ended."""
+
+
+class FragmentService(Protocol):
+    """Takes the fragments of the messages of one association."""
+
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
+        """Take one fragment.
+
+        Parameters
+        ----------
+        context_id
+            Presentation context of the fragment.
+        value
+            The message control header, one byte, and the fragment.
+
+        Raises
+        ------
+        ValueError, KeyError, struct.error
+            The peer broke the protocol; the association is to be aborted.
+        """
 
 
 class StoreService:
@@ -56,7 +76,7 @@ class StoreService:
         self._transfer_syntax = ""
         self._content: list[memoryview] = []
 
-    def take(self, context_id: int, value: bytes) -> None:
+    def take(self, context_id: int, value: bytes | memoryview) -> None:
         """Take one fragment; the last one of a request answers it.
 
         Parameters

@@ -4,8 +4,15 @@
   A.5).
 - `counters`: counters of one process, in a file: they survive a restart, and other processes read
   them.
+- `database`: the node's own tables in the workflow database, beside those of its engine.
+- `followed_studies`: what was measured on each study, for following a scanner's HU over time.
 - `heartbeat`: signs of life: a file a process, touched while it works.
+- `scanner_drift`: whether a scanner's HU moved, looked at by a worker, read by the status.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
+- `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
+  assessments.
+- `worker_table`: the table of workers on PostgreSQL: who works, since when, and when each last gave
+  a sign.
 """

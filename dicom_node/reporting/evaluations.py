@@ -22,6 +22,7 @@ from dicom_node.reporting.content_items import (
 )
 from dicom_node.reporting.references import reference_items
 from dicom_node.reporting.report_model import RESEARCH_USE
+from dicom_node.reporting.words.call_words import reported_values, worth_words
 from dicom_node.reporting.words.impression import (
     evidence_of,
     impression,
@@ -95,6 +96,9 @@ def supplement(assessment: Assessment, segmentation: Dataset | None = None) -> D
     items += reference_items(assessment)
     if prediction.prevalence:
         items.append(text_item(own.COMMENT, mix_words(prediction.prevalence)))
+        values = reported_values(prediction)
+        if values is not None and prediction.predicted is not None:
+            items.append(text_item(own.COMMENT, worth_words(prediction.predicted, values)))
         items.append(
             text_item(
                 own.COMMENT,

@@ -1,5 +1,7 @@
 """The measurement groups of the Structured Report (TID 1500): one for each site, or each slice."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from highdicom.spatial import ReferenceToImageTransformer
@@ -168,10 +170,20 @@ def image_coordinates(
     """
     if image.orientation is None or image.position_mm is None or image.pixel_spacing_mm is None:
         raise ValueError("the source image has no geometry")
-    to_image = ReferenceToImageTransformer(
-        image_position=image.position_mm.tolist(),
-        image_orientation=image.orientation.ravel().tolist(),
-        pixel_spacing=image.pixel_spacing_mm,
+    to_image = _to_image(
+        tuple(image.position_mm.tolist()),
+        tuple(image.orientation.ravel().tolist()),
+        image.pixel_spacing_mm,
     )
     points = to_image(contour_lps_mm)[:, :2]
     return np.vstack([points, points[:1]])
+
+
+@lru_cache(maxsize=256)
+def _to_image(
+    position_mm: tuple[float, ...], orientation: tuple[float, ...], spacing_mm: tuple[float, float]
+) -> ReferenceToImageTransformer:
+    """Several regions are drawn on one image, and each in several objects."""
+    return ReferenceToImageTransformer(
+        image_position=position_mm, image_orientation=orientation, pixel_spacing=spacing_mm
+    )

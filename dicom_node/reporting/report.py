@@ -27,6 +27,7 @@ from dicom_node.reporting.report_model import (
     StageReport,
     Warned,
 )
+from dicom_node.reporting.words.call_words import reported_values
 from dicom_node.reporting.words.impression import (
     evidence_of,
     impression,
@@ -283,6 +284,7 @@ def _stage(prediction: StagePrediction) -> StageReport:
         at_minus_10_hu=prediction.at_minus_10_hu,
         at_plus_10_hu=prediction.at_plus_10_hu,
         prevalence={stage: round(share, 4) for stage, share in prediction.prevalence.items()},
+        predictive_values=reported_values(prediction),
         model_id=prediction.model_id,
         abstained=prediction.abstained,
     )

@@ -27,6 +27,7 @@ __all__ = [
     "mark_withdrawn",
     "standing_reports",
     "study_date_of",
+    "withdrawal_file",
     "withdrawn_by",
 ]
 
@@ -152,6 +153,15 @@ def withdrawn_by(report: Path) -> str | None:
     except FileNotFoundError:
         return None
     return str(content["assessment"])
+
+
+def withdrawal_file(file: str) -> str:
+    """Name of the note that an object of a report is withdrawn, which lies beside it.
+
+    >>> withdrawal_file("report.sr.dcm")
+    'withdrawal.sr.dcm'
+    """
+    return f"withdrawal.{file.removeprefix('report.')}"
 
 
 def mark_withdrawn(report: Path, assessment: str) -> bool:

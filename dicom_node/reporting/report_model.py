@@ -28,6 +28,7 @@ __all__ = [
     "REPORT_SCHEMA_DIGEST",
     "RESEARCH_USE",
     "AcquisitionReport",
+    "CallValueReport",
     "CaseReport",
     "Comparison",
     "EarlierReport",
@@ -36,6 +37,7 @@ __all__ = [
     "LevelsReport",
     "NetworkPlace",
     "NotCompared",
+    "PredictiveValuesReport",
     "ReferenceReport",
     "ReferencesReport",
     "Refusal",
@@ -57,7 +59,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "12dca431d79a7fff2a739b18fa3f9c3b86b2858fd2a70b1dd0f8bb3a100e57df"
+REPORT_SCHEMA_DIGEST = "6f3d80eca6ee4b72c196101ac3ff74817b47994d7cf97ec42ffa845e10e35bc4"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 
@@ -306,6 +308,26 @@ class L1Threshold(_Record):
     offset so much higher."""
 
 
+class CallValueReport(_Record):
+    """How often a call, and its contrary, are right."""
+
+    ppv: Probability | None
+    """Positive predictive value; null where nobody would be called so."""
+    npv: Probability | None
+    """Negative predictive value; null where everybody would be called so."""
+
+
+class PredictiveValuesReport(_Record):
+    """What the calls are worth at the stated prevalence, by nested sensitivity and specificity."""
+
+    stage: CallValueReport
+    """Of the predicted stage, against any other."""
+    osteoporosis_call: CallValueReport
+    """Of the most probable stage being C or D, against A or B."""
+    osteoporosis_answer: CallValueReport
+    """Of the answers on osteoporosis: ppv of a yes, npv of a no."""
+
+
 class StageReport(_Record):
     """The stage, or why there is none."""
 
@@ -329,6 +351,9 @@ class StageReport(_Record):
     prevalence: dict[Stage, Probability] = Field(default_factory=dict)
     """Shares of the stages among the patients that the probabilities hold for: the cohort's, or
     those of the settings; empty if there is no stage."""
+    predictive_values: PredictiveValuesReport | None = None
+    """What the calls are worth at this prevalence; null if there is no stage or the model's bundle
+    does not say."""
     pairwise: dict[str, Probability]
     """By pair such as A/B: the probability of the later stage for a patient of one of the two, both
     being as frequent as in the cohort; empty if there is no stage."""

@@ -15,6 +15,7 @@ from pydicom.tag import BaseTag
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
+from dicom_node.decoding.raw_elements import read_header
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.comparison_items import comparison_container
 from dicom_node.reporting.content_items import (
@@ -172,7 +173,7 @@ def _referred(image: Instance) -> Dataset:
     return found
 
 
-def evidence_header(path: Path, keywords: Sequence[str] | None = None) -> Dataset:
+def evidence_header(path: Path) -> Dataset:
     """Read the header of an image in a form that a report can inherit from.
 
     Text becomes Unicode, sequences are left out, invalid values of patient and study elements are
@@ -183,15 +184,12 @@ def evidence_header(path: Path, keywords: Sequence[str] | None = None) -> Datase
     ----------
     path
         File of the image.
-    keywords
-        The elements that are read; all if None, which costs four times as much.
     """
-    tags = None if keywords is None else [*keywords]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is removed here
-        dataset = pydicom.dcmread(
-            plain_file(path, header_only=True), stop_before_pixels=True, specific_tags=tags
-        )
+        source = plain_file(path, header_only=True)
+        with source.open("rb") if isinstance(source, Path) else source as file:
+            dataset = read_header(file)
         for tag in list(dataset.keys()):
             if _is_sequence_or_unreadable(dataset, tag):
                 del dataset[tag]

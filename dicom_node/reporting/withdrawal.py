@@ -7,6 +7,7 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.sr.coding import Code
 
 from dicom_node.files import write_atomically
+from dicom_node.reporting.report_history import withdrawal_file
 from dicom_node.reporting.structured_report import MANUFACTURER, SERIES_NUMBER, evidence_header
 from dicom_node.uids import derived_uid
 
@@ -22,7 +23,7 @@ def write_withdrawal(report: Path) -> Path:
     It belongs to the patient and the study of the rejected object, the Structured Report or one
     beside it. Its UIDs follow from that object's.
     """
-    path = report.with_name(f"withdrawal.{report.name.removeprefix('report.')}")
+    path = report.with_name(withdrawal_file(report.name))
     if path.exists():
         return path
     rejected = evidence_header(report)

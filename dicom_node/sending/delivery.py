@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -26,17 +25,20 @@ PLAIN_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 """Transfer syntaxes of all that is no image: a deflated one can grow a thousandfold when it is
 read."""
 
+USUAL_PDU_BYTES = 16382
+"""Longest PDU that is taken where no more than answers are expected (pynetdicom's own choice)."""
+
 TRANSFER_SYNTAXES_REFUSED = 0x04
 """Result of a presentation context: transfer syntaxes not supported (PS3.8, table 9-18)."""
 
 
-def send(path: Path, destination: Destination, calling_ae: str) -> int:
+def send(content: bytes, destination: Destination, calling_ae: str) -> int:
     """Send a file by C-STORE, as it is or, to a peer that takes nothing else, in Implicit VR.
 
     Parameters
     ----------
-    path
-        A DICOM file.
+    content
+        A DICOM file's bytes.
     destination
         The peer.
     calling_ae
@@ -54,7 +56,7 @@ def send(path: Path, destination: Destination, calling_ae: str) -> int:
         failure; the message holds its status.
     """
     try:
-        dataset: Dataset = pydicom.dcmread(path)
+        dataset: Dataset = pydicom.dcmread(BytesIO(content))
         stored = dataset.file_meta.TransferSyntaxUID
     except (OSError, InvalidDicomError) as error:
         raise DeliveryFailed(f"the report cannot be read ({type(error).__name__})") from error
@@ -106,6 +108,7 @@ def associate(
     sop_classes: Sequence[str | PresentationContext],
     handlers: Sequence[tuple[Any, Callable[[Event], Any]]] = (),
     received: Sequence[str] = (),
+    max_pdu_bytes: int = USUAL_PDU_BYTES,
 ) -> Association:
     """Open an association with a peer.
 
@@ -121,6 +124,8 @@ def associate(
         pynetdicom's events and the functions that handle them.
     received
         UIDs of the SOP classes of which the peer may store instances on the association (C-GET).
+    max_pdu_bytes
+        Longest PDU that the peer may send.
 
     Returns
     -------
@@ -153,6 +158,7 @@ def associate(
             ae_title=destination.ae_title,
             tls_args=tls,
             evt_handlers=list(handlers),
+            max_pdu=max_pdu_bytes,
             ext_neg=[build_role(uid, scp_role=True) for uid in received],
         )
     except (OSError, RuntimeError, ValueError) as error:  # such as a name that does not resolve

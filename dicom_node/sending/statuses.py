@@ -11,6 +11,8 @@ __all__ = [
     "DOES_NOT_MATCH",
     "DUPLICATE_INSTANCE",
     "INVALID_OBJECT",
+    "MOVE_DESTINATION_UNKNOWN",
+    "NOT_AUTHORISED",
     "NO_SUCH_EVENT_TYPE",
     "OUT_OF_RESOURCES",
     "PENDING",
@@ -26,6 +28,7 @@ DUPLICATE_INSTANCE = 0x0111
 NO_SUCH_EVENT_TYPE = 0x0113
 INVALID_OBJECT = 0x0117
 CLASS_NOT_SUPPORTED = 0x0122
+NOT_AUTHORISED = 0x0124
 """Of any service (DICOM PS3.7, annex C)."""
 
 OUT_OF_RESOURCES = 0xA700
@@ -37,6 +40,10 @@ table B.2-1)."""
 PENDING = (int(Status.PENDING), 0xFF01)
 """Of C-FIND: a match; with the second one some optional key was not looked at (DICOM PS3.4, table
 C.4-1)."""
+
+
+MOVE_DESTINATION_UNKNOWN = 0xA801
+"""Of C-MOVE (DICOM PS3.4, table C.4-2)."""
 
 
 def is_warning(status: int) -> bool:

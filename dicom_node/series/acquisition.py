@@ -16,6 +16,7 @@ from roi_extraction.anatomy import Finding
 __all__ = [
     "TILT_WARNED_DEG",
     "check_acquisition",
+    "check_header",
     "check_rules",
     "refuse_or_report",
     "series_kernel",
@@ -114,12 +115,36 @@ def series_thickness_mm(stack: SliceStack, rules: Acquisition) -> float:
         [s.slice_thickness_mm for s in stack.slices], "Slice Thickness", THICKNESS_TOLERANCE_MM
     )
     thickness_mm = stated or stack.step_mm
-    if thickness_mm > most + 1e-6:
-        raise SeriesRefused(
-            "series.slice_thickness",
-            f"slices are {thickness_mm:g} mm thick; at most {most:g} mm can be assessed",
-        )
+    _check_thickness(thickness_mm, rules)
     return thickness_mm
+
+
+def check_header(header: Instance, instances: int | None, rules: Acquisition) -> None:
+    """Refuse a series by one of its headers, by the rules that this alone decides.
+
+    Parameters
+    ----------
+    header
+        Of one slice; what is missing in it decides nothing, but for the tube voltage.
+    instances
+        Number of instances of the series; None if it is unknown.
+    rules
+        What a series must fulfil.
+
+    Raises
+    ------
+    SeriesRefused
+        Whatever the other slices are, the series could not be assessed.
+    """
+    check_acquisition([header], rules)
+    if header.slice_thickness_mm is not None:
+        _check_thickness(header.slice_thickness_mm, rules)
+    if instances is not None:
+        _enough_slices(instances, rules)
+    if header.kernel:
+        _kernel(header, series_kernel([header]), rules)
+    _contrast([header], rules)
+    _pixels(header, rules)
 
 
 def series_kernel(slices: Sequence[Instance]) -> KernelClass:
@@ -189,17 +214,33 @@ def _header(slices: Sequence[Instance]) -> list[Finding]:
     return findings
 
 
-def _coverage(stack: SliceStack, rules: Acquisition) -> list[Finding]:
-    found = None
-    if len(stack.slices) < rules.min_slices:
-        found = f"{len(stack.slices)} slices; at least {rules.min_slices} are needed"
-    elif stack.coverage_mm < rules.min_coverage_mm:
-        found = (
-            f"the slices cover {stack.coverage_mm:.0f} mm; at least {rules.min_coverage_mm:g} mm "
-            "are needed"
+def _check_thickness(thickness_mm: float, rules: Acquisition) -> None:
+    most = rules.max_slice_thickness_mm
+    if thickness_mm > most + 1e-6:
+        raise SeriesRefused(
+            "series.slice_thickness",
+            f"slices are {thickness_mm:g} mm thick; at most {most:g} mm can be assessed",
         )
-    if found is None:
+
+
+def _coverage(stack: SliceStack, rules: Acquisition) -> list[Finding]:
+    few = _enough_slices(len(stack.slices), rules)
+    if few or stack.coverage_mm >= rules.min_coverage_mm:
+        return few
+    found = (
+        f"the slices cover {stack.coverage_mm:.0f} mm; at least {rules.min_coverage_mm:g} mm "
+        "are needed"
+    )
+    return _short(found, rules)
+
+
+def _enough_slices(count: int, rules: Acquisition) -> list[Finding]:
+    if count >= rules.min_slices:
         return []
+    return _short(f"{count} slices; at least {rules.min_slices} are needed", rules)
+
+
+def _short(found: str, rules: Acquisition) -> list[Finding]:
     finding = Finding("acquisition.short_coverage", found)
     return refuse_or_report(rules.rules.coverage, finding, "series.too_few_slices")
 

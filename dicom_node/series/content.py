@@ -98,11 +98,13 @@ def header_digests(dataset: Dataset, recall: Recall | None = None) -> HeaderDige
         What was read from the same elements of other files; None to read all anew.
     """
     recall = recall or HeaderMemory().of(dataset)
-    inherited = {tag for tag in recall.tags if is_inherited(tag)}
+    inherited = frozenset(
+        tag for tag in recall.tags if is_inherited(tag) or tag in _DESCRIBING_TAGS
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that do not fit their representation
         return HeaderDigests(
-            _digest(dataset, inherited | _DESCRIBING_TAGS & recall.tags, recall),
+            recall.alike(inherited, lambda: _digest(dataset, inherited, recall)),
             _digest(dataset, _MEASURED_TAGS & recall.tags, recall),
         )
 

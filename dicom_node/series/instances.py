@@ -4,17 +4,18 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import Tag
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
+from dicom_node.decoding.raw_elements import read_header
 from dicom_node.decoding.recall import ENCODING_TAG, HeaderMemory, Recall
 from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
 from dicom_node.series.content import header_digests
@@ -25,6 +26,7 @@ __all__ = [
     "SEGMENTATION_STORAGE",
     "Instance",
     "UnreadableFile",
+    "age_years",
     "instance_of",
     "read_instance",
     "referenced_series",
@@ -161,84 +163,99 @@ def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
     """
     memory = memory or HeaderMemory()
     source = plain_file(path, header_only=True)
-    if not isinstance(source, Path):
-        dataset = pydicom.dcmread(source, stop_before_pixels=True)
-        stated = _stated(dataset)
-        return replace(instance_of(path, dataset, memory.of(dataset)), stated=stated)
-    with source.open("rb") as file:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True)
+    with source.open("rb") if isinstance(source, Path) else source as file:
+        dataset = read_header(file)
         stated = _stated(dataset)
         recall = memory.of(dataset)
         instance = instance_of(path, dataset, recall)
+        if not isinstance(source, Path):
+            return replace(instance, stated=stated)
         elements = Elements(dataset, recall)
-        plane = stored_plane(file, instance.transfer_syntax_uid, elements)
+        plane = stored_plane(file, instance.transfer_syntax_uid, elements, recall)
         return replace(instance, stored=plane, stated=stated)
 
 
-def _stated(dataset: FileDataset) -> Dataset:
+def _stated(dataset: Dataset) -> Dataset:
     """The elements of `STATED` that a data set holds, none of them looked at."""
-    found = Dataset({tag: dataset.get_item(tag) for tag in _STATED_TAGS if tag in dataset})
+    elements = ((tag, dataset.get_item(tag)) for tag in _STATED_TAGS)
+    found = Dataset({tag: element for tag, element in elements if element is not None})
     implicit, little = dataset.original_encoding
     found.set_original_encoding(implicit, little, dataset.original_character_set)
     return found
 
 
-def instance_of(path: Path, dataset: FileDataset, recall: Recall | None = None) -> Instance:
+def instance_of(path: Path, dataset: Dataset, recall: Recall | None = None) -> Instance:
     """The header of a file that was read, with or without its pixels."""
+    recall = recall or HeaderMemory().of(dataset)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what is invalid: it counts as missing
         return _instance(path, dataset, recall)
 
 
-def _instance(path: Path, dataset: FileDataset, recall: Recall | None) -> Instance:
+def _instance(path: Path, dataset: Dataset, recall: Recall) -> Instance:
     meta = dataset.file_meta
     digests = header_digests(dataset, recall)
     elements = Elements(dataset, recall)
+    position = elements.numbers("ImagePositionPatient", 3)
+    sop_instance_uid = elements.text("SOPInstanceUID")
+    instance_number = elements.integer("InstanceNumber")
+    acquisition_time_s = _acquisition_time_s(elements)
+    in_common = recall.alike("instance", lambda: _in_common(Elements(dataset, recall)))
+    invalid = dict.fromkeys((*in_common["invalid"], *elements.invalid))
+    sop_class_uid = in_common["sop_class_uid"] or str(meta.get("MediaStorageSOPClassUID", ""))
+    return Instance(**{
+        **in_common,
+        "path": path,
+        "sop_class_uid": sop_class_uid,
+        "sop_instance_uid": sop_instance_uid,
+        "transfer_syntax_uid": str(meta.get("TransferSyntaxUID", "")),
+        "position_mm": None if position is None else np.array(position),
+        "instance_number": instance_number,
+        "acquisition_time_s": acquisition_time_s,
+        "invalid": tuple(invalid),
+        "inherited_digest": digests.inherited,
+        "measured_digest": digests.measured,
+    })  # fmt: skip
+
+
+def _in_common(elements: Elements) -> dict[str, Any]:
+    """The fields of an `Instance` that most images of a series have in common."""
     elements.check(*PATIENT_AND_STUDY, "PatientAge")
     slope, intercept = elements.positive("RescaleSlope"), elements.number("RescaleIntercept")
     spacing = elements.numbers("PixelSpacing", 2)
     orientation = elements.numbers("ImageOrientationPatient", 6)
-    position = elements.numbers("ImagePositionPatient", 3)
-    return Instance(
-        path=path,
-        sop_class_uid=elements.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", "")),
-        sop_instance_uid=elements.text("SOPInstanceUID"),
-        study_uid=elements.text("StudyInstanceUID"),
-        series_uid=elements.text("SeriesInstanceUID"),
-        modality=elements.text("Modality"),
-        image_type=tuple(str(part).strip().upper() for part in elements.values("ImageType")),
-        transfer_syntax_uid=str(meta.get("TransferSyntaxUID", "")),
-        lossy=elements.text("LossyImageCompression"),
-        kvp=elements.number("KVP"),
-        slice_thickness_mm=elements.positive("SliceThickness"),
-        pixel_spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
-        rows=elements.integer("Rows"),
-        columns=elements.integer("Columns"),
-        orientation=None if orientation is None else np.reshape(orientation, (2, 3)),
-        position_mm=None if position is None else np.array(position),
-        instance_number=elements.integer("InstanceNumber"),
-        acquisition_number=elements.integer("AcquisitionNumber"),
-        frames=elements.integer("NumberOfFrames") or 1,
-        kernel="\\".join(str(part) for part in elements.values("ConvolutionKernel")),
-        contrast_agent=_contrast(elements),
-        manufacturer=elements.text("Manufacturer"),
-        model=elements.text("ManufacturerModelName"),
-        series_description=elements.text("SeriesDescription"),
-        has_rescale=bool(slope) and intercept is not None,
-        sex=elements.text("PatientSex"),
-        age_years=_age_years(elements),
-        patient_position=elements.text("PatientPosition").upper(),
-        frame_of_reference_uid=elements.text("FrameOfReferenceUID"),
-        referenced_series_uids=_referenced_series(elements),
-        gantry_tilt_deg=elements.number("GantryDetectorTilt"),
-        patient_id=elements.text("PatientID"),
-        acquisition_time_s=_acquisition_time_s(elements),
-        spectral=spectral_sign(elements),
-        multienergy=is_multienergy(elements),
-        invalid=elements.invalid,
-        inherited_digest=digests.inherited,
-        measured_digest=digests.measured,
-    )
+    found = {
+        "sop_class_uid": elements.text("SOPClassUID"),
+        "study_uid": elements.text("StudyInstanceUID"),
+        "series_uid": elements.text("SeriesInstanceUID"),
+        "modality": elements.text("Modality"),
+        "image_type": tuple(str(part).strip().upper() for part in elements.values("ImageType")),
+        "lossy": elements.text("LossyImageCompression"),
+        "kvp": elements.number("KVP"),
+        "slice_thickness_mm": elements.positive("SliceThickness"),
+        "pixel_spacing_mm": None if spacing is None else (spacing[0], spacing[1]),
+        "rows": elements.integer("Rows"),
+        "columns": elements.integer("Columns"),
+        "orientation": None if orientation is None else np.reshape(orientation, (2, 3)),
+        "acquisition_number": elements.integer("AcquisitionNumber"),
+        "frames": elements.integer("NumberOfFrames") or 1,
+        "kernel": "\\".join(str(part) for part in elements.values("ConvolutionKernel")),
+        "contrast_agent": _contrast(elements),
+        "manufacturer": elements.text("Manufacturer"),
+        "model": elements.text("ManufacturerModelName"),
+        "series_description": elements.text("SeriesDescription"),
+        "has_rescale": bool(slope) and intercept is not None,
+        "sex": elements.text("PatientSex"),
+        "age_years": _age_years(elements),
+        "patient_position": elements.text("PatientPosition").upper(),
+        "frame_of_reference_uid": elements.text("FrameOfReferenceUID"),
+        "referenced_series_uids": _referenced_series(elements),
+        "gantry_tilt_deg": elements.number("GantryDetectorTilt"),
+        "patient_id": elements.text("PatientID"),
+        "spectral": spectral_sign(elements),
+        "multienergy": is_multienergy(elements),
+    }
+    return {**found, "invalid": elements.invalid}
 
 
 def sender_of(path: Path) -> str:
@@ -332,11 +349,22 @@ def _contrast(elements: Elements) -> str:
 
 def _age_years(elements: Elements) -> float | None:
     """Patient's Age (0010,1010), else from birth date and study date; None if neither is known."""
-    text = elements.text("PatientAge")
+    return age_years(*map(elements.text, ("PatientAge", "PatientBirthDate", "StudyDate")))
+
+
+def age_years(age: str, birth: str, study: str) -> float | None:
+    """The age at the study, years; None if it is not known.
+
+    Parameters
+    ----------
+    age
+        Patient's Age, as "065Y".
+    birth, study
+        Patient's Birth Date and Study Date, as YYYYMMDD; looked at if ``age`` is no age.
+    """
     per_year = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
-    if len(text) == 4 and text[:3].isdecimal() and text.isascii() and text[3] in per_year:
-        return int(text[:3]) / per_year[text[3]]
-    birth, study = elements.text("PatientBirthDate"), elements.text("StudyDate")
+    if len(age) == 4 and age[:3].isdecimal() and age.isascii() and age[3] in per_year:
+        return int(age[:3]) / per_year[age[3]]
     dates = birth + study
     if len(birth) == 8 and len(study) == 8 and dates.isdecimal() and dates.isascii():
         years = int(study[:4]) - int(birth[:4]) - (study[4:] < birth[4:])

@@ -25,7 +25,14 @@ from dicom_node.series.stray_images import set_strays_aside
 from dicom_node.settings.node import Acquisition
 from roi_extraction.anatomy import Finding
 
-__all__ = ["EligibleSeries", "RefusedSeries", "Selection", "check_series", "select_series"]
+__all__ = [
+    "EligibleSeries",
+    "RefusedSeries",
+    "Selection",
+    "check_kind",
+    "check_series",
+    "select_series",
+]
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -157,7 +164,7 @@ def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleS
     members = list(unique.values())
     _check_identity(members)
     members, findings = set_strays_aside(members)
-    _check_kind(members)
+    check_kind(members)
     check_acquisition(members, rules)
     _check_pixels(members)
     members, doubled = drop_doubles(members)
@@ -211,7 +218,14 @@ def _check_identity(members: list[Instance]) -> None:
         )
 
 
-def _check_kind(members: list[Instance]) -> None:
+def check_kind(members: Sequence[Instance]) -> None:
+    """Check that images are single-frame CT that was not computed from others.
+
+    Raises
+    ------
+    SeriesRefused
+        One is not.
+    """
     first = members[0]
     modality = cleaned(first.modality) or "none"
     if first.modality != "CT":

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from dicom_node.settings.edge import AeTitle, ClientTls, Section
+from dicom_node.settings.edge import AeTitle, ClientTls, Section, ServerTls
 
 __all__ = ["Archive", "DicomwebArchive", "DimseArchive"]
 
 
 class DimseArchive(Section):
-    """An archive that is asked by C-FIND and sends by C-GET, or by C-MOVE to ``move_port``."""
+    """An archive that is asked by C-FIND and sends by C-GET, or by C-MOVE to ``move_port``.
+
+    ``tls`` is of the connections to it, ``move_tls`` of those that it makes to ``move_port``.
+    """
 
     ae_title: AeTitle
     host: str
@@ -20,6 +24,7 @@ class DimseArchive(Section):
     move_ae_title: AeTitle | None = None
     move_host: str = "127.0.0.1"
     move_port: int | None = Field(default=None, ge=1, le=65535)
+    move_tls: ServerTls | None = None
     tls: ClientTls | None = None
 
     @model_validator(mode="after")
@@ -43,6 +48,8 @@ class DicomwebArchive(Section):
 
     @model_validator(mode="after")
     def _one_login(self) -> "DicomwebArchive":
+        if "@" in urlsplit(self.url).netloc:
+            raise ValueError("give user and password as such, not in url")
         if self.token_file is not None and self.user is not None:
             raise ValueError("give token_file or user, not both")
         return self

@@ -277,6 +277,11 @@ class NodeSettings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.resolve()}/osteonode.sqlite"
 
     @property
+    def on_postgresql(self) -> bool:
+        """Whether several workers may share the workflow database."""
+        return not self.database.startswith("sqlite")
+
+    @property
     def reports_dir(self) -> Path:
         """Where the reports are kept, in a folder for each study."""
         return self.data_dir / "reports"

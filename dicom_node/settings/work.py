@@ -75,8 +75,9 @@ class Query(Section):
 
 
 class Retention(Section):
-    """How many days received instances and reports are kept; None keeps them for ever."""
+    """How many days things are kept after their end; None keeps them for ever."""
 
     instance_days: float | None = Field(default=None, ge=0)
     report_days: float | None = Field(default=None, ge=0)
+    work_days: float | None = Field(default=365.0, ge=1)
     overwrite: bool = False

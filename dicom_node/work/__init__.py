@@ -15,6 +15,7 @@
 - `preload`: what the children that assess share: imported once, by the server that they are forked
   from.
 - `retention`: remove received instances and reports after the time that the settings give them.
+- `sharing/`: how workers share one database: who holds which work, and what lies there.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its
   own.
 - `withdrawal_steps`: the steps of the withdrawal of a report that stands under another patient.

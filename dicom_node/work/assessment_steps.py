@@ -1,23 +1,32 @@
 """The steps of a study's assessment: assess it, and write down an assessment that failed."""
 
+import json
 import threading
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pydicom
+import sqlalchemy as sa
+
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.records.followed_studies import follow_study
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.sharing.interruption import Interrupted
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.withdrawal_steps import kept_note
+from dicom_node.work.work_queues import object_path
 from roi_extraction.anatomy import Finding
 
-__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps", "Interrupted"]
+__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps"]
 
 GONE = "node.instances_gone"
 GONE_TEXT = "the instances are no longer in the spool: send the study again; nothing was changed"
@@ -25,10 +34,6 @@ OUTDATED = "node.outdated_work"
 
 DISK_SECONDS = 10.0
 """Pause before a full disk is tried again, and before a process with a broken database ends."""
-
-
-class Interrupted(BaseException):
-    """Ends a workflow without any record of it, so that it is taken up after the next start."""
 
 
 class AssessmentSteps:
@@ -44,6 +49,12 @@ class AssessmentSteps:
         Folder of the reports, with a folder a study in it.
     audit
         Where each assessment is recorded.
+    outgoing
+        Where the objects go that are to be delivered.
+    database
+        With the node's own tables.
+    home
+        Name of the spool where there are several, else empty.
     stop
         Set when the process is to end.
     """
@@ -54,12 +65,18 @@ class AssessmentSteps:
         spool: Spool,
         reports: Path,
         audit: AuditTrail,
+        outgoing: OutgoingObjects,
+        database: sa.Engine,
+        home: str,
         stop: threading.Event,
     ) -> None:
         self._pool = pool
         self._spool = spool
         self._reports = reports
         self._audit = audit
+        self._outgoing = outgoing
+        self._database = database
+        self._home = home
         self._stop = stop
         self._withdrawals = Withdrawals(spool.root.parent)
         self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -179,11 +196,18 @@ class AssessmentSteps:
         state = "reported" if outcome.reported else "refused"
         self._audit.assessed(outcome.study_uid, identity, state, outcome.code, instances)
         if not outcome.reported:
-            refusal = {"identity": identity, "study": key, "study_uid": outcome.study_uid}
+            refusal = {
+                "identity": identity,
+                "study": key,
+                "study_uid": outcome.study_uid,
+                "folder": identity,
+                **self._homed(),
+            }
+            self._outgoing.keep(refusal, outcome.objects)
             return {
                 "state": state,
                 "code": outcome.code,
-                "report": {**refusal, "folder": identity},
+                "report": refusal,
                 "objects": dict(outcome.objects),
             }
         self._displace(identity, key, outcome)
@@ -193,7 +217,10 @@ class AssessmentSteps:
             "study_uid": outcome.study_uid,
             "folder": outcome.folder,
             "sha256": outcome.sha256 or "",
+            **self._homed(),
         }
+        self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
+        self._follow(key, outcome.folder)
         displaced = [
             {
                 "identity": earlier.folder,
@@ -202,6 +229,7 @@ class AssessmentSteps:
                 "folder": earlier.folder,
                 "file": name,
                 "sha256": digest,
+                **self._homed(),
             }
             for earlier in outcome.displaced
             for name, digest in (
@@ -209,6 +237,9 @@ class AssessmentSteps:
                 *kept_objects(earlier.path.parent).items(),
             )
         ]
+        for sent in displaced if self._outgoing.shared else ():
+            path = object_path(self._reports, sent)
+            self._outgoing.keep(sent, (sent["file"], kept_note(path).name))
         return {
             "state": state,
             "code": None,
@@ -217,6 +248,18 @@ class AssessmentSteps:
             "displaced": displaced,
             "timings_s": dict(outcome.timings_s),
         }
+
+    def _follow(self, key: str, folder: str) -> None:
+        """Keep what was measured, for following the scanner."""
+        place = self._reports / key / folder
+        document = pydicom.dcmread(place / REPORT_FILE, specific_tags=["StudyDate"])
+        study_date = str(document.get("StudyDate") or "")
+        report = json.loads((place / "report.json").read_bytes())
+        follow_study(self._database, key, study_date, report)
+
+    def _homed(self) -> dict[str, str]:
+        """Where the images of a report lie, for the work that only that machine can do."""
+        return {"home": self._home} if self._home else {}
 
     def _displace(self, identity: str, key: str, outcome: Outcome) -> None:
         """Withdraw the reports that stand under another patient, before anything is sent."""

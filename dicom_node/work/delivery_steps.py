@@ -1,7 +1,9 @@
 """The steps of a report's delivery: send it, and ask the destination to commit to keeping it."""
 
+import hashlib
 import time
-from pathlib import Path
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pydicom
@@ -17,12 +19,12 @@ from dicom_node.errors import (
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
 from dicom_node.records.security_alerts import SecurityAlerts
-from dicom_node.reporting.report_history import file_digest, withdrawn_by
 from dicom_node.sending.commitment import Commitments, request_commitment
 from dicom_node.sending.delivery import send
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
-from dicom_node.work.work_queues import object_file, object_path, object_work
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.work_queues import object_file, object_work
 
 __all__ = ["DeliverySteps"]
 
@@ -38,10 +40,25 @@ class DeliverySteps:
         Where each attempt is recorded.
     query
         The PACS that is asked whose study it is, or None.
+    outgoing
+        Where the objects are.
+    confirm
+        Returns if the work is still this worker's own; called just before something is sent.
+    transmit
+        Sends a DICOM file's bytes to a destination from an AE title, and returns its status.
     """
 
-    def __init__(self, settings: NodeSettings, audit: AuditTrail, query: PacsQuery | None) -> None:
-        self._reports = settings.reports_dir
+    def __init__(
+        self,
+        settings: NodeSettings,
+        audit: AuditTrail,
+        query: PacsQuery | None,
+        outgoing: OutgoingObjects,
+        confirm: Callable[[], None],
+        transmit: Callable[[bytes, Destination, str], int] = send,
+    ) -> None:
+        self._outgoing = outgoing
+        self._confirm = confirm
         self._ae_title = settings.listener.ae_title
         self._commitments = Commitments(settings.data_dir)
         waited = [destination.commitment_seconds for destination in settings.destinations]
@@ -49,6 +66,7 @@ class DeliverySteps:
         self._audit = audit
         self._alerts = SecurityAlerts(audit)
         self._query = query
+        self._transmit = transmit
 
     def send(
         self, report: dict[str, str], destination: Destination, attempt: int
@@ -73,8 +91,7 @@ class DeliverySteps:
             it was delivered.
         """
         identity = report["identity"]
-        path = object_path(self._reports, report)
-        if withdrawn_by(path) is not None:
+        if self._outgoing.withdrawn(report):
             log().warning(
                 "not sent",
                 assessment=identity,
@@ -84,14 +101,16 @@ class DeliverySteps:
             reason = "the report stands under another patient and was withdrawn"
             return {"state": "withdrawn", "code": "report.withdrawn", "reason": reason}
         try:
-            if file_digest(path) != report["sha256"]:
+            content = self._outgoing.read(report)
+            if hashlib.sha256(content).hexdigest() != report["sha256"]:
                 return {
                     "state": "failed",
                     "code": "report.changed",
                     "reason": "the file is not the one that was checked",
                 }
-            self._check_identity(path)
-            status = send(path, destination, self._ae_title)
+            self._check_identity(content)
+            self._confirm()
+            status = self._transmit(content, destination, self._ae_title)
         except ReportInvalid as error:
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except FileNotFoundError:
@@ -153,8 +172,10 @@ class DeliverySteps:
         try:
             if look == 0 and self._commitments.answer(request) is None:
                 self._commitments.remove_leftovers(self._longest_wait_seconds)
+                document = pydicom.dcmread(BytesIO(self._outgoing.read(report)))
+                self._confirm()
                 request_commitment(
-                    pydicom.dcmread(object_path(self._reports, report)),
+                    document,
                     request,
                     destination,
                     self._ae_title,
@@ -200,11 +221,11 @@ class DeliverySteps:
         peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
         self._audit.delivered(peer, report["study_uid"], report["identity"], failure)
 
-    def _check_identity(self, path: Path) -> None:
+    def _check_identity(self, content: bytes) -> None:
         """Compare patient and study with what the PACS says now, if there is one to ask."""
         if self._query is None:
             return
-        document = pydicom.dcmread(path, stop_before_pixels=True)
+        document = pydicom.dcmread(BytesIO(content), stop_before_pixels=True)
         theirs = None
         try:
             theirs = self._query.identity(str(document.StudyInstanceUID))

@@ -10,13 +10,15 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, Workflo
 
 from dicom_node.errors import WorkFailed
 from dicom_node.files import make_private_folder
+from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_steps import GONE, GONE_TEXT
+from dicom_node.work.sharing.lease import own_home
 from dicom_node.work.work_queues import (
     ASSESS_QUEUE,
-    WORKFLOW_VERSION,
+    assess_queue,
     delivery_queue,
     object_work,
 )
@@ -85,14 +87,14 @@ def retry(settings: NodeSettings, identity: str) -> None:
             raise WorkFailed("node.work_goes_on", f"{identity} is not finished")
         kind = _kind(status)
         if kind == "assessment":
-            _check_instances(settings, _arguments(status))
+            queue = status.queue_name or ASSESS_QUEUE
+            if queue == assess_queue(own_home(settings)):  # else another machine has them
+                _check_instances(settings, _arguments(status))
             if settings.query is not None and settings.query.earlier_reports:
                 folder = settings.earlier_dir / _arguments(status)[1]
                 make_private_folder(folder)
                 (folder / ASK_AGAIN).touch()
-            client.rewind_workflow(
-                identity, queue_name=ASSESS_QUEUE, application_version=WORKFLOW_VERSION
-            )
+            client.rewind_workflow(identity, queue_name=queue, application_version=WORKFLOW_VERSION)
             return
         if status.status == "SUCCESS":
             raise WorkFailed("node.work_goes_on", f"{identity} did not fail")

@@ -1,15 +1,19 @@
 """The steps of the withdrawal of a report that stands under another patient."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dicom_node.errors import DeliveryFailed
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.reporting.report_history import withdrawal_file
 from dicom_node.sending.delivery import send
 from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.work_queues import object_file, object_path
 
-__all__ = ["WithdrawalSteps"]
+__all__ = ["WithdrawalSteps", "kept_note"]
 
 
 class WithdrawalSteps:
@@ -21,10 +25,22 @@ class WithdrawalSteps:
         Of the node.
     audit
         Where each attempt is recorded.
+    outgoing
+        Where the objects are.
+    confirm
+        Returns if the work is still this worker's own; called just before something is sent.
     """
 
-    def __init__(self, settings: NodeSettings, audit: AuditTrail) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        audit: AuditTrail,
+        outgoing: OutgoingObjects,
+        confirm: Callable[[], None],
+    ) -> None:
         self._reports = settings.reports_dir
+        self._outgoing = outgoing
+        self._confirm = confirm
         self._ae_title = settings.listener.ae_title
         self._audit = audit
 
@@ -41,14 +57,12 @@ class WithdrawalSteps:
             ``state`` is ``delivered``, ``retrying`` or ``failed``; with ``code``, and ``reason``
             unless it was delivered.
         """
-        # imports what assesses, which a worker without withdrawals never needs
-        from dicom_node.reporting.withdrawal import write_withdrawal
-
         identity = report["identity"]
-        path = object_path(self._reports, report)
         peer = Peer(destination.ae_title, f"{destination.host}:{destination.port}")
         try:
-            status = send(write_withdrawal(path), destination, self._ae_title)
+            note = self._note(report)
+            self._confirm()
+            status = send(note, destination, self._ae_title)
         except FileNotFoundError:
             reason = "the report is no longer on the disk"
             return {"state": "failed", "code": "report.gone", "reason": reason}
@@ -76,3 +90,18 @@ class WithdrawalSteps:
             status=f"0x{status:04X}",
         )
         return {"state": "delivered", "code": f"0x{status:04X}"}
+
+    def _note(self, report: dict[str, str]) -> bytes:
+        """The note, the same each time: from the database, else from the disk, where it is made."""
+        stored = self._outgoing.stored({**report, "file": withdrawal_file(object_file(report))})
+        if stored is not None:
+            return stored
+        return kept_note(object_path(self._reports, report)).read_bytes()
+
+
+def kept_note(report: Path) -> Path:
+    """The file of the note that an object of a report is withdrawn, made if it is missing."""
+    # imports what assesses, which a worker without withdrawals never needs
+    from dicom_node.reporting.withdrawal import write_withdrawal
+
+    return write_withdrawal(report)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from dicom_node.records.worker_table import homed_queue
 from dicom_node.reporting.report_history import REPORT_FILE
 
 __all__ = [
     "ASSESS_QUEUE",
-    "WORKFLOW_VERSION",
+    "assess_queue",
     "commit_queue",
     "delivery_queue",
     "object_file",
@@ -14,10 +15,15 @@ __all__ = [
     "object_work",
 ]
 
-WORKFLOW_VERSION = "2"
-"""Raised when a workflow's steps change: recovery takes up work of the same version only."""
-
 ASSESS_QUEUE = "assess"
+
+
+def assess_queue(home: str) -> str:
+    """The queue of the assessments from one spool: work stays where the pixels are.
+
+    On SQLite there is one spool, without a name.
+    """
+    return homed_queue(ASSESS_QUEUE, home)
 
 
 def delivery_queue(destination: str) -> str:
@@ -25,9 +31,9 @@ def delivery_queue(destination: str) -> str:
     return f"deliver-{destination}"
 
 
-def commit_queue(destination: str) -> str:
-    """The queue of looks for storage commitment."""
-    return f"commit-{destination}"
+def commit_queue(destination: str, home: str = "") -> str:
+    """The queue of looks for storage commitment, on the machine whose listener gets the answers."""
+    return homed_queue(f"commit-{destination}", home)
 
 
 def object_file(sent: dict[str, str]) -> str:

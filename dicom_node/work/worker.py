@@ -4,24 +4,45 @@ import threading
 import time
 from collections.abc import Callable
 
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from dicom_node.errors import OperationalError
 from dicom_node.files import make_private_folder
 from dicom_node.logs import log
+from dicom_node.records.database import open_database
+from dicom_node.records.scanner_drift import DriftWatch
+from dicom_node.records.worker_table import WORKFLOW_VERSION, queue_home
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.arrivals import Arrivals
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import DISK_SECONDS
-from dicom_node.work.retention import Retainer
-from dicom_node.work.work_queues import ASSESS_QUEUE, WORKFLOW_VERSION, commit_queue, delivery_queue
+from dicom_node.work.retention import Retainer, open_studies
+from dicom_node.work.sharing.lease import DatabaseLease, Lease, make_lease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.purging import Purger
+from dicom_node.work.sharing.takeover import Takeover, hand_on
+from dicom_node.work.work_queues import assess_queue, commit_queue, delivery_queue
 from dicom_node.work.workflows import Worker
 
 __all__ = ["run_worker"]
 
 LOADING_POLL_SECONDS = 0.1
 """How often the worker looks whether the models are loaded."""
+
+ENGINE_CONNECTIONS = 3
+"""Connections of the workflow engine to PostgreSQL, besides the one on which it listens."""
+
+OWN_CONNECTIONS = 1
+"""Connections of the node's own tables to PostgreSQL, besides the one that holds the lock."""
+
+LOOKS_PER_SECOND = 100.0
+"""The most looks of all workers at all queues together: of many each looks more rarely."""
+
+OBJECTS_SECONDS = 600.0
+"""How often objects are removed of which all deliveries ended."""
 
 LOST_SECONDS = 30.0
 """How often the worker looks for work that the database calls running and that nobody does."""
@@ -52,48 +73,111 @@ def run_worker(
         still: the process must be started again.
     """
     make_private_folder(settings.reports_dir)
-    config: DBOSConfig = {
-        "name": "osteonode",
-        "system_database_url": settings.database,
-        "application_version": WORKFLOW_VERSION,
-        "executor_id": settings.executor_id,
-        "log_level": "CRITICAL",
-        "console_log_level": "CRITICAL",
-        "serializer": DBOSPortableJSONSerializer(),
-        "enable_otlp": False,
-    }
     with make_pool(settings) as pool:
         loading = pool.load_model()
         while not loading.done():
             if stop.wait(LOADING_POLL_SECONDS):
                 return
         model_id = loading.result()
-        DBOS(config=config)
-        worker = Worker(settings, pool, stop)
-        worker.spool.prepare()
-        ReportIndex(settings.reports_dir).prepare()
-        DBOS.launch()
-        try:
-            for name, concurrency in (
-                (ASSESS_QUEUE, settings.limits.processes),
-                *((delivery_queue(destination.name), 2) for destination in settings.destinations),
-                *((commit_queue(destination.name), 2) for destination in settings.destinations),
-            ):
-                DBOS.register_queue(
-                    name,
-                    worker_concurrency=concurrency,
-                    polling_interval_sec=settings.poll_seconds,
-                    on_conflict="always_update",
-                )
-            log().info("working", model_id=model_id)
-            worker.audit.started("worker")
-            watch(worker, settings, stop)
-            worker.audit.stopped("worker")
-        finally:
-            DBOS.destroy(workflow_completion_timeout_sec=0)
+        with make_lease(settings, stop) as lease:
+            database = open_database(settings.database, connections=OWN_CONNECTIONS, make=True)
+            try:
+                _work(settings, pool, lease, database, model_id, stop)
+            finally:
+                database.dispose()
 
 
-def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None:
+def _work(
+    settings: NodeSettings,
+    pool: AssessmentPool,
+    lease: Lease,
+    database: sa.Engine,
+    model_id: str,
+    stop: threading.Event,
+) -> None:
+    config: DBOSConfig = {
+        "name": "osteonode",
+        "system_database_url": settings.database,
+        "application_version": WORKFLOW_VERSION,
+        "executor_id": lease.executor_id,
+        "log_level": "CRITICAL",
+        "console_log_level": "CRITICAL",
+        "serializer": DBOSPortableJSONSerializer(),
+        "enable_otlp": False,
+    }
+    if settings.on_postgresql:
+        config["sys_db_pool_size"] = ENGINE_CONNECTIONS
+    DBOS(config=config)
+    objects = OutgoingObjects(
+        settings.reports_dir, database if settings.on_postgresql else None, stop
+    )
+    worker = Worker(settings, pool, lease, objects, database, stop)
+    worker.spool.prepare()
+    ReportIndex(settings.reports_dir).prepare()
+    if lease.home:
+        DBOS.listen_queues(_queues_to_listen_to(settings, lease.home))
+    DBOS.launch()
+    takeover = None
+    try:
+        if isinstance(lease, DatabaseLease):
+            hand_on(settings.executor_id)  # what version 0.2.0 left under a name of its own
+            takeover = Takeover(database, lease)
+            takeover.start()
+        _register_queues(settings, lease.home, 1 if takeover is None else takeover.alive)
+        log().info("working", model_id=model_id)
+        worker.audit.started("worker")
+        watch(worker, settings, takeover, stop)
+        worker.audit.stopped("worker")
+    finally:
+        if takeover is not None:
+            takeover.stop()
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+
+
+def _queues(settings: NodeSettings, home: str) -> dict[str, int]:
+    """The queues of a worker, and how much of each it does at a time."""
+    names = [destination.name for destination in settings.destinations]
+    return {
+        assess_queue(home): settings.limits.processes,
+        **{delivery_queue(name): 2 for name in names},
+        **{commit_queue(name, home): 2 for name in names},
+    }
+
+
+def _queues_to_listen_to(settings: NodeSettings, home: str) -> list[str]:
+    """The queues of a worker on PostgreSQL: its own, and those that are nobody's in particular.
+
+    Among the latter are those of destinations that the settings name no longer, whose work fails.
+    """
+    client = DBOSClient(
+        system_database_url=settings.database, serializer=DBOSPortableJSONSerializer()
+    )
+    try:
+        known = [queue.name for queue in client.list_queues()]
+    except DBAPIError:  # a new database, without queues
+        known = []
+    finally:
+        client.destroy()
+    common = [name for name in known if queue_home(name) in ("", home)]
+    return sorted({*common, *_queues(settings, home)})
+
+
+def _register_queues(settings: NodeSettings, home: str, workers: int) -> None:
+    """Register the queues, with pauses between two looks that fit the number of workers."""
+    queues = _queues(settings, home)
+    pause = max(settings.poll_seconds, workers * len(queues) / LOOKS_PER_SECOND)
+    for name, concurrency in queues.items():
+        DBOS.register_queue(
+            name,
+            worker_concurrency=concurrency,
+            polling_interval_sec=pause,
+            on_conflict="always_update",
+        )
+
+
+def watch(
+    worker: Worker, settings: NodeSettings, takeover: Takeover | None, stop: threading.Event
+) -> None:
     """Queue complete studies, remove what is no longer kept, and notice work that was lost.
 
     Raises
@@ -103,19 +187,28 @@ def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None
     """
     arrivals = Arrivals(settings, worker.spool, worker.pool, worker.query, worker.enqueue)
     retainer = Retainer(settings, worker.spool, settings.reports_dir)
+    purger = Purger(settings.retention.work_days, worker.database, worker.deliver.__qualname__)
+    drift = DriftWatch(worker.database, settings.data_dir)
     suspects: set[str] = set()
-    checked = time.monotonic()
+    checked = removed = time.monotonic()
+    workers = 1 if takeover is None else takeover.alive
     while not stop.is_set():
         if worker.broken.is_set() and not stop.wait(DISK_SECONDS):
             raise OperationalError("the workflow database does not take its records")
-        arrivals.look()
+        if worker.lease.lost:
+            raise OperationalError("another worker took over the work of this one")
+        if worker.lease.leads:
+            arrivals.look()
+        if takeover is not None and takeover.alive != workers:
+            workers = takeover.alive
+            _register_queues(settings, worker.lease.home, workers)
         if time.monotonic() - checked > LOST_SECONDS:
             checked = time.monotonic()
             pending = {
                 status.workflow_id
                 for status in DBOS.list_workflows(
                     status="PENDING",
-                    executor_id=settings.executor_id,
+                    executor_id=worker.lease.executor_id,
                     load_input=False,
                     load_output=False,
                 )
@@ -125,5 +218,14 @@ def watch(worker: Worker, settings: NodeSettings, stop: threading.Event) -> None
                 # a fault of disk or database left them behind; the next start takes them up
                 raise OperationalError(f"{len(lost & suspects)} workflows stand still")
             suspects = lost
-            retainer.look()
+            if worker.lease.leads:
+                retainer.look()
+                try:
+                    purger.look()
+                    drift.look()
+                    if time.monotonic() - removed > OBJECTS_SECONDS:
+                        removed = time.monotonic()
+                        worker.outgoing.remove(open_studies)
+                except SQLAlchemyError as error:
+                    log().warning("database does not answer", error=type(error).__name__)
         stop.wait(settings.poll_seconds)

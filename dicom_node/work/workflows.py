@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+import sqlalchemy as sa
 from dbos import (
     DBOS,
     DBOSConfiguredInstance,
@@ -28,13 +29,17 @@ from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.uids import content_id
 from dicom_node.work.assessment_pool import AssessmentPool
-from dicom_node.work.assessment_steps import AssessmentSteps, Interrupted
+from dicom_node.work.assessment_steps import AssessmentSteps
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
+from dicom_node.work.sharing.lease import Lease
+from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.purging import was_delivered
 from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import (
-    ASSESS_QUEUE,
+    assess_queue,
     commit_queue,
     delivery_queue,
     object_file,
@@ -67,14 +72,32 @@ class Worker(DBOSConfiguredInstance):
         Of the node.
     pool
         Where assessments run.
+    lease
+        Of this worker on its work.
+    outgoing
+        Where the objects are that are to be delivered.
+    database
+        With the node's own tables.
     stop
         Set when the process is to end.
     """
 
-    def __init__(self, settings: NodeSettings, pool: AssessmentPool, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        pool: AssessmentPool,
+        lease: Lease,
+        outgoing: OutgoingObjects,
+        database: sa.Engine,
+        stop: threading.Event,
+    ) -> None:
         super().__init__("worker")
         self.settings = settings
         self.pool = pool
+        self.lease = lease
+        self.stop = stop
+        self.outgoing = outgoing
+        self.database = database
         self.spool = Spool(settings.data_dir)
         self.audit = AuditTrail.of(settings)
         self.query = (
@@ -83,10 +106,13 @@ class Worker(DBOSConfiguredInstance):
             else PacsQuery(settings.query, settings.listener.ae_title)
         )
         self.assessment_steps = AssessmentSteps(
-            pool, self.spool, settings.reports_dir, self.audit, stop
+            pool, self.spool, settings.reports_dir, self.audit, outgoing, database, lease.home, stop
         )
-        self.delivery_steps = DeliverySteps(settings, self.audit, self.query)
-        self.withdrawal_steps = WithdrawalSteps(settings, self.audit)
+        self.delivery_steps = DeliverySteps(
+            settings, self.audit, self.query, outgoing, lease.confirm
+        )
+        self.withdrawal_steps = WithdrawalSteps(settings, self.audit, outgoing, lease.confirm)
+        self.assess_queue = assess_queue(lease.home)
         self.turns = Turns()
         self.running: set[str] = set()  # identities of the workflows that this process has in hand
         self.broken = threading.Event()  # a fault of database or disk: the process must end
@@ -113,17 +139,20 @@ class Worker(DBOSConfiguredInstance):
         dbos.error.DBOSQueueDeduplicatedError
             An assessment of the study as it was before is still queued or running.
         """
-        identity, before = study.identity, DBOS.get_workflow_status(study.identity)
-        while before is not None and self._withdrawn(study.key, identity):
+        identity = study.identity
+        while self._withdrawn(study.key, identity):
             # what counted before counts again, but a report that was withdrawn is not sent again
             identity = content_id(identity, "after withdrawal")
-            before = DBOS.get_workflow_status(identity)
+        before = DBOS.get_workflow_status(identity)
         if before is not None:
             self.spool.assessing(study.key, identity)
             reported = (before.output or {}).get("state") == "reported"
             ended = before.status in ("SUCCESS", "ERROR")
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
-                DBOS.rewind_workflow(identity, queue_name=ASSESS_QUEUE)
+                DBOS.rewind_workflow(identity, queue_name=self.assess_queue)
+            if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
+                # sent to this machine too while another did not come to it, or is down
+                DBOS.resume_workflow(identity, queue_name=self.assess_queue)
             return
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
@@ -139,7 +168,7 @@ class Worker(DBOSConfiguredInstance):
     ) -> None:
         waiting = DBOS.list_workflows(
             status="ENQUEUED",
-            queue_name=ASSESS_QUEUE,
+            queue_name=self.assess_queue,
             limit=1,
             load_input=False,
             load_output=False,
@@ -150,7 +179,7 @@ class Worker(DBOSConfiguredInstance):
             SetEnqueueOptions(deduplication_id=study.key, priority=turn),
         ):
             DBOS.enqueue_workflow(
-                ASSESS_QUEUE,
+                self.assess_queue,
                 self.assess_series,
                 identity,
                 study.key,
@@ -349,7 +378,9 @@ class Worker(DBOSConfiguredInstance):
             if status.input and status.input["args"][0].get("sha256") == sha256:
                 state = (status.output or {}).get("state") if status.status == "SUCCESS" else None
                 states.add("delivered" if state == "delivered" else status.status)
-        if "delivered" in states:
+        if "delivered" in states or until_it_answers(
+            self.database, self.stop, lambda connection: was_delivered(connection, sha256, name)
+        ):
             return "yes"
         return "sending" if "PENDING" in states else "no"
 
@@ -427,7 +458,7 @@ class Worker(DBOSConfiguredInstance):
             SetEnqueueOptions(delay_seconds=pause or None),
         ):
             DBOS.enqueue_workflow(
-                commit_queue(destination.name),
+                commit_queue(destination.name, report.get("home", "")),
                 self.confirm,
                 report,
                 destination.name,

@@ -9,16 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from modeling.bundle.fitted import FITTED_FILE, FittedParameters
 from modeling.bundle.forest_file import forest_bytes, read_forest
-from modeling.bundle.limits import StagingLimits
 from modeling.bundle.model_card import model_card
-from modeling.bundle.novelty import Novelty
-from modeling.calibration import PAIRS, OsteoporosisLimits, Sigmoid, pair_name
-from modeling.cohort import SITE_NAMES, Stage
-from modeling.design import CLIP_HU, DESIGN
+from modeling.bundle.nested_calls import NestedCalls, PredictiveValues
+from modeling.cohort import Stage
 from modeling.errors import (
     BundleIncompatible,
     BundleNotFound,
@@ -30,7 +25,6 @@ from roi_extraction.features import FEATURE_SCHEMA_VERSION
 __all__ = [
     "BUNDLE_FORMAT",
     "Bundle",
-    "FittedParameters",
     "load_bundle",
     "pack",
     "save_bundle",
@@ -48,94 +42,20 @@ MANIFEST_FILE = "manifest.json"
 FOREST_FILE = "forest.npz"
 """The two forests, as plain arrays."""
 
-FITTED_FILE = "recipe.json"
-"""The fitted parameters; the name belongs to the bundle's format."""
-
 NETWORK_FILE = "network.json"
 """The cohort's interaction network, which a bundle may lack."""
+
+CALLS_FILE = "nested_calls.csv"
+"""Out-of-fold answers on the cohort, which a bundle may lack: what calls are worth follows."""
 
 CARD_FILE = "model_card.md"
 """The model card."""
 
-BUNDLE_FILES = (FOREST_FILE, FITTED_FILE, NETWORK_FILE, CARD_FILE)
+EXAMPLE_MIX = {Stage.A: 0.45, Stage.B: 0.38, Stage.C: 0.12, Stage.D: 0.05}
+"""Assumed shares of the stages in an unselected population: the card shows by them how much
+predictive values depend on the mix."""
 
-
-@dataclass(frozen=True, eq=False)
-class FittedParameters:
-    """Everything that training fits besides the forest.
-
-    A recipe (`modeling.recipes`) says how a model is fitted; these numbers are what one fit gave.
-
-    Parameters
-    ----------
-    medians
-        float64, shape (43,): replaces a missing input of `modeling.design.DESIGN`.
-    stage_sigmoids
-        By stage: calibrates its probability; see `modeling.stage_calibration.calibrated`.
-    sigmoids
-        By pair name: the calibrated probability of the later stage.
-    thresholds
-        By stage: the lowest calibrated probability that keeps it in the prediction set.
-    osteoporosis
-        When osteoporosis, or its absence, can be ruled out, by the calibrated probabilities.
-    limits
-        When to abstain.
-    novelty
-        How far a patient lies from the cohort.
-    """
-
-    medians: npt.NDArray[np.float64]
-    stage_sigmoids: Mapping[Stage, Sigmoid]
-    sigmoids: Mapping[str, Sigmoid]
-    thresholds: Mapping[Stage, float]
-    osteoporosis: OsteoporosisLimits
-    limits: StagingLimits
-    novelty: Novelty
-
-    def to_json(self) -> dict[str, Any]:
-        """Write as a JSON object; inputs are stated by name, to be checked on reading."""
-        return {
-            "sites": list(SITE_NAMES),
-            "clip_hu": list(CLIP_HU),
-            "medians": {f.name: float(m) for f, m in zip(DESIGN, self.medians, strict=True)},
-            "stage_sigmoids": {s.value: vars(found) for s, found in self.stage_sigmoids.items()},
-            "sigmoids": {name: vars(found) for name, found in self.sigmoids.items()},
-            "thresholds": {stage.value: low for stage, low in self.thresholds.items()},
-            "osteoporosis": vars(self.osteoporosis),
-            "limits": self.limits.to_json(),
-            "novelty": self.novelty.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "FittedParameters":
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        BundleIncompatible
-            Other inputs, another order, or parts missing.
-        """
-        try:
-            if list(found["sites"]) != list(SITE_NAMES) or list(found["clip_hu"]) != list(CLIP_HU):
-                raise BundleIncompatible("the bundle was trained on other sites or another order")
-            if list(found["medians"]) != [feature.name for feature in DESIGN]:
-                raise BundleIncompatible("the bundle was trained on other derived features")
-            medians = np.array(list(found["medians"].values()), dtype=np.float64)
-            medians.setflags(write=False)
-            names = [pair_name(pair) for pair in PAIRS]
-            return cls(
-                medians,
-                {stage: Sigmoid(**found["stage_sigmoids"][stage.value]) for stage in Stage},
-                {name: Sigmoid(**found["sigmoids"][name]) for name in names},
-                {stage: float(found["thresholds"][stage.value]) for stage in Stage},
-                OsteoporosisLimits(**found["osteoporosis"]),
-                StagingLimits.from_json(found["limits"]),
-                Novelty.from_json(found["novelty"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleIncompatible(
-                f"{FITTED_FILE} lacks a part or has a wrong one: {error}"
-            ) from error
+BUNDLE_FILES = (FOREST_FILE, FITTED_FILE, NETWORK_FILE, CALLS_FILE, CARD_FILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +70,8 @@ class Bundle:
         Everything else that training fitted.
     network
         The cohort's interaction network in node-link form, or None.
+    calls
+        Out-of-fold answers on the cohort, or None.
     manifest
         What the bundle states about itself.
     contents
@@ -159,6 +81,7 @@ class Bundle:
     forest: StageTrees
     fitted: FittedParameters
     network: dict[str, Any] | None
+    calls: NestedCalls | None
     manifest: Mapping[str, Any]
     contents: Mapping[str, bytes]
 
@@ -170,9 +93,7 @@ class Bundle:
     @property
     def prevalence(self) -> dict[Stage, float]:
         """Share of each stage among the patients of the cohort."""
-        patients = self.manifest["cohort"]["patients"]
-        total = sum(patients[stage.value] for stage in Stage)
-        return {stage: patients[stage.value] / total for stage in Stage}
+        return _shares(self.manifest["cohort"])
 
     @property
     def card(self) -> str:
@@ -189,6 +110,7 @@ def pack(
     forest: StageTrees,
     fitted: FittedParameters,
     provenance: Mapping[str, Any],
+    calls: NestedCalls | None = None,
     network: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Make a bundle of what was trained; the same parts give the same bytes.
@@ -201,16 +123,22 @@ def pack(
         Everything else that training fitted.
     provenance
         JSON-ready: ``cohort``, ``seed`` and ``scores``.
+    calls
+        Out-of-fold answers on the cohort; None for none.
     network
         The cohort's interaction network in node-link form, JSON-ready; None for none.
     """
     contents = {FOREST_FILE: forest_bytes(forest), FITTED_FILE: _json_bytes(fitted.to_json())}
-    return _stated(Bundle(forest, fitted, None, provenance, contents), network)
+    if calls is not None:
+        contents[CALLS_FILE] = calls.to_csv()
+        calls = NestedCalls.from_csv(contents[CALLS_FILE])
+    return _stated(Bundle(forest, fitted, None, calls, provenance, contents), network)
 
 
 def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
     """State a bundle's files in a new manifest; forest and fitted parameters keep their bytes."""
-    contents = {name: bundle.contents[name] for name in (FOREST_FILE, FITTED_FILE)}
+    kept = (FOREST_FILE, FITTED_FILE, CALLS_FILE)
+    contents = {name: bundle.contents[name] for name in kept if name in bundle.contents}
     if network is not None:
         contents[NETWORK_FILE] = _json_bytes(network)
     stated = {name: bundle.manifest[name] for name in ("cohort", "seed", "scores")}
@@ -218,7 +146,8 @@ def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
         name: version(name) for name in BUNDLE_LIBRARIES
     }
     model_id = _model_id(_digests(contents), FEATURE_SCHEMA_VERSION)
-    contents[CARD_FILE] = model_card(model_id, stated, libraries).encode()
+    values = [] if bundle.calls is None else _values(bundle.calls, _shares(stated["cohort"]))
+    contents[CARD_FILE] = model_card(model_id, stated, libraries, values).encode()
     manifest = {
         "format": BUNDLE_FORMAT,
         "model_id": model_id,
@@ -229,7 +158,7 @@ def _stated(bundle: Bundle, network: Mapping[str, Any] | None) -> Bundle:
         "files": _digests(contents),
     }
     held = None if network is None else dict(network)
-    return Bundle(bundle.forest, bundle.fitted, held, manifest, contents)
+    return Bundle(bundle.forest, bundle.fitted, held, bundle.calls, manifest, contents)
 
 
 def save_bundle(bundle: Bundle, folder: Path, network: Mapping[str, Any] | None = None) -> Bundle:
@@ -310,9 +239,29 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         raise BundleIncompatible(f"the manifest does not state {', '.join(absent)}")
     fitted = FittedParameters.from_json(_parsed(contents[FITTED_FILE], FITTED_FILE))
     network = _parsed(contents[NETWORK_FILE], NETWORK_FILE) if NETWORK_FILE in contents else None
-    return Bundle(
-        read_forest(contents[FOREST_FILE], FOREST_FILE), fitted, network, manifest, contents
-    )
+    forest = read_forest(contents[FOREST_FILE], FOREST_FILE)
+    return Bundle(forest, fitted, network, _calls(contents), manifest, contents)
+
+
+def _calls(contents: Mapping[str, bytes]) -> NestedCalls | None:
+    if CALLS_FILE not in contents:
+        return None
+    try:
+        return NestedCalls.from_csv(contents[CALLS_FILE])
+    except ValueError as error:
+        raise BundleIncompatible(f"{CALLS_FILE} is not what it should be: {error}") from error
+
+
+def _shares(cohort: Mapping[str, Any]) -> dict[Stage, float]:
+    patients = cohort["patients"]
+    total = sum(patients[stage.value] for stage in Stage)
+    return {stage: patients[stage.value] / total for stage in Stage}
+
+
+def _values(
+    calls: NestedCalls, cohort: Mapping[Stage, float]
+) -> list[tuple[Mapping[Stage, float], PredictiveValues]]:
+    return [(mix, calls.predictive_values(cohort, mix)) for mix in (cohort, EXAMPLE_MIX)]
 
 
 def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:

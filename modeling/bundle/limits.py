@@ -17,7 +17,7 @@ __all__ = ["MIN_VERTEBRAE", "Bounds", "StagingLimits", "fit_limits", "tissue"]
 
 MIN_VERTEBRAE = 4
 """Vertebrae of six that must be measured: on the published cohort with sites masked at random, the
-mean pair AUROC is .832 with six, .827 with four, .807 with three (docs/modeling.md)."""
+mean pair AUROC is .839 with six, .829 with four, .808 with three (docs/modeling.md)."""
 
 RANGE_QUANTILES = (0.001, 0.999)
 """The cohort's range of a tissue, as quantiles: its few grossly outlying cells (bone or metal

@@ -1,8 +1,9 @@
 """The model card: what a bundle was made from, how well it scores, and where its limits are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from modeling.bundle.nested_calls import CallValue, PredictiveValues
 from modeling.cohort import Stage
 
 __all__ = ["model_card"]
@@ -71,7 +72,7 @@ Osteoporosis (C or D), yes or no: {decided:.1%} of the patients are decided, the
 undetermined; of those with C or D {coverage_yes:.1%}, of the others {coverage_no:.1%} are not told
 the contrary (nested; {intended:.0%} each intended).
 
-## Another scanner's offset
+{values}## Another scanner's offset
 
 Out of fold, patients shifted, the model not:
 
@@ -107,7 +108,12 @@ MEASURE_WORDS = {
 }
 
 
-def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str, str]) -> str:
+def model_card(
+    model_id: str,
+    stated: Mapping[str, Any],
+    libraries: Mapping[str, str],
+    values: Sequence[tuple[Mapping[Stage, float], PredictiveValues]] = (),
+) -> str:
     """Write a bundle's card.
 
     Parameters
@@ -119,6 +125,8 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
         `modeling.evaluation.recipe_evaluation.evaluate` gives them.
     libraries
         Versions by name.
+    values
+        What calls are worth, at some shares of the stages; empty if it is not known.
 
     Returns
     -------
@@ -152,6 +160,7 @@ def model_card(model_id: str, stated: Mapping[str, Any], libraries: Mapping[str,
         permuted=scores["permuted"]["mean_pair_auroc"],
         coverage=", ".join(f"{s} {v:.3f}" for s, v in scores["coverage_by_stage"].items()),
         set_size=scores["set_size"],
+        values=_values(values) if values else "",
         stability="\n".join(_shift(*item) for item in scores["stability"].items()),
         subgroups="\n".join(map(_subgroup, scores["subgroups"])),
     )
@@ -174,6 +183,43 @@ def _pairs(scores: Mapping[str, Any]) -> str:
         f"| {scores['mean_pair_auroc_apparent']:.3f} | | |"
     )
     return "\n".join(lines)
+
+
+VALUES_TEMPLATE = """## What a call is worth
+
+Positive and negative predictive values by the nested answers, if patients of one stage look alike
+there and here. They depend on how frequent A/B/C/D are: the first mix is the cohort's, the second
+an assumed one with fewer patients of C and D.
+
+{table}
+
+"""
+
+CALLS: Mapping[str, Callable[[PredictiveValues], CallValue]] = {
+    "stage A": lambda found: found.stages[Stage.A],
+    "stage B": lambda found: found.stages[Stage.B],
+    "stage C": lambda found: found.stages[Stage.C],
+    "stage D": lambda found: found.stages[Stage.D],
+    "stage C or D, against A or B": lambda found: found.osteoporosis_call,
+    "answer on osteoporosis (yes, no)": lambda found: found.osteoporosis_answer,
+}
+
+
+def _values(values: Sequence[tuple[Mapping[Stage, float], PredictiveValues]]) -> str:
+    mixes = ["/".join(f".{100 * share:02.0f}" for share in mix.values()) for mix, _ in values]
+    lines = [
+        "| Call |" + "".join(f" PPV at {mix} | NPV at {mix} |" for mix in mixes),
+        "|---|" + "---|---|" * len(values),
+    ]
+    for words, value_of in CALLS.items():
+        found = [value_of(each) for _, each in values]
+        cells = [_worth(share) for one in found for share in (one.positive, one.negative)]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return VALUES_TEMPLATE.format(table="\n".join(lines))
+
+
+def _worth(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2f}"
 
 
 def _shift(name: str, found: Mapping[str, Any]) -> str:

@@ -15,7 +15,6 @@ three standard errors).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -207,7 +206,10 @@ def _month(
 
 
 def _step(
-    scores: Mapping[str, float], seen: str, names: Sequence[str], values: Mapping[str, Any]
+    scores: Mapping[str, float],
+    seen: str,
+    names: Sequence[str],
+    values: Mapping[str, Sequence[float]],
 ) -> Step:
     """The step that was seen in a month; it began where the scores since then are most unusual."""
     judged = list(scores)

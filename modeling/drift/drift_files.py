@@ -13,7 +13,7 @@ from modeling.drift.drift_figures import plot_scanner
 from modeling.drift.scanner_months import MEASURES, Measurement, Scanner, by_scanner
 from modeling.files import write_whole
 
-__all__ = ["DRIFT_TABLE", "charts_of", "drift_summary", "write_drift"]
+__all__ = ["DRIFT_TABLE", "Charts", "charts_of", "drift_summary", "write_drift"]
 
 DRIFT_TABLE = "drift.csv"
 DRIFT_SUMMARY = "drift.json"

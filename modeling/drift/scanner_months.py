@@ -142,4 +142,4 @@ def _month_of(date: str) -> str:
 
 
 def _contrast(text: str) -> str:
-    return {"true": "with", "false": "without"}.get(text.casefold(), "unknown")
+    return {"yes": "with", "no": "without"}.get(text.casefold(), "unknown")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from modeling.calibration import PAIRS, Osteoporosis, pair_name
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, Sex, Stage
-from modeling.evaluation.nested import NestedPredictions
+from modeling.evaluation.nested_result import NestedPredictions
 from modeling.metrics import (
     calibration_line,
     calibration_noise,

@@ -1,6 +1,6 @@
 """Scores of a recipe on patients that no part of it has seen, beside its apparent scores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from sklearn.model_selection import StratifiedKFold
 
 from modeling.calibration import (
     PAIRS,
-    Osteoporosis,
     Sigmoid,
     fit_conformal,
     fit_osteoporosis_limits,
@@ -23,6 +22,8 @@ from modeling.calibration import (
 )
 from modeling.cohort import Stage
 from modeling.errors import TooFewPatients
+from modeling.evaluation.kept_parts import KeptParts
+from modeling.evaluation.nested_result import FoldResult, NestedPredictions, joined
 from modeling.evaluation.shifts import SHIFTS, shifted
 from modeling.metrics import couple, pair_aurocs
 from modeling.recipes.registry import NamedRecipe, StageModel, scores_of
@@ -32,7 +33,6 @@ __all__ = [
     "CONTROL_PERMUTATIONS",
     "NESTED_FOLDS",
     "NESTED_REPEATS",
-    "NestedPredictions",
     "OutOfFold",
     "nested_predictions",
     "out_of_fold",
@@ -69,55 +69,6 @@ class OutOfFold:
 
     scores: Mapping[str, FloatArray]
     probabilities: FloatArray | None
-
-
-@dataclass(frozen=True, eq=False)
-class NestedPredictions:
-    """One outer cross-validation.
-
-    Parameters
-    ----------
-    scores
-        By pair name, float64, shape (n,): as the recipe gives them.
-    calibrated
-        By pair name, float64, shape (n,): probability of the later stage, by sigmoids that were
-        fitted inside the training folds.
-    probabilities
-        float64, shape (n, 4): of the recipe, or coupled from the calibrated pairs; calibrated by
-        sigmoids of the stages that were fitted inside the training folds.
-    shifted
-        By name of `modeling.evaluation.shifts.SHIFTS`: the same of shifted patients.
-    sets
-        bool, shape (n, 4): the prediction sets, thresholds fitted inside the training folds.
-    osteoporosis
-        str, shape (n,): values of `modeling.calibration.Osteoporosis`, limits fitted inside the
-        training folds.
-    folds
-        intp, shape (n,): the outer fold in which a patient was scored.
-    chosen
-        What the recipe says that it chose, fold by fold; empty if it chooses nothing.
-    """
-
-    scores: Mapping[str, FloatArray]
-    calibrated: Mapping[str, FloatArray]
-    probabilities: FloatArray
-    shifted: Mapping[str, FloatArray]
-    sets: npt.NDArray[np.bool_]
-    osteoporosis: npt.NDArray[Any]
-    folds: npt.NDArray[np.intp]
-    chosen: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _FoldResult:
-    unseen: npt.NDArray[np.intp]
-    scores: Mapping[str, FloatArray]
-    calibrated: Mapping[str, FloatArray]
-    probabilities: FloatArray
-    shifted: Mapping[str, FloatArray]
-    sets: npt.NDArray[np.bool_]
-    osteoporosis: npt.NDArray[Any]
-    chosen: str | None
 
 
 def out_of_fold(
@@ -171,6 +122,7 @@ def nested_predictions(
     repeats: int = NESTED_REPEATS,
     jobs: int = 1,
     progress: Progress | None = None,
+    kept: KeptParts | None = None,
 ) -> tuple[NestedPredictions, ...]:
     """Predict every patient by the whole recipe fitted without them, ``repeats`` times.
 
@@ -190,6 +142,8 @@ def nested_predictions(
         Processes at work at once.
     progress
         Called after each outer fold.
+    kept
+        Where finished folds are kept and found again; None for nowhere.
 
     Raises
     ------
@@ -198,23 +152,26 @@ def nested_predictions(
     """
     _check(stages, nested=True)
     parts = [
-        (repeat, seen, unseen)
+        (repeat, f"fold-{repeat + 1}-{number}", seen, unseen)
         for repeat in range(repeats)
-        for seen, unseen in StratifiedKFold(
-            NESTED_FOLDS, shuffle=True, random_state=seed + repeat
-        ).split(features, stages)
+        for number, (seen, unseen) in enumerate(
+            StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed + repeat).split(
+                features, stages
+            ),
+            start=1,
+        )
     ]
-    results: list[_FoldResult] = []
+    results: list[FoldResult] = []
     work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_fold)(recipe, features, stages, seed + repeat, seen, unseen)
-        for repeat, seen, unseen in parts
+        delayed(_kept_fold)(kept, name, recipe, features, stages, seed + repeat, seen, unseen)
+        for repeat, name, seen, unseen in parts
     )
     for result in work:
         results.append(result)
         if progress is not None:
             progress(len(results), len(parts))
     return tuple(
-        _joined(results[start : start + NESTED_FOLDS], len(stages))
+        joined(results[start : start + NESTED_FOLDS], len(stages))
         for start in range(0, len(results), NESTED_FOLDS)
     )
 
@@ -227,22 +184,41 @@ def permuted_control(
     permutations: int = CONTROL_PERMUTATIONS,
     jobs: int = 1,
     progress: Progress | None = None,
+    kept: KeptParts | None = None,
 ) -> tuple[float, ...]:
     """Score the recipe out of fold after shuffling the stages; the mean pair AUROC should be .50.
 
     All that the recipe chooses and fits is chosen and fitted anew inside the folds, by the
-    shuffled stages; its pair scores are taken uncalibrated.
+    shuffled stages; its pair scores are taken uncalibrated. Finished shuffles are kept as
+    `nested_predictions` keeps folds.
     """
     generator = np.random.default_rng(seed)
     shuffled = [generator.permutation(stages) for _ in range(permutations)]
     found: list[float] = []
     for area in Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_permuted)(recipe, features, labels, seed) for labels in shuffled
+        delayed(_kept_shuffle)(kept, f"shuffle-{number}", recipe, features, labels, seed)
+        for number, labels in enumerate(shuffled, start=1)
     ):
         found.append(area)
         if progress is not None:
             progress(len(found), permutations)
     return tuple(found)
+
+
+def _kept_shuffle(
+    kept: KeptParts | None,
+    name: str,
+    recipe: NamedRecipe,
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    seed: int,
+) -> float:
+    if kept is None:
+        return _permuted(recipe, features, stages, seed)
+    found = kept.read_or_compute(
+        name, lambda: {"auroc": np.array(_permuted(recipe, features, stages, seed))}
+    )
+    return float(found["auroc"])
 
 
 def _permuted(
@@ -252,6 +228,24 @@ def _permuted(
     return float(np.mean(list(pair_aurocs(scores, stages).values())))
 
 
+def _kept_fold(
+    kept: KeptParts | None,
+    name: str,
+    recipe: NamedRecipe,
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    seed: int,
+    seen: npt.NDArray[np.intp],
+    unseen: npt.NDArray[np.intp],
+) -> FoldResult:
+    def compute() -> FoldResult:
+        return _fold(recipe, features, stages, seed, seen, unseen)
+
+    if kept is None:
+        return compute()
+    return FoldResult.from_arrays(kept.read_or_compute(name, lambda: compute().to_arrays()))
+
+
 def _fold(
     recipe: NamedRecipe,
     features: pd.DataFrame,
@@ -259,7 +253,7 @@ def _fold(
     seed: int,
     seen: npt.NDArray[np.intp],
     unseen: npt.NDArray[np.intp],
-) -> _FoldResult:
+) -> FoldResult:
     training, known = features.iloc[seen], stages[seen]
     inner = out_of_fold(recipe.make, training, known, seed)
     sigmoids = fit_sigmoids(inner.scores, known)
@@ -296,7 +290,7 @@ def _fold(
         answers.append(osteoporosis_set(by_stage, limits).value)
     chosen = getattr(model, "chosen_", None)
     osteoporosis = np.array(answers, dtype=np.str_)
-    return _FoldResult(unseen, scores, of_pairs, probabilities, moved, sets, osteoporosis, chosen)
+    return FoldResult(unseen, scores, of_pairs, probabilities, moved, sets, osteoporosis, chosen)
 
 
 def _calibrated(
@@ -306,30 +300,6 @@ def _calibrated(
         name: np.array([sigmoids[name](float(score)) for score in values])
         for name, values in scores.items()
     }
-
-
-def _joined(parts: Sequence[_FoldResult], count: int) -> NestedPredictions:
-    scores = {pair_name(pair): np.zeros(count) for pair in PAIRS}
-    of_pairs = {pair_name(pair): np.zeros(count) for pair in PAIRS}
-    probabilities = np.zeros((count, len(Stage)))
-    sets = np.zeros((count, len(Stage)), dtype=bool)
-    osteoporosis = np.full(count, Osteoporosis.UNDETERMINED.value)
-    folds = np.zeros(count, dtype=np.intp)
-    moved = {name: np.zeros((count, len(Stage))) for name in SHIFTS}
-    for fold, part in enumerate(parts):
-        folds[part.unseen] = fold
-        for name in scores:
-            scores[name][part.unseen] = part.scores[name]
-            of_pairs[name][part.unseen] = part.calibrated[name]
-        probabilities[part.unseen] = part.probabilities
-        for name, values in part.shifted.items():
-            moved[name][part.unseen] = values
-        sets[part.unseen] = part.sets
-        osteoporosis[part.unseen] = part.osteoporosis
-    chosen = tuple(part.chosen for part in parts if part.chosen is not None)
-    return NestedPredictions(
-        scores, of_pairs, probabilities, moved, sets, osteoporosis, folds, chosen
-    )
 
 
 def _check(stages: npt.NDArray[Any], nested: bool = False) -> None:

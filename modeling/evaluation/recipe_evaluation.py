@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,17 @@ from modeling.evaluation.figures import (
     subgroups,
     within_folds,
 )
+from modeling.evaluation.kept_parts import claim_evaluation, evaluation_key
 from modeling.evaluation.nested import (
     CONTROL_PERMUTATIONS,
     NESTED_FOLDS,
     NESTED_REPEATS,
-    NestedPredictions,
     Progress,
     nested_predictions,
     out_of_fold,
     permuted_control,
 )
+from modeling.evaluation.nested_result import NestedPredictions
 from modeling.evaluation.shifts import stability
 from modeling.metrics import SCORE_BOOTSTRAPS, pair_aurocs
 from modeling.recipes.registry import RECIPES, SELECTABLE, NamedRecipe, scores_of
@@ -143,6 +145,7 @@ def evaluate(
     protocol: Protocol = STANDARD,
     jobs: int = 1,
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> Evaluation:
     """Score a recipe by repeated nested cross-validation.
 
@@ -166,6 +169,10 @@ def evaluate(
         Processes at work at once.
     progress
         Called after each fold and each permutation; None to call nothing.
+    folder
+        Where finished folds and permutations are kept, so that a run that was broken off goes on
+        there, and where the scores are written; None for nowhere. New, empty or a former
+        evaluation's; results of another cohort, recipe, seed or version are computed anew.
 
     Returns
     -------
@@ -184,6 +191,8 @@ def evaluate(
     ------
     UnknownRecipe
         No recipe of that name.
+    StudyFolderForeign
+        ``folder`` holds something other than an evaluation.
     TooFewPatients
         A stage has fewer patients than nested folds need.
     InvalidFeatures
@@ -198,8 +207,10 @@ def evaluate(
     def after(parts: int) -> Progress | None:
         return None if progress is None else lambda done, _: progress(parts + done, all_parts)
 
+    key = evaluation_key(named, digest, seed, NESTED_FOLDS)
+    kept = None if folder is None else claim_evaluation(folder, key)
     predictions = nested_predictions(
-        named, features, stages, seed, protocol.repeats, jobs, after(0)
+        named, features, stages, seed, protocol.repeats, jobs, after(0), kept
     )
     apparent = pair_aurocs(scores_of(named.make(seed).fit(features, stages), features)[1], stages)
     permuted = permuted_control(
@@ -210,6 +221,7 @@ def evaluate(
         protocol.permutations,
         jobs,
         after(protocol.repeats * NESTED_FOLDS),
+        kept,
     )
     scores = {
         "recipe": named.name,
@@ -229,6 +241,8 @@ def evaluate(
         "chosen": chosen_counts(predictions),
         "versions": {name: version(name) for name in SCORING_LIBRARIES},
     }
+    if kept is not None:
+        kept.write_scores(scores)
     return Evaluation(scores, predictions, stages)
 
 

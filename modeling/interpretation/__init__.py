@@ -1,5 +1,9 @@
 """How a stage is decided, and which inputs decide it."""
 
+from modeling.interpretation.dependence_figures import (
+    plot_dependence,
+    plot_dependence_by_partner,
+)
 from modeling.interpretation.four_class import (
     FourClass,
     confusion,
@@ -10,7 +14,6 @@ from modeling.interpretation.four_class import (
 from modeling.interpretation.route import Question, Route, route
 from modeling.interpretation.share_figures import (
     plot_beeswarm,
-    plot_dependence,
     plot_heat_map,
     plot_interactions,
     plot_waterfall,
@@ -22,10 +25,9 @@ from modeling.interpretation.shares import (
     pair_shares,
     stage_shares,
 )
-from modeling.interpretation.steps import INTERPRETATION_STEPS
+from modeling.interpretation.steps import interpretation_steps
 
 __all__ = [
-    "INTERPRETATION_STEPS",
     "FourClass",
     "PairShares",
     "Question",
@@ -34,11 +36,13 @@ __all__ = [
     "confusion",
     "contributions",
     "four_class_out_of_fold",
+    "interpretation_steps",
     "intervals",
     "measures",
     "pair_shares",
     "plot_beeswarm",
     "plot_dependence",
+    "plot_dependence_by_partner",
     "plot_heat_map",
     "plot_interactions",
     "plot_waterfall",

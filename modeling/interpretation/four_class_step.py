@@ -24,9 +24,9 @@ FOUR_CLASS_METHOD = (
     "source distribution). Its pair models here are the published stacks over the published "
     "feature sets, with {rounds}, fitted without the patients that they decide (5 folds); as sets "
     "and stacks were chosen on all these patients, its scores are apparent. The four-class model "
-    "is one forest of all four stages and decides for the most probable; in between stands the "
-    "same route over that forest's calibrated pairs. All three on the same folds. Intervals are "
-    "percentiles over 1000 draws of patients within their stages."
+    "is the bundle's recipe, two forests for all four stages, and decides for the most probable; "
+    "in between stands the same route over its calibrated pairs. All three on the same folds. "
+    "Intervals are percentiles over 1000 draws of patients within their stages."
 )
 
 ROUTE_COLOURS = {Stage.A: "#4477aa", Stage.B: "#228833", Stage.C: "#ccaa22", Stage.D: "#aa3377"}

@@ -1,6 +1,7 @@
 """The step that explains the pair models and the four-class model by SHAP values."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ import pandas as pd
 
 from modeling.cohort import Stage, features_of
 from modeling.design import DESIGN, USED_SITES
+from modeling.interpretation.dependence_figures import (
+    plot_dependence,
+    plot_dependence_by_partner,
+)
 from modeling.interpretation.share_figures import (
     plot_beeswarm,
-    plot_dependence,
     plot_heat_map,
     plot_interactions,
     plot_waterfall,
@@ -20,21 +24,22 @@ from modeling.interpretation.shares import (
     PairShares,
     StageShares,
     contributions,
+    foremost_and_partner,
     mean_interactions,
     mean_shares,
     pair_shares,
     stage_shares,
     typical_patient,
 )
-from modeling.pair_trees import PAIR_ROUNDS
+from modeling.pair_trees import PAIR_ROUNDS, PairCore
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 
-__all__ = ["SHAP_STEP"]
+__all__ = ["shap_step"]
 
 SHAP_METHOD = (
     "All values are out of fold: each patient is explained by models that were fitted without "
-    "them (5 folds). Pairs: LightGBM on the 32 sites with the network's parameters and {rounds} "
-    "rounds; SHAP values in log-odds of the later stage, exact (LightGBM's own), interactions by "
+    "them (5 folds). Pairs: {core} on the 32 sites with the network's parameters and {rounds} "
+    "rounds; SHAP values in log-odds of the later stage, exact ({core}'s own), interactions by "
     "path-dependent tree SHAP (Lundberg 2020, doi 10.1038/s42256-019-0138-9). The published values "
     "are in-sample. Stages: the two forests of the stage model on their 43 inputs, before "
     "calibration; SHAP values in units of probability, which add up to the uncalibrated "
@@ -64,7 +69,7 @@ def _pair_figures(found: Mapping[str, PairShares], stages: npt.NDArray[Any]) -> 
         ax.set_title(f"{pairs[place]}: to the right speaks for {pairs[place][-1]}", fontsize=10)
 
     def heat(place: int, ax: Any) -> None:
-        plot_heat_map(shares[place].values, USED_SITES, "log-odds", ax=ax)
+        plot_heat_map(shares[place].values, shares[place].base, USED_SITES, "log-odds", ax=ax)
         ax.set_title(f"{pairs[place]}: red speaks for {pairs[place][-1]}", fontsize=10)
 
     def dependence(place: int, ax: Any) -> None:
@@ -78,6 +83,19 @@ def _pair_figures(found: Mapping[str, PairShares], stages: npt.NDArray[Any]) -> 
             f"log-odds of {later}",
             stages[item.rows] == later,
             (f"stage {earlier}", f"stage {later}"),
+            ax=ax,
+        )
+        ax.set_title(pairs[place], fontsize=10)
+
+    def partner(place: int, ax: Any) -> None:
+        item = shares[place]
+        site, other = foremost_and_partner(item)
+        plot_dependence_by_partner(
+            item.values[:, site],
+            item.mean_hu[:, site],
+            item.mean_hu[:, other],
+            (USED_SITES[site], USED_SITES[other]),
+            f"log-odds of {pairs[place][-1]}",
             ax=ax,
         )
         ax.set_title(pairs[place], fontsize=10)
@@ -99,13 +117,21 @@ def _pair_figures(found: Mapping[str, PairShares], stages: npt.NDArray[Any]) -> 
         ),
         Figure(
             "pairs-heat-map",
-            "SHAP values of all patients of each pair, out of fold.",
+            "SHAP values of all patients of each pair, out of fold; above, f(x), the log-odds that "
+            "they add up to (dotted: before anything is known).",
             lambda: _panels(6, (10, 10.5), heat),
         ),
         Figure(
             "pairs-dependence",
             "SHAP values of each pair's foremost site against its HU, out of fold.",
             lambda: _panels(6, (8, 9), dependence),
+        ),
+        Figure(
+            "pairs-dependence-partner",
+            "SHAP values of each pair's foremost site against its HU, coloured by HU of the site "
+            "that it interacts with most (grey: missing), out of fold; as Fig. 5g-l of Wang 2025, "
+            "whose values are in-sample.",
+            lambda: _panels(6, (9, 9), partner),
         ),
         Figure(
             "pairs-interactions",
@@ -127,7 +153,9 @@ def _stage_figures(shares: StageShares, stages: npt.NDArray[Any]) -> tuple[Figur
         ax.set_title(f"stage {order[place]}: {order[place].label}", fontsize=10)
 
     def heat(place: int, ax: Any) -> None:
-        plot_heat_map(shares.values[:, :, place], NAMES, "probability", ax=ax)
+        plot_heat_map(
+            shares.values[:, :, place], shares.base[:, place], NAMES, "probability", ax=ax
+        )
         ax.set_title(f"stage {order[place]}: {order[place].label}", fontsize=10)
 
     foremost = np.argsort(-np.abs(shares.values).mean(axis=0).sum(axis=1), kind="stable")[:6]
@@ -172,7 +200,8 @@ def _stage_figures(shares: StageShares, stages: npt.NDArray[Any]) -> tuple[Figur
         ),
         Figure(
             "stages-heat-map",
-            "SHAP values of all patients for each stage, out of fold.",
+            "SHAP values of all patients for each stage, out of fold; above, f(x), the probability "
+            "that they add up to (dotted: before anything is known).",
             lambda: _panels(4, (12, 7.5), heat),
         ),
         Figure(
@@ -189,9 +218,9 @@ def _stage_figures(shares: StageShares, stages: npt.NDArray[Any]) -> tuple[Figur
     )
 
 
-def _run(given: StudyInput) -> StepResult:
+def _run(given: StudyInput, core: PairCore) -> StepResult:
     features, stages = features_of(given.cohort)
-    pairs = pair_shares(features, stages, given.seed)
+    pairs = pair_shares(features, stages, given.seed, core)
     shares = stage_shares(features, stages, given.seed)
     sites, interactions = mean_shares(pairs), mean_interactions(pairs)
     inputs = pd.DataFrame(
@@ -207,12 +236,13 @@ def _run(given: StudyInput) -> StepResult:
         f"{stage} {NAMES[inputs[f'stage {stage}'].to_numpy().argmax()]}" for stage in Stage
     )
     return StepResult(
-        SHAP_METHOD.format(rounds=PAIR_ROUNDS),
+        SHAP_METHOD.format(core=core, rounds=PAIR_ROUNDS),
         (
             f"Out of fold the foremost site of each pair is: {first}.",
             f"The four-class model's foremost input for each stage is: {foremost}.",
             f"The heaviest interaction of each pair is: {named or 'none'}; heavy is not proven, "
             "see the network step.",
+            f"The partner that the foremost site interacts with most: {_partners(pairs)}.",
         ),
         (
             Table("sites", "Mean absolute SHAP value of each site, log-odds, out of fold.", sites),
@@ -226,7 +256,11 @@ def _run(given: StudyInput) -> StepResult:
             Table("examples", "The patients of the waterfalls.", _examples(shares, stages)),
         ),
         (*_pair_figures(pairs, stages), *_stage_figures(shares, stages)),
-        {"sites": sites.set_index("site").to_dict(), "inputs": inputs.set_index("input").to_dict()},
+        {
+            "core": core,
+            "sites": sites.set_index("site").to_dict(),
+            "inputs": inputs.set_index("input").to_dict(),
+        },
     )
 
 
@@ -242,4 +276,12 @@ def _examples(shares: StageShares, stages: npt.NDArray[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-SHAP_STEP = StudyStep("shap", "What the models rest on", _run)
+def _partners(pairs: Mapping[str, PairShares]) -> str:
+    found = {pair: foremost_and_partner(shares) for pair, shares in pairs.items()}
+    return ", ".join(f"{p} {USED_SITES[a]} with {USED_SITES[b]}" for p, (a, b) in found.items())
+
+
+def shap_step(core: PairCore = PairCore.LIGHTGBM) -> StudyStep:
+    """Make the step with a core of the pair models; the four-class model has none."""
+    title = "What the models rest on" + ("" if core is PairCore.LIGHTGBM else f" ({core})")
+    return StudyStep("shap", title, partial(_run, core=core), parameters={"core": core})

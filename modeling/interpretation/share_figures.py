@@ -1,4 +1,4 @@
-"""Figures of SHAP values: beeswarm, heat map, dependence, interaction matrix, waterfall."""
+"""Figures of SHAP values: beeswarm, heat map, interaction matrix, waterfall."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,11 @@ from modeling.staging import Contribution
 from modeling.study.palette import BLUE, VERMILION
 
 __all__ = [
+    "LOWERS",
+    "MISSING",
+    "RAISES",
+    "new_axes",
     "plot_beeswarm",
-    "plot_dependence",
     "plot_heat_map",
     "plot_interactions",
     "plot_waterfall",
@@ -55,7 +58,7 @@ def plot_beeswarm(
     count
         Features to show.
     """
-    ax = _axes(ax, (6, 4))
+    ax = new_axes(ax, (6, 4))
     chosen = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:count]
     for height, feature in enumerate(chosen):
         own = inputs[:, feature]
@@ -85,18 +88,41 @@ def plot_beeswarm(
 
 
 def plot_heat_map(
-    values: FloatArray, names: Sequence[str], unit: str, count: int = 10, ax: Any = None
+    values: FloatArray,
+    base: FloatArray,
+    names: Sequence[str],
+    unit: str,
+    count: int = 10,
+    ax: Any = None,
 ) -> Any:
-    """Draw the SHAP values of all patients, in the order of their sum; gives the Axes.
+    """Draw the SHAP values of all patients in the order of f(x), whose trace stands above.
 
     Parameters
     ----------
     values, names, unit, count
         As for `plot_beeswarm`.
+    base
+        float64, shape (n,): what is explained before anything is known; f(x) is this and the sum
+        of the values.
+
+    Returns
+    -------
+    Axes
+        That of the heat map; the trace's is its child.
     """
-    ax = _axes(ax, (6, 4))
+    ax = new_axes(ax, (6, 4))
     chosen = np.argsort(-np.abs(values).mean(axis=0), kind="stable")[:count]
-    order = np.argsort(values.sum(axis=1), kind="stable")
+    explained = base + values.sum(axis=1)
+    order = np.argsort(explained, kind="stable")
+    trace = ax.inset_axes((0, 1.02, 1, 0.2))
+    trace.plot(np.arange(len(order)), explained[order], color="0.15", linewidth=1)
+    trace.axhline(float(base.mean()), color="0.5", linewidth=0.8, linestyle=":")
+    trace.set_xlim(-0.5, len(order) - 0.5)
+    trace.set_xticks([])
+    trace.locator_params(axis="y", nbins=3)
+    trace.tick_params(labelsize=7)
+    trace.set_ylabel("f(x)", fontsize=8)
+    trace.spines[["top", "right"]].set_visible(False)
     limit = float(np.quantile(np.abs(values[:, chosen]), 0.99)) or 1.0
     image = ax.imshow(
         values[np.ix_(order, chosen)].T,
@@ -107,72 +133,10 @@ def plot_heat_map(
         interpolation="nearest",
     )
     ax.set_yticks(range(len(chosen)), [names[i] for i in chosen], fontsize=8)
-    ax.set_xlabel("patients, by the sum of their SHAP values", fontsize=9)
+    ax.set_xlabel("patients, by f(x)", fontsize=9)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.01)
     bar.set_label(f"SHAP value ({unit})", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    return ax
-
-
-def plot_dependence(
-    values: FloatArray,
-    inputs: FloatArray,
-    name: str,
-    unit: str,
-    later: npt.NDArray[np.bool_] | None = None,
-    labels: tuple[str, str] = ("", ""),
-    ax: Any = None,
-) -> Any:
-    """Draw one feature's SHAP values against its own value; gives the Axes.
-
-    Parameters
-    ----------
-    values, inputs
-        float64, shape (n,): SHAP values, and the feature; patients without it stand at the left.
-    name, unit
-        The feature with its unit, and the unit of the SHAP values.
-    later
-        bool, shape (n,): told apart by colour; None for one colour.
-    labels
-        Labels of the patients who are not ``later`` and of those who are.
-    """
-    ax = _axes(ax, (4, 3.2))
-    known = np.isfinite(inputs)
-    low, high = (float(f(inputs[known])) if known.any() else 0.0 for f in (np.min, np.max))
-    aside = low - 0.08 * max(1.0, high - low)
-    groups = [(np.ones(len(values), dtype=bool), "0.3", "o", "")]
-    if later is not None:
-        groups = [(~later, LOWERS, "o", labels[0]), (later, RAISES, "^", labels[1])]
-    for chosen, colour, marker, label in groups:
-        x = np.where(known, inputs, aside)[chosen]
-        ax.scatter(
-            x,
-            values[chosen],
-            s=11,
-            color=colour,
-            marker=marker,
-            alpha=0.65,
-            linewidths=0,
-            label=label or None,
-        )
-    if not known.all():
-        ax.axvline(aside / 2 + low / 2, color="0.8", linewidth=0.8)
-        ax.annotate(
-            f"missing ({int((~known).sum())})",
-            (aside, 0.98),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            ha="right",
-            va="top",
-            fontsize=7,
-        )
-    ax.axhline(0, color="0.5", linewidth=0.8)
-    ax.set_xlabel(name, fontsize=9)
-    ax.set_ylabel(f"SHAP value\n({unit})", fontsize=9)
-    ax.tick_params(labelsize=8)
-    if later is not None:
-        ax.legend(fontsize=8, frameon=False, handletextpad=0.1)
-    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
@@ -195,7 +159,7 @@ def plot_interactions(
     AxesImage
         For a colour bar.
     """
-    ax = _axes(ax, (7, 7))
+    ax = new_axes(ax, (7, 7))
     means = np.where(np.eye(len(means), dtype=bool), 0.0, means)
     chosen = np.sort(np.argsort(-means.sum(axis=0), kind="stable")[:count])
     names = [names[i] for i in chosen]
@@ -226,7 +190,7 @@ def plot_waterfall(
     count
         Inputs to show one by one; the others are taken together.
     """
-    ax = _axes(ax, (8, 4.5))
+    ax = new_axes(ax, (8, 4.5))
     rows = [(_words(item), item.shap) for item in found[:count]]
     rest = found[count:]
     if rest:
@@ -285,7 +249,8 @@ def _spread(values: FloatArray) -> FloatArray:
     return np.asarray(found * min(0.12, 0.8 / most))
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> Any:
+def new_axes(ax: Any, size: tuple[float, float]) -> Any:
+    """The given axes, or those of a new figure of a size in inches."""
     from matplotlib.figure import Figure as Drawing
 
     return Drawing(figsize=size, layout="constrained").subplots() if ax is None else ax

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,8 +14,7 @@ from modeling.cohort import SITE_NAMES, Stage
 from modeling.design import DESIGN, USED_SITES, design_matrix, impute
 from modeling.errors import InvalidFeatures
 from modeling.evaluation.nested import NESTED_FOLDS
-from modeling.explainers import tree_explainer
-from modeling.pair_trees import PAIR_ROUNDS, PAIR_TREES
+from modeling.pair_trees import PairCore, fit_pair
 from modeling.recipes.stage_forest import StageForest
 from modeling.staging import Contribution
 
@@ -24,6 +22,7 @@ __all__ = [
     "PairShares",
     "StageShares",
     "contributions",
+    "foremost_and_partner",
     "mean_interactions",
     "mean_shares",
     "pair_shares",
@@ -84,12 +83,15 @@ class StageShares:
 
 
 def pair_shares(
-    features: pd.DataFrame, stages: npt.NDArray[Any], seed: int
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    seed: int,
+    core: PairCore = PairCore.LIGHTGBM,
 ) -> dict[str, PairShares]:
     """Attribute each pair's log-odds to the sites, out of fold, by the network's boosted trees.
 
-    LightGBM's own contributions are exact tree SHAP values; interactions come from path-dependent
-    tree SHAP.
+    The library's own contributions are exact tree SHAP values; interactions come from
+    path-dependent tree SHAP.
 
     Parameters
     ----------
@@ -97,6 +99,8 @@ def pair_shares(
         As `modeling.cohort.features_of` gives them.
     seed
         Seed of folds and models.
+    core
+        The library that grows the trees.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def pair_shares(
         raise InvalidFeatures(
             f"{NESTED_FOLDS} folds need {NESTED_FOLDS} patients of each stage, found {fewest}"
         )
-    return {pair_name(pair): _pair(features, stages, pair, seed) for pair in PAIRS}
+    return {pair_name(pair): _pair(features, stages, pair, seed, core) for pair in PAIRS}
 
 
 def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) -> StageShares:
@@ -168,6 +172,21 @@ def typical_patient(shares: StageShares, stages: npt.NDArray[Any], stage: Stage)
     return int(order[len(order) // 2])
 
 
+def foremost_and_partner(shares: PairShares) -> tuple[int, int]:
+    """Find a pair's foremost site and the one that it interacts with most.
+
+    Returns
+    -------
+    tuple of int
+        Places in `USED_SITES`: of the largest mean absolute SHAP value, and of the largest mean
+        absolute interaction with it.
+    """
+    site = int(np.abs(shares.values).mean(axis=0).argmax())
+    with_it = np.abs(shares.interactions[:, site]).mean(axis=0)
+    with_it[site] = -1.0
+    return site, int(with_it.argmax())
+
+
 def mean_shares(found: Mapping[str, PairShares]) -> pd.DataFrame:
     """Mean absolute SHAP value of each site in each pair: ``site``, then a column a pair."""
     frame = pd.DataFrame(
@@ -200,7 +219,11 @@ def mean_interactions(found: Mapping[str, PairShares]) -> pd.DataFrame:
 
 
 def _pair(
-    features: pd.DataFrame, stages: npt.NDArray[Any], pair: tuple[Stage, Stage], seed: int
+    features: pd.DataFrame,
+    stages: npt.NDArray[Any],
+    pair: tuple[Stage, Stage],
+    seed: int,
+    core: PairCore,
 ) -> PairShares:
     rows = np.flatnonzero(np.isin(stages, pair))
     hu = features[list(USED_SITES)].to_numpy(dtype=np.float64)[rows]
@@ -209,11 +232,7 @@ def _pair(
     interactions = np.zeros((*hu.shape, hu.shape[1]))
     folds = StratifiedKFold(NESTED_FOLDS, shuffle=True, random_state=seed)
     for seen, unseen in folds.split(hu, target):
-        model = lightgbm.train(
-            {**PAIR_TREES, "seed": seed}, lightgbm.Dataset(hu[seen], target[seen]), PAIR_ROUNDS
-        )
-        shared = np.asarray(model.predict(hu[unseen], pred_contrib=True))
-        values[unseen], base[unseen] = shared[:, :-1], shared[:, -1]
-        if model.feature_importance().any():
-            interactions[unseen] = tree_explainer(model).shap_interaction_values(hu[unseen])
+        model = fit_pair(hu[seen], target[seen], seed, core=core)
+        values[unseen], base[unseen] = model.shares(hu[unseen])
+        interactions[unseen] = model.interactions(hu[unseen])
     return PairShares(rows, hu, values, base, interactions)

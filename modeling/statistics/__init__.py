@@ -1,8 +1,9 @@
 """The published analysis' descriptive and classical statistics: results first, figures second."""
 
+from modeling.statistics.ageing.age_by_sex import age_by_sex
+from modeling.statistics.ageing.declines import declines
 from modeling.statistics.characteristics import (
     age_densities,
-    declines,
     group_sizes,
     sex_differences,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Penalty",
     "Target",
     "TwoGroups",
+    "age_by_sex",
     "age_densities",
     "best_sites",
     "cluster_sites",

@@ -1,4 +1,4 @@
-"""Who the cohort's patients are: groups, sex, age, and HU by sex and age."""
+"""Who the cohort's patients are: groups, sex, age, and HU by sex."""
 
 import math
 from collections.abc import Mapping
@@ -18,12 +18,11 @@ __all__ = [
     "EVERYONE",
     "AgeDensities",
     "AgePeak",
-    "Decline",
     "GroupSummary",
     "Groups",
     "SexDifference",
     "age_densities",
-    "declines",
+    "group_rows",
     "group_sizes",
     "sex_differences",
 ]
@@ -38,9 +37,6 @@ AGE_STEP_YEARS = 0.1
 
 PEAK_BOOTSTRAPS = 1000
 """Resamples of a group's patients for the interval of its age peak."""
-
-MIN_PATIENTS_FOR_SLOPE = 10
-"""Patients that a line of HU against age needs."""
 
 
 @dataclass(frozen=True)
@@ -223,87 +219,15 @@ def sex_differences(cohort: pd.DataFrame) -> tuple[SexDifference, ...]:
     for name in TISSUES:
         for stage in (EVERYONE, *Stage):
             women, men = (
-                means.loc[_chosen(cohort, stage, sex.value), name].to_numpy() for sex in Sex
+                means.loc[group_rows(cohort, stage, sex.value), name].to_numpy() for sex in Sex
             )
             found.append(SexDifference(name, str(stage), compare_groups(women, men)))
     adjusted = false_discovery([row.comparison.p for row in found])
     return tuple(replace(row, q=float(q)) for row, q in zip(found, adjusted, strict=True))
 
 
-@dataclass(frozen=True)
-class Decline:
-    """A straight line of a tissue's mean HU against age.
-
-    Parameters
-    ----------
-    tissue, sex, stage
-        The tissue, and the patients' sex and stage; ``all`` for everyone.
-    slope_hu_per_year, slope_low, slope_high
-        The slope and its 95 % interval (Student's t); NaN with fewer than 10 patients or with one
-        age only.
-    intercept_hu
-        The line at age 0, for drawing it.
-    r_squared
-        Share of the variance that age explains.
-    p
-        Two-sided, of no slope.
-    q
-        After Benjamini-Hochberg over all rows.
-    """
-
-    tissue: str
-    sex: str
-    stage: str
-    patients: int
-    slope_hu_per_year: float = math.nan
-    slope_low: float = math.nan
-    slope_high: float = math.nan
-    intercept_hu: float = math.nan
-    r_squared: float = math.nan
-    p: float = math.nan
-    q: float = math.nan
-
-
-def declines(cohort: pd.DataFrame) -> tuple[Decline, ...]:
-    """Fit HU against age, by tissue, sex and stage.
-
-    Patients are of different age at one time, not followed: a slope is a difference between
-    people, not one patient's loss. Within a stage it is flatter than in the population, for the
-    stage is itself defined by density.
-    """
-    means = tissue_means(cohort)
-    found = []
-    for name in TISSUES:
-        for sex in (EVERYONE, *Sex):
-            for stage in (EVERYONE, *Stage):
-                rows = (
-                    _chosen(cohort, stage, sex) & means[name].notna() & cohort[AGE_COLUMN].notna()
-                )
-                age = cohort.loc[rows, AGE_COLUMN].to_numpy()
-                found.append(
-                    _line(Decline(name, str(sex), str(stage), len(age)), age, means.loc[rows, name])
-                )
-    adjusted = false_discovery([row.p for row in found])
-    return tuple(replace(row, q=float(q)) for row, q in zip(found, adjusted, strict=True))
-
-
-def _line(empty: Decline, age: FloatArray, hu: "pd.Series[float]") -> Decline:
-    if len(age) < MIN_PATIENTS_FOR_SLOPE or np.ptp(age) == 0:
-        return empty
-    line = stats.linregress(age, hu.to_numpy())
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(age) - 2)) * line.stderr
-    return replace(
-        empty,
-        slope_hu_per_year=float(line.slope),
-        slope_low=float(line.slope - half),
-        slope_high=float(line.slope + half),
-        intercept_hu=float(line.intercept),
-        r_squared=float(line.rvalue**2),
-        p=float(line.pvalue),
-    )
-
-
-def _chosen(cohort: pd.DataFrame, stage: str, sex: str) -> "pd.Series[bool]":
+def group_rows(cohort: pd.DataFrame, stage: str, sex: str) -> "pd.Series[bool]":
+    """Tell which patients are of a stage and a sex, either of them `EVERYONE`."""
     chosen = pd.Series(True, index=cohort.index)
     if stage != EVERYONE:
         chosen &= cohort[STAGE_COLUMN] == str(stage)

@@ -1,6 +1,7 @@
 """Rank correlation of the sites and their clusters."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
 from modeling.cohort import SITE_NAMES
@@ -17,8 +18,10 @@ from modeling.statistics.site_values import site_values
 from modeling.statistics.two_groups import false_discovery
 
 __all__ = [
+    "PUBLISHED_CLUSTERS",
     "Cluster",
     "Correlations",
+    "Distance",
     "SiteClusters",
     "cluster_sites",
     "spearman",
@@ -35,8 +38,19 @@ MAX_CLUSTERS = 10
 CLUSTER_BOOTSTRAPS = 100
 """Resamples of the patients for the clusters' stability."""
 
+PUBLISHED_CLUSTERS = 5
+"""Clusters that the publication cuts the tree of `Distance.ROWS` into (Wang 2025)."""
+
 STABLE = 0.75
 """Mean Jaccard index from which a cluster counts as stable (Hennig 2007)."""
+
+
+class Distance(StrEnum):
+    """What the tree of the sites is built on."""
+
+    CORRELATION = "1 - rho"
+    ROWS = "Euclidean distance between rows of 1 - rho"
+    """As published: how differently two sites go with all the others (Wang 2025)."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +157,12 @@ class SiteClusters:
     left_out
         Sites without a correlation to every other, which have no distance.
     tree
-        float64, shape (p - 1, 4): SciPy's linkage matrix; heights are 1 - rho.
+        float64, shape (p - 1, 4): SciPy's linkage matrix; heights are in units of `distance`.
     cut_height
-        1 - rho at which the tree is cut; every two sites of a cluster correlate by more than
+        Where the tree is cut. Of 1 - rho: every two sites of a cluster correlate by more than
         1 minus it.
+    distance
+        What the tree is built on.
     silhouettes
         Each number of clusters that was tried, with its mean silhouette.
     clusters
@@ -157,6 +173,7 @@ class SiteClusters:
     left_out: tuple[str, ...]
     tree: FloatArray
     cut_height: float
+    distance: Distance
     silhouettes: tuple[tuple[int, float], ...]
     clusters: tuple[Cluster, ...]
 
@@ -167,13 +184,17 @@ def cluster_sites(
     seed: int,
     clusters: int | None = None,
     bootstraps: int = CLUSTER_BOOTSTRAPS,
+    distance: Distance = Distance.CORRELATION,
 ) -> SiteClusters:
-    """Cluster the sites by complete linkage on the distance 1 - rho.
+    """Cluster the sites by complete linkage.
 
     Parameters
     ----------
     clusters
-        Number of clusters; None for the one from 2 to 10 with the largest mean silhouette.
+        Number of clusters; None for the one from 2 to 10 with the largest mean silhouette (in
+        1 - rho).
+    distance
+        What the tree is built on.
 
     Raises
     ------
@@ -192,7 +213,7 @@ def cluster_sites(
         )
     sites = tuple(found.sites[k] for k in kept)
     rho = found.rho[np.ix_(kept, kept)]
-    tree = _tree(rho)
+    tree = _tree(rho, distance)
     looked_at = _silhouettes(rho, tree)
     number = clusters or max(looked_at, key=lambda item: item[1])[0]
     labels = fcluster(tree, number, "maxclust")
@@ -200,12 +221,14 @@ def cluster_sites(
     joined = len(sites) - len(set(labels))
     cut = float(heights[joined] + heights[min(joined + 1, len(heights) - 1)]) / 2
     members = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels[_leaves(tree)])]
-    agreement = _stability(site_values(cohort)[list(sites)], members, seed, bootstraps)
+    values = site_values(cohort)[list(sites)]
+    agreement = _stability(values, members, distance, seed, bootstraps)
     return SiteClusters(
         sites,
         tuple(s for s in found.sites if s not in sites),
         tree,
         cut,
+        distance,
         looked_at,
         tuple(
             Cluster(
@@ -236,10 +259,12 @@ def _complete(rho: FloatArray) -> npt.NDArray[np.intp]:
     return kept
 
 
-def _tree(rho: FloatArray) -> FloatArray:
-    distance = np.clip(1 - (rho + rho.T) / 2, 0, 2)
-    np.fill_diagonal(distance, 0.0)
-    return linkage(squareform(distance, checks=False), "complete")
+def _tree(rho: FloatArray, distance: Distance) -> FloatArray:
+    apart = np.clip(1 - (rho + rho.T) / 2, 0, 2)
+    np.fill_diagonal(apart, 0.0)
+    if distance is Distance.ROWS:
+        return linkage(pdist(apart), "complete")
+    return linkage(squareform(apart, checks=False), "complete")
 
 
 def _silhouettes(rho: FloatArray, tree: FloatArray) -> tuple[tuple[int, float], ...]:
@@ -261,7 +286,11 @@ def _leaves(tree: FloatArray) -> list[int]:
 
 
 def _stability(
-    values: pd.DataFrame, members: list[npt.NDArray[np.intp]], seed: int, bootstraps: int
+    values: pd.DataFrame,
+    members: list[npt.NDArray[np.intp]],
+    distance: Distance,
+    seed: int,
+    bootstraps: int,
 ) -> list[float]:
     generator = np.random.default_rng(seed)
     found: list[list[float]] = [[] for _ in members]
@@ -270,7 +299,7 @@ def _stability(
         rho = _rank_correlation(values.iloc[rows])
         if np.isnan(rho).any():
             continue
-        labels = fcluster(_tree(rho), len(members), "maxclust")
+        labels = fcluster(_tree(rho, distance), len(members), "maxclust")
         others = [set(np.flatnonzero(labels == label)) for label in set(labels)]
         for scores, group in zip(found, members, strict=True):
             mine = set(group)

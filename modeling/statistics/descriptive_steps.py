@@ -8,13 +8,33 @@ import pandas as pd
 
 from modeling.cohort import SITE_NAMES
 from modeling.statistics import comparison, single_feature
-from modeling.statistics.figures import comparison_figure, single_feature_figure
+from modeling.statistics.figures import (
+    box_plot_figure,
+    comparison_figure,
+    single_feature_figure,
+)
 from modeling.statistics.site_values import comparison_table, table_of
 from modeling.statistics.two_groups import GroupTest
 from modeling.statistics.wording import clipping, json_number
 from modeling.study.step import Figure, StepResult, StudyInput, Table
+from roi_extraction.sites import SITES_BY_NAME, Muscle
 
 __all__ = ["comparison_step", "roc_step"]
+
+BOX_WORDS = (
+    "box: quartiles, whiskers: 1.5 interquartile ranges, stars: q after Benjamini-Hochberg over "
+    "all 216 comparisons."
+)
+"""What the box plots show."""
+
+ROC_GROUPS = {
+    "vertebrae": [name for name in SITE_NAMES if SITES_BY_NAME[name].is_vertebra],
+    **{
+        str(muscle): [name for name in SITE_NAMES if SITES_BY_NAME[name].muscle is muscle]
+        for muscle in Muscle
+    },
+}
+"""Sites whose curves share a figure."""
 
 
 def comparison_step(given: StudyInput) -> StepResult:
@@ -40,6 +60,12 @@ def comparison_step(given: StudyInput) -> StepResult:
         f"Welch's t-test in {used.count(GroupTest.WELCH)}, the rank-sum test in "
         f"{used.count(GroupTest.RANK_SUM)} and none in {used.count(GroupTest.NONE)} of "
         f"{len(rows)} comparisons."
+    )
+    adjusted = sum(row.q < 0.05 for row in rows)
+    bare = sum(row.comparison.p < 0.05 for row in rows)
+    findings.append(
+        f"The box plots have stars for {adjusted} differences (q < .05); without adjustment "
+        f"(p < .05) there would be {bare}."
     )
     return StepResult(
         method=(
@@ -67,6 +93,19 @@ def comparison_step(given: StudyInput) -> StepResult:
                 "effect-sizes",
                 "Cliff's delta between the stages, with marks of the adjusted p-value.",
                 partial(comparison_figure.plot, rows),
+            ),
+            Figure(
+                "boxes-vertebrae",
+                f"HU of the vertebrae by stage; {BOX_WORDS}",
+                partial(box_plot_figure.plot_vertebrae, given.cohort, rows),
+            ),
+            *(
+                Figure(
+                    f"boxes-{muscle}".lower().replace(" ", "-"),
+                    f"HU of {muscle} by stage, right and left at each disc; {BOX_WORDS}",
+                    partial(box_plot_figure.plot_muscle, given.cohort, rows, muscle),
+                )
+                for muscle in Muscle
             ),
         ),
         values={
@@ -99,6 +138,15 @@ def roc_step(given: StudyInput) -> StepResult:
                 "ROC curves of the three best sites of each pair with 95 % intervals of the area; "
                 "the dot is the best site's apparent threshold.",
                 partial(single_feature_figure.plot_best, given.cohort, rocs),
+            ),
+            *(
+                Figure(
+                    f"roc-{name}".lower().replace(" ", "-"),
+                    f"ROC curves of all sites: {name}; apparent. Sites with fewer than "
+                    f"{single_feature.MIN_PATIENTS_FOR_BEST} of a pair's patients are left out.",
+                    partial(single_feature_figure.plot_all, given.cohort, rocs, sites),
+                )
+                for name, sites in ROC_GROUPS.items()
             ),
             Figure(
                 "areas",

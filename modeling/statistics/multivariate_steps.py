@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import adjusted_rand_score
 
 from modeling.statistics import (
     correlation,
@@ -74,16 +75,31 @@ def projection_step(
 
 
 def correlation_step(given: StudyInput) -> StepResult:
-    """Correlate and cluster the sites."""
+    """Correlate and cluster the sites, by our distance and by the published one."""
     found = correlation.spearman(given.cohort)
     clusters = correlation.cluster_sites(given.cohort, found, given.seed)
+    as_published = correlation.cluster_sites(
+        given.cohort,
+        found,
+        given.seed,
+        min(correlation.PUBLISHED_CLUSTERS, len(clusters.sites)),
+        distance=correlation.Distance.ROWS,
+    )
     table = found.table()
     return StepResult(
         method=_correlation_method(given.cohort),
-        findings=_correlation_sentences(table, clusters),
+        findings=(
+            *_correlation_sentences(table, clusters),
+            *_published_cluster_sentences(clusters, as_published),
+        ),
         tables=(
             Table("correlations", "Spearman's rho of every two sites.", table),
             Table("clusters", "The cluster of each site.", _cluster_table(clusters)),
+            Table(
+                "clusters-as-published",
+                "The cluster of each site by the published distance and number of clusters.",
+                _cluster_table(as_published),
+            ),
             Table(
                 "silhouettes",
                 "Mean silhouette by number of clusters.",
@@ -93,14 +109,22 @@ def correlation_step(given: StudyInput) -> StepResult:
         figures=(
             Figure(
                 "correlation",
-                "Spearman's rho in the order of the dendrogram; frames are the clusters.",
+                "Spearman's rho in the order of the dendrogram; clusters framed.",
                 partial(correlation_figure.plot, found, clusters),
+            ),
+            Figure(
+                "correlation-as-published",
+                "Spearman's rho in the order of the published dendrogram, cut into the published "
+                "number of clusters; clusters framed.",
+                partial(correlation_figure.plot, found, as_published),
             ),
         ),
         values={
             "clusters": [list(c.sites) for c in clusters.clusters],
             "cut_height": json_number(clusters.cut_height),
             "stability": [json_number(c.stability) for c in clusters.clusters],
+            "clusters_as_published": [list(c.sites) for c in as_published.clusters],
+            "stability_as_published": [json_number(c.stability) for c in as_published.clusters],
         },
     )
 
@@ -207,9 +231,10 @@ def _correlation_method(cohort: pd.DataFrame) -> str:
         f"that have both, at least {correlation.MIN_SHARED}; p-values by Student's t, "
         "adjusted for false discovery over all pairs of sites. Complete linkage on the "
         "distance 1 - rho; cut where the mean silhouette is largest among 2 to "
-        f"{correlation.MAX_CLUSTERS} clusters. (The published toolkit clusters the rows of "
-        "1 - rho by Euclidean distance, cuts into a number that the user gives, and leaves "
-        "out the first patient.) Stability is the mean Jaccard index over "
+        f"{correlation.MAX_CLUSTERS} clusters. Beside it the published way (Wang 2025): Euclidean "
+        "distance between the rows of 1 - rho, complete linkage, cut into "
+        f"{correlation.PUBLISHED_CLUSTERS}; the number was given, not found. (The toolkit leaves "
+        "out the first patient; here all count.) Stability is the mean Jaccard index over "
         f"{correlation.CLUSTER_BOOTSTRAPS} resamples of the patients (Hennig 2007, doi "
         f"10.1016/j.csda.2006.11.025); {correlation.STABLE:g} or more counts as stable."
     )
@@ -238,6 +263,26 @@ def _correlation_sentences(
             f"{', '.join(clusters.left_out)}."
         )
     return tuple(said)
+
+
+def _published_cluster_sentences(
+    clusters: correlation.SiteClusters, as_published: correlation.SiteClusters
+) -> tuple[str, ...]:
+    found = as_published.clusters
+    labels = [
+        [next(c.number for c in one.clusters if site in c.sites) for site in clusters.sites]
+        for one in (clusters, as_published)
+    ]
+    stable = sum(c.stability >= correlation.STABLE for c in found)
+    return (
+        f"By the published distance, cut into {len(found)} (published: "
+        f"{correlation.PUBLISHED_CLUSTERS}): "
+        + "; ".join(
+            f"{c.number}: {', '.join(c.sites)} (stability {c.stability:.2f})" for c in found
+        )
+        + f". {stable} of {len(found)} are stable; with the clusters above they agree by an "
+        f"adjusted Rand index of {adjusted_rand_score(*labels):.2f}.",
+    )
 
 
 def _cluster_table(clusters: correlation.SiteClusters) -> pd.DataFrame:

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 from modeling.study.step import StudyStep
 
-__all__ = ["code_digest", "step_keys", "versions"]
+__all__ = ["code_digest", "digest_of", "package_of", "step_keys", "versions"]
 
 STUDY_LIBRARIES = (
     "catboost",
@@ -69,7 +69,7 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
     sources: dict[str, str] = {}
     keys: dict[str, str] = {}
     for step in steps:
-        package = _package(step)
+        package = package_of(step.run)
         if package not in sources:
             sources[package] = code_digest(("roi_extraction", "modeling", package))
         content: Mapping[str, Any] = {
@@ -81,12 +81,16 @@ def step_keys(steps: Sequence[StudyStep], cohort_digest: str, seed: int) -> dict
             "code": sources[package],
             "needs": {name: keys[name] for name in step.needs},
         }
-        text = json.dumps(content, sort_keys=True)
-        keys[step.name] = hashlib.sha256(text.encode()).hexdigest()
+        keys[step.name] = digest_of(content)
     return keys
 
 
-def _package(step: StudyStep) -> str:
-    """The top package of a step's function, which may be bound to arguments."""
-    function = getattr(step.run, "func", step.run)
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON-ready content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def package_of(function: Callable[..., Any]) -> str:
+    """The top package of a function, which may be bound to arguments."""
+    function = getattr(function, "func", function)
     return str(getattr(function, "__module__", "") or "modeling").partition(".")[0]

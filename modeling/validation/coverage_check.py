@@ -1,10 +1,10 @@
-"""How often prediction sets hold the true stage, and how large they are."""
+"""How often prediction sets and answers on osteoporosis hold, and how much they decide."""
 
 from typing import Any
 
 import numpy as np
 
-from modeling.calibration import COVERAGE
+from modeling.calibration import COVERAGE, Osteoporosis
 from modeling.cohort import Stage
 from modeling.validation.patient_bootstrap import PatientDraws, wilson
 from modeling.validation.predictions import Predictions
@@ -26,11 +26,14 @@ def coverage_measures(found: Predictions, draws: PatientDraws) -> dict[str, Any]
     dict
         JSON-ready: ``intended``; ``all`` and ``by_stage`` with ``value``, ``ci`` and ``n``;
         ``set_size`` (mean, bootstrap interval); ``sizes``, the shares of sets of 1 to 4 stages;
-        ``osteoporosis_decided``, the share of sets that hold C or D alone or neither.
+        ``osteoporosis_decided``, the share of patients whose answer on osteoporosis (by the
+        bundle's limits, as in the node's report) is yes or no; ``osteoporosis_by_class``, by
+        ``yes`` (C or D by the reference) and ``no``: ``covered``, the share that is not told the
+        contrary, ``decided`` and ``n``.
     """
     holds = covered(found)
     sizes = found.sets.sum(axis=1)
-    mixed = np.asarray(found.sets[:, :2].any(axis=1) & found.sets[:, 2:].any(axis=1))
+    decided = found.osteoporosis != Osteoporosis.UNDETERMINED
     by_stage = {}
     for stage in Stage:
         own = found.stages == stage
@@ -43,5 +46,22 @@ def coverage_measures(found: Predictions, draws: PatientDraws) -> dict[str, Any]
         "by_stage": by_stage,
         "set_size": size.to_json(),
         "sizes": {str(k): round(float((sizes == k).mean()), 4) for k in range(1, 5)},
-        "osteoporosis_decided": wilson(int((~mixed).sum()), len(mixed)).to_json(),
+        "osteoporosis_decided": wilson(int(decided.sum()), len(decided)).to_json(),
+        "osteoporosis_by_class": {
+            "yes": _answered(found, found.osteoporotic, Osteoporosis.NO),
+            "no": _answered(found, ~found.osteoporotic, Osteoporosis.YES),
+        },
+    }
+
+
+def _answered(
+    found: Predictions, own: np.ndarray[Any, np.dtype[np.bool_]], contrary: Osteoporosis
+) -> dict[str, Any]:
+    answers = found.osteoporosis[own]
+    return {
+        "covered": wilson(int((answers != contrary).sum()), len(answers)).to_json(),
+        "decided": wilson(
+            int((answers != Osteoporosis.UNDETERMINED).sum()), len(answers)
+        ).to_json(),
+        "n": len(answers),
     }

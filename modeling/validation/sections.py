@@ -256,21 +256,37 @@ def _coverage(found: Validation) -> StepResult:
         {"stage": name, "n": entry["n"], **_columns("covered", entry)}
         for name, entry in (*coverage["by_stage"].items(), ("all", coverage["all"]))
     ]
+    answers = [
+        {
+            "by the reference": "C or D" if name == "yes" else "A or B",
+            "n": entry["n"],
+            **_columns("covered", entry["covered"]),
+            **_columns("decided", entry["decided"]),
+        }
+        for name, entry in coverage["osteoporosis_by_class"].items()
+    ]
+    yes, no = (coverage["osteoporosis_by_class"][name]["covered"] for name in ("yes", "no"))
     sizes = pd.DataFrame(
         [{"stages in the set": int(k), "share": share} for k, share in coverage["sizes"].items()]
     )
     return StepResult(
         "The share of patients whose prediction set holds the stage of the reference (Wilson "
-        f"intervals); {coverage['intended']:.0%} of each stage are intended.",
+        f"intervals); {coverage['intended']:.0%} of each stage are intended. Osteoporosis "
+        "(C or D): yes, no or undetermined by limits of its own, as in the node's report; covered "
+        f"are those who are not told the contrary, {coverage['intended']:.0%} of either class "
+        "intended.",
         (
             f"Sets hold the stage in {stated(coverage['all'])} and have "
             f"{stated(coverage['set_size'], 2)} stages.",
-            "Osteoporosis (C or D, or neither) is decided by the set in "
-            f"{stated(coverage['osteoporosis_decided'])}.",
+            f"Osteoporosis (C or D) is decided in {stated(coverage['osteoporosis_decided'])}; "
+            f"covered: {stated(yes)} of those who have it, {stated(no)} of the others.",
         ),
         (
             Table("coverage", "Coverage.", pd.DataFrame(rows)),
             Table("sizes", "Sizes of the sets.", sizes),
+            Table(
+                "osteoporosis", "Osteoporosis: yes or no, or undetermined.", pd.DataFrame(answers)
+            ),
         ),
         (
             Figure(

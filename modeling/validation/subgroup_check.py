@@ -76,13 +76,7 @@ def subgroup_measures(
 def _measured(
     found: Predictions, rows: npt.NDArray[np.intp], draws: PatientDraws
 ) -> dict[str, Any]:
-    part = Predictions(
-        found.rows[rows],
-        found.stages[rows],
-        found.probabilities[rows],
-        {name: values[rows] for name, values in found.pairwise.items()},
-        found.sets[rows],
-    )
+    part = found.of(rows)
     pairs = usable_pairs(part.stages)
     measures: dict[str, Measure] = {}
     if pairs:

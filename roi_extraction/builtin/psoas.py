@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
@@ -21,6 +20,7 @@ from roi_extraction.builtin.psoas_slice import (
     in_field,
     psoas_slices,
 )
+from roi_extraction.kernels import rebuilt_below
 from roi_extraction.sites import DiscLevel, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -271,7 +271,7 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool)
     j = int(np.argmin(np.abs(PSOAS_LATERAL_MM - seed[1])))
     depth = float(part.depth_mm[i, j])
     smooth = ndimage.gaussian_filter(part.depth_mm, PEAK_BLUR_MM / PSOAS_STEP_MM)
-    peaks = h_maxima(smooth, PELVIC_PROMINENCE_MM if pelvic else PEAK_PROMINENCE_MM) > 0
+    peaks = _stand_out(smooth, PELVIC_PROMINENCE_MM if pelvic else PEAK_PROMINENCE_MM)
     markers, _ = ndimage.label(peaks & (smooth > PEAK_DEPTH_MM))
     rows, columns = np.indices(tissue.shape)
     from_seed = np.hypot(rows - i, columns - j)
@@ -287,6 +287,14 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool)
         own = part.muscle & (basins <= 1)
         mask = ndimage.binary_dilation(mask, iterations=WALL_STEPS, mask=own)
     return np.asarray(ndimage.binary_fill_holes(mask))
+
+
+def _stand_out(height: npt.NDArray[np.float64], least: float) -> Mask:
+    """Peaks that stand out from their surroundings, as scikit-image's ``h_maxima`` finds them."""
+    if least > np.ptp(height):
+        return np.zeros(height.shape, dtype=bool)
+    lowered = height - least - 2 * np.finfo(height.dtype).resolution * np.abs(height)
+    return np.asarray(height - rebuilt_below(lowered, height) >= least)
 
 
 def _checked(

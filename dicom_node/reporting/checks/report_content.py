@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
+from dicom_node.decoding.raw_elements import split_items
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from roi_extraction.sites import SITES_BY_NAME
@@ -288,7 +290,7 @@ class ContentItem:
     @cached_property
     def name(self) -> Code | None:
         """Its concept name."""
-        return _code(self.item, "ConceptNameCodeSequence")
+        return _code(self.item, _CONCEPT_NAME)
 
     @cached_property
     def words(self) -> str:
@@ -298,18 +300,17 @@ class ContentItem:
     @cached_property
     def concept(self) -> Code | None:
         """The value of a CODE item."""
-        return _code(self.item, "ConceptCodeSequence")
+        return _code(self.item, _CONCEPT)
 
     @cached_property
     def value_type(self) -> str:
         """Its value type, such as NUM."""
-        return str(self.item.get("ValueType") or "")
+        return _text(self.item, _VALUE_TYPE) or ""
 
     @cached_property
     def relationship(self) -> str | None:
         """Its relationship to its parent; None for the root."""
-        found = self.item.get("RelationshipType")
-        return None if found is None else str(found)
+        return _text(self.item, _RELATIONSHIP)
 
     @cached_property
     def codes(self) -> list[Code]:
@@ -319,13 +320,13 @@ class ContentItem:
     @cached_property
     def unit(self) -> Code | None:
         """The unit of a NUM item."""
-        measured = list(self.item.get("MeasuredValueSequence") or ())
-        return _code(measured[0], "MeasurementUnitsCodeSequence") if len(measured) == 1 else None
+        measured = self._measured
+        return _code(measured[0], _UNIT) if len(measured) == 1 else None
 
     @cached_property
     def number(self) -> float | None:
         """The value of a NUM item; None if there is none or it is not finite."""
-        measured = list(self.item.get("MeasuredValueSequence") or ())
+        measured = self._measured
         try:
             value = float(measured[0].NumericValue) if len(measured) == 1 else None
         except (AttributeError, TypeError, ValueError):
@@ -341,8 +342,13 @@ class ContentItem:
     @cached_property
     def image(self) -> str:
         """SOP Instance UID of the image that an IMAGE item names; empty unless it is one."""
-        named = list(self.item.get("ReferencedSOPSequence") or ())
+        named = self.references
         return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
+
+    @cached_property
+    def references(self) -> Sequence[Dataset]:
+        """The items that name what an IMAGE or a COMPOSITE item refers to."""
+        return _items(self.item, _REFERENCES)
 
     @cached_property
     def points(self) -> npt.NDArray[np.float64] | None:
@@ -360,11 +366,48 @@ class ContentItem:
 
     @cached_property
     def _children(self) -> list["ContentItem"]:
-        return [ContentItem(child, self.name) for child in self.item.get("ContentSequence") or ()]
+        return [ContentItem(child, self.name) for child in _items(self.item, _CONTENT)]
+
+    @cached_property
+    def _measured(self) -> Sequence[Dataset]:
+        return _items(self.item, _MEASURED)
 
 
-def _code(item: Dataset, keyword: str) -> Code | None:
-    found = item.get_item(keyword)
+_VALUE_TYPE, _RELATIONSHIP = Tag("ValueType"), Tag("RelationshipType")
+_CONCEPT_NAME, _CONCEPT = Tag("ConceptNameCodeSequence"), Tag("ConceptCodeSequence")
+_CONTENT, _MEASURED = Tag("ContentSequence"), Tag("MeasuredValueSequence")
+_UNIT, _REFERENCES = Tag("MeasurementUnitsCodeSequence"), Tag("ReferencedSOPSequence")
+
+
+def _text(item: Dataset, tag: BaseTag) -> str | None:
+    """One element as text; None if there is none."""
+    found = item.get_item(tag)
+    if isinstance(found, RawDataElement):
+        return _encoded_text(found._replace(value_tell=0))
+    return None if found is None else _as_text(found.value)
+
+
+@lru_cache(maxsize=256)
+def _encoded_text(element: RawDataElement) -> str | None:
+    return _as_text(convert_raw_data_element(element).value)
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _items(item: Dataset, tag: BaseTag) -> Sequence[Dataset]:
+    """The items of a sequence; none if it is missing."""
+    found = item.get_item(tag)
+    if isinstance(found, RawDataElement):
+        items = split_items(found, item.original_character_set)
+        if items is not None:
+            return items
+    return () if found is None else list(item[tag].value or ())
+
+
+def _code(item: Dataset, tag: BaseTag) -> Code | None:
+    found = item.get_item(tag)
     if isinstance(found, RawDataElement):
         return _encoded_code(found._replace(value_tell=0))
     return None if found is None else _only_code(found.value)

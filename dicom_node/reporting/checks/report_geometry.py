@@ -137,7 +137,7 @@ def reference_faults(
     """
     if node.value_type == "COMPOSITE":
         return
-    for reference in node.item.get("ReferencedSOPSequence") or ():
+    for reference in node.references:
         uid = str(reference.get("ReferencedSOPInstanceUID"))
         if uid not in evidence:
             yield ReportFault(

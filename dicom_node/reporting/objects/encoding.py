@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element
+from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.decoding.recall import ENCODING_TAG
@@ -55,7 +55,7 @@ def encoded_file(dataset: Dataset) -> bytes:
     usual = meta is not None and meta.get("TransferSyntaxUID") == ExplicitVRLittleEndian
     if usual and dataset.get("SpecificCharacterSet") == UNICODE:
         try:
-            content = _Encoder().dataset(dataset)
+            content = _Encoder(dataset).encoded()
         except _Unusual:
             return _as_pydicom_does(dataset)
         return _head(dataset) + content
@@ -83,16 +83,21 @@ def _head(dataset: Dataset) -> bytes:
     for keyword in ("SOPClassUID", "SOPInstanceUID"):
         if keyword in dataset:
             identified[keyword] = dataset[keyword]
-    behind = len(_Encoder().dataset(identified))
+    behind = len(_Encoder(identified).encoded())
     file = _as_pydicom_does(identified)
     return file[: len(file) - behind]
 
 
 class _Encoder:
-    """Encodes the items of one data set; one that occurs again is encoded once."""
+    """Encodes one data set; an item of it that occurs again is encoded once."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Dataset) -> None:
+        self._root = root
         self._known: dict[int, bytes] = {}
+
+    def encoded(self) -> bytes:
+        """The elements of the data set."""
+        return self.dataset(self._root)
 
     def dataset(self, dataset: Dataset) -> bytes:
         """The elements of a data set in the order of their tags."""
@@ -109,8 +114,10 @@ class _Encoder:
             element = dataset[tag]
         if tag >> 16 in (0, 2) or (tag == ENCODING_TAG and element.value != UNICODE):
             raise _Unusual
+        if len(element.VR) != 2 and dataset is self._root:  # such as "US or SS"
+            correct_ambiguous_vr_element(element, dataset, True)
         vr = element.VR
-        if len(vr) != 2:
+        if len(vr) != 2:  # of an item, for which the data sets above it decide
             raise _Unusual
         if vr == "SQ" and not element.is_undefined_length:
             content = b"".join([self._item(item) for item in element.value])

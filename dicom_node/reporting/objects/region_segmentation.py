@@ -10,7 +10,7 @@ from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from skimage.draw import polygon2mask
+from skimage.draw import polygon
 
 from dicom_node.assessment.assessment import Assessment
 from dicom_node.reporting import codes as own
@@ -18,17 +18,15 @@ from dicom_node.reporting.measurement_groups import image_coordinates
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.structured_report import MANUFACTURER, evidence_header
 from dicom_node.reporting.words.site_words import site_words
+from dicom_node.series.instances import Instance
 from dicom_node.uids import derived_uid
 from roi_extraction.features import SiteMeasurement
 from roi_extraction.sites import Site
 
 __all__ = ["region_segmentation"]
 
-PLANE = (
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient",
-)  # fmt: skip
-"""What a Segmentation needs of an image whose patient and study are those of the first."""
+GEOMETRY = ("Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient")
+"""What a Segmentation takes of an image beside its UIDs, patient and study being the first's."""
 
 
 def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
@@ -58,7 +56,7 @@ def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
     return Segmentation(
         source_images=[
             evidence_header(slices[used[0]].path),
-            *(evidence_header(slices[index].path, PLANE) for index in used[1:]),
+            *(_plane(slices[index]) for index in used[1:]),
         ],
         pixel_array=_labels(assessment, measured, used),
         segmentation_type="BINARY",
@@ -77,6 +75,19 @@ def region_segmentation(assessment: Assessment, identity: str) -> Dataset:
     )
 
 
+def _plane(image: Instance) -> Dataset:
+    """What a Segmentation needs of an image that is not the first."""
+    plane = Dataset()
+    plane.StudyInstanceUID = image.study_uid
+    plane.SeriesInstanceUID = image.series_uid
+    plane.SOPClassUID = image.sop_class_uid
+    plane.SOPInstanceUID = image.sop_instance_uid
+    plane.FrameOfReferenceUID = image.frame_of_reference_uid
+    for keyword in GEOMETRY:
+        plane[keyword] = image.stated[keyword]
+    return plane
+
+
 def _labels(
     assessment: Assessment, measured: Sequence[SiteMeasurement], used: Sequence[int]
 ) -> npt.NDArray[np.uint8]:
@@ -87,10 +98,11 @@ def _labels(
     for number, measurement in enumerate(measured, start=1):
         for roi in measurement.rois:
             columns_and_rows = image_coordinates(roi.contour_lps_mm, slices[roi.slice_index])
-            inside = polygon2mask(labels.shape[1:], columns_and_rows[:, ::-1] - 0.5)
+            columns, rows = columns_and_rows.T - 0.5
+            inside = polygon(rows, columns, labels.shape[1:])
             plane = labels[used.index(roi.slice_index)]
-            if not inside.any() or plane[inside].any():
-                fault = "overlaps another" if inside.any() else "holds no pixel"
+            if not inside[0].size or plane[inside].any():
+                fault = "overlaps another" if inside[0].size else "holds no pixel"
                 raise ValueError(f"the region of {site_words(measurement.site.name)} {fault}")
             plane[inside] = number
     return labels

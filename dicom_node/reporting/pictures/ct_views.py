@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.floating[Any]]
 REFORMAT_WINDOW_HU = (-250.0, 500.0)
 """Shown from black to white in reformats: bone, with the muscles told from fat."""
 
+SPARE = 3
+"""Pixels beyond a view's edge that its interpolation may look at."""
+
 
 def windowed(hu: FloatArray, window_hu: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Greys, uint8, of HU: 0 at the window's lower end, 255 at its upper."""
@@ -75,9 +78,17 @@ class AxialView:
             hu = self.volume.effective_slice(self.slice_index)
         except IndexError:  # too near the scan's end to be averaged
             hu = self.volume.hu[self.slice_index].astype(np.float32)
-        shown = Image.fromarray(windowed(hu, window_hu))
+        left, top, right, bottom = box = self._box
+        rows, columns = (
+            slice(max(0, int(np.floor(low)) - SPARE), max(0, int(np.ceil(high)) + SPARE))
+            for low, high in ((top, bottom), (left, right))
+        )
+        grey = np.zeros(hu.shape, np.uint8)
+        grey[rows, columns] = windowed(hu[rows, columns], window_hu)
         return np.asarray(
-            shown.transform(self.size, Image.Transform.EXTENT, self._box, Image.Resampling.BICUBIC)
+            Image.fromarray(grey).transform(
+                self.size, Image.Transform.EXTENT, box, Image.Resampling.BICUBIC
+            )
         )
 
     def pixels(self, lps_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """What a reader reads: the same words on every output.
 
+- `call_words`: what the model's calls are worth among patients of the stated prevalence.
 - `document_words`: the words of the report's pages, free of the names that only programs use.
 - `identity_words`: patient and study of a header, as a page prints them.
 - `comparison_words`: before and now in words: a line for each vertebra, or why nothing is compared.

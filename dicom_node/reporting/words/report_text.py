@@ -2,8 +2,10 @@
 
 from dicom_node.foreign_text import cleaned
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
+from dicom_node.reporting.words.call_words import worth_words
 from dicom_node.reporting.words.comparison_words import comparison_words
 from dicom_node.reporting.words.document_words import l1_line, missing_lines
+from dicom_node.reporting.words.impression import mix_words
 from dicom_node.reporting.words.reference_words import reference_rows
 from dicom_node.reporting.words.site_words import site_words
 
@@ -41,6 +43,10 @@ def _stage_lines(report: Report) -> list[str]:
         lines = [f"Stage     none: {stage.abstained}"]
     if stage.osteoporosis is not None:
         lines.append(f"C or D    {stage.osteoporosis}")
+    if stage.prevalence:
+        lines.append(f"Mix       {mix_words(stage.prevalence)}")
+    if stage.predicted and stage.predictive_values:
+        lines.append(f"Worth     {worth_words(stage.predicted, stage.predictive_values)}")
     if stage.at_minus_10_hu is not None:
         lines.append(f"At 10 HU  less {stage.at_minus_10_hu}, more {stage.at_plus_10_hu}")
     if stage.novelty_percentile is not None:

@@ -8,10 +8,11 @@ import pandas as pd
 from scipy import stats
 
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, STAGE_COLUMN, Sex, Stage
+from modeling.statistics.ageing.age_by_sex import AgeBySex
+from modeling.statistics.ageing.declines import Decline
 from modeling.statistics.characteristics import (
     EVERYONE,
     AgeDensities,
-    Decline,
     Groups,
     SexDifference,
 )
@@ -24,8 +25,11 @@ from modeling.statistics.figures.drawing import (
     stage_legend,
 )
 from modeling.statistics.site_values import tissue_means
+from modeling.statistics.wording import p_words
+from modeling.study.palette import BLUE, VERMILION
 
 __all__ = [
+    "plot_age_by_sex",
     "plot_age_densities",
     "plot_decline_rates",
     "plot_groups",
@@ -217,3 +221,45 @@ def plot_decline_rates(rows: Sequence[Decline]) -> Any:
     panels[0].set_ylabel("stage")
     panels[0].legend(fontsize=8, loc="best")
     return figure
+
+
+def plot_age_by_sex(rows: Sequence[AgeBySex], ax: Any = None) -> Any:
+    """How much steeper women's decline is than men's, by tissue, with 95 % intervals."""
+    ax = new_axes(ax, (8, 4.4))
+    tissues = list(dict.fromkeys(row.tissue for row in rows))
+    styles = (
+        (False, BLUE, "o", -0.15, "all patients"),
+        (True, VERMILION, "s", 0.15, "within the stages"),
+    )
+    for within, colour, marker, shift, label in styles:
+        chosen = {row.tissue: row for row in rows if row.within_stages == within}
+        values = np.array([chosen[name].difference for name in tissues])
+        low = np.array([chosen[name].difference_low for name in tissues])
+        high = np.array([chosen[name].difference_high for name in tissues])
+        places = np.arange(len(tissues)) + shift
+        ax.errorbar(
+            values,
+            places,
+            xerr=[values - low, high - values],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            capsize=3,
+            label=label,
+        )
+        for name, place in zip(tissues, places, strict=True):
+            ax.annotate(
+                p_words(chosen[name].p),
+                (1.01, place),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=8,
+                color=colour,
+            )
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    ax.set_yticks(range(len(tissues)), tissues)
+    ax.set_ylim(len(tissues) - 0.5, -0.5)
+    ax.set_xlabel("men's minus women's slope, HU per year of age (95 % interval, HC3)")
+    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -5,11 +5,17 @@ from typing import Any
 import numpy as np
 from scipy.cluster.hierarchy import dendrogram
 
-from modeling.statistics.correlation import Correlations, SiteClusters
+from modeling.statistics.correlation import Correlations, Distance, SiteClusters
 from modeling.statistics.figures.drawing import new_figure
 from modeling.study.palette import VERMILION
 
 __all__ = ["plot"]
+
+AXES = {
+    Distance.CORRELATION: "1 - Spearman's rho",
+    Distance.ROWS: "distance between\nrows of 1 - rho",
+}
+"""What the tree's heights are."""
 
 
 def plot(found: Correlations, clusters: SiteClusters) -> Any:
@@ -35,7 +41,7 @@ def plot(found: Correlations, clusters: SiteClusters) -> Any:
     tree_ax.set_xlim(-0.5, len(sites) - 0.5)
     tree_ax.set_ylim(0, float(clusters.tree[:, 2].max()) * 1.05)
     tree_ax.set_xticks([])
-    tree_ax.set_ylabel("1 - Spearman's rho")
+    tree_ax.set_ylabel(AXES[clusters.distance], fontsize=9)
     tree_ax.set_title(
         f"complete linkage, cut at {clusters.cut_height:.2f} (dashed): "
         f"{len(clusters.clusters)} clusters, numbered on the right",

@@ -16,15 +16,19 @@ from modeling.statistics.single_feature import (
     roc_points,
     stage_values,
 )
-from modeling.study.palette import BLUE, VERMILION
+from modeling.study.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from roi_extraction.sites import SITES_BY_NAME, Side
 
-__all__ = ["plot_areas", "plot_best"]
+__all__ = ["plot_all", "plot_areas", "plot_best"]
 
 CURVES = 3
 """Sites drawn in each pair."""
 
 CURVE_STYLES = ((BLUE, "-"), (VERMILION, "--"), ("0.25", ":"))
 """Colour and line of the best, the second and the third."""
+
+SITE_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY_BLUE)
+"""One colour a level."""
 
 
 def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
@@ -55,6 +59,43 @@ def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
     return figure
 
 
+def plot_all(cohort: pd.DataFrame, rocs: Sequence[SiteRoc], sites: Sequence[str]) -> Any:
+    """ROC curves of all these sites in each pair; a figure.
+
+    A colour a level; sites of the left side are dashed. Sites that fewer than 30 of the pair's
+    patients have are left out.
+    """
+    figure = new_figure((9.5, 7.4))
+    panels = figure.subplots(2, 3, sharex=True, sharey=True)
+    drawn = {roc.site for pair in PAIRS for roc in ranked(rocs, pair)}
+    sites = [site for site in sites if site in drawn]
+    levels = list(dict.fromkeys(site.partition("_")[0] for site in sites))
+    for ax, pair in zip(panels.ravel(), PAIRS, strict=True):
+        ax.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+        known = [roc for roc in ranked(rocs, pair) if roc.site in sites]
+        for roc in known:
+            sensitivity, false_positive, _ = roc_points(
+                *stage_values(cohort, pair, roc.site), roc.direction
+            )
+            colour, dash = _style(roc.site, levels)
+            ax.plot(false_positive, sensitivity, color=colour, linestyle=dash, linewidth=1.2)
+        ax.set_title(pair_name(pair), fontsize=10)
+        ax.set_aspect("equal")
+        if known:
+            text = "\n".join(
+                f"{word} {roc.site} {roc.area.auroc:.3f}"
+                for word, roc in (("highest", known[0]), ("lowest", known[-1]))
+            )
+            ax.text(0.98, 0.03, _short(text), ha="right", fontsize=8, linespacing=1.4)
+    for ax in panels[:, 0]:
+        ax.set_ylabel("sensitivity for the later stage")
+    for ax in panels[-1]:
+        ax.set_xlabel("1 - specificity")
+    if sites:
+        _name_sites(figure, sites, levels)
+    return figure
+
+
 def plot_areas(rocs: Sequence[SiteRoc], ax: Any = None) -> Any:
     """The area of each site and pair as colours; ``+`` where higher HU mean the later stage."""
     ax = new_axes(ax, (8, 9.5))
@@ -80,3 +121,27 @@ def plot_areas(rocs: Sequence[SiteRoc], ax: Any = None) -> Any:
 
 def _short(text: str) -> str:
     return text.replace("0.", ".")
+
+
+def _style(site: str, levels: Sequence[str]) -> tuple[str, str]:
+    place = SITES_BY_NAME[site]
+    dash = "--" if not place.is_vertebra and place.side is Side.LEFT else "-"
+    return SITE_COLOURS[levels.index(site.partition("_")[0])], dash
+
+
+def _name_sites(figure: Any, sites: Sequence[str], levels: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for site in sorted(sites, key=lambda name: _style(name, levels)[1] == "--"):
+        colour, dash = _style(site, levels)
+        handles.append(Line2D([], [], color=colour, linestyle=dash, label=site))
+    # Legends fill column by column; so there is one row for each side.
+    by_column = [k for c in range(len(levels)) for k in range(c, len(handles), len(levels))]
+    figure.legend(
+        handles=[handles[k] for k in by_column],
+        loc="outside upper center",
+        ncols=len(levels),
+        fontsize=8,
+        frameon=False,
+    )

@@ -1,0 +1,174 @@
+"""The node's own tables in the workflow database, beside those of its engine.
+
+On PostgreSQL they lie in a schema of their own, so that the right to create schemas is all that the
+node's user needs.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+__all__ = [
+    "CONNECT_SECONDS",
+    "DEAD_PEER_SECONDS",
+    "delivered_objects",
+    "followed_studies",
+    "has_tables",
+    "make_tables",
+    "open_database",
+    "outgoing_objects",
+    "purged_work",
+    "workers",
+]
+
+SCHEMA = "osteonode"
+
+CONNECT_SECONDS = 5
+"""How long a connection to PostgreSQL may take to open."""
+
+DEAD_PEER_SECONDS = 20
+"""After so long without an answer on TCP either end of a connection gives the other up."""
+
+KEEPALIVES: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": DEAD_PEER_SECONDS * 1000,
+    "options": (
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+        f"-c tcp_user_timeout={DEAD_PEER_SECONDS * 1000}"
+    ),
+    "application_name": "osteonode",
+}
+"""What libpq and the server are told: who is gone is noticed within `DEAD_PEER_SECONDS`."""
+
+TABLES_LOCK = 4_710_260_771
+"""Key of the advisory lock under which the tables are made."""
+
+metadata = sa.MetaData()
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("home", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("started", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("beat", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("ended", sa.DateTime(timezone=True)),
+    sa.Column("taken", sa.DateTime(timezone=True)),
+    sa.Column("taken_by", sa.Text),
+    sa.Column("recovered", sa.DateTime(timezone=True)),
+    sa.Column("taken_over", sa.BigInteger, nullable=False, server_default="0"),
+)
+"""A row for each start of a worker, by the clock of the database.
+
+``home`` is the spool that it assesses from. ``taken`` fences a dead worker, ``recovered`` says that
+its work was handed on; ``taken_over`` counts the work that it took over itself.
+"""
+
+outgoing_objects = sa.Table(
+    "outgoing_objects",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("folder", sa.Text, primary_key=True),
+    sa.Column("file", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("withdrawn_by", sa.Text),
+    sa.Column("stored", sa.DateTime(timezone=True), nullable=False),
+)
+"""The objects that are to be delivered, so that every worker can; gone when that is done."""
+
+delivered_objects = sa.Table(
+    "delivered_objects",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+)
+"""What destinations got by deliveries of which the records were purged."""
+
+purged_work = sa.Table(
+    "purged_work",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+"""Counts and durations of the work of which the records were purged, as JSON."""
+
+followed_studies = sa.Table(
+    "followed_studies",
+    metadata,
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("study_date", sa.Text, nullable=False),
+    sa.Column("manufacturer", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("kernel", sa.Text, nullable=False),
+    sa.Column("contrast", sa.Text, nullable=False),
+    sa.Column("hu", sa.JSON, nullable=False),
+)
+"""What was measured on each study, HU, for following its scanner; nothing else of the patient."""
+
+
+def open_database(url: str, *, connections: int = 1, make: bool = False) -> sa.Engine:
+    """Open the node's tables in the workflow database.
+
+    Parameters
+    ----------
+    url
+        As `NodeSettings.database`.
+    connections
+        Most connections to PostgreSQL at a time.
+    make
+        Whether database and tables are made if they are missing.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+    else:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(
+            parsed,
+            connect_args=KEEPALIVES,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,
+        ).execution_options(schema_translate_map={None: SCHEMA})
+        if make:
+            _make_database(engine, parsed)
+    if make:
+        make_tables(engine)
+    return engine
+
+
+def has_tables(engine: sa.Engine) -> bool:
+    """Whether a worker has made the tables."""
+    schema = SCHEMA if engine.dialect.name == "postgresql" else None
+    return sa.inspect(engine).has_table(purged_work.name, schema=schema)
+
+
+def make_tables(engine: sa.Engine) -> None:
+    """Make the tables that are missing; several workers may do so at once."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TABLES_LOCK)))
+            connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        metadata.create_all(connection)
+
+
+def _make_database(engine: sa.Engine, url: sa.URL) -> None:
+    """Make the database if it cannot be entered, as the workflow engine does at its start."""
+    try:
+        engine.connect().close()
+    except OperationalError:
+        maintenance = sa.create_engine(url.set(database="postgres"), connect_args=KEEPALIVES)
+        with suppress(SQLAlchemyError), maintenance.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            name = maintenance.dialect.identifier_preparer.quote_identifier(str(url.database))
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        maintenance.dispose()

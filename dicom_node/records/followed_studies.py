@@ -1,0 +1,70 @@
+"""What was measured on each study, for following a scanner's HU over time.
+
+A row has the key of the study in the spool, its date and the scanner: nothing else of a patient. It
+stays when the report goes.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicom_node.records.database import followed_studies
+from roi_extraction.sites import SITES
+
+__all__ = ["COLUMNS", "follow_study", "followed_rows"]
+
+COLUMNS = (
+    "study_date", "manufacturer", "model", "kernel", "contrast",
+    *(site.name for site in SITES), "aorta_hu", "noise_sd_hu",
+)  # fmt: skip
+"""What `followed_rows` gives of each study, by the names of a table of results."""
+
+STUDIES_AT_ONCE = 1000
+
+
+def follow_study(engine: sa.Engine, study: str, study_date: str, report: Mapping[str, Any]) -> None:
+    """Keep what a report measured, in place of what was kept of its study before.
+
+    Parameters
+    ----------
+    engine
+        As `open_database` gives it.
+    study
+        Key of the study in the spool.
+    study_date
+        YYYYMMDD; empty where it is not stated.
+    report
+        Content of ``report.json``, not of a refusal.
+    """
+    acquisition = report["acquisition"]
+    row = {
+        "study": study,
+        "study_date": study_date,
+        **{name: acquisition[name] for name in ("manufacturer", "model", "kernel")},
+        "contrast": "yes" if acquisition["contrast"] else "no",
+        "hu": {
+            **{site["name"]: site["mean_hu"] for site in report["sites"]},
+            **{name: acquisition[name] for name in ("aorta_hu", "noise_sd_hu")},
+        },
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.delete(followed_studies).where(followed_studies.c.study == study))
+        connection.execute(sa.insert(followed_studies).values(row))
+
+
+def followed_rows(engine: sa.Engine) -> Iterator[tuple[str, ...]]:
+    """Give a row of `COLUMNS` for each study, as text; empty where there is no value."""
+    last = ""
+    while True:
+        asked = sa.select(followed_studies).where(followed_studies.c.study > last)
+        with engine.connect() as connection:
+            found = connection.execute(
+                asked.order_by(followed_studies.c.study).limit(STUDIES_AT_ONCE)
+            ).all()
+        for row in found:
+            cells = {**row._mapping, **row.hu}
+            yield tuple("" if (cell := cells.get(name)) is None else str(cell) for name in COLUMNS)
+        if len(found) < STUDIES_AT_ONCE:
+            return
+        last = found[-1].study
