@@ -38,20 +38,23 @@ def settings(tmp_path: Path) -> NodeSettings:
 def follow_two_years(settings: NodeSettings, step_hu: float) -> None:
     engine = open_database(settings.database, make=True)
     rng = np.random.default_rng(5)
-    for month in range(24):
-        for number in range(20):
-            muscle = rng.normal(55, 9) + step_hu * (month >= 12)
+    with engine.begin() as connection:
+        for month in range(24):
             date = f"{2024 + month // 12}{month % 12 + 1:02d}11"
-            follow_study(engine, f"{month:03d}-{number}", date, report(rng.normal(130, 45), muscle))
+            for number in range(20):
+                muscle = rng.normal(55, 9) + step_hu * (month >= 12)
+                measured = report(rng.normal(130, 45), muscle)
+                follow_study(connection, f"{month:03d}-{number}", date, measured)
     DriftWatch(engine, settings.data_dir).look()
     engine.dispose()
 
 
 def test_a_study_that_is_assessed_again_counts_once(settings: NodeSettings) -> None:
     engine = open_database(settings.database, make=True)
-    follow_study(engine, "b", "20260101", report(100.0, 50.0))
-    follow_study(engine, "a", "", report(None, 40.0))
-    follow_study(engine, "b", "20260101", report(120.0, 50.0))
+    with engine.begin() as connection:
+        follow_study(connection, "b", "20260101", report(100.0, 50.0))
+        follow_study(connection, "a", "", report(None, 40.0))
+        follow_study(connection, "b", "20260101", report(120.0, 50.0))
     rows = list(followed_rows(engine))
     engine.dispose()
     assert [row[:6] for row in rows] == [

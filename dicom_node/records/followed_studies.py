@@ -23,13 +23,15 @@ COLUMNS = (
 STUDIES_AT_ONCE = 1000
 
 
-def follow_study(engine: sa.Engine, study: str, study_date: str, report: Mapping[str, Any]) -> None:
+def follow_study(
+    connection: sa.Connection, study: str, study_date: str, report: Mapping[str, Any]
+) -> None:
     """Keep what a report measured, in place of what was kept of its study before.
 
     Parameters
     ----------
-    engine
-        As `open_database` gives it.
+    connection
+        To the node's own tables.
     study
         Key of the study in the spool.
     study_date
@@ -48,9 +50,8 @@ def follow_study(engine: sa.Engine, study: str, study_date: str, report: Mapping
             **{name: acquisition[name] for name in ("aorta_hu", "noise_sd_hu")},
         },
     }
-    with engine.begin() as connection:
-        connection.execute(sa.delete(followed_studies).where(followed_studies.c.study == study))
-        connection.execute(sa.insert(followed_studies).values(row))
+    connection.execute(sa.delete(followed_studies).where(followed_studies.c.study == study))
+    connection.execute(sa.insert(followed_studies).values(row))
 
 
 def followed_rows(engine: sa.Engine) -> Iterator[tuple[str, ...]]:

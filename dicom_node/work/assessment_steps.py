@@ -20,7 +20,7 @@ from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
-from dicom_node.work.sharing.interruption import Interrupted
+from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.withdrawal_steps import kept_note
 from dicom_node.work.work_queues import object_path
@@ -255,7 +255,11 @@ class AssessmentSteps:
         document = pydicom.dcmread(place / REPORT_FILE, specific_tags=["StudyDate"])
         study_date = str(document.get("StudyDate") or "")
         report = json.loads((place / "report.json").read_bytes())
-        follow_study(self._database, key, study_date, report)
+
+        def follow(connection: sa.Connection) -> None:
+            follow_study(connection, key, study_date, report)
+
+        until_it_answers(self._database, self._stop, follow)
 
     def _homed(self) -> dict[str, str]:
         """Where the images of a report lie, for the work that only that machine can do."""
