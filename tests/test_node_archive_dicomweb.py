@@ -286,6 +286,37 @@ def test_a_header_line_without_end_is_ended(small: SmallArchive, tmp_path: Path)
         fetched(small, tmp_path, answer)
 
 
+@pytest.mark.parametrize("lost", ["keys", "series"])
+def test_a_search_that_an_archive_cannot_do_holds_up_no_other(
+    small: SmallArchive, lost: str
+) -> None:
+    def answer(asked: Request) -> None:
+        of_series = asked.path.partition("?")[0].endswith("/series")
+        if of_series and (lost == "series" or "includefield" in asked.query()):
+            asked.give(500, b"lost", "text/plain")
+        elif of_series and asked.query().get("offset") == ["0"]:
+            asked.give_json([small.item("SeriesInstanceUID", "Modality")])
+        elif of_series:
+            asked.give_json([])
+        else:
+            small(asked)
+
+    with serving(answer) as server:
+        source = source_of(server.url)
+        if lost == "keys":
+            [series] = source.find(SeriesFilter())
+            assert (series.series_uid, series.kvp) == (small.series, None)
+        else:
+            with pytest.raises(ListingIncomplete, match="HTTP 500"):
+                list(source.find(SeriesFilter()))
+        source.close()
+    with serving(lambda asked: asked.give(500, b"down", "text/plain")) as server:
+        source = source_of(server.url)
+        with pytest.raises(SourceUnavailable, match="HTTP 500; is url its root"):
+            list(source.find(SeriesFilter()))
+        source.close()
+
+
 def test_a_search_with_an_answer_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicom_node.archive.http_session.MAX_ANSWER_MB", 1)
     with serving(lambda asked: asked.pour(itertools.repeat(b" " * (1 << 16), 5000))) as server:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import requests
 from dicomweb_client.web import DICOMwebClient
@@ -24,6 +24,7 @@ from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, li
 from dicom_node.archive.multipart import MultipartBroken, MultipartReader, boundary_of
 from dicom_node.archive.sources import (
     ListedSeries,
+    ListingIncomplete,
     SeriesFilter,
     SeriesIncomplete,
     SourceUnavailable,
@@ -247,9 +248,9 @@ class DicomwebSource:
         except HttpRefused as refused:
             if refused.status == NOT_FOUND and study_uid:
                 return []
-            raise SourceUnavailable(
-                f"{self._archive.name} answered a search with {refused}; is url its root?"
-            ) from None
+            if keys:  # an archive may fail to look up a key, as of a file that it has lost
+                return self._page((), conditions, study_uid, series_uid, limit, offset)
+            self._refused(refused, series_uid)
         except ValueError as error:  # no JSON, such as a page with an error
             raise SourceUnavailable(
                 f"{self._archive.name} answered a search with something that is not DICOM JSON"
@@ -257,6 +258,18 @@ class DicomwebSource:
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise SourceUnavailable(f"{self._archive.name} answered a search with no list")
         return [answer_of_json(item) for item in items]
+
+    def _refused(self, refused: HttpRefused, series_uid: str) -> NoReturn:
+        """Raise what a search means that was answered with an error."""
+        said = f"{self._archive.name} answered a search with {refused}"
+        try:
+            with self._slots:
+                self._client.search_for_studies(limit=1, offset=0)
+        except (HttpRefused, ValueError):
+            raise SourceUnavailable(f"{said}; is url its root?") from None
+        if series_uid:
+            raise SeriesIncomplete(said) from None
+        raise ListingIncomplete(f"{said}, and any other search as it should") from None
 
 
 def _dataset(item: Mapping[str, Any]) -> Dataset:

@@ -45,7 +45,7 @@ class SeriesIncomplete(OperationalError):
 
 
 class ListingIncomplete(OperationalError):
-    """An archive gives no more than so many answers to a question that cannot be parted further.
+    """An archive that works does not answer a question in full, and nothing smaller can be asked.
 
     Parameters
     ----------
