@@ -23,7 +23,6 @@ import dicom_node.sending.allowance as allowance
 import dicom_node.sending.pacs_reports as pacs_reports
 from dicom_node.analysis.earlier_reports import find_earlier
 from dicom_node.errors import QueryFailed
-from dicom_node.reporting.checks.report_content import ContentItem
 from dicom_node.reporting.report_history import ASK_AGAIN, IMAGE_FILE, REPORT_FILE
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.reporting.report_model import Comparison, Report
@@ -203,9 +202,14 @@ def changed(document: Dataset, keyword: str, value: object) -> None:
 
 
 def impossible(document: Dataset) -> None:
-    [groups] = ContentItem(document, None).children("126010")
-    mean = groups.children()[0].children("112031")[0]
-    mean.item.MeasuredValueSequence[0].NumericValue = 9000.0
+    """Write an HU that no tissue has into the first mean of the document itself."""
+    for element in document.iterall():
+        if element.keyword == "MeasuredValueSequence" and element.value:
+            units = element.value[0].MeasurementUnitsCodeSequence[0].CodeValue
+            if units == "[hnsf'U]":
+                element.value[0].NumericValue = 9000.0
+                return
+    raise AssertionError("no value in HU")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicom_node.foreign_text import cleaned
 from dicom_node.records.database import followed_studies
 from roi_extraction.sites import SITES
 
@@ -42,8 +43,8 @@ def follow_study(
     acquisition = report["acquisition"]
     row = {
         "study": study,
-        "study_date": study_date,
-        **{name: acquisition[name] for name in ("manufacturer", "model", "kernel")},
+        "study_date": cleaned(study_date),
+        **{name: cleaned(acquisition[name]) for name in ("manufacturer", "model", "kernel")},
         "contrast": "yes" if acquisition["contrast"] else "no",
         "hu": {
             **{site["name"]: site["mean_hu"] for site in report["sites"]},

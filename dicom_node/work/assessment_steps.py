@@ -254,7 +254,10 @@ class AssessmentSteps:
         place = self._reports / key / folder
         document = pydicom.dcmread(place / REPORT_FILE, specific_tags=["StudyDate"])
         study_date = str(document.get("StudyDate") or "")
-        report = json.loads((place / "report.json").read_bytes())
+        try:
+            report = json.loads((place / "report.json").read_bytes())
+        except FileNotFoundError:  # an earlier report of which the document alone is kept
+            return
 
         def follow(connection: sa.Connection) -> None:
             follow_study(connection, key, study_date, report)

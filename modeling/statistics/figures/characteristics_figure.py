@@ -259,6 +259,7 @@ def plot_age_by_sex(rows: Sequence[AgeBySex], ax: Any = None) -> Any:
     ax.axvline(0, color="0.5", linewidth=0.8)
     ax.set_yticks(range(len(tissues)), tissues)
     ax.set_ylim(len(tissues) - 0.5, -0.5)
+    ax.set_ylabel("tissue")
     ax.set_xlabel("men's minus women's slope, HU per year of age (95 % interval, HC3)")
     ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
