@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -73,6 +74,11 @@ def test_another_worker_ends_what_a_killed_one_had_in_hand(
     assert all(len(set(forms)) == 1 for forms in pacs.stored.values())
 
 
+def status_of(machine: Machine) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(machine.command("status", "--json").stdout)
+    return status
+
+
 def test_a_machine_without_the_files_delivers_for_a_dead_one_and_leaves_its_studies(
     tmp_path: Path, url: str, pacs: SlowPacs
 ) -> None:
@@ -88,7 +94,8 @@ def test_a_machine_without_the_files_delivers_for_a_dead_one_and_leaves_its_stud
         pacs.start()
         wait_for(lambda: uid_of("one") in pacs.stored, second)
         assert not second.events("assessing")
-        status = json.loads(second.command("status", "--json").stdout)
+        wait_for(lambda: len(status_of(second)["workers"]) == 1, second)
+        status = status_of(second)
         assert [worker["state"] for worker in status["workers"]] == ["alive"]
         assert "1 pieces of work wait for" in status["alarms"][0]
         assert status["taken_over"] <= 2
