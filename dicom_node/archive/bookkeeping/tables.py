@@ -126,6 +126,7 @@ class database_now(FunctionElement[float]):  # noqa: N801
 
     type = Float()
     inherit_cache = True
+    """It has no arguments: SQLAlchemy compiles it once."""
 
 
 @compiles(database_now, "sqlite")

@@ -4,6 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,8 +76,8 @@ class Measured:
     mean_hu: npt.NDArray[np.float64]
     cohort_hu: npt.NDArray[np.float64]
     age: npt.NDArray[np.float64]
-    sex: npt.NDArray[np.str_]
-    scanner: npt.NDArray[np.str_]
+    sex: npt.NDArray[Any]
+    scanner: npt.NDArray[Any]
 
 
 class Summary:
