@@ -161,6 +161,7 @@ def drift(
         fail("give either a table of results or --config", EXIT_USAGE)
     if out.exists() and not out.is_dir():
         fail(f"{out} is not a folder", EXIT_USAGE)
+    from dicom_node.records.scanner_drift import steps_of
     from modeling.drift.drift_files import write_drift
     from modeling.drift.scanner_months import MEASURES
 
@@ -172,15 +173,11 @@ def drift(
     if not charts:
         fail(f"{table or config}: no study with a date and a measure", EXIT_USAGE)
     write_drift(charts, out)
-    steps = [
-        f"{scanner.words}: {MEASURES[name]} {chart.step.change:+.1f} HU since {chart.step.since}"
-        for scanner, measures in charts.items()
-        for name, chart in measures.items()
-        if chart.step is not None
-    ]
+    steps = steps_of(charts)
     print(f"{out}: {len(charts)} scanners, {len(steps)} steps")
     for step in steps:
-        print(step)
+        moved = f"{MEASURES[step.measure]} {step.change_hu:+.1f} HU since {step.since}"
+        print(f"{step.scanner}: {moved}")
     if steps:
         raise SystemExit(EXIT_REFUSED)
 

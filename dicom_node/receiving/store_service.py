@@ -77,20 +77,7 @@ class StoreService:
         self._content: list[memoryview] = []
 
     def take(self, context_id: int, value: bytes | memoryview) -> None:
-        """Take one fragment; the last one of a request answers it.
-
-        Parameters
-        ----------
-        context_id
-            Presentation context of the fragment.
-        value
-            The message control header, one byte, and the fragment.
-
-        Raises
-        ------
-        ValueError, KeyError, struct.error
-            The peer broke the protocol; the association is to be aborted.
-        """
+        """Take one fragment, as `FragmentService.take`; the last one of a request answers it."""
         command = self._reader.command
         other = self._reader.take(context_id, value)
         if other is not None:

@@ -14,7 +14,7 @@ from dicom_node.records.followed_studies import COLUMNS, followed_rows
 if TYPE_CHECKING:
     from modeling.drift.drift_files import Charts
 
-__all__ = ["DriftWatch", "ScannerStep", "followed_charts", "read_steps"]
+__all__ = ["DriftWatch", "ScannerStep", "followed_charts", "read_steps", "steps_of"]
 
 DRIFT_FILE = "drift.json"
 
@@ -65,12 +65,7 @@ class DriftWatch:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + DRIFT_SECONDS
-        steps = [
-            ScannerStep(scanner.words, name, chart.step.since, round(chart.step.change, 1))
-            for scanner, measures in followed_charts(self._engine).items()
-            for name, chart in measures.items()
-            if chart.step is not None
-        ]
+        steps = steps_of(followed_charts(self._engine))
         content = json.dumps([asdict(step) for step in steps]).encode()
         write_atomically(self._path, content, durable=False)
 
@@ -82,6 +77,16 @@ def followed_charts(engine: sa.Engine) -> "Charts":
     from modeling.drift.scanner_months import measurements_of
 
     return charts_of(measurements_of(RawTable(COLUMNS, tuple(followed_rows(engine)))))
+
+
+def steps_of(charts: "Charts") -> list[ScannerStep]:
+    """The measures that are not where they were, in the order of the charts."""
+    return [
+        ScannerStep(scanner.words, name, chart.step.since, round(chart.step.change, 1))
+        for scanner, measures in charts.items()
+        for name, chart in measures.items()
+        if chart.step is not None
+    ]
 
 
 def read_steps(data_dir: Path) -> tuple[ScannerStep, ...]:

@@ -29,7 +29,6 @@ __all__ = [
     "age_years",
     "instance_of",
     "read_instance",
-    "referenced_series",
     "scan_folder",
     "sender_of",
 ]
@@ -271,11 +270,6 @@ def sender_of(path: Path) -> str:
     except Exception:  # of a user's file anything may be wrong
         return ""
     return str(meta.get("SourceApplicationEntityTitle") or "").strip()
-
-
-def referenced_series(dataset: Dataset) -> tuple[str, ...]:
-    """Series Instance UIDs that an object, such as a segmentation, references."""
-    return _referenced_series(Elements(dataset))
 
 
 def _referenced_series(elements: Elements) -> tuple[str, ...]:
