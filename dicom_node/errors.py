@@ -4,6 +4,7 @@ NodeError
 ├── CodedError
 │   ├── SeriesRefused      the series is not suitable; reported, never retried
 │   ├── ReportInvalid      a report that must not be sent
+│   ├── ReadingRefused     a reader's word that cannot be carried out; nothing was changed
 │   └── WorkFailed         work that ended for good, listed until it is retried
 ├── SettingsInvalid        settings that cannot be used
 ├── ScreeningInvalid       a screening that cannot be made or used as asked
@@ -16,6 +17,8 @@ NodeError
 """
 
 __all__ = [
+    "OUTDATED_READING",
+    "OUTDATED_TEXT",
     "AssessmentFailed",
     "CodedError",
     "DeliveryFailed",
@@ -24,6 +27,7 @@ __all__ = [
     "NodeError",
     "OperationalError",
     "QueryFailed",
+    "ReadingRefused",
     "ReportInvalid",
     "ScreeningInvalid",
     "SeriesRefused",
@@ -60,6 +64,15 @@ class CodedError(NodeError):
 
 class SeriesRefused(CodedError):
     """A series that cannot be assessed: ``code`` names the rule, the message what was found."""
+
+
+OUTDATED_READING = "reading.outdated"
+OUTDATED_TEXT = "the report was superseded or withdrawn meanwhile: read the newer one"
+"""What became of a reader's word on a report that does not stand any more."""
+
+
+class ReadingRefused(CodedError):
+    """A reader's word that cannot be carried out; nothing was changed."""
 
 
 class SettingsInvalid(NodeError):

@@ -15,7 +15,9 @@ from roi_extraction.anatomy import (
     SpineLandmarks,
 )
 from roi_extraction.chain import Candidate, SegmenterChain
+from roi_extraction.correction import Correction, MovedRoi
 from roi_extraction.errors import (
+    CorrectionInvalid,
     FieldOfViewTooSmall,
     InvalidSegmentation,
     InvalidVolume,
@@ -44,6 +46,8 @@ __all__ = [
     "SITES_BY_NAME",
     "Anatomy",
     "Candidate",
+    "Correction",
+    "CorrectionInvalid",
     "CtVolume",
     "DiscLevel",
     "EllipseRoi",
@@ -60,6 +64,7 @@ __all__ = [
     "LevelsNotCovered",
     "Missing",
     "MissingReason",
+    "MovedRoi",
     "Muscle",
     "NamingRoute",
     "NoSegmenterServed",

@@ -39,6 +39,7 @@ class MissingReason(StrEnum):
     FATTY = "fatty"
     IMPLAUSIBLE = "implausible"
     SLICES_DISAGREE = "slices_disagree"
+    LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True)

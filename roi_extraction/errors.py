@@ -8,12 +8,14 @@ RoiError
 ├── LevelsAmbiguous        levels are there but cannot be named with confidence
 ├── InvalidSegmentation    labels that do not fit the volume or their own description
 ├── SegmenterUnavailable   a segmenter that could not run, or not to its end
+├── CorrectionInvalid      a reader's correction that cannot be applied
 └── NoSegmenterServed      every configured segmenter failed
 """
 
 from collections.abc import Sequence
 
 __all__ = [
+    "CorrectionInvalid",
     "FieldOfViewTooSmall",
     "InvalidSegmentation",
     "InvalidVolume",
@@ -95,6 +97,12 @@ class SegmenterUnavailable(RoiError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code or type(self).code
+
+
+class CorrectionInvalid(RoiError):
+    """A reader's correction does not fit the scan."""
+
+    code = "roi.correction_invalid"
 
 
 class NoSegmenterServed(RoiError):

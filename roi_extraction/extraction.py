@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from roi_extraction.anatomy import Anatomy, Segmenter
+from roi_extraction.correction import Correction
 from roi_extraction.features import FeatureVector
 from roi_extraction.measurement import measure
 from roi_extraction.placement import place
@@ -15,6 +16,7 @@ def extract(
     volume: CtVolume,
     segmenter: Segmenter,
     on_anatomy: Callable[[Anatomy], None] | None = None,
+    correction: Correction | None = None,
 ) -> FeatureVector:
     """Localise, place and measure all 36 sites.
 
@@ -27,6 +29,8 @@ def extract(
     on_anatomy
         Called once with the anatomy after it was found and before anything is placed or measured.
         It may look at the scan and raise to refuse it; whatever it raises ends the extraction.
+    correction
+        What a reader wants to be measured otherwise; None for nothing.
 
     Returns
     -------
@@ -38,7 +42,9 @@ def extract(
     RoiError
         The scan cannot be used; the message says why.
     """
-    anatomy = segmenter.segment(volume)
+    correction = correction or Correction()
+    anatomy = correction.renamed(segmenter.segment(volume))
     if on_anatomy is not None:
         on_anatomy(anatomy)
-    return measure(volume, anatomy, place(volume, anatomy))
+    placed = correction.applied(volume, place(volume, anatomy))
+    return measure(volume, anatomy, placed)

@@ -7,6 +7,8 @@
 - `models`: the models of a bundle, loaded once in each process.
 - `object_maker`: make the objects beside the Structured Report: each checked, or left out.
 - `outcome`: the result of an analysis: reported, or refused with a code and a message.
+- `read_reports`: reports that a reader has read: which of them stands, and what may be measured
+  again.
 - `refusal_pages`: the page on a scan that was meant for the node and was not analysed.
 - `report_objects`: the picture of a report, and the objects that show it in any PACS.
 - `report_folder`: write the files of one report: each complete or not at all.

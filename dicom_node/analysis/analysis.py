@@ -24,17 +24,26 @@ from dicom_node.analysis.input_findings import (
 )
 from dicom_node.analysis.object_maker import ObjectMaker
 from dicom_node.analysis.outcome import Outcome
+from dicom_node.analysis.read_reports import (
+    check_still_stands,
+    correction_of,
+    read_before,
+    read_identity,
+    read_series,
+    read_version,
+)
 from dicom_node.analysis.refusal_pages import make_refusal_pages
 from dicom_node.analysis.report_folder import checked_document, publish_report, write_refusal
 from dicom_node.analysis.report_objects import make_report_objects
 from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
-from dicom_node.errors import SeriesRefused
+from dicom_node.errors import ReadingRefused, SeriesRefused
 from dicom_node.files import make_private_folder
 from dicom_node.reporting.checks.report_check import sources_of
 from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
+from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.report import refusal_report, report, with_report_time
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
@@ -114,6 +123,7 @@ def analyse(
     objects: Collection[ObjectKind] = (),
     refusal_pages: Collection[NotAnalysed] = (),
     archive: ReportArchive | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Assess the best eligible series among some files.
 
@@ -147,9 +157,14 @@ def analyse(
         What is written where no series can be assessed though one was meant to be.
     archive
         Where earlier reports are looked for beside the node's own; needs a ``history``.
+    reading
+        What a reader said of a report of the history: its series alone is measured, as the reader
+        wants, and the new report is the reader's.
 
     Raises
     ------
+    ReadingRefused
+        The report that was read does not stand any more, or its series cannot be measured so.
     ReportInvalid
         The report does not pass its check; it lies in ``out`` as ``report.invalid.dcm``.
     """
@@ -177,7 +192,7 @@ def analyse(
         )
         findings += unasked
     refused: list[RefusedSeries] = []
-    for series in selection.eligible:
+    for series in selection.eligible if reading is None else read_series(reading, selection):
         others = [other for other in selection.eligible if other is not series]
         try:
             volume = read_volume(series)
@@ -190,9 +205,11 @@ def analyse(
             )
             candidate = _Candidate(series, volume, own, identity)
             if history is not None:
-                candidate = _with_history(candidate, history, out.name, archived)
+                candidate = _with_history(candidate, history, out.name, archived, reading)
             if candidate.made is not None:
                 return _made_before(candidate, candidate.made, others)
+            if reading is None:
+                findings += read_before(candidate.standing)
             read_s = time.perf_counter() - started
             assessment = assess(
                 series,
@@ -203,8 +220,11 @@ def analyse(
                 [*findings, *choice_findings(refused, others)],
                 rules.rules,
                 rules.scanners,
+                None if reading is None else correction_of(reading, series),
             )
         except (SeriesRefused, RoiError) as error:
+            if reading is not None:
+                raise ReadingRefused(error.code, str(error)) from error
             refused.append(
                 RefusedSeries(series.study_uid, series.series_uid, error.code, str(error))
             )
@@ -216,6 +236,7 @@ def analyse(
             {"read": read_s, **assessment.timings_s},
             None if history is None else ReportIndex(history.parent),
             objects,
+            reading,
         )
     return _refused(
         out,
@@ -262,7 +283,11 @@ def series_identity(
 
 
 def _with_history(
-    candidate: _Candidate, history: Path, assessment: str, archived: Sequence[KeptReport]
+    candidate: _Candidate,
+    history: Path,
+    assessment: str,
+    archived: Sequence[KeptReport],
+    reading: Reading | None,
 ) -> _Candidate:
     """Add what is kept of the study and of the images.
 
@@ -276,8 +301,12 @@ def _with_history(
         Name of the folder that a new report goes to.
     archived
         Reports of the patient from an archive.
+    reading
+        What a reader said of one of the study's reports.
     """
     series = candidate.series
+    if reading is not None:
+        candidate = replace(candidate, identity=read_identity(candidate.identity, reading))
     patient = patient_of(pydicom.dcmread(series.first.path, stop_before_pixels=True))
     kept = kept_reports(history)
     index = ReportIndex(history.parent)
@@ -287,13 +316,18 @@ def _with_history(
     own = [report for report in kept if report not in wrong and withdrawn_by(report.path) is None]
     earlier = find_earlier(index, patient, series.study_uid, elsewhere, archived)
     identity, made = earlier.made(candidate.identity, kept)
+    standing = standing_reports(own)
+    if reading is not None and made is None:
+        check_still_stands(reading, standing)
+    if reading is None and made is not None:
+        made = read_version(made, kept, standing)
     return replace(
         candidate,
         identity=candidate.identity if made is None else identity,
         made=made,
         kept=tuple(kept),
         earlier=earlier,
-        standing=tuple(standing_reports(own)),
+        standing=tuple(standing),
         displaced=tuple(
             report for report in wrong if withdrawn_by(report.path) in (None, assessment)
         ),
@@ -307,12 +341,14 @@ def _report(
     timings_s: Mapping[str, float],
     index: ReportIndex | None,
     objects: Collection[ObjectKind],
+    reading: Reading | None,
 ) -> Outcome:
     """Build the report, check it as it will be sent, and only then keep it."""
     candidate, assessment = measured.candidate, measured.assessment
     series = candidate.series
     started = time.perf_counter()
-    content = report(assessment, timings_s, selection.refused)
+    content = report(assessment, timings_s, selection.refused, reading)
+    verified_by = None if reading is None else reading.reader
     first = evidence_header(evidence_images(assessment)[0].path)
     earlier_reports = candidate.earlier
     comparison = earlier_reports.compare(content, study_date_of(first))
@@ -320,7 +356,7 @@ def _report(
     identity = earlier_reports.identity(candidate.identity, comparison, candidate.kept)
     content = content.model_copy(update={"comparison": comparison})
     sources = sources_of(series.slices)
-    maker = ObjectMaker(identity, sources)
+    maker = ObjectMaker(identity, sources, verified_by)
     segmentation = None
     if ObjectKind.SEG in objects:
         segmentation = maker.make(ObjectKind.SEG, lambda: region_segmentation(assessment, identity))
@@ -331,12 +367,17 @@ def _report(
         segmentation=segmentation,
         comparison=comparison,
         earlier=earlier,
+        reading=reading,
     )
-    written = checked_document(out, document, sources, candidate.standing, segmentation, earlier)
+    written = checked_document(
+        out, document, sources, candidate.standing, segmentation, earlier, verified_by
+    )
     if ObjectKind.PLANAR in objects:
         maker.make(
             ObjectKind.PLANAR,
-            lambda: build_structured_report(assessment, identity, profile=SrProfile.PLANAR),
+            lambda: build_structured_report(
+                assessment, identity, profile=SrProfile.PLANAR, reading=reading
+            ),
         )
     picture = make_report_objects(maker, objects, content, assessment, candidate.volume, identity)
     content = with_report_time(content, time.perf_counter() - started)

@@ -33,9 +33,14 @@ class ObjectMaker:
         Of the report; seeds the UIDs.
     sources
         Headers of all images of the measured series, by SOP Instance UID.
+    verified_by
+        Name of the reader whose word the report is, as in DICOM; None if it is the program's alone.
     """
 
-    def __init__(self, identity: str, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self, identity: str, sources: Mapping[str, Source], verified_by: str | None = None
+    ) -> None:
+        self._verified_by = verified_by
         self._identity = identity
         self._sources = sources
         self.files: dict[str, bytes] = {}
@@ -65,7 +70,7 @@ class ObjectMaker:
             content = encoded_file(built)
             document = pydicom.dcmread(BytesIO(content))
             if kind is ObjectKind.PLANAR:
-                check_report(document, self._sources)
+                check_report(document, self._sources, verified_by=self._verified_by)
             else:
                 check_object(document, kind, self._identity, self._sources)
         except ReportInvalid as error:

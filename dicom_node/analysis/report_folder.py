@@ -34,6 +34,7 @@ def checked_document(
     predecessors: Sequence[KeptReport],
     segmentation: Dataset | None = None,
     earlier: Dataset | None = None,
+    verified_by: str | None = None,
 ) -> bytes:
     """Encode a Structured Report as it will be sent, and check what was encoded.
 
@@ -51,6 +52,8 @@ def checked_document(
         The Segmentation of the regions that the report refers to; None for none.
     earlier
         The report of another study that this one is compared with; None if it is with none.
+    verified_by
+        Name of the reader whose word it is, as in DICOM; None if it is the program's alone.
 
     Returns
     -------
@@ -71,6 +74,7 @@ def checked_document(
             sources,
             [report.uid for report in predecessors],
             earlier,
+            verified_by,
         )
     except ReportInvalid:
         _write(out / INVALID_FILE, content)

@@ -16,7 +16,15 @@ from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import AcquisitionRules, ScannerOffset
 from modeling import Contribution, Sex, StagePrediction, Stager
 from network import InteractionNetwork, NodePlace
-from roi_extraction import Anatomy, CtVolume, FeatureVector, Finding, Segmenter, extract
+from roi_extraction import (
+    Anatomy,
+    Correction,
+    CtVolume,
+    FeatureVector,
+    Finding,
+    Segmenter,
+    extract,
+)
 from roi_extraction.sites import SITES
 
 __all__ = ["COHORT_KVP", "SAME_KVP", "Assessment", "assess", "stated_sex"]
@@ -86,6 +94,7 @@ def assess(
     findings: Sequence[Finding] = (),
     rules: AcquisitionRules | None = None,
     scanners: Sequence[ScannerOffset] = (),
+    correction: Correction | None = None,
 ) -> Assessment:
     """Measure, stage, explain and locate one patient.
 
@@ -107,6 +116,8 @@ def assess(
         What happens to a scan whose image breaks a rule; the settings' defaults if None.
     scanners
         Scanners whose offset from the cohort's is known.
+    correction
+        What a reader wants to be measured otherwise; None for nothing.
 
     Raises
     ------
@@ -122,7 +133,7 @@ def assess(
         checked.append((segmented, *check_image(volume, anatomy, rules or AcquisitionRules())))
 
     started = time.perf_counter()
-    features = extract(volume, segmenter, check)
+    features = extract(volume, segmenter, check, correction)
     measured = time.perf_counter()
     [(segmented, image, seen)] = checked
     first = series.first

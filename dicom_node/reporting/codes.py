@@ -72,6 +72,9 @@ __all__ = [
     "OBSERVER_TYPE",
     "OSTEOPOROSIS",
     "OTHER_WARNING",
+    "PERSON",
+    "PERSON_NAME",
+    "PERSON_ORGANIZATION",
     "PHASE",
     "PHASES",
     "PREDICTION_SET",
@@ -134,6 +137,9 @@ ENGLISH = CodedConcept("en-US", "RFC5646", "English (United States)")
 OBSERVER_TYPE = CodedConcept("121005", "DCM", "Observer Type")
 DEVICE = CodedConcept("121007", "DCM", "Device")
 DEVICE_UID = CodedConcept("121012", "DCM", "Device Observer UID")
+PERSON = CodedConcept("121006", "DCM", "Person")
+PERSON_NAME = CodedConcept("121008", "DCM", "Person Observer Name")
+PERSON_ORGANIZATION = CodedConcept("121009", "DCM", "Person Observer's Organization Name")
 DEVICE_NAME = CodedConcept("121013", "DCM", "Device Observer Name")
 DEVICE_MANUFACTURER = CodedConcept("121014", "DCM", "Device Observer Manufacturer")
 DEVICE_MODEL = CodedConcept("121015", "DCM", "Device Observer Model Name")

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag, Tag
-from pydicom.valuerep import DS
+from pydicom.valuerep import DS, PersonName
 
 from dicom_node.reporting import codes as own
 
@@ -35,6 +35,7 @@ __all__ = [
     "finding_site_item",
     "image_item",
     "number_item",
+    "person_item",
     "polygon_item",
     "text_item",
     "uid_item",
@@ -81,6 +82,11 @@ def text_item(
 ) -> Dataset:
     """Words with their name."""
     return _item(ValueTypeValues.TEXT, name, relationship, TextValue=value)
+
+
+def person_item(name: CodedConcept, value: str, relationship: RelationshipTypeValues) -> Dataset:
+    """A person's name, as in DICOM, with its concept name."""
+    return _item(ValueTypeValues.PNAME, name, relationship, PersonName=PersonName(value))
 
 
 def code_item(

@@ -61,7 +61,9 @@ def document_faults(document: Dataset, kept: KeptReport) -> tuple[str, ...]:
         return ("report.manufacturer",)
     if not kept.evidence_uids:
         return ("report.evidence",)
-    faults = find_faults(document, {}, kept.predecessor_uids)
+    observers = document.get("VerifyingObserverSequence") or ()
+    reader = str(observers[0].get("VerifyingObserverName") or "") if observers else None
+    faults = find_faults(document, {}, kept.predecessor_uids, verified_by=reader)
     return tuple(dict.fromkeys(f.code for f in faults if f.code not in NEEDS_IMAGES))
 
 

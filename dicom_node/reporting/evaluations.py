@@ -20,6 +20,7 @@ from dicom_node.reporting.content_items import (
     number_item,
     text_item,
 )
+from dicom_node.reporting.reading import Reading, reading_words
 from dicom_node.reporting.references import reference_items
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.words.call_words import reported_values, worth_words
@@ -54,10 +55,12 @@ MAX_CONTRIBUTIONS = 5
 """Inputs of the model that the report names, the strongest first; report.json has all."""
 
 
-def impressions(assessment: Assessment) -> Dataset:
-    """The verdict in words."""
+def impressions(assessment: Assessment, reading: Reading | None = None) -> Dataset:
+    """The verdict in words, and what a reader said."""
     sentences = impression(evidence_of(assessment))
     items = [text_item(own.IMPRESSION, words) for words in sentences]
+    if reading is not None:
+        items.append(text_item(own.COMMENT, reading_words(reading)))
     return container(own.IMPRESSIONS, [*items, text_item(own.COMMENT, RESEARCH_USE)])
 
 

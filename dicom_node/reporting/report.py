@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.references import references_report
 from dicom_node.reporting.report_model import (
     AcquisitionReport,
@@ -77,6 +78,7 @@ def report(
     assessment: Assessment,
     timings_s: Mapping[str, float],
     rejected: Sequence[RefusedSeries] = (),
+    reading: Reading | None = None,
 ) -> Report:
     """Build the report of an assessed series.
 
@@ -88,6 +90,8 @@ def report(
         Wall-clock time of each step, s.
     rejected
         Series of the same study that could not be assessed.
+    reading
+        What a reader said of the report that this one supersedes.
     """
     series, features = assessment.series, assessment.features
     evidence = evidence_of(assessment)
@@ -111,6 +115,7 @@ def report(
             sensitive_hu=L1_OSTEOPOROSIS_SENSITIVE_HU + bone_offset_hu(assessment),
         ),
         stage=_stage(assessment.prediction),
+        reading=reading,
         explanation=tuple(
             _explanation(item, assessment.places) for item in assessment.contributions
         ),

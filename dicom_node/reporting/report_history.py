@@ -25,6 +25,7 @@ __all__ = [
     "kept_report",
     "kept_reports",
     "mark_withdrawn",
+    "rejected_by",
     "standing_reports",
     "study_date_of",
     "withdrawal_file",
@@ -164,11 +165,31 @@ def withdrawal_file(file: str) -> str:
     return f"withdrawal.{file.removeprefix('report.')}"
 
 
-def mark_withdrawn(report: Path, assessment: str) -> bool:
-    """Mark a report as withdrawn, durably; whether it was not yet."""
+def rejected_by(report: Path) -> str | None:
+    """Name of the reader who rejected a report; None if no reader did."""
+    try:
+        content = json.loads((report.parent / WITHDRAWN_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    return content.get("reader")
+
+
+def mark_withdrawn(report: Path, assessment: str, reader: str = "", reason: str = "") -> bool:
+    """Mark a report as withdrawn, durably; whether it was not yet.
+
+    Parameters
+    ----------
+    report
+        The document.
+    assessment
+        What withdraws it.
+    reader, reason
+        Who rejected it, and why; empty if it stands under another patient.
+    """
     if withdrawn_by(report) is not None:
         return False
-    content = json.dumps({"assessment": assessment}).encode()
+    said = {"reader": reader, "reason": reason} if reader else {}
+    content = json.dumps({"assessment": assessment, **said}).encode()
     write_atomically(report.parent / WITHDRAWN_FILE, content, durable=True)
     return True
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.words.result_kind import AssessedKind, ResultKind
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
@@ -486,6 +487,8 @@ class Report(_Series):
     """L1 against the published thresholds."""
     stage: StageReport
     """The stage of the patient, or why there is none."""
+    reading: Reading | None = None
+    """What a reader said of the report that this one supersedes; null if nobody read it."""
     comparison: Comparison | None = None
     """What changed since an earlier report; null if the node has no other of the patient."""
     explanation: tuple[Explanation, ...]

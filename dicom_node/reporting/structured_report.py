@@ -23,12 +23,14 @@ from dicom_node.reporting.content_items import (
     OBSERVATION,
     code_item,
     container,
+    person_item,
     text_item,
     uid_item,
 )
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
 from dicom_node.reporting.measurement_groups import site_groups, slice_groups
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
+from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.report_model import Comparison
 from dicom_node.series.instances import PATIENT_AND_STUDY, Instance
 from dicom_node.uids import derived_uid
@@ -72,6 +74,7 @@ def build_structured_report(
     segmentation: Dataset | None = None,
     comparison: Comparison | None = None,
     earlier: Dataset | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Build the report of one assessment.
 
@@ -92,6 +95,8 @@ def build_structured_report(
         those that were compared.
     earlier
         The Structured Report that it is compared with; None if it is with none.
+    reading
+        Of the reader who verifies it; None if it is nobody's but the program's.
     """
     planar = profile is SrProfile.PLANAR
     first, *others = evidence_images(assessment)
@@ -103,8 +108,8 @@ def build_structured_report(
         extra.ContentSequence.append(comparison_container(comparison, comparison.earlier))
         evidence.append(earlier)
     items = [
-        *_context(),
-        impressions(assessment),
+        *_context(reading),
+        impressions(assessment, reading),
         coded_results(assessment),
         container(
             own.MEASUREMENTS, slice_groups(assessment) if planar else site_groups(assessment)
@@ -126,8 +131,10 @@ def build_structured_report(
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        is_final=False,
-        is_verified=False,
+        is_final=reading is not None,
+        is_verified=reading is not None,
+        verifying_observer_name=None if reading is None else reading.reader,
+        verifying_organization=None if reading is None else reading.organization,
         series_description=description,
         manufacturer_model_name="osteonode",
         software_versions=version("osteonode"),
@@ -135,16 +142,27 @@ def build_structured_report(
         previous_versions=_previous_versions(predecessors, sop_instance_uid),
     )
     document.ContentSequence = items  # highdicom would copy all of them, several times
+    if reading is not None:
+        verified = document.VerifyingObserverSequence[0]
+        verified.VerificationDateTime = f"{reading.moment:%Y%m%d%H%M%S}+0000"
     # dates and times of the document are this computer's; the images may be of another zone
     document.TimezoneOffsetFromUTC = datetime.now().astimezone().strftime("%z")
     document.CodingSchemeIdentificationSequence = [_coding_scheme()]
     return document
 
 
-def _context() -> list[Dataset]:
-    """Language, observer and procedure (TID 1500, rows 2 to 4)."""
+def _context(reading: Reading | None) -> list[Dataset]:
+    """Language, observers and procedure (TID 1500, rows 2 to 4)."""
+    person = []
+    if reading is not None:
+        person = [
+            code_item(own.OBSERVER_TYPE, own.PERSON, OBSERVATION),
+            person_item(own.PERSON_NAME, reading.reader, OBSERVATION),
+            text_item(own.PERSON_ORGANIZATION, reading.organization, OBSERVATION),
+        ]
     return [
         code_item(own.LANGUAGE, own.ENGLISH, MODIFIES),
+        *person,
         code_item(own.OBSERVER_TYPE, own.DEVICE, OBSERVATION),
         uid_item(own.DEVICE_UID, derived_uid("device", "osteonode"), OBSERVATION),
         text_item(own.DEVICE_NAME, "osteonode", OBSERVATION),

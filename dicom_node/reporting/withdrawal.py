@@ -7,14 +7,16 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.sr.coding import Code
 
 from dicom_node.files import write_atomically
-from dicom_node.reporting.report_history import withdrawal_file
+from dicom_node.reporting.report_history import rejected_by, withdrawal_file
 from dicom_node.reporting.structured_report import MANUFACTURER, SERIES_NUMBER, evidence_header
 from dicom_node.uids import derived_uid
 
 __all__ = ["write_withdrawal"]
 
 REJECTED_FOR_PATIENT_SAFETY = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
-"""Title of the note (PS3.16, CID 7011)."""
+REJECTED_FOR_QUALITY = Code("113001", "DCM", "Rejected for Quality Reasons")
+"""Titles of the note (PS3.16, CID 7011): of a report under another patient, and of one that a
+reader rejected."""
 
 
 def write_withdrawal(report: Path) -> Path:
@@ -28,9 +30,10 @@ def write_withdrawal(report: Path) -> Path:
         return path
     rejected = evidence_header(report)
     uid = str(rejected.SOPInstanceUID)
+    title = REJECTED_FOR_PATIENT_SAFETY if rejected_by(report) is None else REJECTED_FOR_QUALITY
     note = KeyObjectSelectionDocument(
         evidence=[rejected],
-        content=KeyObjectSelection(REJECTED_FOR_PATIENT_SAFETY, [rejected]),
+        content=KeyObjectSelection(title, [rejected]),
         series_instance_uid=derived_uid("withdrawal-series", uid),
         series_number=SERIES_NUMBER + 8,
         sop_instance_uid=derived_uid("withdrawal-instance", uid),

@@ -14,6 +14,7 @@
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
 - `preload`: what the children that assess share: imported once, by the server that they are forked
   from.
+- `readings`: a reader's word becomes work: the study is measured again, or its report is withdrawn.
 - `retention`: remove received instances and reports after the time that the settings give them.
 - `sharing/`: how workers share one database: who holds which work, and what lies there.
 - `turns`: the order of waiting work: senders take turns, so that a flood from one delays only its

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from dicom_node.analysis.outcome import Outcome
-from dicom_node.errors import AssessmentFailed, DiskFault, NodeError, ReportInvalid, SettingsInvalid
+from dicom_node.errors import (
+    AssessmentFailed,
+    DiskFault,
+    NodeError,
+    ReadingRefused,
+    ReportInvalid,
+    SettingsInvalid,
+)
 from dicom_node.series.survey import StudySurvey, survey
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
@@ -65,12 +72,14 @@ def assess_in_child(
     out: Path,
     history: Path,
     findings: tuple[Finding, ...],
+    reading: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Load the models and analyse by the settings; the others are parameters of `analyse`."""
     from dicom_node.analysis.analysis import analyse
     from dicom_node.analysis.models import load_models, staging_rules
     from dicom_node.assessment.segmenters import SegmenterPlan
     from dicom_node.reporting.objects.files import wanted_kinds, wanted_pages
+    from dicom_node.reporting.reading import Reading
     from dicom_node.sending.pacs_reports import PacsReports
     from modeling import Stager
 
@@ -92,6 +101,7 @@ def assess_in_child(
         objects=wanted_kinds(settings.destinations),
         refusal_pages=wanted_pages(settings.destinations),
         archive=archive,
+        reading=None if reading is None else Reading.model_validate(reading),
     )
 
 
@@ -144,7 +154,12 @@ class AssessmentPool:
         self._surveys.join()
 
     def assess(
-        self, paths: list[Path], out: Path, history: Path, findings: Sequence[Finding] = ()
+        self,
+        paths: list[Path],
+        out: Path,
+        history: Path,
+        findings: Sequence[Finding] = (),
+        reading: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """Assess the series of one study in a child.
 
@@ -158,6 +173,8 @@ class AssessmentPool:
             Folder with the earlier reports on the study.
         findings
             What the report must warn of.
+        reading
+            A reader's word on a report of the study, as `Reading` holds it; None for none.
 
         Raises
         ------
@@ -167,6 +184,8 @@ class AssessmentPool:
             The disk did not take the report.
         ReportInvalid
             The report must not be sent.
+        ReadingRefused
+            The reader's word cannot be carried out.
         """
         settings, query = self._settings, self._settings.query
         asking = query.total_seconds if query is not None and query.earlier_reports else 0.0
@@ -178,6 +197,7 @@ class AssessmentPool:
             out,
             history,
             tuple(findings),
+            reading,
         )
 
     def load_model(self) -> "Future[str]":
@@ -273,7 +293,7 @@ class AssessmentPool:
             raise AssessmentFailed(
                 f"over {self._settings.limits.memory_mb} MB of memory"
             ) from error
-        except (ReportInvalid, SettingsInvalid):
+        except (ReadingRefused, ReportInvalid, SettingsInvalid):
             raise
         except OSError as error:
             if error.errno in DISK_FAULTS:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,28 @@ import pydicom
 import sqlalchemy as sa
 
 from dicom_node.analysis.outcome import Outcome
-from dicom_node.errors import DiskFault, OperationalError, ReportInvalid
+from dicom_node.errors import (
+    OUTDATED_READING,
+    OUTDATED_TEXT,
+    DiskFault,
+    OperationalError,
+    ReadingRefused,
+    ReportInvalid,
+)
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.followed_studies import follow_study
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.reporting.objects.files import kept_objects
-from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
+from dicom_node.reporting.report_history import (
+    REPORT_FILE,
+    KeptReport,
+    file_digest,
+    kept_reports,
+    mark_withdrawn,
+    standing_reports,
+    withdrawn_by,
+)
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
@@ -31,6 +47,7 @@ __all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps"]
 GONE = "node.instances_gone"
 GONE_TEXT = "the instances are no longer in the spool: send the study again; nothing was changed"
 OUTDATED = "node.outdated_work"
+
 
 DISK_SECONDS = 10.0
 """Pause before a full disk is tried again, and before a process with a broken database ends."""
@@ -89,6 +106,7 @@ class AssessmentSteps:
         segmentations: dict[str, list[str]],
         findings: list[list[str]],
         hold: dict[str, str] | None = None,
+        read: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Assess the series of one study in a child process.
 
@@ -106,6 +124,8 @@ class AssessmentSteps:
             What the report must warn of: a code and a message each.
         hold
             Why the study is not assessed: ``state``, ``code`` and ``reason``; None if it is.
+        read
+            What a reader ``said`` of the report of an ``assessment``; None if nobody did.
 
         Returns
         -------
@@ -128,7 +148,7 @@ class AssessmentSteps:
         for series, objects in segmentations.items():
             paths += self._spool.segmentation_paths(series, objects)
         if hold is None:
-            hold = self._outdated(identity, key, paths)
+            hold = self._outdated(identity if read is None else read["assessment"], key, paths)
         if hold is not None and hold["state"] == "failed":
             return {**hold}
         if hold is not None:
@@ -138,11 +158,13 @@ class AssessmentSteps:
         folder = self._reports / key
         try:
             with self._studies[key]:
-                while (outcome := self._try(paths, folder / identity, found)) is None:
+                said = None if read is None else read["said"]
+                while (outcome := self._try(paths, folder / identity, found, said)) is None:
                     if self._stop.wait(DISK_SECONDS):
                         raise Interrupted
-        except ReportInvalid as error:
-            log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
+        except (ReadingRefused, ReportInvalid) as error:
+            event = "report invalid" if isinstance(error, ReportInvalid) else "reading refused"
+            log().error(event, assessment=identity, code=error.code, reason=str(error))
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except OperationalError as error:
             if self._stop.is_set():
@@ -221,33 +243,71 @@ class AssessmentSteps:
         }
         self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
         self._follow(key, outcome.folder)
-        displaced = [
-            {
-                "identity": earlier.folder,
-                "study": earlier.study,
-                "study_uid": earlier.study_uid,
-                "folder": earlier.folder,
-                "file": name,
-                "sha256": digest,
-                **self._homed(),
-            }
-            for earlier in outcome.displaced
-            for name, digest in (
-                (REPORT_FILE, file_digest(earlier.path)),
-                *kept_objects(earlier.path.parent).items(),
-            )
-        ]
-        for sent in displaced if self._outgoing.shared else ():
-            path = object_path(self._reports, sent)
-            self._outgoing.keep(sent, (sent["file"], kept_note(path).name))
         return {
             "state": state,
             "code": None,
             "report": report,
             "objects": dict(outcome.objects),
-            "displaced": displaced,
+            "displaced": self._to_withdraw(outcome.displaced),
             "timings_s": dict(outcome.timings_s),
         }
+
+    def reject(self, key: str, said: Mapping[str, str]) -> dict[str, Any]:
+        """Mark all reports of a study that stand as rejected by a reader.
+
+        Parameters
+        ----------
+        key
+            Of the study in the spool.
+        said
+            ``report_uid`` of the report that was read, ``reader``, ``reason`` and ``rejection``,
+            the identity of the reader's word.
+
+        Returns
+        -------
+        dict
+            ``state`` is ``rejected``, with ``wrong``, the reports and their objects that are to be
+            withdrawn; or ``failed``, with ``code`` and ``reason``, where the report that was read
+            does not stand any more.
+        """
+        by = said["rejection"]
+        with self._studies[key]:
+            reports = [
+                kept
+                for kept in kept_reports(self._reports / key)
+                if withdrawn_by(kept.path) in (None, by)
+            ]
+            standing = {report.uid for report in standing_reports(reports)}
+            if said["report_uid"] not in standing:
+                return {"state": "failed", "code": OUTDATED_READING, "reason": OUTDATED_TEXT}
+            for report in reports:
+                if mark_withdrawn(report.path, by, said["reader"], said["reason"]):
+                    log().warning("report rejected", assessment=report.folder, study=key)
+                    self._audit.displaced(report.study_uid, by, report.folder)
+        return {"state": "rejected", "wrong": self._to_withdraw(reports)}
+
+    def _to_withdraw(self, reports: Iterable[KeptReport]) -> list[dict[str, str]]:
+        """Reports with the objects beside them, as `WithdrawalSteps.send` takes them."""
+        found = [
+            {
+                "identity": report.folder,
+                "study": report.study,
+                "study_uid": report.study_uid,
+                "folder": report.folder,
+                "file": name,
+                "sha256": digest,
+                **self._homed(),
+            }
+            for report in reports
+            for name, digest in (
+                (REPORT_FILE, file_digest(report.path)),
+                *kept_objects(report.path.parent).items(),
+            )
+        ]
+        for sent in found if self._outgoing.shared else ():
+            path = object_path(self._reports, sent)
+            self._outgoing.keep(sent, (sent["file"], kept_note(path).name))
+        return found
 
     def _follow(self, key: str, folder: str) -> None:
         """Keep what was measured, for following the scanner."""
@@ -281,20 +341,29 @@ class AssessmentSteps:
                 self._withdrawals.add(earlier.study, earlier.folder)
                 self._audit.displaced(earlier.study_uid, identity, earlier.folder)
 
-    def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:
+    def _try(
+        self,
+        paths: list[Path],
+        folder: Path,
+        findings: list[Finding],
+        said: Mapping[str, Any] | None,
+    ) -> Outcome | None:
         """Try once to assess; None if the disk did not take the report."""
         try:
-            return self._pool.assess(paths, folder, folder.parent, findings)
+            return self._pool.assess(paths, folder, folder.parent, findings, said)
         except DiskFault as error:
             log().error("disk fault", assessment=folder.name, code=error.code, reason=str(error))
             return None
 
-    def report_failure(self, identity: str, key: str, code: str, reason: str) -> None:
+    def report_failure(
+        self, identity: str, key: str, code: str, reason: str, *, written: bool
+    ) -> None:
         """Log and record an assessment that failed for good, and write its ``report.json``.
 
-        Where the instances are gone or others count, what was written before is left alone.
+        Where the instances are gone or others count, or it is not to be ``written``, what was
+        written before is left alone.
         """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
-        if code not in (GONE, OUTDATED):
+        if written and code not in (GONE, OUTDATED):
             self._write_failure(identity, key, code, reason)
         self._audit.assessed("", identity, "failed", code, 0)

@@ -23,7 +23,7 @@ from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.reporting.objects.files import destination_files
 from dicom_node.reporting.objects.kinds import NotAnalysed
-from dicom_node.reporting.report_history import REPORT_FILE, withdrawn_by
+from dicom_node.reporting.report_history import REPORT_FILE, rejected_by, withdrawn_by
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.spool.spool import Spool
@@ -191,7 +191,7 @@ class Worker(DBOSConfiguredInstance):
 
     def _withdrawn(self, study: str, assessment: str) -> bool:
         path = self.settings.reports_dir / study / assessment / REPORT_FILE
-        return withdrawn_by(path) is not None
+        return withdrawn_by(path) is not None and rejected_by(path) is None
 
     def _forget_failed(self, study: str, newest: str) -> None:
         """Take assessments of a study off the failed work: other instances count now."""
@@ -211,6 +211,7 @@ class Worker(DBOSConfiguredInstance):
         segmentations: dict[str, list[str]],
         findings: list[list[str]],
         hold: dict[str, str] | None = None,
+        read: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Assess one study and queue the delivery of its report to every destination.
 
@@ -232,6 +233,7 @@ class Worker(DBOSConfiguredInstance):
                     segmentations,
                     findings,
                     hold,
+                    read,
                 )
             except (
                 AssessmentFailed,
@@ -251,6 +253,7 @@ class Worker(DBOSConfiguredInstance):
                     key,
                     outcome["code"],
                     outcome["reason"],
+                    written=read is None,
                 )
                 raise WorkFailed(outcome["code"], outcome["reason"])
             for destination in self.settings.destinations:
@@ -261,6 +264,23 @@ class Worker(DBOSConfiguredInstance):
                         self._enqueue_withdrawal(wrong, destination, 1, 0.0)
             timings_s = outcome.get("timings_s", {})
             return {"state": outcome["state"], "code": outcome["code"], "timings_s": timings_s}
+
+    @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
+    def reject(self, key: str, said: dict[str, str]) -> dict[str, Any]:
+        """Withdraw what stands of a study from every destination: a reader rejected it.
+
+        The parameters are those of `AssessmentSteps.reject`.
+        """
+        with self._runs():
+            outcome: dict[str, Any] = DBOS.run_step(
+                StepOptions(name="reject"), self.assessment_steps.reject, key, said
+            )
+            if outcome["state"] == "failed":
+                raise WorkFailed(outcome["code"], outcome["reason"])
+            for destination in self.settings.destinations:
+                for wrong in outcome["wrong"] if destination.withdraw else ():
+                    self._enqueue_withdrawal(wrong, destination, 1, 0.0)
+            return {"state": "rejected", "code": None}
 
     def _objects_for(
         self, destination: Destination, outcome: dict[str, Any]

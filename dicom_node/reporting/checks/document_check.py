@@ -17,6 +17,7 @@ __all__ = [
     "header_faults",
     "identity_faults",
     "predecessor_faults",
+    "verification_faults",
 ]
 
 PATIENT = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
@@ -35,13 +36,14 @@ SEQUENCES = frozenset(
         "PertinentOtherEvidenceSequence",
         "PredecessorDocumentsSequence",
         "ReferencedPerformedProcedureStepSequence",
+        "VerifyingObserverSequence",
     }
 )
 """Sequences of a report; those of the images' patient and study may be broken."""
 
 
 def header_faults(document: Dataset, sources: Mapping[str, Source]) -> Iterator[ReportFault]:
-    """A complete, unverified Comprehensive SR of TID 1500 with UIDs of its own."""
+    """A complete Comprehensive SR of TID 1500 with UIDs of its own."""
     if document.get("SOPClassUID") != COMPREHENSIVE_SR or document.get("Modality") != "SR":
         yield ReportFault("report.sop_class", "the report is not a Comprehensive SR")
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
@@ -52,15 +54,25 @@ def header_faults(document: Dataset, sources: Mapping[str, Source]) -> Iterator[
         yield ReportFault("report.uid", "the report has a UID of the images")
     if document.get("CompletionFlag") != "COMPLETE":
         yield ReportFault("report.completion", "Completion Flag is not COMPLETE")
-    if document.get("VerificationFlag") != "UNVERIFIED" or document.get(
-        "VerifyingObserverSequence"
-    ):
-        yield ReportFault("report.verification", "the report claims that a person verified it")
-    if document.get("PreliminaryFlag") != "PRELIMINARY":
-        yield ReportFault("report.verification", "Preliminary Flag is not PRELIMINARY")
     template = document.get("ContentTemplateSequence") or [Dataset()]
     if template[0].get("TemplateIdentifier") != "1500":
         yield ReportFault("report.template", "the report does not follow TID 1500")
+
+
+def verification_faults(document: Dataset, verified_by: str | None) -> Iterator[ReportFault]:
+    """Only what a reader has read may say so, and must name that reader alone."""
+    flag, preliminary = document.get("VerificationFlag"), document.get("PreliminaryFlag")
+    observers = [
+        str(observer.get("VerifyingObserverName") or "")
+        for observer in document.get("VerifyingObserverSequence") or ()
+    ]
+    if verified_by is None and (flag != "UNVERIFIED" or observers):
+        yield ReportFault("report.verification", "the report claims that a person verified it")
+    if verified_by is not None and (flag != "VERIFIED" or observers != [verified_by]):
+        yield ReportFault("report.verification", "the report does not name the reader who read it")
+    expected = "PRELIMINARY" if verified_by is None else "FINAL"
+    if preliminary != expected:
+        yield ReportFault("report.verification", f"Preliminary Flag is not {expected}")
 
 
 def element_faults(document: Dataset) -> Iterator[ReportFault]:

@@ -19,6 +19,7 @@ from dicom_node.reporting.checks.document_check import (
     header_faults,
     identity_faults,
     predecessor_faults,
+    verification_faults,
 )
 from dicom_node.reporting.checks.reference_check import internal_reference_faults
 from dicom_node.reporting.checks.report_content import (
@@ -83,6 +84,7 @@ def check_report(
     sources: Mapping[str, Source],
     predecessor_uids: Sequence[str] = (),
     earlier: Dataset | None = None,
+    verified_by: str | None = None,
 ) -> None:
     """Refuse a report that must not be sent.
 
@@ -96,13 +98,15 @@ def check_report(
         SOP Instance UIDs of the reports that this one supersedes.
     earlier
         The earlier report that it is compared with, as it was sent; None if it is with none.
+    verified_by
+        Name of the reader whose word it is, as in DICOM; None if it is the program's alone.
 
     Raises
     ------
     ReportInvalid
         With the code of the first fault and all of them in words.
     """
-    faults = find_faults(document, sources, predecessor_uids, earlier)
+    faults = find_faults(document, sources, predecessor_uids, earlier, verified_by)
     if faults:
         found = "; ".join(dict.fromkeys(f"{fault.message} [{fault.code}]" for fault in faults))
         raise ReportInvalid(faults[0].code, f"the report must not be sent: {found}")
@@ -113,6 +117,7 @@ def find_faults(
     sources: Mapping[str, Source],
     predecessor_uids: Sequence[str] = (),
     earlier: Dataset | None = None,
+    verified_by: str | None = None,
 ) -> list[ReportFault]:
     """All faults of a report, in the order of the checks; parameters as of `check_report`."""
     nodes = list(_walk(ContentItem(document, None)))
@@ -120,6 +125,7 @@ def find_faults(
     evidence, faults = evidence_faults(document, sources)
     return [
         *header_faults(document, sources),
+        *verification_faults(document, verified_by),
         *element_faults(document),
         *identity_faults(document, sources),
         *predecessor_faults(document, predecessor_uids),

@@ -112,6 +112,8 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
             ("121049", "Language of Content Item and Descendants", "CODE", "HAS CONCEPT MOD"),
             ("121058", "Procedure reported", "CODE", "HAS CONCEPT MOD"),
             ("121005", "Observer Type", "CODE", "HAS OBS CONTEXT"),
+            ("121008", "Person Observer Name", "PNAME", "HAS OBS CONTEXT"),
+            ("121009", "Person Observer's Organization Name", "TEXT", "HAS OBS CONTEXT"),
             ("121012", "Device Observer UID", "UIDREF", "HAS OBS CONTEXT"),
             ("121013", "Device Observer Name", "TEXT", "HAS OBS CONTEXT"),
             ("121014", "Device Observer Manufacturer", "TEXT", "HAS OBS CONTEXT"),
@@ -204,6 +206,7 @@ CONTENT: dict[tuple[Code | None, Code | None], ItemForm] = {
 VALUES: tuple[Code, ...] = (
     ("en-US", "RFC5646", "English (United States)"),
     _dcm("121007", "Device"),
+    _dcm("121006", "Person"),
     ("25045-6", "LN", "CT unspecified body region"),
     _sct("66794005", "L1 vertebra"),
     _sct("14293000", "L2 vertebra"),

@@ -37,6 +37,7 @@ from dicom_node.reporting.objects.pdf_layout import (
     paragraph,
 )
 from dicom_node.reporting.pictures.fonts import BOLD, REGULAR
+from dicom_node.reporting.reading import reading_words
 from dicom_node.reporting.report_model import RESEARCH_USE, Refusal, Report
 from dicom_node.reporting.words.document_words import (
     NOTHING_MEASURED,
@@ -94,7 +95,8 @@ def report_pdf(
     identity = identity_of(header)
     pen = Pen(canvas)
     _head(pen, identity)
-    _impression(pen, report.impression)
+    read = () if report.reading is None else (reading_words(report.reading),)
+    _impression(pen, (*report.impression, *read))
     _results(pen, report)
     lines = [printable(line, most=MOST_OF_A_PRIOR) for line in priors]
     told = _picture_and_below(pen, report, picture, lines)

@@ -1,6 +1,7 @@
 """The case report in plain text, for a terminal or a log reader; no patient data."""
 
 from dicom_node.foreign_text import cleaned
+from dicom_node.reporting.reading import reading_words
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.call_words import worth_words
 from dicom_node.reporting.words.comparison_words import comparison_words
@@ -15,6 +16,8 @@ __all__ = ["text_summary"]
 def text_summary(report: CaseReport) -> str:
     """The report in lines of text, ending with a line break."""
     lines = ["osteonode report", report.statement, "", *report.impression, ""]
+    if isinstance(report, Report) and report.reading is not None:
+        lines += [reading_words(report.reading), ""]
     lines += [f"Series    {cleaned(report.series_uid) or '(no UID)'}"]
     if isinstance(report, Refusal):
         lines += [f"REFUSED   {report.refused.message} [{report.refused.code}]"]

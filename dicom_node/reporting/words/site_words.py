@@ -18,6 +18,7 @@ MISSING_WORDS: dict[MissingReason, str] = {
     MissingReason.FATTY: "mostly fat",
     MissingReason.IMPLAUSIBLE: "implausible values",
     MissingReason.SLICES_DISAGREE: "the three slices disagree",
+    MissingReason.LEFT_OUT: "left out by the reader",
 }
 """Why a site has no value."""
 

@@ -1,0 +1,118 @@
+"""A reader's word on a report: accepted as it is, or corrected and measured again."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from dicom_node.foreign_text import cleaned
+from dicom_node.reporting.words.site_words import site_words
+from roi_extraction import Correction, CorrectionInvalid, MovedRoi
+
+__all__ = ["MovedRegion", "Reading", "reading_words"]
+
+PersonName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\=\x00-\x1f\x7f]+$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]+$")]
+Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MovedRegion(_Said):
+    """A region of one slice that the reader moved."""
+
+    site: str
+    """The site's name, as the levels are named after the correction."""
+    sop_instance_uid: Uid
+    """The image that the region lies on."""
+    right_mm: float
+    """How far to the right in the image, mm."""
+    down_mm: float
+    """How far down in the image, mm."""
+
+
+class Reading(_Said):
+    """What a reader said of a report."""
+
+    verdict: Literal["accepted", "corrected"]
+    """Accepted as measured, or corrected and measured again."""
+    reader: PersonName
+    """Name of the reader, as in DICOM: family name^given name."""
+    organization: ShortText
+    """Where the reader works."""
+    moment: datetime
+    """When it was said."""
+    report_uid: Uid
+    """SOP Instance UID of the Structured Report that was read."""
+    series_uid: Uid
+    """Series Instance UID of the images that it measured."""
+    levels_down: Annotated[int, Field(ge=-1, le=1)] = 0
+    """How many levels lower the reader names every level: 1 makes L2 of L1."""
+    left_out: tuple[str, ...] = ()
+    """Sites that are not to be measured."""
+    moved: tuple[MovedRegion, ...] = ()
+    """Regions that the reader moved."""
+
+    @field_validator("moment")
+    @classmethod
+    def _moment_is_of_a_zone(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("the moment needs a time zone")
+        return value.astimezone(UTC).replace(microsecond=0)
+
+    def correction(self, sop_instance_uids: Sequence[str]) -> Correction:
+        """What is to be measured otherwise.
+
+        Parameters
+        ----------
+        sop_instance_uids
+            Of the images of the series, in the order of the volume's slices.
+
+        Raises
+        ------
+        CorrectionInvalid
+            It names an image or a site that is not there, or moves a region too far or twice.
+        """
+        index = {uid: number for number, uid in enumerate(sop_instance_uids)}
+        if any(region.sop_instance_uid not in index for region in self.moved):
+            raise CorrectionInvalid("a region is moved on an image that is not of the series")
+        return Correction(
+            self.levels_down,
+            frozenset(self.left_out),
+            tuple(
+                MovedRoi(
+                    region.site, index[region.sop_instance_uid], region.right_mm, region.down_mm
+                )
+                for region in self.moved
+            ),
+        )
+
+
+def reading_words(reading: Reading) -> str:
+    """The reader's word in a sentence or two."""
+    said = f"Read by {_spoken(reading.reader)}, {reading.moment:%Y-%m-%d %H:%M} UTC"
+    changes = []
+    if reading.levels_down:
+        way = "lower" if reading.levels_down > 0 else "higher"
+        changes.append(f"all levels named one {way}")
+    if reading.left_out:
+        changes.append(f"left out {', '.join(site_words(site) for site in reading.left_out)}")
+    moved = dict.fromkeys(region.site for region in reading.moved)
+    if moved:
+        changes.append(f"moved regions of {', '.join(site_words(site) for site in moved)}")
+    if not changes:
+        return f"{said}: accepted as measured."
+    return f"{said}: {reading.verdict}, with {'; '.join(changes)}; measured by this program."
+
+
+def _spoken(name: str) -> str:
+    """A DICOM person name as it is read aloud: given name first.
+
+    >>> _spoken("Doe^Jane^^Dr")
+    'Dr Jane Doe'
+    """
+    family, given, middle, prefix, suffix = (name.split("^") + [""] * 5)[:5]
+    return cleaned(" ".join(part for part in (prefix, given, middle, family, suffix) if part))

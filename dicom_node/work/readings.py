@@ -1,0 +1,117 @@
+"""A reader's word becomes work: the study is measured again, or its report is withdrawn."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+
+from dicom_node.errors import WorkFailed
+from dicom_node.records.worker_table import WORKFLOW_VERSION
+from dicom_node.reporting.reading import Reading
+from dicom_node.settings.node import NodeSettings
+from dicom_node.uids import content_id
+
+__all__ = ["Rejection", "reject_report", "send_reading"]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reader's word that a report is wrong and none is to stand in its place.
+
+    Parameters
+    ----------
+    report_uid
+        SOP Instance UID of the Structured Report.
+    reader
+        Name, as in DICOM.
+    reason
+        In the reader's words, without patient data.
+    moment
+        When it was said: ISO 8601, UTC.
+    """
+
+    report_uid: str
+    reader: str
+    reason: str
+    moment: str
+
+
+def send_reading(settings: NodeSettings, assessment: str, reading: Reading) -> str:
+    """Queue the measurement of a study as its reader wants it.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    assessment
+        Identity of the newest assessment of the study.
+    reading
+        What the reader said; the same word again changes nothing.
+
+    Returns
+    -------
+    str
+        Id of the work.
+
+    Raises
+    ------
+    WorkFailed
+        The record of the assessment is gone, so that its instances are not known.
+    """
+    said = reading.model_dump(mode="json")
+    identity = content_id(assessment, "read", reading.model_dump_json())
+    arguments, queue = _assessed(settings, assessment)
+    _, key, names, segmentations, findings = arguments[:5]
+    read = {"assessment": assessment, "said": said}
+    work = (identity, key, names, segmentations, findings, None, read)
+    return _enqueue(settings, "assess_series", identity, queue, *work)
+
+
+def reject_report(settings: NodeSettings, assessment: str, rejection: Rejection) -> str:
+    """Queue the withdrawal of a study's reports from all destinations.
+
+    The parameters, what it returns and what it raises are those of `send_reading`.
+    """
+    said = asdict(rejection)
+    identity = content_id(assessment, "rejected", *said.values())
+    arguments, queue = _assessed(settings, assessment)
+    said["rejection"] = identity
+    return _enqueue(settings, "reject", identity, queue, arguments[1], said)
+
+
+def _assessed(settings: NodeSettings, assessment: str) -> tuple[list[Any], str]:
+    """What an assessment was given, and the queue of the machine that holds its images."""
+    client = _client(settings)
+    try:
+        found = client.list_workflows(workflow_ids=[assessment], load_output=False)
+    finally:
+        client.destroy()
+    if not found or not found[0].input or not found[0].queue_name:
+        text = "the record of the assessment is gone: send the study again, then read its report"
+        raise WorkFailed("reading.work_gone", text)
+    return list(found[0].input["args"]), found[0].queue_name
+
+
+def _enqueue(
+    settings: NodeSettings, workflow: str, identity: str, queue: str, *arguments: Any
+) -> str:
+    options: EnqueueOptions = {
+        "workflow_name": f"Worker.{workflow}",
+        "class_name": "Worker",
+        "instance_name": "worker",
+        "queue_name": queue,
+        "workflow_id": identity,
+        "app_version": WORKFLOW_VERSION,
+    }
+    client = _client(settings)
+    try:
+        client.enqueue(options, *arguments)
+    finally:
+        client.destroy()
+    return identity
+
+
+def _client(settings: NodeSettings) -> DBOSClient:
+    return DBOSClient(
+        system_database_url=settings.database, serializer=DBOSPortableJSONSerializer()
+    )
