@@ -37,6 +37,7 @@ def quick_assessment(
     findings: Sequence[Finding],
     _rules: object,
     _scanners: object,
+    _correction: object = None,
     *,
     mean_hu: float | None = None,
 ) -> Assessment:

@@ -60,7 +60,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "6f3d80eca6ee4b72c196101ac3ff74817b47994d7cf97ec42ffa845e10e35bc4"
+REPORT_SCHEMA_DIGEST = "c033f75dce2b3351dbb8101772eded9021a399cc2221e6e3f686c35d65192d67"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 

@@ -1,0 +1,249 @@
+"""A reader's word: verified and superseding reports, rejections, and what is refused."""
+
+import json
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydantic import ValidationError
+from pydicom.dataset import Dataset
+from pydicom.uid import ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
+
+from dicom_node.analysis import analysis
+from dicom_node.analysis.analysis import analyse
+from dicom_node.analysis.outcome import Outcome
+from dicom_node.assessment.segmenters import SegmenterPlan
+from dicom_node.errors import ReadingRefused, WorkFailed
+from dicom_node.reporting.objects.kinds import ObjectKind
+from dicom_node.reporting.reading import MovedRegion, Reading, reading_words
+from dicom_node.reporting.report_history import (
+    REPORT_FILE,
+    kept_reports,
+    mark_withdrawn,
+    standing_reports,
+)
+from dicom_node.settings.node import Acquisition, load_settings
+from dicom_node.work.readings import Rejection, reject_report, send_reading
+from roi_extraction import Correction, MovedRoi
+from tests.dicom_builders import plain_series
+from tests.fault_node import FaultNode, send_until_taken
+from tests.node_process import Pacs
+from tests.quick_assessment import QuickStager, quick_assessment
+from tests.test_node_history import predecessors, second_series, tracking
+
+RULES = Acquisition(min_coverage_mm=90)
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def reading_of(report: Path, **said: Any) -> Reading:
+    """A reader's word on a Structured Report."""
+    content = json.loads((report.parent / "report.json").read_bytes())
+    return Reading(
+        **{
+            "verdict": "accepted",
+            "reader": "Doe^Jane",
+            "organization": "General Hospital",
+            "moment": MOMENT,
+            "report_uid": str(pydicom.dcmread(report).SOPInstanceUID),
+            "series_uid": content["series_uid"],
+            **said,
+        }
+    )
+
+
+def run(
+    paths: list[Path],
+    out: Path,
+    reading: Reading | None = None,
+    objects: tuple[ObjectKind, ...] = (),
+) -> Outcome:
+    return analyse(
+        paths,
+        out,
+        RULES,
+        QuickStager(),
+        None,
+        SegmenterPlan(),
+        out.parent,
+        objects=objects,
+        reading=reading,
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Known numbers in place of the measuring; holds the corrections that it was given."""
+    corrections: list[Any] = []
+
+    def assess(*arguments: Any) -> Any:
+        corrections.append(arguments[8])
+        return quick_assessment(*arguments)
+
+    monkeypatch.setattr(analysis, "assess", assess)
+    return corrections
+
+
+def test_accepted_report_is_superseded_by_one_that_its_reader_verifies(
+    tmp_path: Path, quick: list[Any]
+) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "study"
+    run(paths, study / "a")
+    reading = reading_of(study / "a" / REPORT_FILE)
+    outcome = run(paths, study / "b", reading, (ObjectKind.PLANAR, ObjectKind.PDF))
+    assert (outcome.reported, outcome.unmade) == (True, {})
+    document = pydicom.dcmread(study / "b" / REPORT_FILE)
+    assert (document.VerificationFlag, document.PreliminaryFlag) == ("VERIFIED", "FINAL")
+    [observer] = document.VerifyingObserverSequence
+    assert observer.VerifyingObserverName == "Doe^Jane"
+    assert observer.VerifyingOrganization == "General Hospital"
+    assert observer.VerificationDateTime == "20260102030405+0000"
+    assert predecessors(study / "b" / REPORT_FILE) == [reading.report_uid]
+    assert tracking(study / "a" / REPORT_FILE) == tracking(study / "b" / REPORT_FILE)
+    planar = pydicom.dcmread(study / "b" / "report.planar.dcm")
+    assert planar.VerificationFlag == "VERIFIED"
+    assert quick == [None, Correction()]
+    words = "Read by Jane Doe, 2026-01-02 03:04 UTC: accepted as measured."
+    assert words in (study / "b" / "report.txt").read_text()
+    assert words in texts(document)
+    again = run(paths, study / "c", reading)
+    assert (again.folder, again.sha256) == ("b", outcome.sha256)
+    # the study assessed once more: the reader's version counts, nothing takes its place
+    assert run(paths, study / "d").folder == "b"
+
+
+def texts(item: Dataset) -> set[str]:
+    own = {str(item.TextValue)} if "TextValue" in item else set()
+    return own.union(*(texts(child) for child in item.get("ContentSequence", ())))
+
+
+def test_corrections_reach_the_measuring_and_are_told(tmp_path: Path, quick: list[Any]) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "study"
+    run(paths, study / "a")
+    report = study / "a" / REPORT_FILE
+    content = json.loads((study / "a" / "report.json").read_bytes())
+    [l3] = [site for site in content["sites"] if site["name"] == "L3"]
+    image = l3["rois"][1]["sop_instance_uid"]
+    slices = sorted(
+        (pydicom.dcmread(path, stop_before_pixels=True) for path in paths),
+        key=lambda header: header.ImagePositionPatient[2],
+    )
+    index = [str(header.SOPInstanceUID) for header in slices].index(image)
+    moved = (MovedRegion(site="L3", sop_instance_uid=image, right_mm=2.0, down_mm=-1.5),)
+    reading = reading_of(
+        report, verdict="corrected", levels_down=1, left_out=("L1-L2_3",), moved=moved
+    )
+    run(paths, study / "b", reading)
+    assert quick[-1] == Correction(
+        1, frozenset({"L1-L2_3"}), (MovedRoi("L3", index, 2.0, -1.5),)
+    )
+    told = json.loads((study / "b" / "report.json").read_bytes())["reading"]
+    assert Reading.model_validate(told) == reading
+    assert reading_words(reading) == (
+        "Read by Jane Doe, 2026-01-02 03:04 UTC: corrected, with all levels named one lower; "
+        "left out right psoas major at L1-L2; moved regions of L3; measured by this program."
+    )
+    foreign = reading_of(
+        study / "b" / REPORT_FILE,
+        moved=(MovedRegion(site="L3", sop_instance_uid="1.2", right_mm=1, down_mm=0),),
+    )
+    with pytest.raises(ReadingRefused, match="not of the series"):
+        run(paths, study / "c", foreign)
+
+
+@pytest.mark.usefixtures("quick")
+def test_word_on_a_report_that_does_not_stand_is_refused_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "study"
+    run(paths[:-1], study / "a")
+    first = reading_of(study / "a" / REPORT_FILE)
+    run(paths, study / "b")
+    with pytest.raises(ReadingRefused) as caught:
+        run(paths, study / "c", first)
+    assert caught.value.code == "reading.outdated"
+    assert not list((study / "c").iterdir())
+    second = reading_of(study / "b" / REPORT_FILE)
+    mark_withdrawn(study / "b" / REPORT_FILE, "x")
+    with pytest.raises(ReadingRefused):
+        run(paths, study / "c", second)
+    with pytest.raises(ReadingRefused, match="cannot be assessed any more"):
+        run(second_series(tmp_path / "other"), study / "c", second)
+
+
+@pytest.mark.usefixtures("quick")
+def test_late_slice_after_a_reading_says_that_nobody_has_read_the_new_report(
+    tmp_path: Path,
+) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "study"
+    run(paths[:-1], study / "a")
+    run(paths[:-1], study / "b", reading_of(study / "a" / REPORT_FILE))
+    outcome = run(paths, study / "c")
+    assert "reading.superseded" in outcome.warnings
+    assert pydicom.dcmread(study / "c" / REPORT_FILE).VerificationFlag == "UNVERIFIED"
+    [standing] = standing_reports(kept_reports(study))
+    assert standing.folder == "c"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reader": "Doe=Jane"},
+        {"reader": ""},
+        {"reader": "Doe\\Jane"},
+        {"organization": "x" * 65},
+        {"moment": datetime(2026, 1, 2)},  # noqa: DTZ001
+        {"report_uid": "../1"},
+        {"verdict": "rejected"},
+        {"levels_down": 2},
+    ],
+    ids=[
+        "name of two scripts", "no name", "two names", "long organization", "no time zone",
+        "no UID", "no such verdict", "two levels",
+    ],
+)
+def test_word_that_no_reader_can_say_is_refused(
+    tmp_path: Path, quick: list[Any], wrong: dict[str, Any]
+) -> None:
+    run(plain_series(tmp_path / "ct"), tmp_path / "study" / "a")
+    assert quick
+    with pytest.raises(ValidationError):
+        reading_of(tmp_path / "study" / "a" / REPORT_FILE, **wrong)
+
+
+def test_reading_then_rejection_go_through_the_node_to_the_pacs(tmp_path: Path) -> None:
+    with Pacs() as pacs, FaultNode(tmp_path / "node", [pacs.port]) as node:
+        paths = plain_series(tmp_path / "ct")
+        send_until_taken(node.port, paths, random.Random(1))
+        node.wait_for(lambda: len(node.events("delivered")) == 1)
+        settings = load_settings(node.config)
+        [first] = settings.reports_dir.glob(f"*/*/{REPORT_FILE}")
+        assessment = first.parent.name
+        reading = reading_of(first)
+        work = send_reading(settings, assessment, reading)
+        assert send_reading(settings, assessment, reading) == work
+        node.wait_for(lambda: len(node.events("delivered")) == 2)
+        read = settings.reports_dir / first.parent.parent.name / work / REPORT_FILE
+        # the second of two readers, who saw the same report
+        late = reading_of(first, reader="Roe^Richard")
+        send_reading(settings, assessment, late)
+        node.wait_for(lambda: "reading.outdated" in node.command("failed").stdout)
+        # the same images once more change nothing
+        send_until_taken(node.port, paths, random.Random(1))
+        said = Rejection(
+            str(pydicom.dcmread(read).SOPInstanceUID), "Doe^Jane", "wrong levels", MOMENT.isoformat()
+        )
+        reject_report(settings, assessment, said)
+        node.wait_for(lambda: len(node.events("withdrawn")) == 2)
+        with pytest.raises(WorkFailed, match="record of the assessment is gone"):
+            send_reading(settings, "unknown", reading)
+        send_until_taken(node.port, paths, random.Random(1))
+        arriving = settings.data_dir / "spool" / "arriving"
+        node.wait_for(lambda: not list(arriving.iterdir()))
+    reports = [d for d in pacs.stored if d.SOPClassUID == ComprehensiveSRStorage]
+    assert [report.VerificationFlag for report in reports] == ["UNVERIFIED", "VERIFIED"]
+    notes = [d for d in pacs.stored if d.SOPClassUID == KeyObjectSelectionDocumentStorage]
+    assert {note.ConceptNameCodeSequence[0].CodeValue for note in notes} == {"113001"}
+    assert len(notes) == 2
