@@ -17,14 +17,15 @@ from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, WorkFailed
+from dicom_node.records.reading import MovedRegion, Reading
 from dicom_node.reporting.objects.kinds import ObjectKind
-from dicom_node.reporting.reading import MovedRegion, Reading, reading_words
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
     kept_reports,
     mark_withdrawn,
     standing_reports,
 )
+from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.settings.node import Acquisition, load_settings
 from dicom_node.work.readings import Rejection, reject_report, send_reading
 from roi_extraction import Correction, MovedRoi
@@ -136,9 +137,7 @@ def test_corrections_reach_the_measuring_and_are_told(tmp_path: Path, quick: lis
         report, verdict="corrected", levels_down=1, left_out=("L1-L2_3",), moved=moved
     )
     run(paths, study / "b", reading)
-    assert quick[-1] == Correction(
-        1, frozenset({"L1-L2_3"}), (MovedRoi("L3", index, 2.0, -1.5),)
-    )
+    assert quick[-1] == Correction(1, frozenset({"L1-L2_3"}), (MovedRoi("L3", index, 2.0, -1.5),))
     told = json.loads((study / "b" / "report.json").read_bytes())["reading"]
     assert Reading.model_validate(told) == reading
     assert reading_words(reading) == (
@@ -194,14 +193,20 @@ def test_late_slice_after_a_reading_says_that_nobody_has_read_the_new_report(
         {"reader": ""},
         {"reader": "Doe\\Jane"},
         {"organization": "x" * 65},
-        {"moment": datetime(2026, 1, 2)},  # noqa: DTZ001
+        {"moment": datetime(2026, 1, 2)},
         {"report_uid": "../1"},
         {"verdict": "rejected"},
         {"levels_down": 2},
     ],
     ids=[
-        "name of two scripts", "no name", "two names", "long organization", "no time zone",
-        "no UID", "no such verdict", "two levels",
+        "name of two scripts",
+        "no name",
+        "two names",
+        "long organization",
+        "no time zone",
+        "no UID",
+        "no such verdict",
+        "two levels",
     ],
 )
 def test_word_that_no_reader_can_say_is_refused(
@@ -233,7 +238,10 @@ def test_reading_then_rejection_go_through_the_node_to_the_pacs(tmp_path: Path) 
         # the same images once more change nothing
         send_until_taken(node.port, paths, random.Random(1))
         said = Rejection(
-            str(pydicom.dcmread(read).SOPInstanceUID), "Doe^Jane", "wrong levels", MOMENT.isoformat()
+            str(pydicom.dcmread(read).SOPInstanceUID),
+            "Doe^Jane",
+            "wrong levels",
+            MOMENT.isoformat(),
         )
         reject_report(settings, assessment, said)
         node.wait_for(lambda: len(node.events("withdrawn")) == 2)

@@ -81,9 +81,7 @@ def test_moved_region_is_measured_where_it_lies_now_and_the_others_stay() -> Non
         lambda: Correction(moved=(MovedRoi("L2", MIDDLE, 50.0, 50.0),)),
         lambda: Correction(moved=(MovedRoi("L2", MIDDLE, float("nan"), 0.0),)),
         lambda: Correction(moved=(MovedRoi("L2", MIDDLE, 1.0, 0.0),) * 2),
-        lambda: Correction(
-            left_out=frozenset({"L2"}), moved=(MovedRoi("L2", MIDDLE, 1.0, 0.0),)
-        ),
+        lambda: Correction(left_out=frozenset({"L2"}), moved=(MovedRoi("L2", MIDDLE, 1.0, 0.0),)),
     ],
     ids=["two levels", "no such site", "too far", "no number", "twice", "left out"],
 )

@@ -39,11 +39,11 @@ from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, SeriesRefused
 from dicom_node.files import make_private_folder
+from dicom_node.records.reading import Reading
 from dicom_node.reporting.checks.report_check import sources_of
 from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
-from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.report import refusal_report, report, with_report_time
 from dicom_node.reporting.report_history import (
     REPORT_FILE,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from dicom_node.errors import OUTDATED_READING, OUTDATED_TEXT, ReadingRefused
-from dicom_node.reporting.reading import Reading
+from dicom_node.records.reading import Reading
 from dicom_node.reporting.report_history import KeptReport
 from dicom_node.series.selection import EligibleSeries, Selection
 from dicom_node.uids import content_id

@@ -3,7 +3,6 @@
 - `report_model`: the case report as it leaves the program: the models behind ``report.json``.
 - `report_schema`: the JSON Schema of ``report.json``, made from its models.
 - `report`: build the case report from an assessment, or from the reason why there is none.
-- `reading`: a reader's word on a report: accepted as it is, or corrected and measured again.
 - `references`: blood, psoas and fat as internal references, in both reports.
 - `words/`: what a reader reads: the same words on every output.
 - `pictures/`: what a reader sees: the picture of a report, and that of a refused scan.

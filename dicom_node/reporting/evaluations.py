@@ -11,6 +11,7 @@ from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.records.reading import Reading
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.content_items import (
     MODIFIES,
@@ -20,7 +21,6 @@ from dicom_node.reporting.content_items import (
     number_item,
     text_item,
 )
-from dicom_node.reporting.reading import Reading, reading_words
 from dicom_node.reporting.references import reference_items
 from dicom_node.reporting.report_model import RESEARCH_USE
 from dicom_node.reporting.words.call_words import reported_values, worth_words
@@ -31,6 +31,7 @@ from dicom_node.reporting.words.impression import (
     steadiness_words,
 )
 from dicom_node.reporting.words.level_words import level_words
+from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.reporting.words.result_kind import ResultKind, result_kind
 from dicom_node.reporting.words.site_words import not_measured, site_words
 from dicom_node.reporting.words.thresholds import l1_category

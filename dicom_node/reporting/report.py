@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.reporting.reading import Reading
+from dicom_node.records.reading import Reading
 from dicom_node.reporting.references import references_report
 from dicom_node.reporting.report_model import (
     AcquisitionReport,

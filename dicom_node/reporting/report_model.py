@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dicom_node.reporting.reading import Reading
+from dicom_node.records.reading import Reading
 from dicom_node.reporting.words.result_kind import AssessedKind, ResultKind
 from dicom_node.series.kernels import KernelClass
 from modeling import Stage
@@ -60,7 +60,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "c033f75dce2b3351dbb8101772eded9021a399cc2221e6e3f686c35d65192d67"
+REPORT_SCHEMA_DIGEST = "78bcd9adb9aabfdf62c13b47754f96a3775247cca91a6eeafa850ddb0af12f9f"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 

@@ -16,6 +16,7 @@ from dicom_node.assessment.assessment import Assessment
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.decoding.raw_elements import read_header
+from dicom_node.records.reading import Reading
 from dicom_node.reporting import codes as own
 from dicom_node.reporting.comparison_items import comparison_container
 from dicom_node.reporting.content_items import (
@@ -30,7 +31,6 @@ from dicom_node.reporting.content_items import (
 from dicom_node.reporting.evaluations import coded_results, impressions, supplement
 from dicom_node.reporting.measurement_groups import site_groups, slice_groups
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
-from dicom_node.reporting.reading import Reading
 from dicom_node.reporting.report_model import Comparison
 from dicom_node.series.instances import PATIENT_AND_STUDY, Instance
 from dicom_node.uids import derived_uid

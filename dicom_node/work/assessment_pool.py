@@ -78,8 +78,8 @@ def assess_in_child(
     from dicom_node.analysis.analysis import analyse
     from dicom_node.analysis.models import load_models, staging_rules
     from dicom_node.assessment.segmenters import SegmenterPlan
+    from dicom_node.records.reading import Reading
     from dicom_node.reporting.objects.files import wanted_kinds, wanted_pages
-    from dicom_node.reporting.reading import Reading
     from dicom_node.sending.pacs_reports import PacsReports
     from modeling import Stager
 

@@ -162,9 +162,11 @@ class AssessmentSteps:
                 while (outcome := self._try(paths, folder / identity, found, said)) is None:
                     if self._stop.wait(DISK_SECONDS):
                         raise Interrupted
-        except (ReadingRefused, ReportInvalid) as error:
-            event = "report invalid" if isinstance(error, ReportInvalid) else "reading refused"
-            log().error(event, assessment=identity, code=error.code, reason=str(error))
+        except ReportInvalid as error:
+            log().error("report invalid", assessment=identity, code=error.code, reason=str(error))
+            return {"state": "failed", "code": error.code, "reason": str(error)}
+        except ReadingRefused as error:
+            log().warning("reading refused", assessment=identity, code=error.code)
             return {"state": "failed", "code": error.code, "reason": str(error)}
         except OperationalError as error:
             if self._stop.is_set():

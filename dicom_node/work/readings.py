@@ -6,8 +6,8 @@ from typing import Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 
 from dicom_node.errors import WorkFailed
+from dicom_node.records.reading import Reading
 from dicom_node.records.worker_table import WORKFLOW_VERSION
-from dicom_node.reporting.reading import Reading
 from dicom_node.settings.node import NodeSettings
 from dicom_node.uids import content_id
 

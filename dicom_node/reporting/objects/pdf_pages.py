@@ -37,7 +37,6 @@ from dicom_node.reporting.objects.pdf_layout import (
     paragraph,
 )
 from dicom_node.reporting.pictures.fonts import BOLD, REGULAR
-from dicom_node.reporting.reading import reading_words
 from dicom_node.reporting.report_model import RESEARCH_USE, Refusal, Report
 from dicom_node.reporting.words.document_words import (
     NOTHING_MEASURED,
@@ -58,6 +57,7 @@ from dicom_node.reporting.words.identity_words import (
     refused_identity,
 )
 from dicom_node.reporting.words.impression import mix_words
+from dicom_node.reporting.words.reading_words import reading_words
 
 __all__ = ["refusal_pdf", "report_pdf"]
 

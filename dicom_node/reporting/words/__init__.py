@@ -6,6 +6,7 @@
 - `comparison_words`: before and now in words: a line for each vertebra, or why nothing is compared.
 - `impression`: the verdict for a reader: at most three sentences and 60 words.
 - `level_words`: how the levels were named, in words.
+- `reading_words`: what a reader said of a report.
 - `reference_words`: blood, psoas and fat as internal references, and the contrast phase.
 - `refusal_words`: what would help: a sentence for each reason why a scan was not analysed.
 - `report_text`: the case report in plain text, for a terminal or a log reader.

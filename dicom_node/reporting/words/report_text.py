@@ -1,12 +1,12 @@
 """The case report in plain text, for a terminal or a log reader; no patient data."""
 
 from dicom_node.foreign_text import cleaned
-from dicom_node.reporting.reading import reading_words
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report
 from dicom_node.reporting.words.call_words import worth_words
 from dicom_node.reporting.words.comparison_words import comparison_words
 from dicom_node.reporting.words.document_words import l1_line, missing_lines
 from dicom_node.reporting.words.impression import mix_words
+from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.reporting.words.reference_words import reference_rows
 from dicom_node.reporting.words.site_words import site_words
 

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dicom_node.foreign_text import cleaned
-from dicom_node.reporting.words.site_words import site_words
 from roi_extraction import Correction, CorrectionInvalid, MovedRoi
 
-__all__ = ["MovedRegion", "Reading", "reading_words"]
+__all__ = ["MovedRegion", "Reading"]
 
 PersonName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\=\x00-\x1f\x7f]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]+$")]
@@ -18,7 +16,9 @@ Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class MovedRegion(_Said):
@@ -89,30 +89,3 @@ class Reading(_Said):
                 for region in self.moved
             ),
         )
-
-
-def reading_words(reading: Reading) -> str:
-    """The reader's word in a sentence or two."""
-    said = f"Read by {_spoken(reading.reader)}, {reading.moment:%Y-%m-%d %H:%M} UTC"
-    changes = []
-    if reading.levels_down:
-        way = "lower" if reading.levels_down > 0 else "higher"
-        changes.append(f"all levels named one {way}")
-    if reading.left_out:
-        changes.append(f"left out {', '.join(site_words(site) for site in reading.left_out)}")
-    moved = dict.fromkeys(region.site for region in reading.moved)
-    if moved:
-        changes.append(f"moved regions of {', '.join(site_words(site) for site in moved)}")
-    if not changes:
-        return f"{said}: accepted as measured."
-    return f"{said}: {reading.verdict}, with {'; '.join(changes)}; measured by this program."
-
-
-def _spoken(name: str) -> str:
-    """A DICOM person name as it is read aloud: given name first.
-
-    >>> _spoken("Doe^Jane^^Dr")
-    'Dr Jane Doe'
-    """
-    family, given, middle, prefix, suffix = (name.split("^") + [""] * 5)[:5]
-    return cleaned(" ".join(part for part in (prefix, given, middle, family, suffix) if part))
