@@ -7,9 +7,12 @@
 - `database`: the node's own tables in the workflow database, beside those of its engine.
 - `followed_studies`: what was measured on each study, for following a scanner's HU over time.
 - `heartbeat`: signs of life: a file a process, touched while it works.
+- `listed_studies`: the list of all studies: whose each is, and what came of it.
 - `scanner_drift`: whether a scanner's HU moved, looked at by a worker, read by the status.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
+- `study_deliveries`: which object of a study is where on its way to which destination.
+- `study_events`: what happened with each study, in its order.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
 - `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
   assessments.

@@ -1,0 +1,426 @@
+"""The list of all studies: whose each is, and what came of it.
+
+This table, and no other of the node's own, holds what names a patient.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicom_node.foreign_text import cleaned
+from dicom_node.records.database import insert_into, listed_studies, study_deliveries, study_events
+from dicom_node.records.study_events import now_ms
+
+__all__ = [
+    "ListedStudy",
+    "StudyFilter",
+    "StudyHeader",
+    "StudyResult",
+    "StudyState",
+    "counts",
+    "forget_study",
+    "list_failure",
+    "list_result",
+    "list_state",
+    "list_study",
+    "studies_page",
+    "study_keys",
+    "study_of",
+]
+
+table = listed_studies
+
+MOST_NARROWED = 1000
+"""Studies that a search or a state of delivery may lead to for these to be looked at alone; of
+more, the newest are found sooner by going through all."""
+
+
+class StudyState(StrEnum):
+    """What is being done with a study."""
+
+    WAITING = "waiting"
+    """It is not complete, or waits for its turn."""
+    ASSESSING = "assessing"
+    REPORTED = "reported"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StudyHeader:
+    """Whose a study is and what it was made with, as its headers say; empty where they do not.
+
+    Parameters
+    ----------
+    study_uid
+        Study Instance UID.
+    accession
+        Accession Number.
+    patient_id, patient_name, birth_date, sex
+        Of the patient; the date is YYYYMMDD.
+    study_date
+        YYYYMMDD.
+    manufacturer, model, kernel
+        Of the scanner.
+    """
+
+    study_uid: str = ""
+    accession: str = ""
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_date: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What came of an assessment.
+
+    Parameters
+    ----------
+    assessment
+        Its identity.
+    folder
+        Name of the folder of its report.
+    state
+        ``reported``, ``refused`` or ``failed``.
+    code, reason
+        Why it was not reported; empty if it was.
+    result
+        As ``result`` in ``report.json``; empty where there is none.
+    l1_hu
+        Mean of L1, HU; None where it was not measured.
+    l1_category
+        ``low``, ``middle`` or ``high``; empty where there is none.
+    stage
+        A to D; empty where there is none.
+    osteoporosis
+        As in ``report.json``; empty where there is no stage.
+    warnings
+        Codes.
+    """
+
+    assessment: str
+    folder: str
+    state: StudyState
+    code: str = ""
+    reason: str = ""
+    result: str = ""
+    l1_hu: float | None = None
+    l1_category: str = ""
+    stage: str = ""
+    osteoporosis: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListedStudy(StudyHeader):
+    """A row of the list.
+
+    Parameters
+    ----------
+    study
+        Key of the study in the spool.
+    home
+        Name of the spool that it lies in; empty where there is one spool.
+    state, code, reason
+        What is being done with it, and why.
+    assessment, folder
+        Identity of its newest assessment that ended, and the folder of its report.
+    result, l1_hu, l1_category, stage, osteoporosis, warnings
+        As in `StudyResult`, of that assessment.
+    received
+        When its last instance arrived, UTC, ms since the epoch.
+    changed
+        When its state changed last, UTC, ms since the epoch.
+    verdict
+        ``none``, ``accepted``, ``rejected`` or ``corrected``, on the report in ``folder``.
+    reader
+        Who gave it; empty for nobody.
+    read_at
+        When, UTC, ms since the epoch.
+    """
+
+    study: str = ""
+    home: str = ""
+    state: StudyState = StudyState.WAITING
+    code: str = ""
+    reason: str = ""
+    assessment: str = ""
+    folder: str = ""
+    result: str = ""
+    l1_hu: float | None = None
+    l1_category: str = ""
+    stage: str = ""
+    osteoporosis: str = ""
+    warnings: tuple[str, ...] = ()
+    received: int = 0
+    changed: int = 0
+    verdict: str = "none"
+    reader: str = ""
+    read_at: int | None = None
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """Which studies are wanted: those that fit everything that is given.
+
+    Parameters
+    ----------
+    state, verdict, result, stage, osteoporosis
+        As in `ListedStudy`.
+    warning
+        Code of a warning of the report.
+    since, until
+        First and last study date, YYYYMMDD.
+    destination, delivery
+        Name of a destination, and the state of an object for it; each also alone.
+    search
+        Begins the accession number, the Patient ID, the patient's name or the Study Instance UID,
+        in letters of any case.
+    """
+
+    state: str = ""
+    verdict: str = ""
+    result: str = ""
+    stage: str = ""
+    osteoporosis: str = ""
+    warning: str = ""
+    since: str = ""
+    until: str = ""
+    destination: str = ""
+    delivery: str = ""
+    search: str = ""
+
+
+def list_study(
+    connection: sa.Connection,
+    study: str,
+    header: StudyHeader,
+    received: int,
+    home: str = "",
+    *,
+    renew: bool = True,
+) -> None:
+    """Enter a study in the list, or renew what its headers say.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    header
+        What its headers say; what is empty in it does not replace what is known.
+    received
+        When its last instance arrived, UTC, ms since the epoch.
+    home
+        Name of the spool that it lies in.
+    renew
+        Whether a study that is listed already is renewed.
+    """
+    values: dict[str, Any] = {
+        field.name: cleaned(getattr(header, field.name)) for field in fields(StudyHeader)
+    }
+    values |= {
+        f"{name}_sought": _sought(values[name])
+        for name in ("accession", "patient_id", "patient_name")
+    }
+    known = {name: value for name, value in values.items() if value}
+    row = {**values, "home": home, "received": received}
+    state = {"state": str(StudyState.WAITING), "changed": now_ms()}
+    put = insert_into(connection, table).values(study=study, **row, **state)
+    if renew:
+        changed = {**known, "home": home, "received": received}
+        connection.execute(put.on_conflict_do_update(index_elements=["study"], set_=changed))
+    else:
+        connection.execute(put.on_conflict_do_nothing())
+
+
+def list_state(
+    connection: sa.Connection, study: str, state: StudyState, code: str = "", reason: str = ""
+) -> None:
+    """List what is being done with a study; what its last report said stays beside it.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    state, code, reason
+        As in `ListedStudy`.
+    """
+    changed = {"state": str(state), "code": code, "reason": reason, "changed": now_ms()}
+    connection.execute(sa.update(table).where(table.c.study == study).values(changed))
+
+
+def list_result(
+    connection: sa.Connection, study: str, result: StudyResult, changed: int | None = None
+) -> None:
+    """List what came of a study's assessment; a verdict on an earlier report does not stay.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    result
+        What came of it.
+    changed
+        When, UTC, ms since the epoch; None for now.
+    """
+    values = {field.name: getattr(result, field.name) for field in fields(StudyResult)}
+    values["state"] = str(result.state)
+    values["warnings"] = "".join(f" {code} " for code in result.warnings)
+    values["changed"] = now_ms() if changed is None else changed
+    ours = table.c.study == study
+    unread = {"verdict": "none", "reader": "", "read_at": None}
+    connection.execute(sa.update(table).where(ours, table.c.folder != result.folder).values(unread))
+    connection.execute(sa.update(table).where(ours).values(values))
+
+
+def list_failure(connection: sa.Connection, study: str, code: str, reason: str) -> None:
+    """List that work on a study failed and left alone what was written before.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    code, reason
+        Why.
+    """
+    failed = {"state": str(StudyState.FAILED), "code": code, "reason": reason, "changed": now_ms()}
+    begun = table.c.state.in_([str(StudyState.WAITING), str(StudyState.ASSESSING)])
+    connection.execute(sa.update(table).where(table.c.study == study, begun).values(failed))
+
+
+def forget_study(connection: sa.Connection, study: str) -> None:
+    """Remove a study from the list, with its deliveries and events."""
+    for gone in (study_events, study_deliveries, table):
+        connection.execute(sa.delete(gone).where(gone.c.study == study))
+
+
+def study_keys(engine: sa.Engine, home: str) -> set[str]:
+    """The listed studies of a spool, by their keys in it."""
+    with engine.connect() as connection:
+        return set(connection.scalars(sa.select(table.c.study).where(table.c.home == home)))
+
+
+def studies_page(
+    engine: sa.Engine,
+    wanted: StudyFilter,
+    after: tuple[int, str] | None = None,
+    limit: int = 50,
+) -> tuple[ListedStudy, ...]:
+    """A page of the list, what changed last first.
+
+    Reads the index of the pages alone until the page is full, and as many rows as it gives.
+
+    Parameters
+    ----------
+    engine
+        Of the node's own tables.
+    wanted
+        Which studies.
+    after
+        ``changed`` and ``study`` of the last row of the page before; None for the first page.
+    limit
+        The most rows.
+    """
+    place = (table.c.changed, table.c.study)
+    keys = sa.select(table.c.study).where(*_conditions(wanted))
+    if after is not None:
+        keys = keys.where(sa.tuple_(*place) < after)
+    keys = keys.order_by(*(column.desc() for column in place)).limit(limit)
+    with engine.connect() as connection:
+        for condition, studies in _narrowing(wanted):
+            few = connection.scalars(studies.limit(MOST_NARROWED + 1)).all()
+            keys = keys.where(table.c.study.in_(few) if len(few) <= MOST_NARROWED else condition)
+        found = sa.select(*_columns()).where(table.c.study.in_(connection.scalars(keys).all()))
+        rows = connection.execute(found.order_by(*(column.desc() for column in place)))
+        return tuple(_listed(row) for row in rows)
+
+
+def counts(engine: sa.Engine) -> dict[StudyState, int]:
+    """How many studies are in each state; of states without any there is no entry."""
+    found = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+    with engine.connect() as connection:
+        return {StudyState(state): number for state, number in connection.execute(found)}
+
+
+def study_of(engine: sa.Engine, study_uid: str) -> ListedStudy | None:
+    """A study by its Study Instance UID; None if it is not listed."""
+    found = sa.select(*_columns()).where(table.c.study_uid == study_uid)
+    with engine.connect() as connection:
+        row = connection.execute(found.order_by(table.c.changed.desc()).limit(1)).first()
+        return None if row is None else _listed(row)
+
+
+def _conditions(wanted: StudyFilter) -> list[sa.ColumnElement[bool]]:
+    """What the index of the pages can tell."""
+    found: list[sa.ColumnElement[bool]] = [
+        table.c[name] == value
+        for name in ("state", "verdict", "result", "stage", "osteoporosis")
+        if (value := getattr(wanted, name))
+    ]
+    if wanted.warning:
+        found.append(table.c.warnings.contains(f" {wanted.warning} ", autoescape=True))
+    if wanted.since:
+        found.append(table.c.study_date >= wanted.since)
+    if wanted.until:
+        found.append(sa.and_(table.c.study_date <= wanted.until, table.c.study_date != ""))
+    return found
+
+
+def _narrowing(
+    wanted: StudyFilter,
+) -> list[tuple[sa.ColumnElement[bool], "sa.Select[tuple[str]]"]]:
+    """What other indexes tell: a condition for all studies, and the query of the few it leads to.
+
+    Both are the same studies, which the query may give more than once; the condition is written so that it asks for no index.
+    """
+    found: list[tuple[sa.ColumnElement[bool], sa.Select[tuple[str]]]] = []
+    if sought := _sought(wanted.search):
+        columns = [
+            *(table.c[f"{name}_sought"] for name in ("accession", "patient_id", "patient_name")),
+            table.c.study_uid,
+        ]
+        begins = sa.or_(*(column.startswith(sought, autoescape=True) for column in columns))
+        last = sought + "\uffff"  # cleaned texts are ASCII
+        ranges = sa.or_(*(sa.and_(column >= sought, column < last) for column in columns))
+        found.append((begins, sa.select(table.c.study).where(ranges)))
+    if wanted.destination or wanted.delivery:
+        sent = study_deliveries.c
+        those: list[sa.ColumnElement[bool]] = []
+        if wanted.destination:
+            those.append(sent.destination == wanted.destination)
+        if wanted.delivery:
+            those.append(sent.state == wanted.delivery)
+        one = sa.exists().where(sent.study == table.c.study, *those)
+        found.append((one, sa.select(sent.study).where(*those)))
+    return found
+
+
+def _sought(text: str) -> str:
+    return " ".join(cleaned(text).lower().replace("^", " ").split())
+
+
+def _columns() -> list["sa.Column[Any]"]:
+    return [table.c[field.name] for field in fields(ListedStudy)]
+
+
+def _listed(row: "sa.Row[Any]") -> ListedStudy:
+    values: Mapping[str, Any] = row._mapping
+    warnings = tuple(str(values["warnings"]).split())
+    return ListedStudy(**{**values, "state": StudyState(row.state), "warnings": warnings})
