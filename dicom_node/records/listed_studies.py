@@ -1,6 +1,6 @@
 """The list of all studies: whose each is, and what came of it.
 
-This table, and no other of the node's own, holds what names a patient.
+This table, and no other of the node's own, holds what names a patient. `study_listing` writes it.
 """
 
 from collections.abc import Mapping
@@ -11,23 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from dicom_node.foreign_text import cleaned
-from dicom_node.records.database import insert_into, listed_studies, study_deliveries, study_events
-from dicom_node.records.study_events import now_ms
+from dicom_node.records.database import listed_studies, study_deliveries
 
 __all__ = [
     "ListedStudy",
     "StudyFilter",
     "StudyHeader",
-    "StudyResult",
     "StudyState",
     "counts",
-    "forget_study",
-    "list_failure",
-    "list_result",
-    "list_state",
-    "list_study",
+    "sought",
     "studies_page",
-    "study_keys",
     "study_of",
 ]
 
@@ -80,47 +73,6 @@ class StudyHeader:
 
 
 @dataclass(frozen=True)
-class StudyResult:
-    """What came of an assessment.
-
-    Parameters
-    ----------
-    assessment
-        Its identity.
-    folder
-        Name of the folder of its report.
-    state
-        ``reported``, ``refused`` or ``failed``.
-    code, reason
-        Why it was not reported; empty if it was.
-    result
-        As ``result`` in ``report.json``; empty where there is none.
-    l1_hu
-        Mean of L1, HU; None where it was not measured.
-    l1_category
-        ``low``, ``middle`` or ``high``; empty where there is none.
-    stage
-        A to D; empty where there is none.
-    osteoporosis
-        As in ``report.json``; empty where there is no stage.
-    warnings
-        Codes.
-    """
-
-    assessment: str
-    folder: str
-    state: StudyState
-    code: str = ""
-    reason: str = ""
-    result: str = ""
-    l1_hu: float | None = None
-    l1_category: str = ""
-    stage: str = ""
-    osteoporosis: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class ListedStudy(StudyHeader):
     """A row of the list.
 
@@ -134,8 +86,18 @@ class ListedStudy(StudyHeader):
         What is being done with it, and why.
     assessment, folder
         Identity of its newest assessment that ended, and the folder of its report.
-    result, l1_hu, l1_category, stage, osteoporosis, warnings
-        As in `StudyResult`, of that assessment.
+    result
+        As in ``report.json`` of that folder; empty where there is none.
+    l1_hu
+        Mean of L1, HU; None where it was not measured.
+    l1_category
+        ``low``, ``middle`` or ``high``; empty where there is none.
+    stage
+        A to D; empty where there is none.
+    osteoporosis
+        As in ``report.json``; empty where there is no stage.
+    warnings
+        Codes.
     received
         When its last instance arrived, UTC, ms since the epoch.
     changed
@@ -200,123 +162,6 @@ class StudyFilter:
     search: str = ""
 
 
-def list_study(
-    connection: sa.Connection,
-    study: str,
-    header: StudyHeader,
-    received: int,
-    home: str = "",
-    *,
-    renew: bool = True,
-) -> None:
-    """Enter a study in the list, or renew what its headers say.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    header
-        What its headers say; what is empty in it does not replace what is known.
-    received
-        When its last instance arrived, UTC, ms since the epoch.
-    home
-        Name of the spool that it lies in.
-    renew
-        Whether a study that is listed already is renewed.
-    """
-    values: dict[str, Any] = {
-        field.name: cleaned(getattr(header, field.name)) for field in fields(StudyHeader)
-    }
-    values |= {
-        f"{name}_sought": _sought(values[name])
-        for name in ("accession", "patient_id", "patient_name")
-    }
-    known = {name: value for name, value in values.items() if value}
-    row = {**values, "home": home, "received": received}
-    state = {"state": str(StudyState.WAITING), "changed": now_ms()}
-    put = insert_into(connection, table).values(study=study, **row, **state)
-    if renew:
-        changed = {**known, "home": home, "received": received}
-        connection.execute(put.on_conflict_do_update(index_elements=["study"], set_=changed))
-    else:
-        connection.execute(put.on_conflict_do_nothing())
-
-
-def list_state(
-    connection: sa.Connection, study: str, state: StudyState, code: str = "", reason: str = ""
-) -> None:
-    """List what is being done with a study; what its last report said stays beside it.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    state, code, reason
-        As in `ListedStudy`.
-    """
-    changed = {"state": str(state), "code": code, "reason": reason, "changed": now_ms()}
-    connection.execute(sa.update(table).where(table.c.study == study).values(changed))
-
-
-def list_result(
-    connection: sa.Connection, study: str, result: StudyResult, changed: int | None = None
-) -> None:
-    """List what came of a study's assessment; a verdict on an earlier report does not stay.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    result
-        What came of it.
-    changed
-        When, UTC, ms since the epoch; None for now.
-    """
-    values = {field.name: getattr(result, field.name) for field in fields(StudyResult)}
-    values["state"] = str(result.state)
-    values["warnings"] = "".join(f" {code} " for code in result.warnings)
-    values["changed"] = now_ms() if changed is None else changed
-    ours = table.c.study == study
-    unread = {"verdict": "none", "reader": "", "read_at": None}
-    connection.execute(sa.update(table).where(ours, table.c.folder != result.folder).values(unread))
-    connection.execute(sa.update(table).where(ours).values(values))
-
-
-def list_failure(connection: sa.Connection, study: str, code: str, reason: str) -> None:
-    """List that work on a study failed and left alone what was written before.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    code, reason
-        Why.
-    """
-    failed = {"state": str(StudyState.FAILED), "code": code, "reason": reason, "changed": now_ms()}
-    begun = table.c.state.in_([str(StudyState.WAITING), str(StudyState.ASSESSING)])
-    connection.execute(sa.update(table).where(table.c.study == study, begun).values(failed))
-
-
-def forget_study(connection: sa.Connection, study: str) -> None:
-    """Remove a study from the list, with its deliveries and events."""
-    for gone in (study_events, study_deliveries, table):
-        connection.execute(sa.delete(gone).where(gone.c.study == study))
-
-
-def study_keys(engine: sa.Engine, home: str) -> set[str]:
-    """The listed studies of a spool, by their keys in it."""
-    with engine.connect() as connection:
-        return set(connection.scalars(sa.select(table.c.study).where(table.c.home == home)))
-
-
 def studies_page(
     engine: sa.Engine,
     wanted: StudyFilter,
@@ -367,6 +212,15 @@ def study_of(engine: sa.Engine, study_uid: str) -> ListedStudy | None:
         return None if row is None else _listed(row)
 
 
+def sought(text: str) -> str:
+    """What a text is searched by: in small letters, a name's parts apart by spaces.
+
+    >>> sought("DOE^Jane")
+    'doe jane'
+    """
+    return " ".join(cleaned(text).lower().replace("^", " ").split())
+
+
 def _conditions(wanted: StudyFilter) -> list[sa.ColumnElement[bool]]:
     """What the index of the pages can tell."""
     found: list[sa.ColumnElement[bool]] = [
@@ -388,17 +242,18 @@ def _narrowing(
 ) -> list[tuple[sa.ColumnElement[bool], "sa.Select[tuple[str]]"]]:
     """What other indexes tell: a condition for all studies, and the query of the few it leads to.
 
-    Both are the same studies, which the query may give more than once; the condition is written so that it asks for no index.
+    Both are the same studies, which the query may give more than once; the condition is written so
+    that it asks for no index that leads through all of them.
     """
     found: list[tuple[sa.ColumnElement[bool], sa.Select[tuple[str]]]] = []
-    if sought := _sought(wanted.search):
+    if beginning := sought(wanted.search):
         columns = [
             *(table.c[f"{name}_sought"] for name in ("accession", "patient_id", "patient_name")),
             table.c.study_uid,
         ]
-        begins = sa.or_(*(column.startswith(sought, autoescape=True) for column in columns))
-        last = sought + "\uffff"  # cleaned texts are ASCII
-        ranges = sa.or_(*(sa.and_(column >= sought, column < last) for column in columns))
+        begins = sa.or_(*(column.startswith(beginning, autoescape=True) for column in columns))
+        last = beginning + "\uffff"  # cleaned texts are ASCII
+        ranges = sa.or_(*(sa.and_(column >= beginning, column < last) for column in columns))
         found.append((begins, sa.select(table.c.study).where(ranges)))
     if wanted.destination or wanted.delivery:
         sent = study_deliveries.c
@@ -407,13 +262,10 @@ def _narrowing(
             those.append(sent.destination == wanted.destination)
         if wanted.delivery:
             those.append(sent.state == wanted.delivery)
-        one = sa.exists().where(sent.study == table.c.study, *those)
+        whole = those if wanted.delivery else [sent.destination.concat("") == wanted.destination]
+        one = sa.exists().where(sent.study == table.c.study, *whole)
         found.append((one, sa.select(sent.study).where(*those)))
     return found
-
-
-def _sought(text: str) -> str:
-    return " ".join(cleaned(text).lower().replace("^", " ").split())
 
 
 def _columns() -> list["sa.Column[Any]"]:
