@@ -13,6 +13,7 @@
   number.
 - `study_deliveries`: which object of a study is where on its way to which destination.
 - `study_events`: what happened with each study, in its order.
+- `study_listing`: what the node enters in the list of all studies, and takes out of it.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
 - `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
   assessments.
