@@ -17,6 +17,7 @@ __all__ = [
     "list_result",
     "list_state",
     "list_study",
+    "restore_state",
     "study_keys",
 ]
 
@@ -58,11 +59,11 @@ def list_study(
     connection: sa.Connection,
     study: str,
     header: StudyHeader,
-    received: int,
+    received: int | None,
     home: str = "",
     *,
     renew: bool = True,
-) -> None:
+) -> bool:
     """Enter a study in the list, or renew what its headers say.
 
     Parameters
@@ -74,11 +75,17 @@ def list_study(
     header
         What its headers say; what is empty in it does not replace what is known.
     received
-        When its last instance arrived, UTC, ms since the epoch.
+        When its last instance arrived, UTC, ms since the epoch; None where that is not known, and
+        for a study that is listed already stays.
     home
         Name of the spool that it lies in.
     renew
         Whether a study that is listed already is renewed.
+
+    Returns
+    -------
+    bool
+        Whether anything was entered or renewed.
     """
     values: dict[str, Any] = {
         field.name: cleaned(getattr(header, field.name)) for field in fields(StudyHeader)
@@ -87,15 +94,19 @@ def list_study(
         f"{name}_sought": sought(values[name])
         for name in ("accession", "patient_id", "patient_name")
     }
-    known = {name: value for name, value in values.items() if value}
-    row = {**values, "home": home, "received": received}
-    state = {"state": str(StudyState.WAITING), "changed": now_ms()}
-    put = insert_into(connection, table).values(study=study, **row, **state)
+    moment = now_ms()
+    known = {name: value for name, value in values.items() if value} | {"home": home}
+    if received is not None:
+        known["received"] = received
+    row = {**values, "home": home, "received": moment if received is None else received}
+    put = insert_into(connection, table).values(
+        study=study, **row, state=str(StudyState.WAITING), changed=moment
+    )
     if renew:
-        changed = {**known, "home": home, "received": received}
-        connection.execute(put.on_conflict_do_update(index_elements=["study"], set_=changed))
+        entering = put.on_conflict_do_update(index_elements=["study"], set_=known)
     else:
-        connection.execute(put.on_conflict_do_nothing())
+        entering = put.on_conflict_do_nothing()
+    return connection.execute(entering).rowcount == 1
 
 
 def list_state(
@@ -157,6 +168,25 @@ def list_failure(connection: sa.Connection, study: str, code: str, reason: str) 
     failed = {"state": str(StudyState.FAILED), "code": code, "reason": reason, "changed": now_ms()}
     begun = table.c.state.in_([str(StudyState.WAITING), str(StudyState.ASSESSING)])
     connection.execute(sa.update(table).where(table.c.study == study, begun).values(failed))
+
+
+def restore_state(
+    connection: sa.Connection, study: str, state: StudyState, code: str, reason: str
+) -> None:
+    """List again what came of a study that waited and has not changed.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    state, code, reason
+        As in `ListedStudy`.
+    """
+    waits = table.c.state == str(StudyState.WAITING)
+    known = {"state": str(state), "code": code, "reason": reason, "changed": now_ms()}
+    connection.execute(sa.update(table).where(table.c.study == study, waits).values(known))
 
 
 def forget_study(connection: sa.Connection, study: str) -> None:

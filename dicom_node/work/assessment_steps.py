@@ -20,6 +20,7 @@ from dicom_node.reporting.objects.files import kept_objects
 from dicom_node.reporting.report_history import REPORT_FILE, file_digest, mark_withdrawn
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.listing.study_records import StudyRecords
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.withdrawal_steps import kept_note
@@ -55,6 +56,8 @@ class AssessmentSteps:
         With the node's own tables.
     home
         Name of the spool where there are several, else empty.
+    records
+        Where it is entered for the pages.
     stop
         Set when the process is to end.
     """
@@ -68,6 +71,7 @@ class AssessmentSteps:
         outgoing: OutgoingObjects,
         database: sa.Engine,
         home: str,
+        records: StudyRecords,
         stop: threading.Event,
     ) -> None:
         self._pool = pool
@@ -77,6 +81,7 @@ class AssessmentSteps:
         self._outgoing = outgoing
         self._database = database
         self._home = home
+        self._records = records
         self._stop = stop
         self._withdrawals = Withdrawals(spool.root.parent)
         self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -133,6 +138,7 @@ class AssessmentSteps:
             return {**hold}
         if hold is not None:
             return self._refuse(identity, key, hold, len(paths))
+        self._records.assessing(key, identity)
         log().info("assessing", assessment=identity, study=key, instances=len(paths))
         found = [Finding(code, message) for code, message in findings]
         folder = self._reports / key
@@ -204,6 +210,10 @@ class AssessmentSteps:
                 **self._homed(),
             }
             self._outgoing.keep(refusal, outcome.objects)
+            self._records.refused(
+                *(key, identity, outcome.study_uid, outcome.code or "", outcome.message or ""),
+                outcome.warnings,
+            )
             return {
                 "state": state,
                 "code": outcome.code,
@@ -221,6 +231,7 @@ class AssessmentSteps:
         }
         self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
         self._follow(key, outcome.folder)
+        self._records.reported(key, identity, outcome.folder)
         displaced = [
             {
                 "identity": earlier.folder,
@@ -280,6 +291,7 @@ class AssessmentSteps:
                 )
                 self._withdrawals.add(earlier.study, earlier.folder)
                 self._audit.displaced(earlier.study_uid, identity, earlier.folder)
+            self._records.displaced(earlier.study, identity)
 
     def _try(self, paths: list[Path], folder: Path, findings: list[Finding]) -> Outcome | None:
         """Try once to assess; None if the disk did not take the report."""
@@ -295,6 +307,9 @@ class AssessmentSteps:
         Where the instances are gone or others count, what was written before is left alone.
         """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
-        if code not in (GONE, OUTDATED):
+        if code in (GONE, OUTDATED):
+            self._records.could_not(key, identity, code, reason)
+        else:
             self._write_failure(identity, key, code, reason)
+            self._records.failed(key, identity, code, reason)
         self._audit.assessed("", identity, "failed", code, 0)
