@@ -106,7 +106,7 @@ def list_study(
         entering = put.on_conflict_do_update(index_elements=["study"], set_=known)
     else:
         entering = put.on_conflict_do_nothing()
-    return connection.execute(entering).rowcount == 1
+    return connection.execute(entering.returning(table.c.study)).first() is not None
 
 
 def list_state(
