@@ -128,8 +128,9 @@ def test_study_is_read_as_it_was_entered(database: sa.Engine) -> None:
         study="s", home="home", received=5, changed=9,
     )  # fmt: skip
     assert study_of(database, "1.2.4") is None
-    assert study_keys(database, "home") == {"s"}
-    assert study_keys(database, "") == set()
+    with database.connect() as connection:
+        assert study_keys(connection, "home") == {"s"}
+        assert study_keys(connection, "") == set()
 
 
 def test_header_cannot_steer_a_page_or_a_terminal(database: sa.Engine) -> None:

@@ -195,7 +195,6 @@ def forget_study(connection: sa.Connection, study: str) -> None:
         connection.execute(sa.delete(gone).where(gone.c.study == study))
 
 
-def study_keys(engine: sa.Engine, home: str) -> set[str]:
+def study_keys(connection: sa.Connection, home: str) -> set[str]:
     """The listed studies of a spool, by their keys in it."""
-    with engine.connect() as connection:
-        return set(connection.scalars(sa.select(table.c.study).where(table.c.home == home)))
+    return set(connection.scalars(sa.select(table.c.study).where(table.c.home == home)))

@@ -91,7 +91,7 @@ class ListUpkeep:
             The process is to end.
         """
         listed: set[str] = until_it_answers(
-            self._database, self._stop, lambda _connection: study_keys(self._database, self._home)
+            self._database, self._stop, lambda connection: study_keys(connection, self._home)
         )
         with suppress(OSError):
             folders = [p for p in self._reports.iterdir() if p.is_dir() and p.name != INDEX]
@@ -109,7 +109,8 @@ class ListUpkeep:
         if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        listed = study_keys(self._database, self._home)  # before: what comes meanwhile is kept
+        with self._database.connect() as connection:  # before: what comes meanwhile is kept
+            listed = study_keys(connection, self._home)
         if not (self._reports / INDEX).is_dir() or not self._spool.studies.is_dir():
             return  # a disk that is not mounted
         kept = {path.name for place in (self._reports, self._spool.studies)
