@@ -26,6 +26,7 @@ from dicom_node.demo import free_port
 from dicom_node.records.database import open_database
 from dicom_node.records.listed_studies import study_of
 from dicom_node.records.study_events import events_of
+from dicom_node.settings.node import load_settings
 
 DEADLINE_SECONDS = 180.0
 
@@ -165,7 +166,7 @@ retry_seconds = 0.5
 
     def study_events(self, study_uid: str) -> list[str]:
         """What the node's database says happened with a study, in its order."""
-        engine = open_database(f"sqlite:///{self.folder / 'data' / 'workflows.db'}")
+        engine = open_database(load_settings(self.config).database)
         try:
             study = study_of(engine, study_uid)
             return [] if study is None else [e.event.value for e in events_of(engine, study.study)]

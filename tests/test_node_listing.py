@@ -235,7 +235,7 @@ def test_filter_reads_the_index_of_the_pages_alone(sqlite: sa.Engine) -> None:
                 asked.extend(row.detail for row in plan)
 
         sa.event.listen(sqlite, "before_cursor_execute", explain)
-        wanted = (
+        wanted: tuple[dict[str, str], ...] = (
             {}, {"state": "reported"}, {"verdict": "none"}, {"result": "staged"}, {"stage": "B"},
             {"osteoporosis": "no"}, {"warning": "input.gap"}, {"since": "20200101"},
         )  # fmt: skip

@@ -3,7 +3,6 @@
 This table, and no other of the node's own, holds what names a patient. `study_listing` writes it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -273,6 +272,6 @@ def _columns() -> list["sa.Column[Any]"]:
 
 
 def _listed(row: "sa.Row[Any]") -> ListedStudy:
-    values: Mapping[str, Any] = row._mapping
+    values = row._asdict()
     warnings = tuple(str(values["warnings"]).split())
     return ListedStudy(**{**values, "state": StudyState(row.state), "warnings": warnings})

@@ -173,7 +173,7 @@ class Worker(DBOSConfiguredInstance):
             if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
                 # sent to this machine too while another did not come to it, or is down
                 DBOS.resume_workflow(identity, queue_name=self.assess_queue)
-            if before.status == "SUCCESS":
+            if before.status == "SUCCESS" and before.output is not None:
                 state = before.output["state"]
                 self.records.unchanged(study.key, study.header, changed, identity, state)
             return
