@@ -23,6 +23,10 @@ from pynetdicom.sop_class import (
 )
 
 from dicom_node.demo import free_port
+from dicom_node.records.database import open_database
+from dicom_node.records.listed_studies import study_of
+from dicom_node.records.study_events import events_of
+from dicom_node.settings.node import load_settings
 
 DEADLINE_SECONDS = 180.0
 
@@ -159,6 +163,15 @@ retry_seconds = 0.5
                 return result
             time.sleep(0.05)
         raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-3000:]}")
+
+    def study_events(self, study_uid: str) -> list[str]:
+        """What the node's database says happened with a study, in its order."""
+        engine = open_database(load_settings(self.config).database)
+        try:
+            study = study_of(engine, study_uid)
+            return [] if study is None else [e.event.value for e in events_of(engine, study.study)]
+        finally:
+            engine.dispose()
 
     def reports(self, study_uid: str | None = None) -> list[dict[str, Any]]:
         """The reports on all studies, or on one."""

@@ -172,11 +172,15 @@ def settings(tmp_path: Path, max_wait_seconds: float = 60) -> NodeSettings:
     )
 
 
+def untold(*_waiting: object) -> None:
+    """Nobody asks which studies wait."""
+
+
 def test_study_with_a_gap_waits_and_goes_on_when_the_slice_comes(tmp_path: Path) -> None:
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, [*paths[:20], *paths[21:]])
     handed = Handed()
-    arrivals = Arrivals(settings(tmp_path), spool, Pool(), None, handed)
+    arrivals = Arrivals(settings(tmp_path), spool, Pool(), None, handed, untold)
     time.sleep(0.05)
     arrivals.look()
     assert handed.studies == []
@@ -194,13 +198,13 @@ def test_after_a_restart_only_what_is_not_settled_is_looked_at(tmp_path: Path) -
     paths = plain_series(tmp_path / "ct")
     spool = spooled(tmp_path, paths[:39])
     time.sleep(0.05)
-    Arrivals(settings(tmp_path), spool, Pool(), None, Handed()).look()
+    Arrivals(settings(tmp_path), spool, Pool(), None, Handed(), untold).look()
     assert spool.unsettled() == []
     assert len(list(spool.arrivals())) == 1
     again = Spool(tmp_path / "data", durable=False)
     again.prepare()
     later = Handed()
-    restarted = Arrivals(settings(tmp_path), again, Pool(), None, later)
+    restarted = Arrivals(settings(tmp_path), again, Pool(), None, later, untold)
     restarted.look()
     assert later.studies == []
     store(again, paths[:1])
@@ -302,7 +306,7 @@ def test_study_that_waited_long_enough_is_handed_over_with_a_finding(tmp_path: P
             return {pydicom.dcmread(paths[0]).SeriesInstanceUID: 40}
 
     time.sleep(0.05)
-    Arrivals(waits, spool, Pool(), Counting(), handed).look()
+    Arrivals(waits, spool, Pool(), Counting(), handed, untold).look()
     [(_, codes)] = handed.studies
     assert codes == ["input.incomplete"]
 
@@ -319,10 +323,10 @@ def test_silent_pacs_delays_and_is_told_in_the_report(tmp_path: Path) -> None:
             raise QueryFailed("no answer")
 
     time.sleep(0.05)
-    Arrivals(settings(tmp_path), spool, Pool(), Silent(), handed).look()
+    Arrivals(settings(tmp_path), spool, Pool(), Silent(), handed, untold).look()
     assert handed.studies == []
     waits = settings(tmp_path, max_wait_seconds=0.01)
-    Arrivals(waits, spool, Pool(), Silent(), handed).look()
+    Arrivals(waits, spool, Pool(), Silent(), handed, untold).look()
     assert [codes for _, codes in handed.studies] == [["input.count_unchecked"]]
 
 
@@ -357,7 +361,7 @@ def test_slow_survey_holds_up_no_other_study_and_senders_take_turns(tmp_path: Pa
         study_from(spool, number, "FLOOD")
     study_from(spool, 21, "CT1")
     pool, handed = SlowPool({"SLOW"}), Handed()
-    arrivals = Arrivals(settings(tmp_path), spool, pool, None, handed)
+    arrivals = Arrivals(settings(tmp_path), spool, pool, None, handed, untold)
     time.sleep(0.05)
     for _ in range(3):
         arrivals.look()

@@ -17,7 +17,7 @@ from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, WorkFailed
-from dicom_node.records.reading import MovedRegion, Reading
+from dicom_node.records.reading import MovedRegion, Reading, Rejection
 from dicom_node.reporting.objects.kinds import ObjectKind
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
@@ -27,7 +27,7 @@ from dicom_node.reporting.report_history import (
 )
 from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.settings.node import Acquisition, load_settings
-from dicom_node.work.readings import Rejection, reject_report, send_reading
+from dicom_node.work.readings import reject_report, send_reading
 from roi_extraction import Correction, MovedRoi
 from tests.dicom_builders import plain_series
 from tests.fault_node import FaultNode, send_until_taken
@@ -238,10 +238,10 @@ def test_reading_then_rejection_go_through_the_node_to_the_pacs(tmp_path: Path) 
         # the same images once more change nothing
         send_until_taken(node.port, paths, random.Random(1))
         said = Rejection(
-            str(pydicom.dcmread(read).SOPInstanceUID),
-            "Doe^Jane",
-            "wrong levels",
-            MOMENT.isoformat(),
+            report_uid=str(pydicom.dcmread(read).SOPInstanceUID),
+            reader="Doe^Jane",
+            reason="wrong levels",
+            moment=MOMENT,
         )
         reject_report(settings, assessment, said)
         node.wait_for(lambda: len(node.events("withdrawn")) == 2)

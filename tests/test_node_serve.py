@@ -124,7 +124,9 @@ def test_killed_while_delivering_exactly_one_report_arrives(
             time.sleep(1.0)
             assert len(pacs.stored) == 1
             assert pacs.uids == {expected_uid}
-            assert len(node.reports()) == 1
+            [report] = node.reports()
+            events = node.study_events(report["study_uid"])
+            assert events == ["queued", "assessing", "reported", "delivered"]
 
 
 def test_destination_that_is_down_is_tried_again(
@@ -138,6 +140,10 @@ def test_destination_that_is_down_is_tried_again(
         node.send(series)
         node.wait_for(lambda: node.events("delivered"))
         assert [e["attempt"] for e in node.events("delivery attempt failed")] == [1, 2]
+        [report] = node.reports()
+        node.wait_for(lambda: "delivered" in node.study_events(report["study_uid"]))
+        events = node.study_events(report["study_uid"])
+        assert events[-4:] == ["reported", "retrying", "retrying", "delivered"]
         assert pacs.uids == {expected_uid}
 
 
@@ -153,6 +159,7 @@ def test_unsuitable_series_is_refused_in_report_and_log_and_others_go_on(
     watched.node.wait_for(lambda: watched.events("delivered"))
     [report] = watched.node.reports(pydicom.dcmread(unsuitable[0]).StudyInstanceUID)
     assert report["refused"]["code"] == "series.kvp"
+    assert watched.node.study_events(report["study_uid"])[-1] == "refused"
     assert [report.SOPInstanceUID for report in watched.stored] == [expected_uid]
 
 

@@ -191,6 +191,7 @@ def discard(
 ) -> None:
     """List what of a study was set aside or stands in conflict, or remove some of it."""
     from dicom_node.records.audit import AuditTrail
+    from dicom_node.records.database import open_database
     from dicom_node.settings.node import load_settings
     from dicom_node.spool.spool import Spool
     from dicom_node.work.assessment_pool import SurveyPool
@@ -208,7 +209,9 @@ def discard(
     if items:
         chosen = [found[name] for name in dict.fromkeys(items)]
         overwrite = settings.retention.overwrite
-        discard_items(spool, AuditTrail.of(settings), study, chosen, overwrite=overwrite)
+        database = open_database(settings.database, make=True)
+        audit = AuditTrail.of(settings)
+        discard_items(spool, audit, database, study, chosen, overwrite=overwrite)
         print(f"{sum(len(item.paths) for item in chosen)} instances removed")
         return
     for item in found.values():

@@ -8,9 +8,13 @@
 - `followed_studies`: what was measured on each study, for following a scanner's HU over time.
 - `heartbeat`: signs of life: a file a process, touched while it works.
 - `reading`: a reader's word on a report: accepted as it is, or corrected and measured again.
+- `listed_studies`: the list of all studies: whose each is, and what came of it.
 - `scanner_drift`: whether a scanner's HU moved, looked at by a worker, read by the status.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.
+- `study_deliveries`: which object of a study is where on its way to which destination.
+- `study_events`: what happened with each study, in its order.
+- `study_listing`: what the node enters in the list of all studies, and takes out of it.
 - `withdrawals`: which reports were withdrawn, for those who look from outside.
 - `work_totals`: counts and durations of work that ended: by queue, outcome, and step of the
   assessments.

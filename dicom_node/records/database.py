@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 __all__ = [
@@ -17,12 +18,16 @@ __all__ = [
     "delivered_objects",
     "followed_studies",
     "has_tables",
+    "insert_into",
+    "listed_studies",
     "login_failures",
     "make_tables",
     "open_database",
     "outgoing_objects",
     "purged_work",
     "sessions",
+    "study_deliveries",
+    "study_events",
     "workers",
 ]
 
@@ -151,6 +156,108 @@ login_failures = sa.Table(
     sa.Column("until", sa.BigInteger, nullable=False),
 )
 """Failed tries to sign in by account and by address, and until when (ms) no other is taken."""
+BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that is compared byte by byte, so that a prefix is a range of an index."""
+
+
+def _text(name: str, kind: sa.types.TypeEngine[str] | None = None) -> "sa.Column[str]":
+    return sa.Column(name, kind or sa.Text(), nullable=False, server_default="")
+
+
+listed_studies = sa.Table(
+    "listed_studies",
+    metadata,
+    sa.Column("study", BYTEWISE, primary_key=True),
+    _text("home"),
+    _text("study_uid", BYTEWISE),
+    _text("accession"),
+    _text("patient_id"),
+    _text("patient_name"),
+    _text("birth_date"),
+    _text("sex"),
+    _text("study_date"),
+    _text("manufacturer"),
+    _text("model"),
+    _text("kernel"),
+    _text("accession_sought", BYTEWISE),
+    _text("patient_id_sought", BYTEWISE),
+    _text("patient_name_sought", BYTEWISE),
+    _text("state"),
+    _text("code"),
+    _text("reason"),
+    _text("assessment"),
+    _text("folder"),
+    _text("result"),
+    sa.Column("l1_hu", sa.Float),
+    _text("l1_category"),
+    _text("stage"),
+    _text("osteoporosis"),
+    _text("warnings"),
+    sa.Column("received", sa.BigInteger, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, server_default="none"),
+    _text("reader"),
+    sa.Column("read_at", sa.BigInteger),
+    sa.Index("listed_studies_uid", "study_uid"),
+    sa.Index("listed_studies_accession", "accession_sought"),
+    sa.Index("listed_studies_patient_id", "patient_id_sought"),
+    sa.Index("listed_studies_patient_name", "patient_name_sought"),
+    sa.Index(
+        "listed_studies_page",
+        *("changed", "study", "state", "verdict", "result", "stage", "osteoporosis"),
+        *("study_date", "warnings"),
+    ),
+)
+"""A row a study, for the pages: whose it is and what came of it.
+
+``home`` is the spool that it lies in. The columns that end in ``_sought`` are what a search is
+compared with. ``warnings`` has each code between two spaces. The index for a page holds all that
+it is filtered by, so that the rows that a filter leaves out are never read. Times are UTC, in ms
+since the epoch.
+"""
+
+study_deliveries = sa.Table(
+    "study_deliveries",
+    metadata,
+    sa.Column("study", BYTEWISE, primary_key=True),
+    sa.Column("folder", sa.Text, primary_key=True),
+    sa.Column("file", sa.Text, primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    _text("work"),
+    _text("state"),
+    _text("code"),
+    _text("reason"),
+    sa.Column("attempt", sa.BigInteger, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Index("study_deliveries_destination", "destination", "state", "study"),
+    sa.Index("study_deliveries_state", "state", "study"),
+)
+"""A row for each object of a study and each destination that is to get it."""
+
+study_events = sa.Table(
+    "study_events",
+    metadata,
+    sa.Column(
+        "number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(),
+        primary_key=True,
+    ),
+    sa.Column("study", BYTEWISE, nullable=False),
+    sa.Column("moment", sa.BigInteger, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("work", sa.Text, nullable=False),
+    _text("detail"),
+    _text("who"),
+    sa.UniqueConstraint("study", "event", "work"),
+)  # fmt: skip
+"""What happened with a study, each thing once: a step that is repeated finds its event there."""
+
+
+def insert_into(
+    connection: sa.Connection, table: sa.Table
+) -> postgresql.dml.Insert | sqlite.dml.Insert:
+    """An INSERT that can say what is done with a row that is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 def open_database(url: str, *, connections: int = 1, make: bool = False) -> sa.Engine:

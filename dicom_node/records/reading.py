@@ -4,15 +4,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from dicom_node.uids import content_id
 from roi_extraction import Correction, CorrectionInvalid, MovedRoi
 
-__all__ = ["MovedRegion", "Reading"]
+__all__ = ["MovedRegion", "Reading", "Rejection"]
 
 PersonName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\=\x00-\x1f\x7f]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]+$")]
 Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
+
+
+def _to_the_second(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("the moment needs a time zone")
+    return value.astimezone(UTC).replace(microsecond=0)
+
+
+Moment = Annotated[datetime, AfterValidator(_to_the_second)]
 
 
 class _Said(BaseModel):
@@ -43,8 +53,8 @@ class Reading(_Said):
     """Name of the reader, as in DICOM: family name^given name."""
     organization: ShortText
     """Where the reader works."""
-    moment: datetime
-    """When it was said."""
+    moment: Moment
+    """When it was said, UTC."""
     report_uid: Uid
     """SOP Instance UID of the Structured Report that was read."""
     series_uid: Uid
@@ -55,13 +65,6 @@ class Reading(_Said):
     """Sites that are not to be measured."""
     moved: tuple[MovedRegion, ...] = ()
     """Regions that the reader moved."""
-
-    @field_validator("moment")
-    @classmethod
-    def _moment_is_of_a_zone(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            raise ValueError("the moment needs a time zone")
-        return value.astimezone(UTC).replace(microsecond=0)
 
     def correction(self, sop_instance_uids: Sequence[str]) -> Correction:
         """What is to be measured otherwise.
@@ -89,3 +92,21 @@ class Reading(_Said):
                 for region in self.moved
             ),
         )
+
+
+class Rejection(_Said):
+    """A reader's word that a report is wrong, and that none is to stand in its place."""
+
+    report_uid: Uid
+    """SOP Instance UID of the Structured Report."""
+    reader: PersonName
+    """Name of the reader, as in DICOM: family name^given name."""
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    """Why, in the reader's words, without patient data."""
+    moment: Moment
+    """When it was said, UTC."""
+
+    @property
+    def identity(self) -> str:
+        """Of the word: the same said again is the same."""
+        return content_id("rejected", self.model_dump_json())

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.files import write_atomically
+from dicom_node.records.reading import Rejection
 from dicom_node.series.instances import SEGMENTATION_STORAGE
 from dicom_node.series.patients import PATIENT, Patient, patient_of
 
@@ -25,7 +27,7 @@ __all__ = [
     "kept_report",
     "kept_reports",
     "mark_withdrawn",
-    "rejected_by",
+    "rejection_of",
     "standing_reports",
     "study_date_of",
     "withdrawal_file",
@@ -165,16 +167,16 @@ def withdrawal_file(file: str) -> str:
     return f"withdrawal.{file.removeprefix('report.')}"
 
 
-def rejected_by(report: Path) -> str | None:
-    """Name of the reader who rejected a report; None if no reader did."""
+def rejection_of(report: Path) -> Rejection | None:
+    """The word of the reader who rejected a report; None if no reader did."""
     try:
         content = json.loads((report.parent / WITHDRAWN_FILE).read_bytes())
     except FileNotFoundError:
         return None
-    return content.get("reader")
+    return Rejection.model_validate(content["rejection"]) if "rejection" in content else None
 
 
-def mark_withdrawn(report: Path, assessment: str, reader: str = "", reason: str = "") -> bool:
+def mark_withdrawn(report: Path, assessment: str, rejection: Rejection | None = None) -> bool:
     """Mark a report as withdrawn, durably; whether it was not yet.
 
     Parameters
@@ -183,14 +185,15 @@ def mark_withdrawn(report: Path, assessment: str, reader: str = "", reason: str 
         The document.
     assessment
         What withdraws it.
-    reader, reason
-        Who rejected it, and why; empty if it stands under another patient.
+    rejection
+        Of the reader who rejected it; None if it stands under another patient.
     """
     if withdrawn_by(report) is not None:
         return False
-    said = {"reader": reader, "reason": reason} if reader else {}
-    content = json.dumps({"assessment": assessment, **said}).encode()
-    write_atomically(report.parent / WITHDRAWN_FILE, content, durable=True)
+    content: dict[str, Any] = {"assessment": assessment}
+    if rejection is not None:
+        content["rejection"] = rejection.model_dump(mode="json")
+    write_atomically(report.parent / WITHDRAWN_FILE, json.dumps(content).encode(), durable=True)
     return True
 
 

@@ -7,7 +7,7 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.sr.coding import Code
 
 from dicom_node.files import write_atomically
-from dicom_node.reporting.report_history import rejected_by, withdrawal_file
+from dicom_node.reporting.report_history import rejection_of, withdrawal_file
 from dicom_node.reporting.structured_report import MANUFACTURER, SERIES_NUMBER, evidence_header
 from dicom_node.uids import derived_uid
 
@@ -30,7 +30,7 @@ def write_withdrawal(report: Path) -> Path:
         return path
     rejected = evidence_header(report)
     uid = str(rejected.SOPInstanceUID)
-    title = REJECTED_FOR_PATIENT_SAFETY if rejected_by(report) is None else REJECTED_FOR_QUALITY
+    title = REJECTED_FOR_PATIENT_SAFETY if rejection_of(report) is None else REJECTED_FOR_QUALITY
     note = KeyObjectSelectionDocument(
         evidence=[rejected],
         content=KeyObjectSelection(title, [rejected]),

@@ -19,6 +19,8 @@
 - `spectral`: tell images computed from several X-ray spectra from plain ones: their HU are other
   numbers.
 - `stray_images`: set images aside that do not belong to the axial stack of their series.
+- `study_header`: whose a study is and what it was made with, read from the header of one of its
+  objects.
 - `survey`: a first look at a study: which of its instances count, how many, and whether slices are
   missing.
 - `volume_reader`: turn an eligible series into a `CtVolume` in HU.

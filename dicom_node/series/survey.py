@@ -5,19 +5,21 @@ Cost: about 1 CPU second for 300 slices of 512 x 512, for every byte is read onc
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pydicom
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import SeriesRefused
+from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.series.content import pixels_digest
 from dicom_node.series.geometry import stack_slices
 from dicom_node.series.instances import SEGMENTATION_STORAGE, Instance, instance_of
 from dicom_node.series.membership import Membership, SurveyRow, decide
 from dicom_node.series.patients import patient_of
+from dicom_node.series.study_header import HEADER_ELEMENTS, scanner_header
 from dicom_node.spool.versions import instance_name, version_of
 
 __all__ = ["SeriesSurvey", "StudySurvey", "survey"]
@@ -45,11 +47,14 @@ class StudySurvey:
         Which versions of which instances count.
     unreadable
         Files that cannot be read as DICOM; they count for nothing and are reported.
+    header
+        Whose it is, by one of the images that count.
     """
 
     series: tuple[SeriesSurvey, ...]
     membership: Membership
     unreadable: tuple[Path, ...] = ()
+    header: StudyHeader = field(default_factory=StudyHeader)
 
 
 def survey(paths: Sequence[Path]) -> StudySurvey:
@@ -80,7 +85,14 @@ def survey(paths: Sequence[Path]) -> StudySurvey:
         SeriesSurvey(study, series, len(members), _gap(members))
         for (study, series), members in sorted(groups.items())
     ]
-    return StudySurvey(tuple(found), membership, tuple(unreadable))
+    return StudySurvey(tuple(found), membership, tuple(unreadable), _header(groups))
+
+
+def _header(groups: Mapping[tuple[str, str], Sequence[Instance]]) -> StudyHeader:
+    for _, members in sorted(groups.items()):
+        image = plain_file(members[0].path)
+        return scanner_header(pydicom.dcmread(image, specific_tags=list(HEADER_ELEMENTS)))
+    return StudyHeader()
 
 
 def _read(path: Path, instances: dict[Path, Instance]) -> SurveyRow:

@@ -12,6 +12,7 @@
   keeping it.
 - `discarding`: what of a study was set aside or stands in conflict, and how it is removed.
 - `failed_work`: work that ended for good: listed with its reason, and taken up again on request.
+- `listing/`: what the worker enters for the pages, and how that stays in step with the disk.
 - `preload`: what the children that assess share: imported once, by the server that they are forked
   from.
 - `readings`: a reader's word becomes work: the study is measured again, or its report is withdrawn.

@@ -10,6 +10,7 @@ from dbos import error as dbos_error
 
 from dicom_node.errors import OperationalError, QueryFailed
 from dicom_node.logs import log
+from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.series.instances import sender_of
 from dicom_node.series.survey import SeriesSurvey, StudySurvey
@@ -65,6 +66,9 @@ class Arrivals:
     hand_over
         Takes a study, what its report must warn of, when its last instance arrived, in seconds
         since the epoch, and the AE title that it came from.
+    waits
+        Takes the key of a study that waits, whose it is, when its last instance arrived, and what
+        is missing; each time that this changes.
     """
 
     def __init__(
@@ -74,12 +78,14 @@ class Arrivals:
         pool: AssessmentPool,
         query: PacsQuery | None,
         hand_over: Callable[[CompleteStudy, Sequence[Finding], float, str], None],
+        waits: Callable[[str, StudyHeader, float, Sequence[Finding]], None],
     ) -> None:
         self._settings = settings
         self._spool = spool
         self._pool = pool
         self._query = query
         self._hand_over = hand_over
+        self._tell_waiting = waits
         self._waiting: dict[str, _Waiting] = {}
         self._surveys: list[Future[StudySurvey]] = []
 
@@ -133,6 +139,8 @@ class Arrivals:
             if lacks and not held and waited < self._settings.max_wait_seconds:
                 if lacks != waiting.findings:
                     log().info("waiting", study=study.key, reason=_words(lacks))
+                    header = StudyHeader() if waiting.survey is None else waiting.survey.header
+                    self._tell_waiting(study.key, header, study.changed, lacks)
                 waiting.findings = lacks
                 waiting.again = time.monotonic() + LOOK_AGAIN_SECONDS
                 return

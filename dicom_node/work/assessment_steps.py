@@ -36,6 +36,7 @@ from dicom_node.reporting.report_history import (
 )
 from dicom_node.spool.spool import Spool
 from dicom_node.work.assessment_pool import AssessmentPool
+from dicom_node.work.listing.study_records import StudyRecords
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.withdrawal_steps import kept_note
@@ -72,6 +73,8 @@ class AssessmentSteps:
         With the node's own tables.
     home
         Name of the spool where there are several, else empty.
+    records
+        Where it is entered for the pages.
     stop
         Set when the process is to end.
     """
@@ -85,6 +88,7 @@ class AssessmentSteps:
         outgoing: OutgoingObjects,
         database: sa.Engine,
         home: str,
+        records: StudyRecords,
         stop: threading.Event,
     ) -> None:
         self._pool = pool
@@ -94,6 +98,7 @@ class AssessmentSteps:
         self._outgoing = outgoing
         self._database = database
         self._home = home
+        self._records = records
         self._stop = stop
         self._withdrawals = Withdrawals(spool.root.parent)
         self._studies: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -153,6 +158,7 @@ class AssessmentSteps:
             return {**hold}
         if hold is not None:
             return self._refuse(identity, key, hold, len(paths))
+        self._records.assessing(key, identity)
         log().info("assessing", assessment=identity, study=key, instances=len(paths))
         found = [Finding(code, message) for code, message in findings]
         folder = self._reports / key
@@ -228,6 +234,10 @@ class AssessmentSteps:
                 **self._homed(),
             }
             self._outgoing.keep(refusal, outcome.objects)
+            self._records.refused(
+                *(key, identity, outcome.study_uid, outcome.code or "", outcome.message or ""),
+                outcome.warnings,
+            )
             return {
                 "state": state,
                 "code": outcome.code,
@@ -245,6 +255,7 @@ class AssessmentSteps:
         }
         self._outgoing.keep(report, (REPORT_FILE, *outcome.objects))
         self._follow(key, outcome.folder)
+        self._records.reported(key, identity, outcome.folder)
         return {
             "state": state,
             "code": None,
@@ -262,8 +273,7 @@ class AssessmentSteps:
         key
             Of the study in the spool.
         said
-            ``report_uid`` of the report that was read, ``reader``, ``reason`` and ``rejection``,
-            the identity of the reader's word.
+            What the reader said, as `Rejection` holds it.
 
         Returns
         -------
@@ -272,20 +282,25 @@ class AssessmentSteps:
             withdrawn; or ``failed``, with ``code`` and ``reason``, where the report that was read
             does not stand any more.
         """
-        by = said["rejection"]
+        # imports what assesses, which a worker without readings never needs
+        from dicom_node.records.reading import Rejection
+
+        rejection = Rejection.model_validate(said)
+        by = rejection.identity
         with self._studies[key]:
             reports = [
                 kept
                 for kept in kept_reports(self._reports / key)
                 if withdrawn_by(kept.path) in (None, by)
             ]
-            standing = {report.uid for report in standing_reports(reports)}
-            if said["report_uid"] not in standing:
+            read = [r for r in standing_reports(reports) if r.uid == rejection.report_uid]
+            if not read:
                 return {"state": "failed", "code": OUTDATED_READING, "reason": OUTDATED_TEXT}
             for report in reports:
-                if mark_withdrawn(report.path, by, said["reader"], said["reason"]):
+                if mark_withdrawn(report.path, by, rejection):
                     log().warning("report rejected", assessment=report.folder, study=key)
                     self._audit.displaced(report.study_uid, by, report.folder)
+        self._records.rejected(key, read[0].folder, rejection)
         return {"state": "rejected", "wrong": self._to_withdraw(reports)}
 
     def _to_withdraw(self, reports: Iterable[KeptReport]) -> list[dict[str, str]]:
@@ -342,6 +357,7 @@ class AssessmentSteps:
                 )
                 self._withdrawals.add(earlier.study, earlier.folder)
                 self._audit.displaced(earlier.study_uid, identity, earlier.folder)
+            self._records.displaced(earlier.study, identity)
 
     def _try(
         self,
@@ -366,6 +382,9 @@ class AssessmentSteps:
         written before is left alone.
         """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
-        if written and code not in (GONE, OUTDATED):
+        if not written or code in (GONE, OUTDATED):
+            self._records.could_not(key, identity, code, reason)
+        else:
             self._write_failure(identity, key, code, reason)
+            self._records.failed(key, identity, code, reason)
         self._audit.assessed("", identity, "failed", code, 0)

@@ -1,9 +1,10 @@
 """A study that is complete: which of its files are assessed, and under which identity."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.series.membership import Membership, SurveyRow
 from dicom_node.series.survey import StudySurvey
 from dicom_node.spool.spool import SpooledSeries, SpooledStudy
@@ -48,6 +49,8 @@ class CompleteStudy:
         Its images and its segmentations.
     hold
         Why it is not assessed; None if it is.
+    header
+        Whose it is.
     """
 
     key: str
@@ -55,6 +58,7 @@ class CompleteStudy:
     names: Files
     segmentations: Files
     hold: Hold | None = None
+    header: StudyHeader = field(default_factory=StudyHeader)
 
 
 def complete_study(study: SpooledStudy, survey: StudySurvey | None) -> CompleteStudy:
@@ -84,6 +88,7 @@ def complete_study(study: SpooledStudy, survey: StudySurvey | None) -> CompleteS
         _chosen(study.series, counted),
         _chosen(study.segmentations, counted),
         hold_of(member),
+        survey.header,
     )
 
 

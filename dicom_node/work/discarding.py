@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from dicom_node.records.audit import AuditTrail
+from dicom_node.records.study_events import COMMAND_LINE, StudyEvent, note_event
 from dicom_node.series.membership import Membership
 from dicom_node.series.survey import StudySurvey
 from dicom_node.spool.spool import ArrivedStudy, Spool
@@ -67,7 +70,14 @@ def removable_items(
 
 
 def discard_items(
-    spool: Spool, audit: AuditTrail, study_key: str, items: Sequence[Item], *, overwrite: bool
+    spool: Spool,
+    audit: AuditTrail,
+    database: sa.Engine,
+    study_key: str,
+    items: Sequence[Item],
+    *,
+    overwrite: bool,
+    who: str = COMMAND_LINE,
 ) -> None:
     """Remove some items; the study is looked at again.
 
@@ -77,13 +87,21 @@ def discard_items(
         Where they lie.
     audit
         Where it is recorded.
+    database
+        With the node's own tables.
     study_key
         Of the study.
     items
         As `removable_items` gave them.
     overwrite
         Whether their bytes are zeroed, on the disk, before.
+    who
+        Who asked.
     """
+    work = ",".join(item.id for item in items)
+    detail = f"{sum(len(item.paths) for item in items)} instances"
+    with database.begin() as connection:
+        note_event(connection, study_key, StudyEvent.DISCARDED, work, detail, who)
     audit.discarded(study_key, {item.id: len(item.paths) for item in items})
     spool.discard(study_key, [p for item in items for p in item.paths], overwrite=overwrite)
 

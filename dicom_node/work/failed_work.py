@@ -10,6 +10,10 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, Workflo
 
 from dicom_node.errors import WorkFailed
 from dicom_node.files import make_private_folder
+from dicom_node.records.database import open_database
+from dicom_node.records.listed_studies import StudyState
+from dicom_node.records.study_events import COMMAND_LINE, StudyEvent, note_event, now_ms
+from dicom_node.records.study_listing import list_state
 from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
@@ -66,11 +70,20 @@ def failed_work(settings: NodeSettings) -> list[FailedWork]:
     return sorted(work, key=lambda item: item.when)
 
 
-def retry(settings: NodeSettings, identity: str) -> None:
+def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> None:
     """Take up work again: failed work, or the assessment of a study that was refused or reported.
 
     An assessment runs again from its beginning, a delivery goes on with its next attempt. A report
     that the same model made stays as it is; another model makes a new report that supersedes it.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    identity
+        Of the work.
+    who
+        Who asked.
 
     Raises
     ------
@@ -94,6 +107,7 @@ def retry(settings: NodeSettings, identity: str) -> None:
                 folder = settings.earlier_dir / _arguments(status)[1]
                 make_private_folder(folder)
                 (folder / ASK_AGAIN).touch()
+            _note_retry(settings, _describe(status), who)
             client.rewind_workflow(identity, queue_name=queue, application_version=WORKFLOW_VERSION)
             return
         if status.status == "SUCCESS":
@@ -108,9 +122,24 @@ def retry(settings: NodeSettings, identity: str) -> None:
             "workflow_id": f"{object_work(report, name)}{withdrawal}:{attempt + 1}",
             "app_version": WORKFLOW_VERSION,
         }
+        _note_retry(settings, _describe(status), who)
         client.enqueue(options, report, name, attempt + 1)
         # listed until the next attempt is queued: a crash in between loses nothing
         client.delete_workflow(identity)
+
+
+def _note_retry(settings: NodeSettings, work: FailedWork, who: str) -> None:
+    """Note that work is taken up again, before it is: its steps count by that."""
+    detail = f"{work.kind} to {work.destination}" if work.destination else work.kind
+    database = open_database(settings.database, make=True)
+    try:
+        with database.begin() as connection:
+            key = f"{work.id}:{now_ms()}"
+            note_event(connection, work.study, StudyEvent.RETRIED, key, detail, who)
+            if work.kind == "assessment":
+                list_state(connection, work.study, StudyState.WAITING)
+    finally:
+        database.dispose()
 
 
 def _check_instances(settings: NodeSettings, arguments: list[Any]) -> None:

@@ -1,39 +1,16 @@
 """A reader's word becomes work: the study is measured again, or its report is withdrawn."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 
 from dicom_node.errors import WorkFailed
-from dicom_node.records.reading import Reading
+from dicom_node.records.reading import Reading, Rejection
 from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.settings.node import NodeSettings
 from dicom_node.uids import content_id
 
-__all__ = ["Rejection", "reject_report", "send_reading"]
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A reader's word that a report is wrong and none is to stand in its place.
-
-    Parameters
-    ----------
-    report_uid
-        SOP Instance UID of the Structured Report.
-    reader
-        Name, as in DICOM.
-    reason
-        In the reader's words, without patient data.
-    moment
-        When it was said: ISO 8601, UTC.
-    """
-
-    report_uid: str
-    reader: str
-    reason: str
-    moment: str
+__all__ = ["reject_report", "send_reading"]
 
 
 def send_reading(settings: NodeSettings, assessment: str, reading: Reading) -> str:
@@ -58,11 +35,13 @@ def send_reading(settings: NodeSettings, assessment: str, reading: Reading) -> s
     WorkFailed
         The record of the assessment is gone, so that its instances are not known.
     """
-    said = reading.model_dump(mode="json")
-    identity = content_id(assessment, "read", reading.model_dump_json())
-    arguments, queue = _assessed(settings, assessment)
-    _, key, names, segmentations, findings = arguments[:5]
-    read = {"assessment": assessment, "said": said}
+    given, queue = _assessed(settings, assessment)
+    read_before = given[6] if len(given) > 6 else None
+    # what was read may itself be a reader's version of an assessment
+    origin = assessment if read_before is None else read_before["assessment"]
+    identity = content_id(origin, "read", reading.model_dump_json())
+    _, key, names, segmentations, findings = given[:5]
+    read = {"assessment": origin, "said": reading.model_dump(mode="json")}
     work = (identity, key, names, segmentations, findings, None, read)
     return _enqueue(settings, "assess_series", identity, queue, *work)
 
@@ -72,11 +51,9 @@ def reject_report(settings: NodeSettings, assessment: str, rejection: Rejection)
 
     The parameters, what it returns and what it raises are those of `send_reading`.
     """
-    said = asdict(rejection)
-    identity = content_id(assessment, "rejected", *said.values())
-    arguments, queue = _assessed(settings, assessment)
-    said["rejection"] = identity
-    return _enqueue(settings, "reject", identity, queue, arguments[1], said)
+    given, queue = _assessed(settings, assessment)
+    said = rejection.model_dump(mode="json")
+    return _enqueue(settings, "reject", rejection.identity, queue, given[1], said)
 
 
 def _assessed(settings: NodeSettings, assessment: str) -> tuple[list[Any], str]:

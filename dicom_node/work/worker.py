@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
@@ -19,7 +20,9 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.work.arrivals import Arrivals
 from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import DISK_SECONDS
+from dicom_node.work.listing.list_upkeep import ListUpkeep
 from dicom_node.work.retention import Retainer, open_studies
+from dicom_node.work.sharing.interruption import Interrupted
 from dicom_node.work.sharing.lease import DatabaseLease, Lease, make_lease
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.sharing.purging import Purger
@@ -124,9 +127,11 @@ def _work(
             takeover = Takeover(database, lease)
             takeover.start()
         _register_queues(settings, lease.home, 1 if takeover is None else takeover.alive)
+        upkeep = ListUpkeep(database, worker.spool, settings.reports_dir, lease.home, stop)
+        upkeep.start()
         log().info("working", model_id=model_id)
         worker.audit.started("worker")
-        watch(worker, settings, takeover, stop)
+        watch(worker, settings, upkeep, takeover, stop)
         worker.audit.stopped("worker")
     finally:
         if takeover is not None:
@@ -176,7 +181,11 @@ def _register_queues(settings: NodeSettings, home: str, workers: int) -> None:
 
 
 def watch(
-    worker: Worker, settings: NodeSettings, takeover: Takeover | None, stop: threading.Event
+    worker: Worker,
+    settings: NodeSettings,
+    upkeep: ListUpkeep,
+    takeover: Takeover | None,
+    stop: threading.Event,
 ) -> None:
     """Queue complete studies, remove what is no longer kept, and notice work that was lost.
 
@@ -185,7 +194,9 @@ def watch(
     OperationalError
         As for `run_worker`.
     """
-    arrivals = Arrivals(settings, worker.spool, worker.pool, worker.query, worker.enqueue)
+    arrivals = Arrivals(
+        settings, worker.spool, worker.pool, worker.query, worker.enqueue, worker.records.waits
+    )
     retainer = Retainer(settings, worker.spool, settings.reports_dir)
     purger = Purger(settings.retention.work_days, worker.database, worker.deliver.__qualname__)
     drift = DriftWatch(worker.database, settings.data_dir)
@@ -198,7 +209,8 @@ def watch(
         if worker.lease.lost:
             raise OperationalError("another worker took over the work of this one")
         if worker.lease.leads:
-            arrivals.look()
+            with suppress(Interrupted):  # by the stop
+                arrivals.look()
         if takeover is not None and takeover.alive != workers:
             workers = takeover.alive
             _register_queues(settings, worker.lease.home, workers)
@@ -221,6 +233,7 @@ def watch(
             if worker.lease.leads:
                 retainer.look()
                 try:
+                    upkeep.look()
                     purger.look()
                     drift.look()
                     if time.monotonic() - removed > OBJECTS_SECONDS:

@@ -21,9 +21,11 @@ from dbos import error as dbos_error
 from dicom_node.errors import AssessmentFailed, WorkFailed
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
+from dicom_node.records.study_deliveries import DeliveryState
+from dicom_node.records.study_events import StudyEvent
 from dicom_node.reporting.objects.files import destination_files
 from dicom_node.reporting.objects.kinds import NotAnalysed
-from dicom_node.reporting.report_history import REPORT_FILE, rejected_by, withdrawn_by
+from dicom_node.reporting.report_history import REPORT_FILE, rejection_of, withdrawn_by
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.spool.spool import Spool
@@ -32,6 +34,7 @@ from dicom_node.work.assessment_pool import AssessmentPool
 from dicom_node.work.assessment_steps import AssessmentSteps
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
+from dicom_node.work.listing.study_records import StudyRecords
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 from dicom_node.work.sharing.lease import Lease
 from dicom_node.work.sharing.outgoing import OutgoingObjects
@@ -60,6 +63,13 @@ COMMIT_LOOK_SECONDS = 60.0
 
 MAX_RECOVERIES = 1000
 """How often a workflow is taken up again after a start of the node; then it counts as failed."""
+
+WITHDRAWAL_EVENTS = {
+    "delivered": StudyEvent.WITHDRAWN,
+    "retrying": StudyEvent.RETRYING,
+    "failed": StudyEvent.WITHDRAWAL_FAILED,
+}
+"""Which event an attempt to withdraw is, by the state that it led to."""
 
 
 @DBOS.dbos_class()
@@ -105,8 +115,17 @@ class Worker(DBOSConfiguredInstance):
             if settings.query is None
             else PacsQuery(settings.query, settings.listener.ae_title)
         )
+        self.records = StudyRecords(database, settings.reports_dir, lease.home, stop)
         self.assessment_steps = AssessmentSteps(
-            pool, self.spool, settings.reports_dir, self.audit, outgoing, database, lease.home, stop
+            pool,
+            self.spool,
+            settings.reports_dir,
+            self.audit,
+            outgoing,
+            database,
+            lease.home,
+            self.records,
+            stop,
         )
         self.delivery_steps = DeliverySteps(
             settings, self.audit, self.query, outgoing, lease.confirm
@@ -149,13 +168,18 @@ class Worker(DBOSConfiguredInstance):
             reported = (before.output or {}).get("state") == "reported"
             ended = before.status in ("SUCCESS", "ERROR")
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
+                self.records.queued(study.key, study.header, changed, identity)
                 DBOS.rewind_workflow(identity, queue_name=self.assess_queue)
             if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
                 # sent to this machine too while another did not come to it, or is down
                 DBOS.resume_workflow(identity, queue_name=self.assess_queue)
+            if before.status == "SUCCESS" and before.output is not None:
+                state = before.output["state"]
+                self.records.unchanged(study.key, study.header, changed, identity, state)
             return
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
+        self.records.queued(study.key, study.header, changed, identity)
         try:
             self._enqueue_assessment(study, identity, findings, sender)
         except dbos_error.DBOSQueueDeduplicatedError:
@@ -191,7 +215,7 @@ class Worker(DBOSConfiguredInstance):
 
     def _withdrawn(self, study: str, assessment: str) -> bool:
         path = self.settings.reports_dir / study / assessment / REPORT_FILE
-        return withdrawn_by(path) is not None and rejected_by(path) is None
+        return withdrawn_by(path) is not None and rejection_of(path) is None
 
     def _forget_failed(self, study: str, newest: str) -> None:
         """Take assessments of a study off the failed work: other instances count now."""
@@ -258,6 +282,7 @@ class Worker(DBOSConfiguredInstance):
                 raise WorkFailed(outcome["code"], outcome["reason"])
             for destination in self.settings.destinations:
                 for sent in self._objects_for(destination, outcome):
+                    self.records.delivery_waits(sent, destination.name)
                     self._enqueue_delivery(sent, destination, 1, 0.0)
                 if destination.withdraw:
                     for wrong in outcome.get("displaced", ()):
@@ -318,10 +343,12 @@ class Worker(DBOSConfiguredInstance):
         The parameters are those of `DeliverySteps.send`, with the destination by its name.
         """
         with self._runs():
-            destination = self._destination(name)
+            destination = self._destination(report, name, attempt)
+            self.records.delivery(report, name, attempt, DeliveryState.SENDING)
             sent: dict[str, Any] = DBOS.run_step(
                 StepOptions(name="send"), self.delivery_steps.send, report, destination, attempt
             )
+            self.records.delivery(report, name, attempt, DeliveryState(sent["state"]), sent)
             if sent["state"] == "delivered":
                 if destination.commitment:
                     self._enqueue_commit(report, destination, attempt, 0)
@@ -341,7 +368,7 @@ class Worker(DBOSConfiguredInstance):
         The parameters are those of `DeliverySteps.commitment`, with the destination by its name.
         """
         with self._runs():
-            destination = self._destination(name)
+            destination = self._destination(report, name, attempt)
             found: dict[str, Any] = DBOS.run_step(
                 StepOptions(name="commitment"),
                 self.delivery_steps.commitment,
@@ -354,6 +381,7 @@ class Worker(DBOSConfiguredInstance):
             if found["state"] == "waiting":
                 self._enqueue_commit(report, destination, attempt, look + 1, since)
                 return found
+            self.records.delivery(report, name, attempt, DeliveryState(found["state"]), found)
             self.delivery_steps.forget_commitment(report, destination, attempt)
             if found["state"] == "retrying":
                 return self._again(report, destination, attempt, found)
@@ -366,7 +394,7 @@ class Worker(DBOSConfiguredInstance):
         The parameters are those of `deliver`; ``report`` is the one that is withdrawn.
         """
         with self._runs():
-            destination = self._destination(name)
+            destination = self._destination(report, name, attempt)
             had: str = DBOS.run_step(
                 StepOptions(name="delivered"), self._delivered, report["sha256"], name
             )
@@ -383,6 +411,7 @@ class Worker(DBOSConfiguredInstance):
                 destination,
                 attempt,
             )
+            self.records.withdrawal(report, name, attempt, WITHDRAWAL_EVENTS[sent["state"]], sent)
             if sent["state"] == "retrying":
                 return self._again(report, destination, attempt, sent, self._enqueue_withdrawal)
             if sent["state"] == "failed":
@@ -404,12 +433,17 @@ class Worker(DBOSConfiguredInstance):
             return "yes"
         return "sending" if "PENDING" in states else "no"
 
-    def _destination(self, name: str) -> Destination:
+    def _destination(self, report: dict[str, str], name: str, attempt: int) -> Destination:
         for destination in self.settings.destinations:
             if destination.name == name:
                 return destination
         log().error("delivery failed", destination=name, code="node.unknown_destination")
-        raise WorkFailed("node.unknown_destination", f"the settings name no destination {name}")
+        unknown = {
+            "code": "node.unknown_destination",
+            "reason": f"the settings name no destination {name}",
+        }
+        self.records.delivery(report, name, attempt, DeliveryState.FAILED, unknown)
+        raise WorkFailed(unknown["code"], unknown["reason"])
 
     def _failed(self, report: dict[str, str], name: str, code: str, reason: str) -> WorkFailed:
         log().error(
@@ -432,6 +466,11 @@ class Worker(DBOSConfiguredInstance):
     ) -> dict[str, Any]:
         """Queue the next attempt after its pause, or end the work as failed."""
         if attempt % destination.max_attempts == 0:
+            place = report, destination.name, attempt
+            if enqueue is None:
+                self.records.delivery(*place, DeliveryState.FAILED, outcome)
+            else:
+                self.records.withdrawal(*place, StudyEvent.WITHDRAWAL_FAILED, outcome)
             raise self._failed(report, destination.name, outcome["code"], outcome["reason"])
         tried = attempt % destination.max_attempts
         # the exponent is bounded: it would overflow long before the attempts end

@@ -1,0 +1,277 @@
+"""The list of all studies: whose each is, and what came of it.
+
+This table, and no other of the node's own, holds what names a patient. `study_listing` writes it.
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicom_node.foreign_text import cleaned
+from dicom_node.records.database import listed_studies, study_deliveries
+
+__all__ = [
+    "ListedStudy",
+    "StudyFilter",
+    "StudyHeader",
+    "StudyState",
+    "counts",
+    "sought",
+    "studies_page",
+    "study_of",
+]
+
+table = listed_studies
+
+MOST_NARROWED = 1000
+"""Studies that a search or a state of delivery may lead to for these to be looked at alone; of
+more, the newest are found sooner by going through all."""
+
+
+class StudyState(StrEnum):
+    """What is being done with a study."""
+
+    WAITING = "waiting"
+    """It is not complete, or waits for its turn."""
+    ASSESSING = "assessing"
+    REPORTED = "reported"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StudyHeader:
+    """Whose a study is and what it was made with, as its headers say; empty where they do not.
+
+    Parameters
+    ----------
+    study_uid
+        Study Instance UID.
+    accession
+        Accession Number.
+    patient_id, patient_name, birth_date, sex
+        Of the patient; the date is YYYYMMDD.
+    study_date
+        YYYYMMDD.
+    manufacturer, model, kernel
+        Of the scanner.
+    """
+
+    study_uid: str = ""
+    accession: str = ""
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_date: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class ListedStudy(StudyHeader):
+    """A row of the list.
+
+    Parameters
+    ----------
+    study
+        Key of the study in the spool.
+    home
+        Name of the spool that it lies in; empty where there is one spool.
+    state, code, reason
+        What is being done with it, and why.
+    assessment, folder
+        Identity of its newest assessment that ended, and the folder of its report.
+    result
+        As in ``report.json`` of that folder; empty where there is none.
+    l1_hu
+        Mean of L1, HU; None where it was not measured.
+    l1_category
+        ``low``, ``middle`` or ``high``; empty where there is none.
+    stage
+        A to D; empty where there is none.
+    osteoporosis
+        As in ``report.json``; empty where there is no stage.
+    warnings
+        Codes.
+    received
+        When its last instance arrived, UTC, ms since the epoch.
+    changed
+        When its state changed last, UTC, ms since the epoch.
+    verdict
+        ``none``, ``accepted``, ``rejected`` or ``corrected``, on the report in ``folder``.
+    reader
+        Who gave it; empty for nobody.
+    read_at
+        When, UTC, ms since the epoch.
+    """
+
+    study: str = ""
+    home: str = ""
+    state: StudyState = StudyState.WAITING
+    code: str = ""
+    reason: str = ""
+    assessment: str = ""
+    folder: str = ""
+    result: str = ""
+    l1_hu: float | None = None
+    l1_category: str = ""
+    stage: str = ""
+    osteoporosis: str = ""
+    warnings: tuple[str, ...] = ()
+    received: int = 0
+    changed: int = 0
+    verdict: str = "none"
+    reader: str = ""
+    read_at: int | None = None
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """Which studies are wanted: those that fit everything that is given.
+
+    Parameters
+    ----------
+    state, verdict, result, stage, osteoporosis
+        As in `ListedStudy`.
+    warning
+        Code of a warning of the report.
+    since, until
+        First and last study date, YYYYMMDD.
+    destination, delivery
+        Name of a destination, and the state of an object for it; each also alone.
+    search
+        Begins the accession number, the Patient ID, the patient's name or the Study Instance UID,
+        in letters of any case.
+    """
+
+    state: str = ""
+    verdict: str = ""
+    result: str = ""
+    stage: str = ""
+    osteoporosis: str = ""
+    warning: str = ""
+    since: str = ""
+    until: str = ""
+    destination: str = ""
+    delivery: str = ""
+    search: str = ""
+
+
+def studies_page(
+    engine: sa.Engine,
+    wanted: StudyFilter,
+    after: tuple[int, str] | None = None,
+    limit: int = 50,
+) -> tuple[ListedStudy, ...]:
+    """A page of the list, what changed last first.
+
+    Reads the index of the pages alone until the page is full, and as many rows as it gives.
+
+    Parameters
+    ----------
+    engine
+        Of the node's own tables.
+    wanted
+        Which studies.
+    after
+        ``changed`` and ``study`` of the last row of the page before; None for the first page.
+    limit
+        The most rows.
+    """
+    place = (table.c.changed, table.c.study)
+    keys = sa.select(table.c.study).where(*_conditions(wanted))
+    if after is not None:
+        keys = keys.where(sa.tuple_(*place) < after)
+    keys = keys.order_by(*(column.desc() for column in place)).limit(limit)
+    with engine.connect() as connection:
+        for condition, studies in _narrowing(wanted):
+            few = connection.scalars(studies.limit(MOST_NARROWED + 1)).all()
+            keys = keys.where(table.c.study.in_(few) if len(few) <= MOST_NARROWED else condition)
+        found = sa.select(*_columns()).where(table.c.study.in_(connection.scalars(keys).all()))
+        rows = connection.execute(found.order_by(*(column.desc() for column in place)))
+        return tuple(_listed(row) for row in rows)
+
+
+def counts(engine: sa.Engine) -> dict[StudyState, int]:
+    """How many studies are in each state; of states without any there is no entry."""
+    found = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+    with engine.connect() as connection:
+        return {StudyState(state): number for state, number in connection.execute(found)}
+
+
+def study_of(engine: sa.Engine, study_uid: str) -> ListedStudy | None:
+    """A study by its Study Instance UID; None if it is not listed."""
+    found = sa.select(*_columns()).where(table.c.study_uid == study_uid)
+    with engine.connect() as connection:
+        row = connection.execute(found.order_by(table.c.changed.desc()).limit(1)).first()
+        return None if row is None else _listed(row)
+
+
+def sought(text: str) -> str:
+    """What a text is searched by: in small letters, a name's parts apart by spaces.
+
+    >>> sought("DOE^Jane")
+    'doe jane'
+    """
+    return " ".join(cleaned(text).lower().replace("^", " ").split())
+
+
+def _conditions(wanted: StudyFilter) -> list[sa.ColumnElement[bool]]:
+    """What the index of the pages can tell."""
+    found: list[sa.ColumnElement[bool]] = [
+        table.c[name] == value
+        for name in ("state", "verdict", "result", "stage", "osteoporosis")
+        if (value := getattr(wanted, name))
+    ]
+    if wanted.warning:
+        found.append(table.c.warnings.contains(f" {wanted.warning} ", autoescape=True))
+    if wanted.since:
+        found.append(table.c.study_date >= wanted.since)
+    if wanted.until:
+        found.append(sa.and_(table.c.study_date <= wanted.until, table.c.study_date != ""))
+    return found
+
+
+def _narrowing(
+    wanted: StudyFilter,
+) -> list[tuple[sa.ColumnElement[bool], "sa.Select[tuple[str]]"]]:
+    """What other indexes tell: a condition for all studies, and the query of the few it leads to.
+
+    Both are the same studies, which the query may give more than once; the condition is written so
+    that it asks for no index that leads through all of them.
+    """
+    found: list[tuple[sa.ColumnElement[bool], sa.Select[tuple[str]]]] = []
+    if beginning := sought(wanted.search):
+        columns = [
+            *(table.c[f"{name}_sought"] for name in ("accession", "patient_id", "patient_name")),
+            table.c.study_uid,
+        ]
+        begins = sa.or_(*(column.startswith(beginning, autoescape=True) for column in columns))
+        last = beginning + "\uffff"  # cleaned texts are ASCII
+        ranges = sa.or_(*(sa.and_(column >= beginning, column < last) for column in columns))
+        found.append((begins, sa.select(table.c.study).where(ranges)))
+    if wanted.destination or wanted.delivery:
+        sent = study_deliveries.c
+        those: list[sa.ColumnElement[bool]] = []
+        if wanted.destination:
+            those.append(sent.destination == wanted.destination)
+        if wanted.delivery:
+            those.append(sent.state == wanted.delivery)
+        whole = those if wanted.delivery else [sent.destination.concat("") == wanted.destination]
+        one = sa.exists().where(sent.study == table.c.study, *whole)
+        found.append((one, sa.select(sent.study).where(*those)))
+    return found
+
+
+def _columns() -> list["sa.Column[Any]"]:
+    return [table.c[field.name] for field in fields(ListedStudy)]
+
+
+def _listed(row: "sa.Row[Any]") -> ListedStudy:
+    values = row._asdict()
+    warnings = tuple(str(values["warnings"]).split())
+    return ListedStudy(**{**values, "state": StudyState(row.state), "warnings": warnings})
