@@ -13,6 +13,7 @@ Its rooms, each a sub-package, from the door to the reader:
 - `work`: the durable work on a study, from complete to delivered.
 - `records`: audit trail, counters, signs of life.
 - `monitoring`: status, metrics and the HTTP endpoint.
+- `pages`: the pages for people.
 - `commands`: the commands of ``osteonode``, a module a group.
 
 Beside them lie what all rooms share (`errors`, `logs`, `foreign_text`, `uids`, `tls`,

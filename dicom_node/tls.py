@@ -23,8 +23,8 @@ NAME_KINDS = ("DNS", "IP Address")
 """Kinds of alternative names that name a machine, as Python calls them."""
 
 
-def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """The TLS context of the listener.
+def server_context(tls: ServerTls, name: str = "listener.tls") -> ssl.SSLContext:
+    """The TLS context of the listener, or of another door that ``name`` names in messages.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
         if tls.ca is not None:
             context.load_verify_locations(tls.ca)
     except (OSError, ValueError) as error:
-        raise SettingsInvalid(f"listener.tls: {_reason(error)}") from error
+        raise SettingsInvalid(f"{name}: {_reason(error)}") from error
     context.verify_mode = ssl.CERT_REQUIRED if tls.required else ssl.CERT_NONE
     return context
 

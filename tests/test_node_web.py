@@ -12,8 +12,9 @@ import pytest
 
 from dicom_node.demo import free_port
 from dicom_node.monitoring import web
-from dicom_node.settings.edge import Web
+from dicom_node.pages.app import make_pages
 from dicom_node.settings.node import NodeSettings
+from dicom_node.settings.web import Web
 
 
 def health_seconds(port: int) -> float:
@@ -29,7 +30,7 @@ def port(tmp_path: Path) -> Iterator[int]:
     chosen = free_port()
     settings = NodeSettings(data_dir=tmp_path, web=Web(port=chosen))
     stop = threading.Event()
-    thread = threading.Thread(target=web.run_web, args=(settings, stop))
+    thread = threading.Thread(target=web.run_web, args=(make_pages(settings), settings, stop))
     thread.start()
     deadline = time.monotonic() + 60
     while True:

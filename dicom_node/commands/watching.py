@@ -39,9 +39,10 @@ def status(
 
 @app.command()
 def web(config: Config, parent: Parent = None) -> None:
-    """Run the HTTP endpoint alone: /healthz, /readyz, /metrics."""
+    """Run the pages alone, and beside them /healthz, /readyz and /metrics."""
     from dicom_node.logs import configure_logs
     from dicom_node.monitoring.web import run_web
+    from dicom_node.pages.app import close_pages, make_pages
     from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import end_with_parent, stop_on_signal
 
@@ -51,8 +52,11 @@ def web(config: Config, parent: Parent = None) -> None:
     configure_logs("web")
     stop = stop_on_signal()
     end_with_parent(parent, stop)
+    pages = make_pages(settings)
     try:
-        run_web(settings, stop)
+        run_web(pages, settings, stop)
     except OSError as error:
         print(f"osteonode: {error}", file=sys.stderr)
         raise SystemExit(EXIT_FAULT) from error
+    finally:
+        close_pages(pages)

@@ -1,7 +1,8 @@
 """The HTTP endpoint: whether the node is alive and can work, and what it has done.
 
-Whoever reaches its address may read all of it; it changes nothing and holds nothing of a patient.
-Connections that send no request, or send it slowly, are closed and keep nobody else out.
+Whoever reaches its address may read that; it changes nothing and holds nothing of a patient. The
+same port serves the pages. Connections that send no request, or send it slowly, are closed and keep
+nobody else out.
 """
 
 import asyncio
@@ -9,21 +10,26 @@ import threading
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from dicom_node.logs import fault_fields, log
+from dicom_node.logs import log
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status, StatusReader
 from dicom_node.records.heartbeat import keep_beating
+from dicom_node.settings.edge import ServerTls
 from dicom_node.settings.node import NodeSettings
+from dicom_node.tls import server_context
 
-__all__ = ["make_app", "run_web"]
+__all__ = ["add_machine_addresses", "run_web"]
 
 REQUEST_SECONDS = 5.0
 """How long a connection may take for one request, from its beginning to the end of its header."""
+
+BODY_SECONDS = 30.0
+"""How long the body of a request may take after its header."""
 
 MAX_CONNECTIONS = 256
 """Open connections; of more the one that has waited longest without a request is closed."""
@@ -35,9 +41,8 @@ SECURITY_HEADERS = {
 }
 
 
-def make_app(settings: NodeSettings) -> FastAPI:
-    """The application; it reads the status at each request, one request at a time."""
-    app = FastAPI(title="osteonode", docs_url=None, redoc_url=None, openapi_url=None)
+def add_machine_addresses(app: FastAPI, settings: NodeSettings) -> None:
+    """Let an application answer for programs; it reads the status once at a time."""
     reader = StatusReader(settings)
     lock = threading.Lock()
 
@@ -65,14 +70,6 @@ def make_app(settings: NodeSettings) -> FastAPI:
         content = generate_latest(registry)
         return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=SECURITY_HEADERS)
 
-    @app.exception_handler(Exception)
-    def unforeseen(_request: Request, error: Exception) -> Response:
-        """Log where it arose; the reader learns no more than that it did."""
-        log().error("unforeseen fault", **fault_fields(error))
-        return _text("an unforeseen fault, see the log\n", 500)
-
-    return app
-
 
 class ImpatientHttp(H11Protocol):
     """uvicorn's HTTP connection, closed when its request does not come in time.
@@ -87,6 +84,7 @@ class ImpatientHttp(H11Protocol):
         super().__init__(*args, **kwargs)
         self.waits_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request; beyond the limit the one that waits longest is closed."""
@@ -104,28 +102,35 @@ class ImpatientHttp(H11Protocol):
         """Take some bytes; time runs until they make a whole request."""
         self._wait()
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete:
+            return
+        if not self.cycle.more_body:
             self._stop_waiting()
+        elif not self._in_body:
+            self._stop_waiting()
+            self._in_body = True
+            self._wait(BODY_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float = REQUEST_SECONDS) -> None:
         if self._timer is None:
             self.waits_since = self.loop.time()
-            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+            self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         self.waits_since = None
+        self._in_body = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-def run_web(settings: NodeSettings, stop: threading.Event) -> None:
-    """Serve until ``stop`` is set.
+def run_web(app: FastAPI, settings: NodeSettings, stop: threading.Event) -> None:
+    """Serve an application until ``stop`` is set.
 
     Raises
     ------
@@ -133,15 +138,25 @@ def run_web(settings: NodeSettings, stop: threading.Event) -> None:
         The address cannot be used.
     ValueError
         The settings have no section ``web``.
+    SettingsInvalid
+        Its certificate or key cannot be used.
     """
     if settings.web is None:
         raise ValueError("no section [web] in the settings")
     host, port = settings.web.host, settings.web.port
+    tls = settings.web.tls
+    secured = (
+        None
+        if tls is None
+        else server_context(
+            ServerTls(certificate=tls.certificate, key=tls.key, required=False), "web.tls"
+        )
+    )
     for warning in settings.web.warnings:
         log().warning("web is open", reason=warning)
     server = uvicorn.Server(
         uvicorn.Config(
-            make_app(settings),
+            app,
             host=host,
             port=port,
             log_config=None,
@@ -150,6 +165,9 @@ def run_web(settings: NodeSettings, stop: threading.Event) -> None:
             lifespan="off",
             http=ImpatientHttp,
             timeout_keep_alive=5,
+            # whom to believe about addresses is for the settings to say
+            proxy_headers=False,
+            ssl_context_factory=None if secured is None else lambda _config, _default: secured,
         )
     )
     thread = threading.Thread(target=server.run, daemon=True)

@@ -12,30 +12,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.uid import ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
 
 from dicom_node.logs import log
 from dicom_node.settings.node import NodeSettings
 
-__all__ = ["AuditTrail", "Peer"]
+__all__ = ["AuditTrail", "Deed", "Peer", "Person"]
 
 SECONDS_PER_DAY = 86_400
 
 OUTCOME_SUCCESS, OUTCOME_MINOR, OUTCOME_SERIOUS = 0, 4, 8
 """Event outcome indicators (RFC 3881, 5.1.4)."""
 
-CREATE, READ, DELETE, EXECUTE = "C", "R", "D", "E"
+CREATE, READ, UPDATE, DELETE, EXECUTE = "C", "R", "U", "D", "E"
 """Event action codes."""
 
 APPLICATION_ACTIVITY = ("110100", "Application Activity")
 INSTANCES_TRANSFERRED = ("110104", "DICOM Instances Transferred")
 INSTANCES_ACCESSED = ("110103", "DICOM Instances Accessed")
 SECURITY_ALERT = ("110113", "Security Alert")
+USER_AUTHENTICATION = ("110114", "User Authentication")
 APPLICATION_START = ("110120", "Application Start")
 APPLICATION_STOP = ("110121", "Application Stop")
+LOGIN = ("110122", "Login")
+LOGOUT = ("110123", "Logout")
 NODE_AUTHENTICATION = ("110126", "Node Authentication")
+SECURITY_CONFIGURATION = ("110129", "Security Configuration")
+USE_OF_RESTRICTED_FUNCTION = ("110132", "Use of Restricted Function")
+USER_ATTRIBUTES_CHANGED = ("110137", "User Security Attributes Changed")
 APPLICATION = ("110150", "Application")
 DESTINATION_ROLE = ("110152", "Destination Role ID")
 SOURCE_ROLE = ("110153", "Source Role ID")
@@ -51,6 +57,30 @@ class Peer:
     ae_title: str
     address: str
     certificate_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who uses the node: the name by which they sign in, and their address.
+
+    ``address`` is empty for who works on the machine itself.
+    """
+
+    name: str
+    address: str
+
+
+Deed = Literal["accept", "reject", "correct", "retry", "discard", "settings"]
+"""What a person does on the pages."""
+
+DEED_ACTIONS: Mapping[Deed, str] = {
+    "accept": UPDATE,
+    "reject": UPDATE,
+    "correct": UPDATE,
+    "retry": EXECUTE,
+    "discard": DELETE,
+    "settings": UPDATE,
+}
 
 
 class AuditTrail:
@@ -173,6 +203,93 @@ class AuditTrail:
             [_study("", {}, study=study_key, **_texts(items))],
         )  # fmt: skip
 
+    def logged_in(self, person: Person) -> None:
+        """Somebody signed in on the pages."""
+        self._authenticated(person, LOGIN, OUTCOME_SUCCESS)
+
+    def logged_out(self, person: Person) -> None:
+        """Somebody signed out."""
+        self._authenticated(person, LOGOUT, OUTCOME_SUCCESS)
+
+    def login_refused(self, person: Person, reason: str, count: int = 1) -> None:
+        """Somebody was not let in, ``count`` times."""
+        words = reason if count == 1 else f"{reason}, {count} times"
+        self._authenticated(person, LOGIN, OUTCOME_MINOR, words)
+
+    def function_refused(self, person: Person, reason: str, count: int = 1) -> None:
+        """Somebody asked for what is not for their role, or by a forged form."""
+        self._write(
+            SECURITY_ALERT, EXECUTE, OUTCOME_SERIOUS, self._parties(person), [],
+            event_type=USE_OF_RESTRICTED_FUNCTION,
+            reason=reason if count == 1 else f"{reason}, {count} times",
+        )  # fmt: skip
+
+    def looked(self, person: Person, study_uid: str, what: str) -> None:
+        """Somebody looked at a study, or at a list of studies (``study_uid`` is then empty).
+
+        Parameters
+        ----------
+        person
+            Who.
+        study_uid
+            Study Instance UID.
+        what
+            Name of the page.
+        """
+        self._write(
+            INSTANCES_ACCESSED, READ, OUTCOME_SUCCESS, self._parties(person),
+            [_study(study_uid, {}, page=what)],
+        )  # fmt: skip
+
+    def acted(
+        self, person: Person, deed: Deed, study_uid: str = "", failure: str | None = None,
+        **details: str,
+    ) -> None:  # fmt: skip
+        """Somebody did something on the pages, or tried to.
+
+        Parameters
+        ----------
+        person
+            Who.
+        deed
+            What.
+        study_uid
+            Study Instance UID, where it concerns one.
+        failure
+            Why it was not done; None if it was.
+        details
+            What else identifies it, without anything of a patient.
+        """
+        event, kind = INSTANCES_ACCESSED, None
+        if deed == "settings":
+            event, kind = SECURITY_ALERT, SECURITY_CONFIGURATION
+        self._write(
+            event, DEED_ACTIONS[deed], OUTCOME_MINOR if failure else OUTCOME_SUCCESS,
+            self._parties(person), [_study(study_uid, {}, deed=deed, **details)],
+            event_type=kind, reason=failure,
+        )  # fmt: skip
+
+    def account_changed(self, account: str, change: str, person: Person) -> None:
+        """An account was added, removed, unlocked, or got another password or other roles."""
+        self._write(
+            SECURITY_ALERT, EXECUTE, OUTCOME_SUCCESS, self._parties(person), [_user(account)],
+            event_type=USER_ATTRIBUTES_CHANGED, reason=change,
+        )  # fmt: skip
+
+    def _authenticated(
+        self, person: Person, kind: tuple[str, str], outcome: int, reason: str | None = None
+    ) -> None:
+        self._write(
+            USER_AUTHENTICATION, EXECUTE, outcome, self._parties(person), [],
+            event_type=kind, reason=reason,
+        )  # fmt: skip
+
+    def _parties(self, person: Person) -> list[dict[str, Any]]:
+        user: dict[str, Any] = {"UserID": person.name, "UserIsRequestor": True}
+        if person.address:
+            user |= {"NetworkAccessPointID": person.address, "NetworkAccessPointTypeCode": 2}
+        return [user, self._self]
+
     def _activity(self, process: str, event_type: tuple[str, str]) -> None:
         self._write(
             APPLICATION_ACTIVITY, EXECUTE, OUTCOME_SUCCESS,
@@ -263,6 +380,19 @@ def _participant(peer: Peer, role: tuple[str, str], *, requestor: bool = False) 
     if peer.certificate_names:
         found["AlternativeUserID"] = ", ".join(peer.certificate_names)
     return found
+
+
+def _user(name: str) -> dict[str, Any]:
+    return {
+        "ParticipantObjectID": name,
+        "ParticipantObjectTypeCode": 1,
+        "ParticipantObjectTypeCodeRole": 11,
+        "ParticipantObjectIDTypeCode": {
+            "csd-code": "11",
+            "codeSystemName": "RFC-3881",
+            "originalText": "User Identifier",
+        },
+    }
 
 
 def _study(study_uid: str, instances: Mapping[str, int], **details: str) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 __all__ = [
     "CONNECT_SECONDS",
     "DEAD_PEER_SECONDS",
+    "accounts",
     "delivered_objects",
     "followed_studies",
     "has_tables",
+    "login_failures",
     "make_tables",
     "open_database",
     "outgoing_objects",
     "purged_work",
+    "sessions",
     "workers",
 ]
 
@@ -113,6 +116,41 @@ followed_studies = sa.Table(
     sa.Column("hu", sa.JSON, nullable=False),
 )
 """What was measured on each study, HU, for following its scanner; nothing else of the patient."""
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("password", sa.Text, nullable=False),
+    sa.Column("roles", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False, server_default=""),
+    sa.Column("organization", sa.Text, nullable=False, server_default=""),
+)
+"""Who may sign in with a password, of which only a hash is kept."""
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    sa.Column("roles", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("organization", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("began", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=False),
+)
+"""Visitors who are signed in, by the SHA-256 of their token; times in ms since 1970."""
+
+login_failures = sa.Table(
+    "login_failures",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+)
+"""Failed tries to sign in by account and by address, and until when (ms) no other is taken."""
 
 
 def open_database(url: str, *, connections: int = 1, make: bool = False) -> sa.Engine:

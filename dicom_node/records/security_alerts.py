@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from dicom_node.records.audit import AuditTrail, Peer
+from dicom_node.records.audit import Peer
 
-__all__ = ["MOST_EACH_MINUTE", "SecurityAlerts"]
+__all__ = ["MOST_EACH_MINUTE", "Refusals", "SecurityAlerts"]
 
 WINDOW_SECONDS = 60.0
 
@@ -21,6 +22,13 @@ MAX_SOURCES = 1000
 """Reasons and addresses that are counted one by one in a minute; others share a count by reason."""
 
 MANY = "many addresses"
+
+
+class Refusals(Protocol):
+    """Takes records of refusals: the audit trail."""
+
+    def refused(self, peer: Peer, reason: str, count: int = 1) -> None:
+        """Somebody was refused, ``count`` times."""
 
 
 @dataclass
@@ -43,7 +51,7 @@ class SecurityAlerts:
         Gives the time, s.
     """
 
-    def __init__(self, audit: AuditTrail, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, audit: Refusals, clock: Callable[[], float] = time.monotonic) -> None:
         self._audit = audit
         self._clock = clock
         self._windows: dict[tuple[str, str], _Window] = {}

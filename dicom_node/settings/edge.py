@@ -1,4 +1,4 @@
-"""Settings of what the node shows to others: listener, TLS, status pages, audit trail."""
+"""Settings of what the node shows to others: listener, TLS, audit trail."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -11,10 +11,10 @@ __all__ = [
     "Audit",
     "ClientTls",
     "Listener",
+    "Network",
     "Port",
     "Section",
     "ServerTls",
-    "Web",
     "is_exposed",
 ]
 
@@ -142,23 +142,6 @@ class Listener(Section):
         if not self.allowed_networks:
             found.append("any source address is accepted; set listener.allowed_networks")
         return tuple(f"listener on {self.host}: {text}" for text in found)
-
-
-class Web(Section):
-    """The HTTP endpoint: health, readiness and metrics, by default for this machine only."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What leaves it more open than it should be."""
-        if not is_exposed(self.host):
-            return ()
-        return (
-            f"web on {self.host}: whoever is on the network can read status and metrics; "
-            "set web.host to 127.0.0.1",
-        )
 
 
 class Audit(Section):

@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.archives import Archive
-from dicom_node.settings.edge import AeTitle, Audit, Listener, Section, Web
+from dicom_node.settings.edge import AeTitle, Audit, Listener, Section
 from dicom_node.settings.environment import (
     DELIMITER,
     PREFIX,
@@ -30,6 +30,7 @@ from dicom_node.settings.environment import (
     variable_of,
 )
 from dicom_node.settings.masking import masked
+from dicom_node.settings.web import Web
 from dicom_node.settings.work import Destination, Query, Retention
 
 __all__ = [

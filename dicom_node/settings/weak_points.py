@@ -97,6 +97,8 @@ def _files(settings: NodeSettings, path: Path) -> Iterator[str]:
     keys = [tls.key for tls in clients if tls is not None and tls.key is not None]
     if settings.listener.tls is not None:
         keys.append(settings.listener.tls.key)
+    if settings.web is not None and settings.web.tls is not None:
+        keys.append(settings.web.tls.key)
     for key in dict.fromkeys(keys):
         if _mode(key) & OTHERS:
             yield f"{key} can be read by every user of this machine; set its mode to 0640"
@@ -111,6 +113,9 @@ def _holds_secret(settings: NodeSettings) -> bool:
     """Whether a secret stands in the settings file."""
     section = settings.totalsegmentator
     if section is not None and section.licence_number.get_secret_value():
+        return True
+    oidc = None if settings.web is None else settings.web.oidc
+    if oidc is not None and not variable_of(("web", "oidc", "client_secret"), os.environ):
         return True
     if settings.database_url is None or variable_of(("database_url",), os.environ):
         return False

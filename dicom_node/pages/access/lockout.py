@@ -1,0 +1,166 @@
+"""Growing pauses after failed tries to sign in, by account and by address."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from dicom_node.records.database import login_failures
+
+__all__ = ["ACCOUNT", "ADDRESS", "Lockout", "Subject"]
+
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 900.0
+
+FORGOTTEN_SECONDS = 24 * 3600.0
+"""Failures are forgotten so long after the last."""
+
+MOST_SUBJECTS = 20_000
+"""Names and addresses that are counted one by one; any further share one count."""
+
+OTHERS = "others"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose failures are counted: a kind of name, and how many failures are free of a pause."""
+
+    kind: str
+    free: int
+
+
+ACCOUNT = Subject("account", 5)
+ADDRESS = Subject("address", 20)
+
+
+class Lockout:
+    """The table of failed tries, which all web processes share and a restart keeps.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    clock
+        Gives the time, s since 1970.
+    """
+
+    def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def claim(self, name: str, address: str) -> float:
+        """Ask for a try to sign in, which counts as failed until `forgive` takes it back.
+
+        It is counted before the password is looked at, so that tries at the same moment count too.
+
+        Returns
+        -------
+        float
+            0, or for how many seconds no try is taken; then none is counted.
+        """
+        now = self._clock()
+        for _ in range(3):
+            try:
+                with self._engine.begin() as connection:
+                    return self._claimed(connection, name, address, now)
+            except IntegrityError:
+                # another process counted the same subject for the first time
+                continue
+        return FIRST_PAUSE_SECONDS
+
+    def forgive(self, name: str, address: str) -> None:
+        """The try succeeded: the account begins anew, the address gets this one try back."""
+        with self._engine.begin() as connection:
+            connection.execute(login_failures.delete().where(_is(ACCOUNT, name)))
+            fewer = login_failures.c.failures - 1
+            connection.execute(
+                login_failures.update()
+                .where(_is(ADDRESS, address), login_failures.c.failures > 0)
+                .values(failures=fewer, until=0)
+            )
+
+    def unlock(self, name: str) -> bool:
+        """Forget the failures of an account; return whether there were any."""
+        with self._engine.begin() as connection:
+            return (
+                connection.execute(login_failures.delete().where(_is(ACCOUNT, name))).rowcount > 0
+            )
+
+    def locked_seconds(self, name: str) -> float:
+        """For how long no try for an account is taken, s; 0 if it is not locked."""
+        with self._engine.connect() as connection:
+            found = connection.execute(
+                sa.select(login_failures.c.until).where(_is(ACCOUNT, name))
+            ).scalar_one_or_none()
+        return max(0.0, (found or 0) / 1000 - self._clock())
+
+    def _claimed(self, connection: sa.Connection, name: str, address: str, now: float) -> float:
+        forgotten = int((now - FORGOTTEN_SECONDS) * 1000)
+        # as a first statement it also keeps other processes waiting on SQLite
+        connection.execute(login_failures.delete().where(login_failures.c.last < forgotten))
+        counts = [
+            _Count.read(connection, ACCOUNT, name),
+            _Count.read(connection, ADDRESS, address),
+        ]
+        wait = max(count.until_ms / 1000 - now for count in counts)
+        if wait > 0:
+            return wait
+        for count in counts:
+            count.write(connection, now)
+        return 0.0
+
+
+@dataclass
+class _Count:
+    """The failures of one account or address; ``failures`` is None before the first."""
+
+    subject: Subject
+    key: str
+    failures: int | None
+    until_ms: int
+
+    @classmethod
+    def read(cls, connection: sa.Connection, subject: Subject, name: str) -> "_Count":
+        """Read it; beyond `MOST_SUBJECTS` those that were never seen are counted together."""
+        for key in (_key(subject, name), _key(subject, OTHERS)):
+            row = connection.execute(
+                login_failures.select().where(login_failures.c.subject == key).with_for_update()
+            ).one_or_none()
+            if row is not None:
+                return cls(subject, key, row.failures, row.until)
+            total = sa.select(sa.func.count()).select_from(login_failures)
+            if connection.execute(total).scalar_one() < MOST_SUBJECTS:
+                break
+        return cls(subject, key, None, 0)
+
+    def write(self, connection: sa.Connection, now: float) -> None:
+        """Count one more, and set the pause that follows from it."""
+        failures = (self.failures or 0) + 1
+        pause = _pause_seconds(failures - self.subject.free)
+        until = int((now + pause) * 1000) if pause else 0
+        values = {"failures": failures, "last": int(now * 1000), "until": until}
+        if self.failures is None:
+            connection.execute(login_failures.insert().values(subject=self.key, **values))
+        else:
+            chosen = login_failures.c.subject == self.key
+            connection.execute(login_failures.update().where(chosen).values(**values))
+
+
+def _is(subject: Subject, name: str) -> sa.ColumnElement[bool]:
+    return login_failures.c.subject == _key(subject, name)
+
+
+def _pause_seconds(beyond: int) -> float:
+    """The pause after so many failures beyond the free ones: doubled each time, up to a limit."""
+    if beyond <= 0:
+        return 0.0
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(beyond - 1, 30))
+
+
+def _key(subject: Subject, name: str) -> str:
+    """The name as a digest: what was typed there may be a password."""
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    return f"{subject.kind} {digest}"

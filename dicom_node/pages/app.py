@@ -1,0 +1,76 @@
+"""The application: the machine addresses, and the pages of all rooms."""
+
+from importlib.resources import files
+
+from argon2 import PasswordHasher
+from fastapi import APIRouter, Depends, FastAPI, Response
+from starlette.staticfiles import StaticFiles
+
+from dicom_node.monitoring.web import add_machine_addresses
+from dicom_node.pages.access import sign_in
+from dicom_node.pages.access.audited import Audited
+from dicom_node.pages.access.gate import Gate
+from dicom_node.pages.access.guard import enter
+from dicom_node.pages.access.passwords import Passwords
+from dicom_node.pages.access.shield import Shield
+from dicom_node.pages.database import NodeDatabase
+from dicom_node.pages.faults import add_fault_pages
+from dicom_node.pages.navigation import page_paths
+from dicom_node.records.audit import AuditTrail
+from dicom_node.settings.node import NodeSettings
+from dicom_node.settings.web import Web
+
+__all__ = ["ROOMS", "close_pages", "make_pages"]
+
+ROOMS: tuple[APIRouter, ...] = (sign_in.router,)
+"""The pages of each room."""
+
+
+class _Files(StaticFiles):
+    """Style sheet and scripts, which hold nothing of a patient and may be kept for an hour."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """Answer with a file."""
+        answer = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        answer.headers["Cache-Control"] = "public, max-age=3600"
+        return answer
+
+
+def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> FastAPI:
+    """Make the application that answers on the web port.
+
+    Parameters
+    ----------
+    settings
+        Of the node; without a section ``web`` its defaults hold.
+    hasher
+        Hashes passwords; by default with the parameters of RFC 9106.
+    """
+    web = settings.web or Web()
+    app = FastAPI(
+        title="osteonode",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(enter)],
+    )
+    app.state.settings = settings
+    app.state.database = NodeDatabase(settings)
+    audited = Audited(AuditTrail.of(settings))
+    app.state.gate = Gate(web, app.state.database, audited, Passwords(hasher))
+    add_machine_addresses(app, settings)
+    for room in ROOMS:
+        app.include_router(room)
+    static = files("dicom_node.pages").joinpath("static")
+    app.mount("/static", _Files(directory=str(static)), name="static")
+    app.state.paths = page_paths(app)
+    add_fault_pages(app)
+    app.add_middleware(Shield, web=web)
+    return app
+
+
+def close_pages(app: FastAPI) -> None:
+    """Write what is still to be written, and close the database."""
+    app.state.gate.audited.close()
+    app.state.database.close()
