@@ -13,6 +13,7 @@ from dicom_node.commands import (
     screening,
     study,
     tables,
+    users,
     watching,
 )
 from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail, fail_unforeseen
@@ -27,7 +28,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (assessing, node, install, watching, screening, cohort, study, tables, research):
+for group in (
+    assessing,
+    node,
+    install,
+    watching,
+    users,
+    screening,
+    cohort,
+    study,
+    tables,
+    research,
+):
     app.add_typer(group.app)
 
 

@@ -9,6 +9,7 @@
 - `screening`: screen an archive or a folder.
 - `study`: the whole published analysis of a cohort in one command.
 - `tables`: a table of patients: staged, held against the model, or watched for drift.
+- `users`: the accounts of those who sign in to the pages.
 - `versions`: which software this is.
 - `watching`: see from outside what the node is doing.
 """

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from argon2 import PasswordHasher
 from fastapi import APIRouter, Depends, FastAPI, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from dicom_node.monitoring.web import add_machine_addresses
@@ -15,7 +16,6 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
-from dicom_node.pages.navigation import page_paths
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.web import Web
@@ -64,7 +64,9 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
         app.include_router(room)
     static = files("dicom_node.pages").joinpath("static")
     app.mount("/static", _Files(directory=str(static)), name="static")
-    app.state.paths = page_paths(app)
+    app.state.paths = frozenset(
+        route.path for room in ROOMS for route in room.routes if isinstance(route, Route)
+    )
     add_fault_pages(app)
     app.add_middleware(Shield, web=web)
     return app

@@ -11,7 +11,7 @@ from dicom_node.settings.node import NodeSettings
 
 __all__ = ["NodeDatabase", "database"]
 
-PAGE_CONNECTIONS = 8
+PAGE_CONNECTIONS = 6
 """Most connections of one web process to PostgreSQL."""
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from dicom_node.pages.access.visitor import Visitor
 from dicom_node.settings.web import Role
@@ -49,8 +48,3 @@ def offered(app: FastAPI, visitor: Visitor) -> tuple[Entry, ...]:
 def first_page(app: FastAPI, visitor: Visitor) -> str:
     """Where a visitor begins."""
     return next((entry.path for entry in offered(app, visitor)), FALLBACK)
-
-
-def page_paths(app: FastAPI) -> frozenset[str]:
-    """The paths of all pages of an application."""
-    return frozenset(route.path for route in app.routes if isinstance(route, Route))

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from dicom_node.pages.access.passwords import Passwords, check_password
-from dicom_node.pages.access.visitor import Identity, roles_of_text
+from dicom_node.pages.access.visitor import ROLES, Identity, roles_of_text
 from dicom_node.records.database import accounts, sessions
 from dicom_node.settings.web import Role
 
-__all__ = ["AccountRefused", "Accounts"]
+__all__ = ["AccountRefused", "Accounts", "roles_given"]
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 PERSON = re.compile(r"[^\^=\\\x00-\x1f\x7f]{1,64}(\^[^\^=\\\x00-\x1f\x7f]{0,64}){1,4}")
@@ -54,7 +54,7 @@ class Accounts:
         PasswordRefused
             The password is too weak.
         """
-        _check(identity)
+        self.check_new(identity)
         check_password(identity.name, password)
         try:
             with self._engine.begin() as connection:
@@ -69,6 +69,18 @@ class Accounts:
                 )
         except IntegrityError:
             raise AccountRefused(f"there is an account {identity.name} already") from None
+
+    def check_new(self, identity: Identity) -> None:
+        """Say what is wrong with an account that is to be made, before its password is asked for.
+
+        Raises
+        ------
+        AccountRefused
+            As `add`.
+        """
+        _check(identity)
+        if self._find(identity.name) is not None:
+            raise AccountRefused(f"there is an account {identity.name} already")
 
     def listed(self) -> tuple[Identity, ...]:
         """All accounts by name."""
@@ -153,6 +165,20 @@ class Accounts:
         with self._engine.connect() as connection:
             row = connection.execute(accounts.select().where(accounts.c.name == name)).one_or_none()
         return None if row is None else _stored(row)
+
+
+def roles_given(names: Iterable[str]) -> frozenset[Role]:
+    """Roles by their names.
+
+    Raises
+    ------
+    AccountRefused
+        A name is no role.
+    """
+    given = set(names)
+    if unknown := sorted(given - set(ROLES)):
+        raise AccountRefused(f"no role: {', '.join(unknown)}; there are {', '.join(ROLES)}")
+    return frozenset(role for role in ROLES if role in given)
 
 
 def _check(identity: Identity) -> None:
