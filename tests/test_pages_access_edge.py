@@ -219,7 +219,7 @@ def test_address_is_that_before_the_trusted_proxies(
 def test_login_none_is_for_this_machine_alone(tmp_path: Path) -> None:
     for wrong in ({"host": "0.0.0.0"}, {"names": ("x",)}, {"public_url": "http://x"}):
         with pytest.raises(ValidationError, match="for this machine only"):
-            Web(login="none", **wrong)  # type: ignore[arg-type]
+            Web(login="none", **wrong)
     app = make_app(tmp_path, login="none")
     assert Browser(app, host="evil.example:8080").get("/").status == 421
     browser = Browser(app)
