@@ -7,8 +7,9 @@ from typing import Any
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.edge import ClientTls, ServerTls
+from dicom_node.settings.web import WebTls
 
-__all__ = ["CIPHERS", "certificate_names", "client_context", "server_context"]
+__all__ = ["CIPHERS", "certificate_names", "client_context", "server_context", "web_context"]
 
 CIPHERS = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -42,6 +43,18 @@ def server_context(tls: ServerTls, name: str = "listener.tls") -> ssl.SSLContext
         raise SettingsInvalid(f"{name}: {_reason(error)}") from error
     context.verify_mode = ssl.CERT_REQUIRED if tls.required else ssl.CERT_NONE
     return context
+
+
+def web_context(tls: WebTls) -> ssl.SSLContext:
+    """The TLS context of the pages, to which browsers come without a certificate.
+
+    Raises
+    ------
+    SettingsInvalid
+        As for `server_context`.
+    """
+    own = ServerTls(certificate=tls.certificate, key=tls.key, required=False)
+    return server_context(own, "web.tls")
 
 
 def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:

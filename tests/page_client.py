@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
@@ -72,8 +73,12 @@ class Browser:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         pairs: tuple[tuple[str, str], ...] = (),
+        faulty: bool = False,
     ) -> Answer:
-        """Send a request; underscores in names of headers stand for hyphens."""
+        """Send a request; underscores in names of headers stand for hyphens.
+
+        With ``faulty`` the application may raise after its answer, as it does for a server's log.
+        """
         parts = urlsplit(f"http://-{path}")
         given = {name.replace("_", "-").lower(): value for name, value in (headers or {}).items()}
         sent = {"host": self.host, "content-length": str(len(body)), **given}
@@ -93,7 +98,7 @@ class Browser:
             "client": (self.address, 40000),
             "server": ("127.0.0.1", 8080),
         }
-        answer = asyncio.run(_asked(self.app, scope, body))
+        answer = asyncio.run(_asked(self.app, scope, body, faulty))
         for name, morsel in answer.cookies.items():
             if morsel.value and morsel["max-age"] != "0":
                 self.cookies[name] = morsel.value
@@ -121,7 +126,7 @@ def audit_records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-async def _asked(app: FastAPI, scope: dict[str, Any], body: bytes) -> Answer:
+async def _asked(app: FastAPI, scope: dict[str, Any], body: bytes, faulty: bool) -> Answer:
     start: dict[str, Any] = {}
     content = bytearray()
     messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -135,7 +140,8 @@ async def _asked(app: FastAPI, scope: dict[str, Any], body: bytes) -> Answer:
         else:
             content.extend(message.get("body", b""))
 
-    await app(scope, receive, send)
+    with suppress(RuntimeError) if faulty else nullcontext():
+        await app(scope, receive, send)
     cookies: SimpleCookie = SimpleCookie()
     headers: dict[str, str] = {}
     for raw_name, raw_value in start["headers"]:

@@ -69,6 +69,7 @@ def test_plain_example_is_warned_of_with_what_to_set(tmp_path: Path) -> None:
         ("listener.allowed_networks", "", ""),
         ("listener.host", "", ""),
         ("web.host", "", ""),
+        ("web.tls", "", ""),
         ("destinations.tls", "", ""),
         ("query.tls", "", ""),
         ("", "", "?passfile="),
@@ -78,7 +79,7 @@ def test_plain_example_is_warned_of_with_what_to_set(tmp_path: Path) -> None:
         ("retention.instance_days", "", ""),
         ("retention.report_days", "", ""),
     ]
-    assert result.stderr.splitlines()[-1] == f"osteonode: {path}: 13 warnings"
+    assert result.stderr.splitlines()[-1] == f"osteonode: {path}: 14 warnings"
     assert "change-me" not in result.output
     plain = check(path)
     assert (plain.exit_code, plain.stderr.splitlines()) == (0, warnings)

@@ -76,3 +76,18 @@ def test_health_answers_beyond_the_limit_of_connections(
         for _ in range(60):
             connect(stack, port, b"")
         assert health_seconds(port) < 1
+
+
+def test_body_that_does_not_come_ends_its_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "BODY_SECONDS", 1.0)
+    header = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname="
+    with ExitStack() as stack:
+        slow = [connect(stack, port, header + form) for _ in range(60)]
+        assert health_seconds(port) < 1
+        for connection in slow:
+            connection.settimeout(10)
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""

@@ -60,7 +60,7 @@ def addressed(route: APIRoute) -> str:
 def test_no_page_is_shown_without_signing_in(app: FastAPI) -> None:
     assert len(page_routes()) >= 5
     for route in page_routes():
-        for method in sorted(route.methods):
+        for method in sorted(route.methods or ()):
             answer = Browser(app).send(method, addressed(route))
             assert (answer.status, answer.location.partition("?")[0]) == (303, "/login"), route.path
             assert answer.content == b""

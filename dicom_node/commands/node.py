@@ -87,7 +87,7 @@ def check_config(
 
     from dicom_node.settings.node import load_settings
     from dicom_node.settings.weak_points import weak_points
-    from dicom_node.tls import client_context, server_context
+    from dicom_node.tls import client_context, server_context, web_context
     from modeling import ModelingError, load_bundle
 
     settings = load_settings(config)
@@ -97,6 +97,8 @@ def check_config(
         fail(f"{config}: {error}", EXIT_USAGE)
     if settings.listener.tls is not None:
         server_context(settings.listener.tls)
+    if settings.web is not None and settings.web.tls is not None:
+        web_context(settings.web.tls)
     query = () if settings.query is None else (settings.query.peer,)
     for peer in (*settings.destinations, *query):
         if peer.tls is not None:

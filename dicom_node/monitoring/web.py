@@ -19,9 +19,8 @@ from dicom_node.logs import log
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status, StatusReader
 from dicom_node.records.heartbeat import keep_beating
-from dicom_node.settings.edge import ServerTls
 from dicom_node.settings.node import NodeSettings
-from dicom_node.tls import server_context
+from dicom_node.tls import web_context
 
 __all__ = ["add_machine_addresses", "run_web"]
 
@@ -145,13 +144,7 @@ def run_web(app: FastAPI, settings: NodeSettings, stop: threading.Event) -> None
         raise ValueError("no section [web] in the settings")
     host, port = settings.web.host, settings.web.port
     tls = settings.web.tls
-    secured = (
-        None
-        if tls is None
-        else server_context(
-            ServerTls(certificate=tls.certificate, key=tls.key, required=False), "web.tls"
-        )
-    )
+    secured = None if tls is None else web_context(tls)
     for warning in settings.web.warnings:
         log().warning("web is open", reason=warning)
     server = uvicorn.Server(

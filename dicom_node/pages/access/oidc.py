@@ -53,7 +53,8 @@ class Ticket:
     @classmethod
     def new(cls, target: str) -> "Ticket":
         """A ticket for one try to sign in, and where to go afterwards."""
-        return cls(*(secrets.token_urlsafe(48) for _ in range(3)), target)
+        state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+        return cls(state, nonce, verifier, target)
 
     def cookie(self) -> str:
         """The ticket as a cookie."""
@@ -167,7 +168,9 @@ class Issuer:
         stated: Any = claims
         for part in self._oidc.roles_claim.split("."):
             stated = stated.get(part) if isinstance(stated, dict) else None
-        names = stated.split() if isinstance(stated, str) else stated or []
+        names = stated.split() if isinstance(stated, str) else stated
+        if not isinstance(names, list | dict):
+            names = ()
         roles = roles_named((str(role) for role in names), self._oidc.roles)
         return Identity(name, roles, _person(claims))
 

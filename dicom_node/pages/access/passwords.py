@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -50,7 +51,6 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(HASHES_AT_ONCE)
-        self._nobodys = self._hasher.hash("nobody has this password")
 
     def hashed(self, password: str) -> str:
         """The hash of a password, with its salt and parameters."""
@@ -65,8 +65,9 @@ class Passwords:
             Too many are being checked.
         """
         with self._turn():
+            nobodys = self._nobodys
             try:
-                self._hasher.verify(stored or self._nobodys, password[:LONGEST_PASSWORD])
+                self._hasher.verify(stored or nobodys, password[:LONGEST_PASSWORD])
             except (VerifyMismatchError, VerificationError, InvalidHashError):
                 return False
         return stored is not None
@@ -74,6 +75,11 @@ class Passwords:
     def is_outdated(self, stored: str) -> bool:
         """Whether a hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
+
+    @cached_property
+    def _nobodys(self) -> str:
+        """A hash that is checked where there is no account, so that it takes as long."""
+        return self._hasher.hash("nobody has this password")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
