@@ -156,6 +156,7 @@ login_failures = sa.Table(
     sa.Column("until", sa.BigInteger, nullable=False),
 )
 """Failed tries to sign in by account and by address, and until when (ms) no other is taken."""
+
 BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that is compared byte by byte, so that a prefix is a range of an index."""
 

@@ -83,12 +83,8 @@ def _verdict(folder: Path, report: dict[str, Any]) -> tuple[str, str, int | None
     """What a reader said of the report in a folder, who, and when (UTC, ms since the epoch)."""
     rejection = rejection_of(folder / REPORT_FILE)
     if rejection is not None:
-        return "rejected", rejection.reader, moment_ms(rejection.moment)
+        return "rejected", rejection.reader, round(rejection.moment.timestamp() * 1000)
     if (said := report.get("reading")) is None:
         return "none", "", None
-    return said["verdict"], said["reader"], moment_ms(said["moment"])
-
-
-def moment_ms(moment: str) -> int:
-    """A moment in ISO 8601 as UTC, ms since the epoch."""
-    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+    moment = datetime.fromisoformat(said["moment"])
+    return said["verdict"], said["reader"], round(moment.timestamp() * 1000)
