@@ -33,7 +33,7 @@ from dicom_node.archive.sources import (
     SeriesIncomplete,
     SourceUnavailable,
 )
-from dicom_node.receiving.pynetdicom_inside import receive_requested
+from dicom_node.receiving.pdu_reader import receive_requested
 from dicom_node.receiving.store_messages import FragmentReader
 from dicom_node.receiving.store_service import MessageLink
 from dicom_node.sending.delivery import PLAIN_SYNTAXES

@@ -19,7 +19,7 @@ from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.errors import SettingsInvalid
 from dicom_node.receiving.listener import handle_echo
 from dicom_node.receiving.listener_server import GuardedServer
-from dicom_node.receiving.pynetdicom_inside import receive_served
+from dicom_node.receiving.pdu_reader import receive_served
 from dicom_node.receiving.store_service import MessageLink
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.counters import Counters

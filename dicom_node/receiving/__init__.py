@@ -9,6 +9,8 @@ request, and `receiver` keeps the instance and gives the status of the answer.
 - `listener`: the storage SCP: a server on the network that hands received instances to a
   `Receiver`.
 - `listener_server`: the listener's server: admits connections by address, number and certificate.
+- `pdu_reader`: reads the PDUs of one association in place of pynetdicom, where an archive sends a
+  series.
 - `pynetdicom_inside`: all that the listener uses of pynetdicom's inside, which any release of it
   may change.
 - `received_header`: the few elements of a received data set that decide where it is kept, without

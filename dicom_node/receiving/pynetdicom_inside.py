@@ -12,8 +12,9 @@ without one of them pynetdicom's own store service is used:
   the protocol.
 - ``Association.dul.socket``, an ``AssociationSocket``: its ``send`` takes the answers; its ``recv``
   adds up what the connection gives, which here may be a whole PDU at once (`upper_layer`).
-- ``Association.dul._read_pdu_data``, and ``to_provider_queue`` of the same: replaced where an
-  archive sends a series, so that P-DATA goes to the service without being taken apart three times.
+- ``Association.dul._read_pdu_data`` and ``_is_transport_event``, and ``to_provider_queue`` of the
+  same: replaced by `pdu_reader` where an archive sends a series, so that P-DATA goes to the service
+  without being taken apart three times.
 
 Whichever service is used, with something to fall back on:
 
@@ -28,21 +29,14 @@ uses is documented: events and their handlers, ``AE.make_server(server_class=...
 
 import inspect
 import queue
-import select
-import socket
-import ssl
-import struct
-import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 
 from dicom_node.logs import fault_fields, log
-from dicom_node.receiving.limits import HEADER_BYTES, PDU_SLACK_BYTES
-from dicom_node.receiving.store_messages import MALFORMED, P_DATA_TF, StoreRequest, fragments
+from dicom_node.receiving.store_messages import MALFORMED, StoreRequest, fragments
 from dicom_node.receiving.store_service import FragmentService, MessageLink, StoreService
 
 try:
@@ -56,10 +50,10 @@ except ImportError as fault:  # a later release has moved it
     DIMSEServiceProvider = P_DATA = AssociationSocket = object  # type: ignore[assignment,misc]
 
 __all__ = [
+    "CONNECTION_CLOSED",
+    "DirectMessages",
     "missing_internals",
     "peer_certificate",
-    "receive_requested",
-    "receive_served",
     "reject",
     "serve_directly",
 ]
@@ -67,12 +61,6 @@ __all__ = [
 MESSAGE_WAIT_SECONDS = 0.005
 """How long the association's thread waits for a message before it looks whether the association has
 ended."""
-
-NEXT_PDU_SECONDS = 0.02
-"""How long the next PDU is waited for here: the upper layer would fall asleep in between."""
-
-READING_SECONDS = 1.0
-"""How long PDUs are read before the upper layer looks after its timers again."""
 
 CONNECTION_CLOSED = "Evt17"
 """Event of the upper layer for a connection that has ended (PS3.8, table 9-10)."""
@@ -95,6 +83,7 @@ ATTRIBUTES = (
     "dimse.maximum_pdu_size",
     "dimse.msg_queue",
     "dul.event_queue",
+    "dul._is_transport_event",
     "dul._read_pdu_data",
     "dul.socket",
     "dul.to_provider_queue",
@@ -102,7 +91,7 @@ ATTRIBUTES = (
 """What an association has before its connection is there."""
 
 
-class _DirectMessages(DIMSEServiceProvider):
+class DirectMessages(DIMSEServiceProvider):
     """pynetdicom's message service of one association, whose fragments a service gets.
 
     Parameters
@@ -220,159 +209,7 @@ def serve_directly(association: Association, store: Callable[[StoreRequest], int
     store
         As for `StoreService`.
     """
-    association.dimse = _DirectMessages(association, lambda link: StoreService(link, store))
-
-
-def receive_served(
-    association: Association, make_service: Callable[[MessageLink], FragmentService]
-) -> None:
-    """Let a service take what comes on an association that was just requested of our server.
-
-    Parameters
-    ----------
-    association
-        Of `listener_server.GuardedServer`.
-    make_service
-        Makes the service of the link to the association.
-    """
-    connection = _connection(association)
-    messages = _DirectMessages(association, make_service)
-    _PduReader(association, messages, connection, connection.recv).install()
-
-
-def receive_requested(
-    association: Association,
-    make_service: Callable[[MessageLink], FragmentService],
-    progress: Callable[[], object],
-    max_pdu_bytes: int,
-    timeout_seconds: float,
-) -> None:
-    """Let a service take what comes on an association that we requested, before it is used.
-
-    Parameters
-    ----------
-    association
-        Established, and without a message on its way.
-    make_service
-        Makes the service of the link to the association.
-    progress
-        What changes while the peer is at work although it sends no message here.
-    max_pdu_bytes
-        Longest P-DATA-TF body that the peer was told that we take.
-    timeout_seconds
-        How long the peer may pause within a PDU.
-
-    Raises
-    ------
-    OSError
-        The association has ended.
-    """
-    connection = _connection(association)
-    messages = _DirectMessages(association, make_service, progress)
-    connection.settimeout(timeout_seconds)
-    buffer = bytearray(max_pdu_bytes + PDU_SLACK_BYTES)
-    read = partial(_exactly, connection, buffer)
-    _PduReader(association, messages, connection, read).install()
-
-
-class _PduReader:
-    """Hands the P-DATA of one connection to the association's messages, all else to pynetdicom.
-
-    Parameters
-    ----------
-    association
-        Of the connection.
-    messages
-        Take its P-DATA.
-    connection
-        Its socket.
-    read
-        Gives so many bytes of the connection, fewer if the peer has closed it; they are valid until
-        it is called again. Raises OSError.
-    """
-
-    def __init__(
-        self,
-        association: Association,
-        messages: _DirectMessages,
-        connection: socket.socket,
-        read: Callable[[int], bytes | bytearray | memoryview],
-    ) -> None:
-        self._association = association
-        self._dul = association.dul
-        self._messages = messages
-        self._connection = connection
-        self._read = read
-        self._header = b""
-        self._read_other = association.dul._read_pdu_data
-
-    def install(self) -> None:
-        """Read in place of pynetdicom."""
-        self._association.dimse = self._messages
-        self._dul.socket.recv = self._give  # type: ignore[method-assign, union-attr]
-        self._dul._read_pdu_data = self._read_pdus  # type: ignore[method-assign]
-
-    def _read_pdus(self) -> None:
-        """Read what has come, and what follows at once."""
-        until = time.monotonic() + READING_SECONDS
-        try:
-            while self._read_pdu() and time.monotonic() < until and self._more():
-                pass
-        except OSError:
-            self._dul.event_queue.put(CONNECTION_CLOSED)
-
-    def _read_pdu(self) -> bool:
-        """Read one PDU; whether the next may be read here too."""
-        header = bytes(self._read(HEADER_BYTES))
-        if header[:1] != bytes([P_DATA_TF]) or len(header) < HEADER_BYTES:
-            self._header = header
-            self._read_other()
-            return False
-        (length,) = struct.unpack_from(">L", header, 2)
-        body = self._read(length)
-        if len(body) < length:
-            raise ConnectionError("closed within a PDU")
-        return self._messages.receive_body(body)
-
-    def _give(self, count: int) -> bytearray:
-        """Bytes for pynetdicom, beginning with the header that was read already."""
-        header, self._header = self._header, b""
-        return bytearray(header or self._read(count))
-
-    def _more(self) -> bool:
-        """Whether more comes at once, and nothing is waiting to be sent."""
-        if not self._dul.to_provider_queue.empty():
-            return False
-        if isinstance(self._connection, ssl.SSLSocket) and self._connection.pending():
-            return True
-        return bool(select.select([self._connection], [], [], NEXT_PDU_SECONDS)[0])
-
-
-def _connection(association: Association) -> socket.socket:
-    link = association.dul.socket
-    if link is None or link.socket is None:
-        raise ConnectionError("the association has ended")
-    return link.socket
-
-
-def _exactly(connection: socket.socket, buffer: bytearray, count: int) -> memoryview:
-    """Fill the front of a buffer; with less if the peer closes the connection before.
-
-    Raises
-    ------
-    OSError
-        The peer pauses for too long, or the PDU is longer than it may be.
-    """
-    if count > len(buffer):
-        raise ConnectionError("a PDU longer than was negotiated")
-    view = memoryview(buffer)
-    got = 0
-    while got < count:
-        taken = connection.recv_into(view[got:count])
-        if not taken:
-            break
-        got += taken
-    return view[:got]
+    association.dimse = DirectMessages(association, lambda link: StoreService(link, store))
 
 
 def reject(association: Association, result: int, source: int, diagnostic: int) -> None:
