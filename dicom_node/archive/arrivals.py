@@ -19,7 +19,7 @@ MAX_INSTANCE_MB = 4095
 SPARE_INSTANCES = 16
 """Instances beyond those asked for that an archive may send before the transfer is ended."""
 
-HEAD_BYTES = 64 * 1024
+HEAD_BYTES = 16 * 1024
 WHOLE_HEAD_BYTES = 8 * 1024 * 1024
 """Bytes of a file in which its UIDs are looked for; the second where the first do not do."""
 
@@ -152,6 +152,7 @@ class ArrivingFile:
         self._path = path
         self._file = file
         self._head = bytearray()
+        self._header: ReceivedHeader | None = None
         self._size = 0
 
     def write(self, piece: bytes | memoryview) -> None:
@@ -168,13 +169,15 @@ class ArrivingFile:
         self._arrivals.progress += len(piece)
         if self._size > MAX_INSTANCE_MB * 1024 * 1024:
             raise TooMuch(f"an instance of more than {MAX_INSTANCE_MB} MB")
-        if len(self._head) < HEAD_BYTES:
-            self._head += piece[: HEAD_BYTES - len(self._head)]
         try:
             self._file.write(piece)
         except OSError as error:
             self._arrivals.fault = error
             raise
+        if len(self._head) < HEAD_BYTES:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+            if len(self._head) == HEAD_BYTES:  # while the rest is on its way
+                self._header = _read(self._head)
 
     def finish(self) -> bool:
         """End the file; False, and it is gone, if it is no instance that was asked for.
@@ -186,7 +189,7 @@ class ArrivingFile:
         """
         try:
             self._file.close()
-            header = self._header()
+            header = self._whole_header()
             if header is not None:
                 return self._arrivals.keep(self._path, header)
             self._path.unlink(missing_ok=True)
@@ -201,24 +204,27 @@ class ArrivingFile:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
-    def _header(self) -> ReceivedHeader | None:
+    def _whole_header(self) -> ReceivedHeader | None:
         """UIDs of the data set itself; None if it is none."""
-        found = _read(bytes(self._head))
-        if found is None and self._size > HEAD_BYTES:
-            with self._path.open("rb") as file:
-                found = _read(file.read(WHOLE_HEAD_BYTES))
-        return found
+        if self._header is not None:
+            return self._header
+        if self._size < HEAD_BYTES:
+            return _read(self._head)
+        with self._path.open("rb") as file:
+            return _read(file.read(WHOLE_HEAD_BYTES))
 
 
-def _read(head: bytes) -> ReceivedHeader | None:
+def _read(head: bytes | bytearray) -> ReceivedHeader | None:
+    """UIDs of a data set, of which this is the beginning; None if they are not in it."""
     try:
         syntax, start = _file_meta(head)
-        return read_received(memoryview(head)[start:], syntax, references=False)
+        found = read_received(memoryview(head)[start:], syntax, references=False)
     except Exception:  # an archive may send anything
         return None
+    return found if found.series_uid else None
 
 
-def _file_meta(head: bytes) -> tuple[str, int]:
+def _file_meta(head: bytes | bytearray) -> tuple[str, int]:
     """Transfer syntax, and where the data set begins (PS3.10, 7.1)."""
     if head[META_START - 4 : META_START] != b"DICM":
         raise ValueError("no DICOM file")

@@ -1,4 +1,4 @@
-"""Reads the PDUs of one association in place of pynetdicom, so that P-DATA is not taken apart twice.
+"""Reads the PDUs of one association in place of pynetdicom, which takes P-DATA apart thrice.
 
 It uses what `pynetdicom_inside` lists: ``Association.dul`` with its ``_read_pdu_data``,
 ``_is_transport_event`` and ``to_provider_queue``, and ``Association.dul.socket``.

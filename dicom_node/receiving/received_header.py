@@ -37,6 +37,11 @@ LONG_VRS = frozenset(
 )
 """Value representations with 32 bits of length (PS3.5, 7.1.2)."""
 
+EXPLICIT = struct.Struct("<HH2sH").unpack_from
+"""Reads group, element, value representation and a short length (PS3.5, 7.1.2)."""
+
+LENGTH = struct.Struct("<L").unpack_from
+
 WANTED = {
     0x00080018: "sop_instance_uid",
     0x0020000D: "study_uid",
@@ -231,16 +236,15 @@ class _Scanner:
         if self._left < 0:
             raise ValueError("too many elements")
         head = self._head
-        group, element = struct.unpack_from("<HH", head, position)
+        group, element, vr, length = EXPLICIT(head, position)
         tag = group << 16 | element
         if self._implicit or group == 0xFFFE:
-            return tag, struct.unpack_from("<L", head, position + 4)[0], position + 8
-        vr = head[position + 4 : position + 6]
+            return tag, LENGTH(head, position + 4)[0], position + 8
         if vr in LONG_VRS:
-            return tag, struct.unpack_from("<L", head, position + 8)[0], position + 12
+            return tag, LENGTH(head, position + 8)[0], position + 12
         if not (vr.isalpha() and vr.isupper()):
             raise ValueError("no value representation")
-        return tag, struct.unpack_from("<H", head, position + 6)[0], position + 8
+        return tag, length, position + 8
 
     def _references(self, position: int, end: int | None) -> int:
         """Note the series of a Referenced Series Sequence; the position behind it."""
