@@ -27,7 +27,8 @@ from dicom_node.demo import free_port
 from dicom_node.settings.archives import Archive
 
 WADO, GET, MOVE = "osteonode WADO-RS", "osteonode C-GET", "osteonode C-MOVE"
-RAW, GETSCU, MOVESCU = "curl, raw stream", "dcmtk getscu", "dcmtk movescu"
+RAW, KEPT = "curl, raw stream", "curl, to a file"
+GETSCU, MOVESCU = "dcmtk getscu", "dcmtk movescu"
 
 TARGETS = {(WADO, RAW): 0.6, (GET, GETSCU): 1.0, (MOVE, MOVESCU): 1.0}
 
@@ -141,6 +142,7 @@ def commands(http_port: int, dicom_port: int, move_port: int, folder: Path) -> d
     accept = 'Accept: multipart/related; type="application/dicom"; transfer-syntax=*'
     return {
         RAW: ["curl", "-s", "-f", "-o", "/dev/null", "-H", accept, url],
+        KEPT: ["curl", "-s", "-f", "-o", "series", "-H", accept, url],
         GETSCU: ["/usr/bin/getscu", *keys],
         MOVESCU: ["/usr/bin/movescu", "+P", str(move_port), "+xa", "-aem", AE_TITLE, *keys],
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from dicom_node.archive.arrivals import HEAD_BYTES, Arrivals
 from dicom_node.archive.sources import ListedSeries
@@ -14,7 +14,7 @@ from dicom_node.receiving import pdu_reader
 from dicom_node.receiving.pdu_reader import _ReadAhead
 
 SERIES = "1.2.3"
-INSTANCE = "1.2.3.4"
+INSTANCE = UID("1.2.3.4")
 
 
 def ct_file(private_bytes: int) -> bytes:
