@@ -29,8 +29,16 @@ WHOLE_NODES = {"Node", "FaultNode"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Let modules with whole nodes go first, so that no long test is left for the end alone."""
-    items.sort(key=lambda item: WHOLE_NODES.isdisjoint(vars(item.module)))
+    """Let what takes long and mostly waits go first, so that none of it is left for the end alone.
+
+    That is the set-up of the viewer, and then the modules with whole nodes.
+    """
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("viewers") is None,
+            WHOLE_NODES.isdisjoint(vars(item.module)),
+        )
+    )
 
 
 def unavailable(message: str) -> None:

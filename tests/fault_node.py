@@ -35,7 +35,8 @@ from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
-from dicom_node.settings.node import Acquisition
+from dicom_node.settings.node import Acquisition, load_settings
+from dicom_node.work.failed_work import FailedWork, failed_work
 from tests.dicom_builders import edit, plain_volume
 from tests.quick_assessment import MODEL_ID
 
@@ -228,6 +229,10 @@ min_coverage_mm = 90
             text=True,
             timeout=120,
         )
+
+    def failed(self) -> list[FailedWork]:
+        """What ``osteonode failed`` lists; to wait for it takes no process."""
+        return failed_work(load_settings(self.config))
 
     @contextlib.contextmanager
     def locked_database(self) -> Iterator[None]:

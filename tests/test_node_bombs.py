@@ -74,7 +74,7 @@ def associate(port: int, *contexts: tuple[str, str]) -> Association:
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
@@ -219,7 +219,7 @@ def test_listener_at_its_limit_of_memory_ends_the_association_and_lives(tmp_path
     config = tmp_path / "node.toml"
     config.write_text(
         f'data_dir = "{tmp_path / "data"}"\n[listener]\nport = {port}\nmin_free_mb = 0\n'
-        "max_in_flight_mb = 88\nmemory_mb = 600\n"
+        "max_in_flight_mb = 88\nmemory_mb = 600\nidle_seconds = 5\nassociation_seconds = 5\n"
     )
     code = (
         "import resource, sys, threading\n"

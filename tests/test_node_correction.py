@@ -134,7 +134,7 @@ def test_conflict_is_held_until_one_side_is_discarded(tmp_path: Path) -> None:
         [event] = node.wait_for(lambda: node.events("assessment failed"))
         assert event["code"] == "input.conflicting_instance"
         # the event is logged before the workflow ends, and only then is it listed
-        node.wait_for(lambda: "different images" in node.command("failed").stdout)
+        node.wait_for(lambda: any("different images" in work.reason for work in node.failed()))
         failed = node.command("failed").stdout
         assert "1 instances were received with different images" in failed
         study = failed.splitlines()[0].rpartition(" ")[2]

@@ -109,7 +109,7 @@ def test_random_kills_while_studies_change_end_as_without_kills(
         for peer in pacs:
             peer.moody = False
         node.wait_for(lambda: everywhere(pacs, final))
-        node.wait_for(lambda: "different images" in node.command("failed").stdout)
+        node.wait_for(lambda: any("different images" in work.reason for work in node.failed()))
         failed = node.command("failed").stdout
     assert failed.count("input.conflicting_instance") == 1, failed
     for peer in pacs:

@@ -161,7 +161,7 @@ def test_decoding_of_broken_pixels_ends_within_the_childs_limits(
             path = tmp_path / f"{number}.dcm"
             path.write_bytes(broken)
             try:
-                seen[pool.schedule(decode, args=(path,), timeout=60).result()] += 1
+                seen[pool.schedule(decode, args=(path,), timeout=300).result()] += 1
             except ProcessExpired:
                 seen["child died"] += 1
             except FutureTimeout:

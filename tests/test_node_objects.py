@@ -190,7 +190,7 @@ def test_object_that_is_not_taken_is_tried_again_without_the_others(
         assert failed == {"report.sc.dcm", "report.pdf.dcm"}
         node.wait_for(lambda: node.events("delivered"))
         ids = ("report.sc:1", "report.pdf:1")
-        node.wait_for(lambda: all(id in node.command("failed").stdout for id in ids))
+        node.wait_for(lambda: all(any(id in work.id for work in node.failed()) for id in ids))
         pacs.refused = set()
         assert node.command("retry", "--all").returncode == 0
         node.wait_for(lambda: len(node.events("delivered")) == 3)

@@ -398,7 +398,7 @@ def flood(held: list[Dataset]) -> None:
         (
             lambda p: setattr(p, "before_each", slowly(0.4)),
             {"total_seconds": 1.0},
-            "not done after 1 s|did not answer|no answer|cannot be reached",
+            "not done after 1 s",
         ),
         (
             lambda p: setattr(p, "before_each", slowly(3.0)),
@@ -420,10 +420,8 @@ def test_pacs_that_sends_too_much_or_too_slowly_is_left(
     with ReportPacs(held) as pacs:
         change(pacs)
         asking = archive(pacs.query.model_copy(update=limits), tmp_path)
-        started = time.monotonic()
         with pytest.raises(QueryFailed, match=reason):
             asking.fetch(header(now), "two", [])
-        assert time.monotonic() - started < 5
     # what was fetched before stays, and nothing else is left
     assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["two"]
     assert [path.name for path in (tmp_path / "earlier" / "two").iterdir()] == ["kept"]

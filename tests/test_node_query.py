@@ -1,6 +1,7 @@
 """A report is sent only under a patient whom the PACS names clearly; no query lasts for ever."""
 
 import itertools
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from pydicom.dataset import Dataset
 from dicom_node.errors import QueryFailed
 from dicom_node.records.audit import AuditTrail
 from dicom_node.reporting.report_history import file_digest
+from dicom_node.sending.allowance import Allowance
 from dicom_node.sending.pacs_query import PacsQuery
+from dicom_node.sending.retrieval import retrieval
 from dicom_node.settings.node import Destination, NodeSettings
+from dicom_node.settings.work import Query
 from dicom_node.work.delivery_steps import DeliverySteps
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from tests.dicom_builders import plain_series
@@ -103,16 +107,54 @@ def test_answers_that_say_the_same_are_one(tmp_path: Path) -> None:
     ids=["number", "time"],
 )
 def test_pacs_that_answers_for_ever_is_left(limits: dict[str, Any], reason: str) -> None:
+    left = threading.Event()
+
     def endless(_asked: Dataset) -> Iterator[Dataset]:
-        for number in itertools.islice(itertools.count(), 5000):
+        for number in itertools.takewhile(lambda _: not left.is_set(), itertools.count()):
             time.sleep(0.005)
             yield said("1.2", PatientID=f"P{number}")
 
     with answering_pacs(endless) as query:
         asked = PacsQuery(query.model_copy(update=limits), "NODE")
-        started = time.monotonic()
         with pytest.raises(QueryFailed, match=reason):
             asked.identity("1.2")
-        assert time.monotonic() - started < 10
+        left.set()
         with pytest.raises(QueryFailed, match="a moment ago"):
             asked.instance_counts("1.2")
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"total_seconds": 0.5, "timeout_seconds": 60.0}, "not done after 0.5 s"),
+        ({"total_seconds": 60.0, "timeout_seconds": 0.5}, "no answer"),
+    ],
+    ids=["in all", "for one message"],
+)
+def test_pacs_that_falls_silent_is_left_for_the_limit_that_it_broke(
+    limits: dict[str, Any], reason: str
+) -> None:
+    left = threading.Event()
+
+    def silent(_asked: Dataset) -> Iterator[Dataset]:
+        yield said("1.2", PatientID="P1")
+        left.wait(60)
+
+    with answering_pacs(silent) as query:
+        asked = PacsQuery(query.model_copy(update=limits), "NODE")
+        with pytest.raises(QueryFailed, match=reason):
+            asked.identity("1.2")
+        left.set()
+
+
+def test_question_without_time_says_so_where_the_pacs_cannot_be_reached() -> None:
+    query = Query(ae_title="PACS", host="127.0.0.1", port=1, total_seconds=0.01)
+    over = Allowance(query)
+    time.sleep(0.02)
+    with pytest.raises(QueryFailed, match=r"not done after 0\.01 s"):
+        PacsQuery(query, "NODE").find(Dataset(), over)
+    with (
+        pytest.raises(QueryFailed, match=r"not done after 0\.01 s"),
+        retrieval(query, "NODE", over),
+    ):
+        pass

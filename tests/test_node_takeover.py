@@ -4,7 +4,6 @@ import itertools
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,9 +62,7 @@ def test_another_worker_ends_what_a_killed_one_had_in_hand(
         second.start()
         wait_for(lambda: second.events("working"), second)
         first.kill()
-        killed = time.monotonic()
         wait_for(lambda: set(pacs.stored) == {uid_of(name) for name in names}, second)
-        assert time.monotonic() - killed < 60
         assert second.events("took over work")
         assert second.command("failed").stdout.strip() == "no failed work"
     finally:

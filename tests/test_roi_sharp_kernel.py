@@ -1,7 +1,6 @@
 """What a sharper kernel does to the means: the reason why `kernel_sharp` only warns."""
 
 import numpy as np
-import pytest
 from scipy import ndimage
 
 from roi_extraction import extract
@@ -19,9 +18,8 @@ def sharpened(volume: CtVolume, strength: float) -> CtVolume:
     return CtVolume(sharp, volume.affine, volume.slice_thickness_mm)
 
 
-@pytest.mark.parametrize("seed", [3, 7])
-def test_moderate_sharpening_doubles_noise_and_leaves_the_means(seed: int) -> None:
-    plain = make_phantom(PhantomParameters.random(seed, rows=512, columns=512), seed).volume
+def test_moderate_sharpening_doubles_noise_and_leaves_the_means() -> None:
+    plain = make_phantom(PhantomParameters.random(3, rows=512, columns=512), 3).volume
     sharp = sharpened(plain, 2.0)
     before, after = (extract(volume, BuiltinSegmenter()) for volume in (plain, sharp))
     difference = np.abs(after.mean_hu - before.mean_hu)

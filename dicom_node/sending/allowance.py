@@ -43,10 +43,27 @@ class Allowance:
         self._answers += 1
         if self._answers > self._settings.max_answers:
             raise QueryFailed(f"the PACS gave more than {self._settings.max_answers} answers")
-        if time.monotonic() > self._until:
-            raise QueryFailed(f"the PACS was not done after {self._settings.total_seconds:g} s")
+        if self._time_is_over():
+            raise self._too_late()
+
+    def failure(self, reason: str) -> QueryFailed:
+        """Why a question ended without its last answer.
+
+        Parameters
+        ----------
+        reason
+            What is said of it while there is time left. Afterwards a peer that is silent or cannot
+            be reached is one that had no time any more.
+        """
+        return self._too_late() if self._time_is_over() else QueryFailed(reason)
 
     def take(self, size: int) -> bool:
         """Count received bytes; whether they are still allowed."""
         self._bytes += size
         return self._bytes <= MAX_MB * 1024 * 1024
+
+    def _time_is_over(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def _too_late(self) -> QueryFailed:
+        return QueryFailed(f"the PACS was not done after {self._settings.total_seconds:g} s")

@@ -178,7 +178,7 @@ class PacsQuery:
             return self._ask(asked, allowance)
         except DeliveryFailed as error:
             self._rests_until = time.monotonic() + REST_SECONDS
-            raise QueryFailed(str(error)) from error
+            raise allowance.failure(str(error)) from error
         except QueryFailed:
             self._rests_until = time.monotonic() + REST_SECONDS
             raise
@@ -210,12 +210,13 @@ class PacsQuery:
                     association.dimse_timeout = allowance.seconds_left
                     if answer is not None:
                         found.append(answer)
+                elif code is None:
+                    raise allowance.failure("the PACS answered C-FIND with no answer")
                 elif code != SUCCESS:
-                    said = "no answer" if code is None else f"status 0x{code:04X}"
-                    raise QueryFailed(f"the PACS answered C-FIND with {said}")
+                    raise QueryFailed(f"the PACS answered C-FIND with status 0x{code:04X}")
         except (ValueError, RuntimeError) as error:
             association.abort()
-            raise QueryFailed(f"C-FIND failed ({type(error).__name__})") from error
+            raise allowance.failure(f"C-FIND failed ({type(error).__name__})") from error
         except QueryFailed:  # more answers may be on their way, for which a release would wait
             association.abort()
             raise

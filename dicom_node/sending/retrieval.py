@@ -95,11 +95,12 @@ class Retrieval:
                 if answer.get("Status") in PENDING:
                     self._count()
         except (ValueError, RuntimeError) as error:
-            raise QueryFailed(f"C-GET failed ({type(error).__name__})") from error
+            reason = f"C-GET failed ({type(error).__name__})"
+            raise self._fault or self._allowance.failure(reason) from error
         if self._fault is not None:
             raise self._fault
         if "Status" not in answer:
-            raise QueryFailed("the PACS did not answer C-GET in time")
+            raise self._allowance.failure("the PACS did not answer C-GET in time")
         whole = answer.Status == SUCCESS and not answer.get("NumberOfFailedSuboperations")
         return self._received if whole else None
 
@@ -161,7 +162,7 @@ def retrieval(settings: Query, calling_ae: str, allowance: Allowance) -> Iterato
             received=RETRIEVED_CLASSES,
         )
     except DeliveryFailed as error:
-        raise QueryFailed(str(error)) from error
+        raise allowance.failure(str(error)) from error
     try:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         if StudyRootQueryRetrieveInformationModelGet not in accepted:
