@@ -104,13 +104,8 @@ def test_body_that_does_not_come_ends_its_connection(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web, "BODY_SECONDS", 1.0)
-    header = b"POST /login HTTP/1.1
-Host: 127.0.0.1
-Content-Length: 90
-"
-    form = b"Content-Type: application/x-www-form-urlencoded
-
-name="
+    header = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90\r\n"
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname="
     with ExitStack() as stack:
         slow = [connect(stack, port, header + form) for _ in range(60)]
         assert healthy(port)
