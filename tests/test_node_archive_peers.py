@@ -36,7 +36,9 @@ SLICES = 8
 
 
 class Dcmqrscp:
-    """dcmtk's image archive with an empty store."""
+    """dcmtk's image archive with an empty store; what it says goes to ``log``, if there is one."""
+
+    log: Path | None = None
 
     def __init__(self, folder: Path, node_port: int) -> None:
         self.store = folder / "store"
@@ -51,13 +53,15 @@ class Dcmqrscp:
         )
 
     def __enter__(self) -> "Dcmqrscp":
-        self.process = subprocess.Popen(
-            ["/usr/bin/dcmqrscp", "-c", str(self.config)],
-            env={**os.environ, "TCP_NODELAY": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        verbose = [] if self.log is None else ["--verbose"]
+        with open(self.log or os.devnull, "ab") as said:
+            self.process = subprocess.Popen(
+                ["/usr/bin/dcmqrscp", *verbose, "-c", str(self.config)],
+                env={**os.environ, "TCP_NODELAY": "1"},
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
         time.sleep(0.5)
         return self
 

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.peers
 
 
 class Orthanc:
-    """Debian's Orthanc with an empty store."""
+    """Debian's Orthanc with an empty store; what it says goes to ``log``, if there is one."""
+
+    log: Path | None = None
 
     def __init__(self, folder: Path, node_port: int = 11112, plugins: Sequence[str] = ()) -> None:
         folder.mkdir()
@@ -48,12 +50,14 @@ class Orthanc:
         )
 
     def __enter__(self) -> "Orthanc":
-        self.process = subprocess.Popen(
-            ["Orthanc", str(self.config)],
-            env={**os.environ, "TCP_NODELAY": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        verbose = [] if self.log is None else ["--verbose"]
+        with open(self.log or os.devnull, "ab") as said:
+            self.process = subprocess.Popen(
+                ["Orthanc", *verbose, str(self.config)],
+                env={**os.environ, "TCP_NODELAY": "1"},
+                stdout=said,
+                stderr=said,
+            )
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
