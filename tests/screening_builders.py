@@ -117,7 +117,8 @@ class MemorySource:
         self._answer("instances")
         if series.series_uid in self.unlisted:
             raise SeriesIncomplete("the archive lists 1 of 80 instances")
-        return tuple(f"{series.series_uid}.{k}" for k in range(len(self._headers(series)) or 3))
+        count = len(self._headers(series)) or self._listed(series).instances or 3
+        return tuple(f"{series.series_uid}.{k}" for k in range(count))
 
     def header(self, series: ListedSeries, instances: Sequence[str]) -> Dataset | None:
         self._answer("header")
@@ -143,6 +144,9 @@ class MemorySource:
     def fetched(self) -> list[str]:
         """UIDs of the series in the order in which they were fetched."""
         return self.journal.read_text().split() if self.journal.exists() else []
+
+    def _listed(self, series: ListedSeries) -> ListedSeries:
+        return next(held for held in self.series if held.series_uid == series.series_uid)
 
     def _headers(self, series: ListedSeries) -> list[Dataset]:
         return self.headers.get(series.series_uid, [])

@@ -127,7 +127,7 @@ def test_every_series_has_a_row_with_its_own_outcome(tmp_path: Path, template: P
     }
     assert rows["1.2.1.1"]["L1"] == "100.0"
     assert rows["1.2.1.1"]["L1-L2_3_reason"] == "too_small"
-    assert rows["1.2.4.1"]["reason"] == "1 of 3 instances came"
+    assert rows["1.2.4.1"]["reason"] == "1 of 80 instances came"
     assert Counter(source.fetched()) == {
         "1.2.1.1": 1,
         "1.2.3.1": 1,

@@ -270,6 +270,23 @@ def test_headers_refuse_what_the_rules_refuse_and_silence_decides_nothing(
     assert (judged.refusal and judged.refusal.code) == code
 
 
+@pytest.mark.parametrize("count_is_listed", [True, False])
+def test_too_few_slices_exclude_only_if_the_archive_says_so_twice(
+    tmp_path: Path, count_is_listed: bool
+) -> None:
+    series = listed(1, instances=5) if count_is_listed else BARE
+    source = MemorySource([series], tmp_path / "journal", {BARE.series_uid: [slice_header()] * 80})
+    held = source.instances
+    answers = [held(series)] if count_is_listed else [held(series)[:5], held(series)]
+    vars(source)["instances"] = lambda _series: answers.pop(0)
+    assert judge(source, series, WANTED, Acquisition()).refusal is None
+    assert not answers
+    answers = [("1.2.9",) * 5] * 2
+    refusal = judge(source, series, WANTED, Acquisition()).refusal
+    assert refusal is not None
+    assert refusal.code == "series.too_few_slices"
+
+
 def test_the_settings_rules_decide_by_headers_too(tmp_path: Path) -> None:
     header = slice_header(ContrastBolusAgent="Iohexol")
     source = MemorySource([BARE], tmp_path / "journal", {BARE.series_uid: [header] * 80})

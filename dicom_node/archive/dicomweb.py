@@ -20,7 +20,7 @@ from dicom_node.archive.answers import (
 )
 from dicom_node.archive.arrivals import Arrivals, TooMuch
 from dicom_node.archive.http_session import ArchiveSession, HttpRefused, read_steadily
-from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, list_series
+from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, list_series, whole_listing
 from dicom_node.archive.multipart import MultipartBroken, MultipartReader, boundary_of
 from dicom_node.archive.sources import (
     ListedSeries,
@@ -89,7 +89,7 @@ class DicomwebSource:
         SourceUnavailable
             The archive cannot be asked.
         SeriesIncomplete
-            The archive lists fewer instances than it says that the series has.
+            As for `whole_listing`.
         """
         found = self._pages(
             "SOPInstanceUID",
@@ -99,12 +99,7 @@ class DicomwebSource:
             MAX_LISTED_INSTANCES,
             series.series_uid,
         )
-        listed = in_order(found.answers)
-        known = series.instances
-        if len(listed) < (known or 0) or (found.cut and known is None):
-            of = "an unknown number of" if known is None else str(known)
-            raise SeriesIncomplete(f"the archive lists {len(listed)} of {of} instances")
-        return listed
+        return whole_listing(found, series)
 
     def header(self, series: ListedSeries, instances: Sequence[str]) -> Dataset | None:
         """Header of the instance in the middle, from its metadata; None if there is none.

@@ -25,7 +25,7 @@ from dicom_node.archive.instance_stream import (
     InstanceStream,
     pass_on_end,
 )
-from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, in_order, list_series
+from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, list_series, whole_listing
 from dicom_node.archive.move_door import MoveDoor
 from dicom_node.archive.sources import (
     ListedSeries,
@@ -88,7 +88,7 @@ class DimseSource:
         SourceUnavailable
             The archive cannot be asked.
         SeriesIncomplete
-            The archive lists fewer instances than it says that the series has.
+            As for `whole_listing`; an archive may end its answers at ``max_answers`` without a word.
         """
         found = self._associations.find(
             "IMAGE",
@@ -100,17 +100,8 @@ class DimseSource:
             },
             MAX_LISTED_INSTANCES,
         )
-        listed = in_order(found.answers)
-        if len(listed) < (series.instances or 0):
-            raise SeriesIncomplete(
-                f"the archive lists {len(listed)} of {series.instances} instances"
-            )
-        if series.instances is None and len(listed) == self._archive.max_answers:
-            raise SeriesIncomplete(
-                f"the archive lists {len(listed)} instances, as many as it answers to one question,"
-                " and does not say how many there are"
-            )
-        return listed
+        full = len(found.answers) == self._archive.max_answers
+        return whole_listing(Found(found.answers, found.cut or full), series)
 
     def header(self, series: ListedSeries, instances: Sequence[str]) -> Dataset | None:
         """Header of the instance in the middle, which is fetched alone; None if it does not come.

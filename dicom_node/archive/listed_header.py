@@ -36,6 +36,8 @@ DECIDING = ("modality", "kvp", "kernel", "slice_thickness_mm", "image_type", "in
 KIND_CODES = ("series.localizer", "series.derived", "series.spectral", "series.not_ct")
 """Refusals that a single stray image in a series of slices would give too."""
 
+COUNT_CODE = "series.too_few_slices"
+
 
 @dataclass(frozen=True)
 class JudgedSeries:
@@ -52,7 +54,8 @@ def judge(
     """Judge a series by what is listed of it and, where that is not enough, by a header.
 
     A kind of image that cannot be assessed refuses a series only where an instance in the middle
-    and those half way to its ends say the same, for a series of slices may hold strays.
+    and those half way to its ends say the same, for a series of slices may hold strays. Too few
+    slices refuse it only where the source gives their number twice, for it may be filling or dying.
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ def judge(
     decided = all(getattr(series, name) is not None for name in DECIDING)
     doubtful = _may_be_stray(refusal, series)
     if (refusal is not None and not doubtful) or (decided and refusal is None):
-        return JudgedSeries(series, refusal)
+        return JudgedSeries(series, _confirmed(source, series, refusal))
     try:
         instances = source.instances(series)
     except SeriesIncomplete:  # the fetch will say so, and is tried again
@@ -92,7 +95,7 @@ def judge(
             other = source.header(series, part)
             if other is not None and _header_refusal(other, known, wanted, rules) is None:
                 refusal = None
-    return JudgedSeries(known, refusal, contrast)
+    return JudgedSeries(known, _confirmed(source, known, refusal), contrast)
 
 
 def stated_series(header: Dataset) -> ListedSeries:
@@ -170,6 +173,18 @@ def _refusal(
     if not series_wanted(series, wanted):
         return SeriesRefused("screening.not_wanted", "body part or age are not those looked for")
     return None
+
+
+def _confirmed(
+    source: SeriesSource, series: ListedSeries, refusal: SeriesRefused | None
+) -> SeriesRefused | None:
+    """A refusal, but for one by a number of slices that the source does not give again."""
+    if refusal is None or refusal.code != COUNT_CODE:
+        return refusal
+    try:
+        return refusal if len(source.instances(series)) == series.instances else None
+    except SeriesIncomplete:
+        return None
 
 
 def _may_be_stray(refusal: SeriesRefused | None, series: ListedSeries) -> bool:

@@ -12,9 +12,14 @@ from dicom_node.archive.answers import (
     stated,
     study_wanted,
 )
-from dicom_node.archive.sources import ListedSeries, ListingIncomplete, SeriesFilter
+from dicom_node.archive.sources import (
+    ListedSeries,
+    ListingIncomplete,
+    SeriesFilter,
+    SeriesIncomplete,
+)
 
-__all__ = ["MAX_LISTED_INSTANCES", "ArchiveIndex", "Found", "in_order", "list_series"]
+__all__ = ["MAX_LISTED_INSTANCES", "ArchiveIndex", "Found", "list_series", "whole_listing"]
 
 SECONDS_OF_DAY = 24 * 60 * 60
 
@@ -107,7 +112,8 @@ def list_series(index: ArchiveIndex, wanted: SeriesFilter) -> Iterator[ListedSer
     SourceUnavailable
         The archive cannot be asked.
     ListingIncomplete
-        Behind the last series: there are days with more studies than the archive lists.
+        Behind the last series: there are days with more studies than the archive lists, or studies
+        of which it lists no series or not all.
     """
     conditions = {
         "StudyInstanceUID": wanted.study_uid,
@@ -119,15 +125,36 @@ def list_series(index: ArchiveIndex, wanted: SeriesFilter) -> Iterator[ListedSer
     if any("\\" in value for value in asked.values()):
         return  # no value of DICOM holds what parts values
     seen: set[str] = set()
+    faults: list[ListingIncomplete] = []
     for study in _studies(index, asked, wanted.dates):
         uid = stated(study, "StudyInstanceUID")
         if uid is not None and uid not in seen and study_wanted(study, wanted):
             seen.add(uid)
-            yield from _series(index, study, uid, wanted)
+            try:
+                yield from _series(index, study, uid, wanted)
+            except ListingIncomplete as error:
+                faults.append(error)
+    if faults:
+        more = f" (and {len(faults) - 1} other studies)" if len(faults) > 1 else ""
+        raise ListingIncomplete(f"{faults[0]}{more}")
 
 
-def in_order(instances: Sequence[Answer]) -> tuple[str, ...]:
-    """SOP Instance UIDs, each once, by Instance Number where that is stated."""
+def whole_listing(found: Found, series: ListedSeries) -> tuple[str, ...]:
+    """SOP Instance UIDs of a series, each once, by Instance Number where that is stated.
+
+    Parameters
+    ----------
+    found
+        Answers to the question for its instances.
+    series
+        As listed.
+
+    Raises
+    ------
+    SeriesIncomplete
+        The archive lists fewer instances than it says that the series has; or it does not say how
+        many, and its answers may have been cut.
+    """
 
     def number(answer: Answer) -> int:
         try:
@@ -135,8 +162,13 @@ def in_order(instances: Sequence[Answer]) -> tuple[str, ...]:
         except ValueError:
             return 0
 
-    uids = (stated(answer, "SOPInstanceUID") for answer in sorted(instances, key=number))
-    return tuple(dict.fromkeys(uid for uid in uids if uid is not None))
+    uids = (stated(answer, "SOPInstanceUID") for answer in sorted(found.answers, key=number))
+    listed = tuple(dict.fromkeys(uid for uid in uids if uid is not None))
+    known = series.instances
+    if len(listed) < (known or 0) or (found.cut and known is None):
+        of = "an unknown number of" if known is None else str(known)
+        raise SeriesIncomplete(f"the archive lists {len(listed)} of {of} instances")
+    return listed
 
 
 def _series(
@@ -151,6 +183,8 @@ def _series(
         if series_wanted(one, wanted)
     }
     yield from series.values()
+    if not found.answers and not asked:  # as while an archive starts or ends
+        raise ListingIncomplete("the archive lists a study and none of its series")
     if found.cut:
         raise ListingIncomplete(
             f"a study has {len(found.answers)} series or more: raise max_answers of the archive"
