@@ -1,5 +1,6 @@
 """A scan that was not analysed: when a page says so, and what its picture shows."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -64,6 +65,23 @@ def test_every_documented_refusal_is_decided_once_with_its_reason() -> None:
     assert {f"{kind}*" for kind in OF_A_KIND} <= decided
     assert not set(MEANT) & set(NOT_MEANT)
     assert all(reason for reason in (*MEANT.values(), *NOT_MEANT.values()))
+
+
+def screening_codes() -> set[str]:
+    """All codes that the program gives to rows of a screening, and to what it asks."""
+    sources = (REFUSALS.parents[1] / "dicom_node").rglob("*.py")
+    trees = (ast.parse(path.read_text()) for path in sources)
+    texts = {n.value for t in trees for n in ast.walk(t) if isinstance(n, ast.Constant)}
+    code = re.compile(r"(archive|list|screening)\.[a-z_]+")
+    columns = {"screening.id"}
+    return {text for text in texts if isinstance(text, str) and code.fullmatch(text)} - columns
+
+
+def test_every_code_of_a_screening_is_documented_with_what_to_do() -> None:
+    page = REFUSALS.read_text()
+    section = page[page.index("## Of a screening") :]
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (\S.*?) \| (\S.*?) \|$", section, re.MULTILINE)
+    assert {code for code, _, _ in rows} == screening_codes()
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class DimseSource:
         SourceUnavailable
             The archive cannot be asked.
         SeriesIncomplete
-            As for `whole_listing`; an archive may end its answers at ``max_answers`` without a word.
+            As for `whole_listing`; an archive may end its answers at ``max_answers`` in silence.
         """
         found = self._associations.find(
             "IMAGE",
