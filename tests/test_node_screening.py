@@ -211,10 +211,9 @@ def test_a_stale_runner_loses_its_series_and_can_record_nothing_more(tmp_path: P
     settings = settings_in(tmp_path)
     screening = make_screening(settings)
     database = open_screenings(settings.database)
-    attempts = tmp_path / "attempts"
     with (
-        Runner(database, screening, attempts) as first,
-        Runner(database, screening, tmp_path / "other machine") as second,
+        Runner(database, screening, tmp_path / "data/trial/attempts") as first,
+        Runner(database, screening, tmp_path / "other machine/trial/attempts") as second,
     ):
         rows = SeriesRows(database, screening, first.id)
         rows.add(Question(SeriesFilter()), [listed(1)])

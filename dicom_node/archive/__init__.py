@@ -17,6 +17,7 @@
 - `multipart`: reads multipart/related answers while they come in.
 - `opening`: opens an archive by its settings, whatever it speaks.
 - `results/`: the table, its data dictionary and the summary page.
+- `slots`: connections to an archive, of which no more are used at once than are allowed.
 - `sources`: what a screening asks of a folder or an archive, whatever it speaks.
 - `stow`: sends a report to an archive by STOW-RS.
 - `work/`: one process that works on a screening.

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from dicom_node.archive.answers import Answer, answer_of_dataset
 from dicom_node.archive.listing import Found
+from dicom_node.archive.slots import ConnectionSlots
 from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.errors import DeliveryFailed
 from dicom_node.sending.delivery import associate
@@ -57,14 +58,18 @@ class Associations:
     Parameters
     ----------
     archive
-        With the most associations at once, and how long each answer may take.
+        How long each answer may take, and how many there may be.
     peer
         How it is reached.
     calling_ae
         AE title of this node.
+    slots
+        How many associations may be used.
     """
 
-    def __init__(self, archive: Archive, peer: DimseArchive, calling_ae: str) -> None:
+    def __init__(
+        self, archive: Archive, peer: DimseArchive, calling_ae: str, slots: ConnectionSlots
+    ) -> None:
         self._max_answers = archive.max_answers
         self._calling_ae = calling_ae
         self._destination = Destination(
@@ -75,11 +80,10 @@ class Associations:
             timeout_seconds=archive.timeout_seconds,
             tls=peer.tls,
         )
-        self._most = archive.max_connections
-        self._slots = threading.BoundedSemaphore(archive.max_connections)
+        self._slots = slots
         self._lock = threading.Lock()
-        self._used = 0
         self._idle: list[Association] = []
+        slots.keep(lambda: len(self._idle), self._trim)
 
     def find(self, level: str, conditions: dict[str, str], most: int | None = None) -> Found:
         """Ask by C-FIND, on an association that is kept for the next question.
@@ -97,7 +101,7 @@ class Associations:
             The archive cannot be reached, does not answer, or answers with a failure.
         """
         asked, most = identifier(level, conditions), most or self._max_answers
-        with self._slot():
+        with self._slots.taken():
             kept = self._kept()
             if kept is not None:
                 try:
@@ -126,7 +130,7 @@ class Associations:
         SourceUnavailable
             The archive cannot be reached, or does not accept what is asked of it.
         """
-        with self._slot():
+        with self._slots.taken():
             association = self._open(contexts, received)
             try:
                 yield association
@@ -140,17 +144,16 @@ class Associations:
         for association in idle:
             _end(association)
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """Wait until one more may be used."""
-        with self._slots:
-            with self._lock:
-                self._used += 1
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._used -= 1
+    def _trim(self) -> None:
+        """End kept associations where they would be more than are allowed, without waiting."""
+        for association in self._surplus():
+            association.abort(block=False)
+
+    def _surplus(self) -> list[Association]:
+        with self._lock:
+            surplus = max(self._slots.used + len(self._idle) - self._slots.allowed, 0)
+            idle, self._idle = self._idle[:surplus], self._idle[surplus:]
+        return idle
 
     def _kept(self) -> Association | None:
         with self._lock:
@@ -163,10 +166,7 @@ class Associations:
     def _open(
         self, contexts: Sequence[str | PresentationContext], received: Sequence[str] = ()
     ) -> Association:
-        with self._lock:
-            surplus = max(self._used + len(self._idle) - self._most, 0)
-            idle, self._idle = self._idle[:surplus], self._idle[surplus:]
-        for association in idle:
+        for association in self._surplus():
             _end(association)
         try:
             association = associate(

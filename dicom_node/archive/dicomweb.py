@@ -1,6 +1,5 @@
 """An archive that is asked by QIDO-RS and sends by WADO-RS."""
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +21,7 @@ from dicom_node.archive.arrivals import Arrivals, TooMuch
 from dicom_node.archive.http_session import ArchiveSession, HttpRefused, read_steadily
 from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, list_series, whole_listing
 from dicom_node.archive.multipart import MultipartBroken, MultipartReader, boundary_of
+from dicom_node.archive.slots import ConnectionSlots
 from dicom_node.archive.sources import (
     ListedSeries,
     ListingIncomplete,
@@ -52,6 +52,8 @@ class DicomwebSource:
         With a section ``dicomweb``.
     peer
         That section.
+    slots
+        How many connections may be used.
 
     Raises
     ------
@@ -59,11 +61,11 @@ class DicomwebSource:
         A certificate, key or CA cannot be used.
     """
 
-    def __init__(self, archive: Archive, peer: DicomwebArchive) -> None:
+    def __init__(self, archive: Archive, peer: DicomwebArchive, slots: ConnectionSlots) -> None:
         self._archive = archive
         self._url = peer.url.rstrip("/")
         self._session = ArchiveSession(archive, peer)
-        self._slots = threading.BoundedSemaphore(archive.max_connections)
+        self._slots = slots
         self._client = DICOMwebClient(self._url, session=self._session, permissive_uid=True)
         self._client.set_http_retry_params(retry=False)
 
@@ -114,7 +116,7 @@ class DicomwebSource:
         middle = instances[len(instances) // 2]
         path = f"series/{series.series_uid}/instances/{middle}/metadata"
         try:
-            with self._slots:
+            with self._slots.taken():
                 response = self._session.get(
                     f"{self._url}/studies/{series.study_uid}/{path}",
                     headers={"Accept": "application/dicom+json"},
@@ -130,7 +132,7 @@ class DicomwebSource:
         arrivals = Arrivals(series, instances, folder)
         if not instances:
             return []
-        with self._slots:
+        with self._slots.taken():
             try:
                 response = self._session.get(
                     f"{self._url}/studies/{series.study_uid}/series/{series.series_uid}",
@@ -233,7 +235,7 @@ class DicomwebSource:
             "search_filters": dict(conditions),
         }
         try:
-            with self._slots:
+            with self._slots.taken():
                 if series_uid:
                     items = self._client.search_for_instances(study_uid, series_uid, **asked)
                 elif study_uid:
@@ -258,7 +260,7 @@ class DicomwebSource:
         """Raise what a search means that was answered with an error."""
         said = f"{self._archive.name} answered a search with {refused}"
         try:
-            with self._slots:
+            with self._slots.taken():
                 self._client.search_for_studies(limit=1, offset=0)
         except (HttpRefused, ValueError):
             raise SourceUnavailable(f"{said}; is url its root?") from None

@@ -27,6 +27,7 @@ from dicom_node.archive.instance_stream import (
 )
 from dicom_node.archive.listing import MAX_LISTED_INSTANCES, Found, list_series, whole_listing
 from dicom_node.archive.move_door import MoveDoor
+from dicom_node.archive.slots import ConnectionSlots
 from dicom_node.archive.sources import (
     ListedSeries,
     SeriesFilter,
@@ -57,12 +58,16 @@ class DimseSource:
         That section.
     calling_ae
         AE title of this node.
+    slots
+        How many associations may be used.
     """
 
-    def __init__(self, archive: Archive, peer: DimseArchive, calling_ae: str) -> None:
+    def __init__(
+        self, archive: Archive, peer: DimseArchive, calling_ae: str, slots: ConnectionSlots
+    ) -> None:
         self._archive = archive
         self._peer = peer
-        self._associations = Associations(archive, peer, calling_ae)
+        self._associations = Associations(archive, peer, calling_ae, slots)
         self._door = MoveDoor(archive, peer)
 
     def find(self, wanted: SeriesFilter) -> Iterator[ListedSeries]:

@@ -1,5 +1,6 @@
 """Screenings, their series and their runners as rows of the node's database.
 
+- `archive_share`: the connections that an archive allows, shared out among all runners.
 - `lists`: a CSV of identifiers and own columns.
 - `progress`: how far a screening is and what it waits for.
 - `runners`: signs of life and temporary folders of the processes that work on a screening.

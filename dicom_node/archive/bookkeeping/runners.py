@@ -23,7 +23,7 @@ class Runner:
 
     Its temporary folder is locked as long as it lives. Who finds the folder of a dead runner
     unlocked removes it and frees its rows at once; on another machine they are free when its last
-    sign of life is too old.
+    sign of life is too old. What dead runners of other screenings left on this machine goes too.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class Runner:
     screening
         What it works on.
     attempts
-        Folder of this machine in which each runner has its temporary folder.
+        Folder ``NAME/attempts`` of this machine, beside those of other screenings, in which each
+        runner has its temporary folder.
     """
 
     def __init__(self, database: Engine, screening: Screening, attempts: Path) -> None:
@@ -54,10 +55,15 @@ class Runner:
                     id=self.id, screening_id=self._screening.id, started=now, beat=now
                 )
             )
-        for folder in self.folder.parent.iterdir():
+        attempts = self.folder.parent
+        for folder in attempts.parent.parent.glob("*/attempts/*"):
             if folder != self.folder and _is_abandoned(folder):
-                self._forget(folder.name)
-                shutil.rmtree(folder, ignore_errors=True)
+                if folder.parent == attempts:
+                    self._forget(folder.name)
+                    shutil.rmtree(folder, ignore_errors=True)
+                else:  # the folder says to the next run of its screening who died
+                    for left in folder.iterdir():
+                        shutil.rmtree(left, ignore_errors=True)
         return self
 
     def __exit__(self, *_details: object) -> None:

@@ -23,6 +23,7 @@ from dicom_node.errors import OperationalError
 from dicom_node.records.database import metadata, open_database
 
 __all__ = [
+    "ARCHIVE_SHARE",
     "ARCHIVE_USE",
     "QUESTION",
     "RUNNER",
@@ -119,6 +120,16 @@ ARCHIVE_USE = Table(
     Column("down_reason", Text),
 )
 """How much was asked of an archive today, by all screenings and runners, and whether it answers."""
+
+
+ARCHIVE_SHARE = Table(
+    "screening_archive_share",
+    metadata,
+    Column("runner", String(128), primary_key=True),
+    Column("archive", Text, nullable=False),
+    Column("connections", Integer, nullable=False),
+)
+"""How many connections to an archive a runner may have, or still has."""
 
 
 class database_now(FunctionElement[float]):  # noqa: N801

@@ -12,10 +12,12 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.analysis.outcome import Outcome as Analysis
+from dicom_node.archive.bookkeeping.archive_share import ArchiveShare
 from dicom_node.archive.bookkeeping.runners import Runner
 from dicom_node.archive.bookkeeping.screenings import Screening, Screenings
 from dicom_node.archive.bookkeeping.series_rows import Due, SeriesRows
 from dicom_node.archive.bookkeeping.tables import open_screenings
+from dicom_node.archive.slots import ConnectionSlots
 from dicom_node.archive.sources import SourceUnavailable
 from dicom_node.archive.work.asking import Asking
 from dicom_node.archive.work.manners import Clock, Manners, local_time
@@ -185,7 +187,12 @@ def run_screening(
     if settings.query is not None:
         query = PacsQuery(settings.query, settings.listener.ae_title)
     with Runner(database, screening, folder / "attempts") as runner:
-        source = WatchedSource(open_source(named, archive, settings, folder), manners)
+        slots, share = ConnectionSlots(1), None
+        if archive is not None:
+            most = archive.max_connections
+            share = ArchiveShare(database, screening.plan.source, most, runner.id)
+            slots.allow(share.allot(0))
+        source = WatchedSource(open_source(named, archive, settings, folder, slots), manners)
         rows = SeriesRows(database, screening, runner.id)
         delivery = None
         if sent_to is not None:
@@ -197,8 +204,9 @@ def run_screening(
                 own, screening.plan, folder, rows, source, pool, audit, stop, delivery, destination
             )
             asking = Asking(screenings, screening, rows, source, runner.id)
+            live = LiveWork(settings)
             run = _Run(
-                screenings, screening, runner, rows, work, asking, manners, LiveWork(settings)
+                screenings, screening, runner, rows, work, asking, manners, live, slots, share
             )
             run.until_done(settings.limits.processes + 1, pool, stop)
         run.join()
@@ -230,6 +238,8 @@ class _Run:
         asking: Asking,
         manners: Manners,
         live: LiveWork,
+        slots: ConnectionSlots,
+        share: ArchiveShare | None,
     ) -> None:
         self._screenings = screenings
         self._screening = screening
@@ -239,6 +249,8 @@ class _Run:
         self._asking = asking
         self._manners = manners
         self._live = live
+        self._slots = slots
+        self._share = share
         self._done = threading.Event()
         self._paused = threading.Event()
         self._faults: list[Exception] = []
@@ -286,6 +298,8 @@ class _Run:
         waiting = self._waiting()
         if not self._runner.beat(waiting):
             raise OperationalError("this runner counted as dead and its work was taken over")
+        if self._share is not None:
+            self._slots.allow(self._share.allot(self._slots.open))
         if self._screenings.is_paused(self._screening):
             self._paused.set()
         else:
@@ -299,13 +313,15 @@ class _Run:
             return "paused"
         if (wait := self._manners.wait()) is not None:
             return f"{wait.reason}, until {wait.until:%Y-%m-%d %H:%M:%S}"
+        if not self._slots.allowed:
+            return "other runs have all max_connections of the archive"
         return "live studies come first" if self._live.exists() else None
 
     def _repeat(self, step: Callable[[], bool]) -> None:
         """Take a step again and again; one that found nothing to do pauses."""
         while not self._done.is_set():
             try:
-                found = not self._paused.is_set() and self._manners.down() is None and step()
+                found = self._may_ask() and step()
             except SourceUnavailable as error:
                 log().warning("source unavailable", code=error.code, reason=str(error))
                 found = False
@@ -319,6 +335,12 @@ class _Run:
                 return
             if not found:
                 self._done.wait(IDLE_SECONDS)
+
+    def _may_ask(self) -> bool:
+        """Whether the source may be asked anything now."""
+        if self._paused.is_set() or not self._slots.allowed:
+            return False
+        return self._manners.down() is None
 
     def _judge(self) -> bool:
         rows = self._rows.claim(Due.SCREEN, JUDGED_AT_ONCE)

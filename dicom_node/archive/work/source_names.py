@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from dicom_node.archive.folder_source import FolderSource
 from dicom_node.archive.opening import open_archive
+from dicom_node.archive.slots import ConnectionSlots
 from dicom_node.archive.sources import SeriesSource
 from dicom_node.archive.stow import stow
 from dicom_node.errors import ScreeningInvalid
@@ -27,7 +28,9 @@ __all__ = [
 INDEX_FILE = "folder-index.sqlite"
 """In the folder of a screening: what its folder tree holds."""
 
-SourceOpener = Callable[["SourceName", Archive | None, NodeSettings, Path], SeriesSource]
+SourceOpener = Callable[
+    ["SourceName", Archive | None, NodeSettings, Path, ConnectionSlots], SeriesSource
+]
 """Opens a source by its name, its archive, the settings and the folder of the screening."""
 
 KINDS = ("folder", "dimse", "dicomweb")
@@ -141,7 +144,11 @@ def _archive_destination(archive: Archive | None) -> ReportDestination:
 
 
 def make_source(
-    name: SourceName, archive: Archive | None, settings: NodeSettings, folder: Path
+    name: SourceName,
+    archive: Archive | None,
+    settings: NodeSettings,
+    folder: Path,
+    slots: ConnectionSlots,
 ) -> SeriesSource:
     """Open a source, for many threads.
 
@@ -155,7 +162,9 @@ def make_source(
         Of the node.
     folder
         Of the screening.
+    slots
+        How many connections to an archive may be used.
     """
     if archive is None:
         return FolderSource(Path(name.rest), folder / INDEX_FILE)
-    return open_archive(archive, settings.listener.ae_title)
+    return open_archive(archive, settings.listener.ae_title, slots)
