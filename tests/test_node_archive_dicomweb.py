@@ -6,7 +6,7 @@ import resource
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ import pydicom
 import pytest
 
 from dicom_node.archive.dicomweb import DicomwebSource
+from dicom_node.archive.listing import Found, list_series
 from dicom_node.archive.multipart import MultipartBroken, MultipartReader
 from dicom_node.archive.opening import open_archive
 from dicom_node.archive.sources import (
@@ -168,6 +169,24 @@ def test_a_day_that_cannot_be_parted_is_named_behind_all_other_series() -> None:
         source.close()
     assert caught.value.days == ("20240101", "20240102")
     assert len(found) == 20
+
+
+def test_a_study_that_is_not_listed_in_full_is_told_behind_all_others() -> None:
+    class Index:
+        """Three studies: of the first no series is listed, of the second not all."""
+
+        def studies(self, _conditions: Mapping[str, str]) -> Found:
+            return Found([{"StudyInstanceUID": (f"1.2.{k}",)} for k in range(3)], cut=False)
+
+        def series(self, study_uid: str, _conditions: Mapping[str, str]) -> Found:
+            if study_uid == "1.2.0":
+                return Found([], cut=False)
+            return Found([{"SeriesInstanceUID": (f"{study_uid}.1",)}], cut=study_uid == "1.2.1")
+
+    found = list_series(Index(), SeriesFilter())
+    assert [next(found).series_uid for _ in range(2)] == ["1.2.1.1", "1.2.2.1"]
+    with pytest.raises(ListingIncomplete, match=r"none of its series \(and 1 other studies\)"):
+        next(found)
 
 
 def fetched(small: SmallArchive, folder: Path, answer: Callable[[Request], None]) -> list[Path]:
