@@ -38,7 +38,9 @@ from tests.screening_builders import make_screening, settings_in, template_repor
 from tests.test_node_archive_peers import Dcmqrscp, OrthancArchive
 from tests.test_node_peers import dcmtk_storescu
 
-SLICES = 24
+SLICES = 8
+"""Few, so that hundreds of studies are soon written; the settings say that these are enough."""
+
 KINDS = ("Orthanc WADO-RS", "Orthanc C-GET", "dcmqrscp C-MOVE")
 VARIANTS: tuple[tuple[dict[str, str], str], ...] = (
     *(({}, "reported"),) * 6,
@@ -136,7 +138,8 @@ def archive_settings(
     archive: OrthancArchive | Dcmqrscp, way: str, port: int, manners: str = ""
 ) -> str:
     common = (
-        f'[limits]\nattempts = 3\n[[archives]]\nname = "pacs"\nmax_pause_seconds = 2\n{manners}\n'
+        f"[acquisition]\nmin_slices = {SLICES - 2}\n[limits]\nattempts = 3\n"
+        f'[[archives]]\nname = "pacs"\nmax_pause_seconds = 2\n{manners}\n'
     )
     if isinstance(archive, OrthancArchive) and way == "WADO-RS":
         url = f"http://127.0.0.1:{archive.http_port}/dicom-web"
