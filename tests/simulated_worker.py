@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
@@ -130,7 +130,12 @@ class SimulatedPool:
         return loaded
 
     def assess(
-        self, _paths: list[Path], out: Path, _history: Path, _findings: Sequence[Any] = ()
+        self,
+        _paths: list[Path],
+        out: Path,
+        _history: Path,
+        _findings: Sequence[Any] = (),
+        _reading: Mapping[str, Any] | None = None,
     ) -> Outcome:
         self._stopped.wait(float(os.environ.get(SECONDS_VARIABLE, "0")))
         content = simulated_report(out.name)
