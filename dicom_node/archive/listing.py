@@ -136,7 +136,8 @@ def list_series(index: ArchiveIndex, wanted: SeriesFilter) -> Iterator[ListedSer
                 faults.append(error)
     if faults:
         more = f" (and {len(faults) - 1} other studies)" if len(faults) > 1 else ""
-        raise ListingIncomplete(f"{faults[0]}{more}")
+        passing = any(fault.may_pass for fault in faults)
+        raise ListingIncomplete(f"{faults[0]}{more}", may_pass=passing)
 
 
 def whole_listing(found: Found, series: ListedSeries) -> tuple[str, ...]:
@@ -184,7 +185,7 @@ def _series(
     }
     yield from series.values()
     if not found.answers and not asked:  # as while an archive starts or ends
-        raise ListingIncomplete("the archive lists a study and none of its series")
+        raise ListingIncomplete("the archive lists a study and none of its series", may_pass=True)
     if found.cut:
         raise ListingIncomplete(
             f"a study has {len(found.answers)} series or more: raise max_answers of the archive"

@@ -53,13 +53,16 @@ class ListingIncomplete(OperationalError):
         What was found, and what to ask instead.
     days
         The days, as YYYYMMDD, of which studies may be missing; empty if no dates were asked for.
+    may_pass
+        Whether the archive may answer in full when it is asked again.
     """
 
     code = "archive.listing_incomplete"
 
-    def __init__(self, message: str, days: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, days: Sequence[str] = (), *, may_pass: bool = False) -> None:
         super().__init__(message)
         self.days = tuple(days)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The questions of a screening are asked, and what is found gets its rows."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,6 +21,12 @@ __all__ = ["Asking"]
 
 LISTED_AT_ONCE = 500
 """Series that are recorded together."""
+
+REPEATS = 3
+"""So often a question is asked again of which the answer may have been cut short for once."""
+
+REPEAT_SECONDS = 10.0
+"""Pause before that, in which an archive that died may have begun to start."""
 
 PATIENTS_KEPT = 2
 """So many patients of one accession are enough to call it ambiguous."""
@@ -53,6 +60,7 @@ class Asking:
         self._rows = rows
         self._source = source
         self._runner = runner
+        self._repeated: Counter[int] = Counter()
 
     def ask_next(self) -> bool:
         """Ask the next question; False if none is open for this runner.
@@ -71,6 +79,10 @@ class Asking:
             self._screenings.ask_later(question, 0.0)
             raise
         except ListingIncomplete as error:
+            if error.may_pass and self._repeated[question.id] < REPEATS:
+                self._repeated[question.id] += 1
+                self._screenings.ask_later(question, REPEAT_SECONDS)
+                return True
             self._rows.add_unfound(question, Outcome.INCOMPLETE, error.code, str(error))
         self._screenings.answered(question)
         return True
