@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from dicom_node.archive.bookkeeping.progress import read_progress
 from dicom_node.archive.bookkeeping.runners import Runner
 from dicom_node.archive.bookkeeping.tables import RUNNER, open_screenings
 from dicom_node.archive.slots import ConnectionSlots
-from dicom_node.archive.work import running
+from dicom_node.archive.sources import ListedSeries, ListingIncomplete, SeriesFilter
+from dicom_node.archive.work import asking, running
 from dicom_node.archive.work.manners import Manners, local_time
 from dicom_node.archive.work.running import run_screening
 from tests.screening_builders import (
@@ -21,6 +23,7 @@ from tests.screening_builders import (
     TemplateReports,
     listed,
     make_screening,
+    run_trial,
     settings_in,
     template_report,
 )
@@ -108,3 +111,21 @@ def test_a_run_removes_images_that_a_killed_run_of_another_screening_left(tmp_pa
     with Runner(database, screening, tmp_path / "trial" / "attempts"):
         assert not left.exists()
         assert left.parent.exists(), "it tells the other screening's next run who died"
+
+
+def test_a_study_that_a_dying_archive_lists_without_series_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DyingSource(MemorySource):
+        def find(self, wanted: SeriesFilter) -> Iterator[ListedSeries]:
+            if self.asked.count("find") < 2:
+                self.asked.append("find")
+                raise ListingIncomplete("a study and none of its series", may_pass=True)
+            return super().find(wanted)
+
+    monkeypatch.setattr(asking, "REPEAT_SECONDS", 0.01)
+    settings = settings_in(tmp_path)
+    make_screening(settings)
+    source = DyingSource([listed(1)], tmp_path / "journal")
+    run_trial(settings, source, TemplateReports(template_report(tmp_path)))
+    assert read_progress(open_screenings(settings.database), "trial").outcomes == {"reported": 1}
