@@ -49,7 +49,7 @@ class Dcmqrscp:
             f"NetworkTCPPort = {self.dicom_port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
             f"HostTable BEGIN\nnode = (OSTEONODE, 127.0.0.1, {node_port})\nHostTable END\n"
             "VendorTable BEGIN\nVendorTable END\n"
-            f"AETable BEGIN\nARCHIVE {self.store} RW (200, 1024mb) ANY\nAETable END\n"
+            f"AETable BEGIN\nARCHIVE {self.store} RW (1000, 1024mb) ANY\nAETable END\n"
         )
 
     def __enter__(self) -> "Dcmqrscp":
