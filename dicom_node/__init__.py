@@ -9,6 +9,7 @@ Its rooms, each a sub-package, from the door to the reader:
 - `series`: a CT series, its geometry and acquisition, and whether it can be assessed.
 - `assessment`: from a volume to measures and a stage.
 - `reporting`: the report, its Structured Report, and their check.
+- `exchange`: instances and reports between the machines of one node.
 - `sending`: storage, storage commitment and queries to other peers.
 - `work`: the durable work on a study, from complete to delivered.
 - `records`: audit trail, counters, signs of life.

@@ -58,7 +58,7 @@ def web_context(tls: WebTls) -> ssl.SSLContext:
 
 
 def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
-    """The context for connections to a destination; the peer's host name is checked.
+    """The context for connections to a destination or machine; the peer's host name is checked.
 
     Raises
     ------

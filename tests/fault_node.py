@@ -123,6 +123,8 @@ class FaultNode:
         log: Path | None = None,
         ae_title: str = "PACS",
         destination: str = 'objects = ["sr"]',
+        processes: int = 1,
+        exchange: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -154,6 +156,7 @@ port = {self.port}
 min_free_mb = 0
 [limits]
 attempts = 20
+processes = {processes}
 [acquisition]
 min_coverage_mm = 90
 {peers}"""
@@ -162,6 +165,8 @@ min_coverage_mm = 90
             "listener": [sys.executable, "-m", "dicom_node", "listen"],
             "worker": [sys.executable, "-m", "tests.quick_worker"],
         }
+        if exchange:
+            self._commands["exchange"] = [sys.executable, "-m", "tests.held_exchange"]
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._keep)
@@ -193,6 +198,17 @@ min_coverage_mm = 90
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
                 self.kills += 1
+
+    @contextlib.contextmanager
+    def without(self, what: str) -> Iterator[None]:
+        """Kill a process and do not start it again."""
+        command = self._commands.pop(what)
+        self._processes[what].kill()
+        self._processes[what].wait()
+        try:
+            yield
+        finally:
+            self._commands[what] = command
 
     def peak_mb(self, what: str) -> float:
         """Most memory that the listener or the worker that runs now ever held, MB."""
@@ -248,7 +264,7 @@ min_coverage_mm = 90
 
     def _keep(self) -> None:
         while not self._stop.wait(0.1):
-            for name, command in self._commands.items():
+            for name, command in list(self._commands.items()):
                 process = self._processes.get(name)
                 if process is None or process.poll() is not None:
                     words = ["--config"] if name == "listener" else []

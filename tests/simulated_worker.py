@@ -136,6 +136,7 @@ class SimulatedPool:
         _history: Path,
         _findings: Sequence[Any] = (),
         _reading: Mapping[str, Any] | None = None,
+        _data_dir: Path | None = None,
     ) -> Outcome:
         self._stopped.wait(float(os.environ.get(SECONDS_VARIABLE, "0")))
         content = simulated_report(out.name)

@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from dicom_node.records.database import open_database
 from dicom_node.records.worker_table import end_worker, fence, listed_workers
 from dicom_node.work.sharing.interruption import Interrupted
-from dicom_node.work.sharing.lease import DatabaseLease
+from dicom_node.work.sharing.lease import DatabaseLease, own_home
 from dicom_node.work.sharing.outgoing import OutgoingObjects
+from dicom_node.work.sharing.spare_capacity import is_taken, move
+from dicom_node.work.work_queues import assess_queue, elsewhere_queue
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_machine import Machine, wait_for
 from tests.simulated_worker import SlowPacs, uid_of
@@ -203,3 +205,29 @@ def cut_off_first_worker(url: str) -> None:
             {"name": f"osteonode worker {oldest.executor_id}"},
         )
     engine.dispose()
+
+
+def test_only_work_that_waits_is_moved_and_its_study_counts_as_taken(
+    tmp_path: Path, url: str
+) -> None:
+    first = Machine(tmp_path / "1", url, seconds=60.0, processes=1, haste=HASTE).start()
+    database = open_database(url)
+    try:
+        wait_for(lambda: first.events("working"), first)
+        home = own_home(first.settings)
+        first.queue(["one", "two"])
+        [begun] = wait_for(lambda: first.events("assessing"), first)
+        [waits] = {"one", "two"} - {begun["assessment"]}
+        source, target = assess_queue(home), elsewhere_queue("other")
+        assert not move(database, begun["assessment"], source, target)
+        assert not move(database, waits, assess_queue("third"), target)
+        assert not is_taken(database, f"study-{waits}")
+        assert move(database, waits, source, target)
+        assert not move(database, waits, source, target)
+        assert is_taken(database, f"study-{waits}")
+        assert not is_taken(database, f"study-{begun['assessment']}")
+        queues = status_of(first)["queues"]
+        assert (queues[source]["waiting"], queues[target]["waiting"]) == (0, 1)
+    finally:
+        first.stop()
+        database.dispose()

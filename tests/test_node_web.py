@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.demo import free_port
+from dicom_node.exchange import impatient_http
 from dicom_node.monitoring import web
 from dicom_node.pages.app import make_pages
 from dicom_node.settings.node import NodeSettings
@@ -68,7 +69,7 @@ def connect(stack: ExitStack, port: int, first: bytes) -> socket.socket:
 def test_health_answers_beside_silent_and_slow_connections(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "REQUEST_SECONDS", 600.0)
+    monkeypatch.setattr(impatient_http, "REQUEST_SECONDS", 600.0)
     with ExitStack() as stack:
         for first in (b"", b"GET /healthz HTTP/1.1\r\n"):
             for _ in range(100):
@@ -77,7 +78,7 @@ def test_health_answers_beside_silent_and_slow_connections(
 
 
 def test_silent_and_slow_connections_are_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(impatient_http, "REQUEST_SECONDS", 1.0)
     with ExitStack() as stack:
         silent = connect(stack, port, b"")
         slow = connect(stack, port, b"GET /healthz HTTP/1.1\r\n")
@@ -92,8 +93,8 @@ def test_silent_and_slow_connections_are_closed(port: int, monkeypatch: pytest.M
 def test_health_answers_beyond_the_limit_of_connections(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "MAX_CONNECTIONS", 20)
-    monkeypatch.setattr(web, "REQUEST_SECONDS", 600.0)
+    monkeypatch.setattr(impatient_http, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(impatient_http, "REQUEST_SECONDS", 600.0)
     with ExitStack() as stack:
         first, *_others = [connect(stack, port, b"") for _ in range(60)]
         assert healthy(port)
@@ -103,7 +104,7 @@ def test_health_answers_beyond_the_limit_of_connections(
 def test_body_that_does_not_come_ends_its_connection(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "BODY_SECONDS", 1.0)
+    monkeypatch.setattr(impatient_http, "BODY_SECONDS", 1.0)
     header = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 90\r\n"
     form = b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname="
     with ExitStack() as stack:

@@ -9,6 +9,7 @@ from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status
 from dicom_node.monitoring.status_text import status_text
 from dicom_node.monitoring.workers import alarms, worker_statuses
+from dicom_node.records.instance_servers import HeldInstances
 from dicom_node.records.worker_table import WORKFLOW_VERSION, WorkerRow
 
 
@@ -57,17 +58,19 @@ def test_what_stands_still_is_an_alarm() -> None:
         work("commit-pacs@spool-of-dead"),
         work("assess@never-seen"),
     ]
-    stuck, version, lost, dead = alarms(ROWS, unfinished, shared=True)
+    stuck, version, lost, dead = alarms(ROWS, unfinished, HeldInstances(), shared=True)
     assert "end its process on host-of-stuck" in stuck
     assert "version older" in version
     assert "a machine that is not known any more" in lost
     assert "2 pieces of work wait for host-of-dead" in dead
-    assert not alarms([row("a")], unfinished[:2], shared=True)
+    assert not alarms([row("a")], unfinished[:2], HeldInstances(), shared=True)
 
 
 @pytest.mark.parametrize(("version", "number"), [(WORKFLOW_VERSION, 0), ("older", 1)])
 def test_sqlite_has_one_worker_of_the_version_that_is_installed(version: str, number: int) -> None:
-    assert len(alarms([], [work("assess", version=version)], shared=False)) == number
+    assert (
+        len(alarms([], [work("assess", version=version)], HeldInstances(), shared=False)) == number
+    )
 
 
 def test_status_and_metrics_name_workers_and_alarms() -> None:

@@ -18,7 +18,7 @@ Parent = Annotated[int | None, typer.Option(hidden=True)]
 
 @app.command()
 def serve(config: Config) -> None:
-    """Run the whole node: listeners, worker and, if configured, the status pages."""
+    """Run the whole node: listeners, worker and, if configured, status pages and exchange."""
     from dicom_node.logs import configure_logs
     from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import Command, stop_on_signal, supervise
@@ -32,6 +32,8 @@ def serve(config: Config) -> None:
     commands.append(Command("work", ("work",)))
     if settings.web is not None:
         commands.append(Command("web", ("web",)))
+    if settings.exchange is not None and settings.exchange.port is not None:
+        commands.append(Command("exchange", ("exchange",)))
     supervise(commands, config, stop_on_signal())
 
 
@@ -75,6 +77,23 @@ def work(config: Config, parent: Parent = None) -> None:
 
 
 @app.command()
+def exchange(config: Config, parent: Parent = None) -> None:
+    """Run the exchange alone: serve this machine's instances to the workers of others."""
+    from dicom_node.exchange.server import run_exchange
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings.node import load_settings
+    from dicom_node.supervisor import end_with_parent, stop_on_signal
+
+    settings = load_settings(config)
+    if settings.exchange is None or settings.exchange.port is None:
+        fail(f"{config} sets no exchange.port to serve at", EXIT_USAGE)
+    configure_logs("exchange")
+    stop = stop_on_signal()
+    end_with_parent(parent, stop)
+    run_exchange(settings, stop)
+
+
+@app.command()
 def check_config(
     config: Config,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on any warning.")] = False,
@@ -99,6 +118,8 @@ def check_config(
         server_context(settings.listener.tls)
     if settings.web is not None and settings.web.tls is not None:
         web_context(settings.web.tls)
+    if settings.exchange is not None:
+        server_context(settings.exchange.server_tls, "exchange")
     query = () if settings.query is None else (settings.query.peer,)
     for peer in (*settings.destinations, *query):
         if peer.tls is not None:

@@ -17,6 +17,7 @@ from dicom_node.monitoring.workers import WorkerStatus, alarms, worker_statuses
 from dicom_node.records.counters import read_counters
 from dicom_node.records.database import has_tables, open_database
 from dicom_node.records.heartbeat import STALE_SECONDS, heartbeat_ages
+from dicom_node.records.instance_servers import HeldInstances, held_instances
 from dicom_node.records.scanner_drift import ScannerStep, read_steps
 from dicom_node.records.withdrawals import Withdrawals
 from dicom_node.records.work_totals import (
@@ -145,6 +146,8 @@ class StatusReader:
         now = time.time()
         ages = heartbeat_ages(settings.counters_dir)
         expected = [f"listener-{index}" for index in range(settings.listener.processes)]
+        if settings.exchange is not None and settings.exchange.port is not None:
+            expected.append("exchange")
         for name in (*expected, "worker"):
             if ages.get(name, STALE_SECONDS) >= STALE_SECONDS:
                 problems.append(f"{name} gives no sign of life")
@@ -153,9 +156,10 @@ class StatusReader:
             problems.append("the disk is nearly full")
         unfinished: list[WorkflowStatus] = []
         rows: list[WorkerRow] = []
+        held = HeldInstances()
         try:
             unfinished = self._read_work()
-            rows = self._read_workers()
+            rows, held = self._read_workers(unfinished)
         except (SQLAlchemyError, OSError) as error:
             problems.append(f"the database does not answer ({type(error).__name__})")
         return Status(
@@ -173,7 +177,7 @@ class StatusReader:
             withdrawn=Withdrawals(settings.data_dir).listed(),
             workers=tuple(worker_statuses(rows, unfinished)),
             taken_over=sum(row.taken_over for row in rows),
-            alarms=tuple(alarms(rows, unfinished, shared=settings.on_postgresql)),
+            alarms=tuple(alarms(rows, unfinished, held, shared=settings.on_postgresql)),
             scanner_steps=read_steps(settings.data_dir),
         )
 
@@ -189,11 +193,14 @@ class StatusReader:
         self._done.read(self._client, self._tables if has_tables(self._tables) else None)
         return self._client.list_workflows(status=UNFINISHED, load_input=False, load_output=False)
 
-    def _read_workers(self) -> list[WorkerRow]:
+    def _read_workers(
+        self, unfinished: Iterable[WorkflowStatus]
+    ) -> tuple[list[WorkerRow], HeldInstances]:
         if not self._settings.on_postgresql or self._tables is None:
-            return []
+            return [], HeldInstances()
+        in_hand = [work.workflow_id for work in unfinished if work.status == "PENDING"]
         with self._tables.connect() as connection:
-            return listed_workers(connection)
+            return listed_workers(connection), held_instances(connection, in_hand)
 
 
 def _entries(folder: Path) -> int:

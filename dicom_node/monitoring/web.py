@@ -5,16 +5,14 @@ same port serves the pages. Connections that send no request, or send it slowly,
 nobody else out.
 """
 
-import asyncio
 import threading
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dicom_node.exchange.impatient_http import ImpatientHttp
 from dicom_node.logs import log
 from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import Status, StatusReader
@@ -23,15 +21,6 @@ from dicom_node.settings.node import NodeSettings
 from dicom_node.tls import web_context
 
 __all__ = ["add_machine_addresses", "run_web"]
-
-REQUEST_SECONDS = 5.0
-"""How long a connection may take for one request, from its beginning to the end of its header."""
-
-BODY_SECONDS = 30.0
-"""How long the body of a request may take after its header."""
-
-MAX_CONNECTIONS = 256
-"""Open connections; of more the one that has waited longest without a request is closed."""
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -68,64 +57,6 @@ def add_machine_addresses(app: FastAPI, settings: NodeSettings) -> None:
         """Give all metrics for Prometheus."""
         content = generate_latest(registry)
         return Response(content, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers=SECURITY_HEADERS)
-
-
-class ImpatientHttp(H11Protocol):
-    """uvicorn's HTTP connection, closed when its request does not come in time.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        As for uvicorn's protocol.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.waits_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._in_body = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; beyond the limit the one that waits longest is closed."""
-        super().connection_made(transport)
-        self._wait()
-        if len(self.connections) > MAX_CONNECTIONS:
-            waiting = [
-                (other.waits_since, other)
-                for other in self.connections
-                if isinstance(other, ImpatientHttp) and other.waits_since is not None
-            ]
-            min(waiting, key=lambda pair: pair[0])[1].transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Take some bytes; time runs until they make a whole request."""
-        self._wait()
-        super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
-            return
-        if not self.cycle.more_body:
-            self._stop_waiting()
-        elif not self._in_body:
-            self._stop_waiting()
-            self._in_body = True
-            self._wait(BODY_SECONDS)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _wait(self, seconds: float = REQUEST_SECONDS) -> None:
-        if self._timer is None:
-            self.waits_since = self.loop.time()
-            self._timer = self.loop.call_later(seconds, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        self.waits_since = None
-        self._in_body = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def run_web(app: FastAPI, settings: NodeSettings, stop: threading.Event) -> None:

@@ -5,9 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dicom_node.records.instance_servers import HeldInstances
 from dicom_node.records.worker_table import WORKFLOW_VERSION, WorkerRow, queue_home
 
 __all__ = ["WorkerStatus", "alarms", "worker_statuses"]
+
+
+ASSESSMENT = "assess_series"
+"""Ends the name of the work that other machines can do if the images are served."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,17 @@ def worker_statuses(rows: Iterable[WorkerRow], unfinished: Iterable[Any]) -> lis
     ]
 
 
-def alarms(rows: Sequence[WorkerRow], unfinished: Sequence[Any], *, shared: bool) -> list[str]:
+def alarms(
+    rows: Sequence[WorkerRow], unfinished: Sequence[Any], held: HeldInstances, *, shared: bool
+) -> list[str]:
     """What stands still until somebody does something.
 
     Parameters
     ----------
     rows, unfinished
         As for `worker_statuses`.
+    held
+        Which spools are served to other machines, and what waits for one.
     shared
         Whether there may be several workers; else the only one is of this version.
     """
@@ -76,7 +85,8 @@ def alarms(rows: Sequence[WorkerRow], unfinished: Sequence[Any], *, shared: bool
         for row in rows
         if row.stuck
     ]
-    return [*found, *_other_versions(rows, unfinished, shared), *_homeless(rows, unfinished)]
+    found += _other_versions(rows, unfinished, shared)
+    return [*found, *_homeless(rows, unfinished, held), *_awaiting(rows, held)]
 
 
 def _other_versions(
@@ -91,9 +101,16 @@ def _other_versions(
         )
 
 
-def _homeless(rows: Sequence[WorkerRow], unfinished: Sequence[Any]) -> Iterator[str]:
-    waiting = Counter(home for work in unfinished if (home := queue_home(work.queue_name or "")))
+def _homeless(
+    rows: Sequence[WorkerRow], unfinished: Sequence[Any], held: HeldInstances
+) -> Iterator[str]:
     alive = {row.home for row in rows if row.alive}
+    waiting = Counter(
+        home
+        for work in unfinished
+        if (home := queue_home(work.queue_name or ""))
+        and not (alive and home in held.served and work.name.endswith(ASSESSMENT))
+    )
     hosts = {row.home: row.host for row in rows}
     for home, number in sorted(waiting.items()):
         if home not in alive:
@@ -102,3 +119,13 @@ def _homeless(rows: Sequence[WorkerRow], unfinished: Sequence[Any]) -> Iterator[
                 f"{number} pieces of work wait for {host}, which holds their images (spool {home}) "
                 "and has no worker"
             )
+
+
+def _awaiting(rows: Sequence[WorkerRow], held: HeldInstances) -> Iterator[str]:
+    hosts = {row.home: row.host for row in rows}
+    for waits in held.awaited:
+        host = hosts.get(waits.home, "another machine")
+        yield (
+            f"assessment {waits.work[:12]} on {waits.host} waits for its images on {host} "
+            f"(spool {waits.home}): {waits.reason}"
+        )

@@ -15,10 +15,12 @@ __all__ = [
     "CONNECT_SECONDS",
     "DEAD_PEER_SECONDS",
     "accounts",
+    "awaited_instances",
     "delivered_objects",
     "followed_studies",
     "has_tables",
     "insert_into",
+    "instance_servers",
     "listed_studies",
     "login_failures",
     "make_tables",
@@ -79,6 +81,26 @@ workers = sa.Table(
 ``home`` is the spool that it assesses from. ``taken`` fences a dead worker, ``recovered`` says that
 its work was handed on; ``taken_over`` counts the work that it took over itself.
 """
+
+instance_servers = sa.Table(
+    "instance_servers",
+    metadata,
+    sa.Column("home", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("beat", sa.DateTime(timezone=True), nullable=False),
+)
+"""Where the instances of a spool are served to workers of other machines, and the last beat."""
+
+awaited_instances = sa.Table(
+    "awaited_instances",
+    metadata,
+    sa.Column("work", sa.Text, primary_key=True),
+    sa.Column("home", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""Assessments in hand on ``host`` that wait for the machine with the spool ``home``, and why."""
 
 outgoing_objects = sa.Table(
     "outgoing_objects",

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from dicom_node.records.database import workers
 
 __all__ = [
+    "HOME_MARK",
     "SILENT_SECONDS",
     "WORKFLOW_VERSION",
     "WorkerRow",

@@ -21,6 +21,7 @@ __all__ = [
     "ASK_AGAIN",
     "IMAGE_FILE",
     "REPORT_FILE",
+    "WITHDRAWN_FILE",
     "KeptReport",
     "evidence_uids",
     "file_digest",

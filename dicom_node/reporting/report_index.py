@@ -75,6 +75,10 @@ class ReportIndex:
         """The reports that are on some of these images, under whatever study."""
         return self._under(spool_name(uid) for uid in sop_instance_uids)
 
+    def on_instances(self, names: Iterable[str]) -> list[KeptReport]:
+        """As `find`, by the names that stand for the UIDs in the spool."""
+        return self._under(names)
+
     def of_patient(self, patient: Patient) -> list[KeptReport]:
         """The reports whose patient has this Patient ID, whatever else is stated; none without one.
 

@@ -1,4 +1,4 @@
-"""Settings of what the node shows to others: listener, TLS, audit trail."""
+"""Settings of what the node shows to others: listener, TLS, audit trail, exchange."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = [
+    "EVERY_ADDRESS",
     "AeTitle",
     "Audit",
     "ClientTls",
+    "Exchange",
     "Listener",
     "Network",
     "Port",
@@ -25,6 +27,9 @@ Network = Annotated[
     BeforeValidator(lambda value: ip_network(value) if isinstance(value, str) else value),
 ]
 
+
+EVERY_ADDRESS = ("0.0.0.0", "::", "")
+"""Hosts that stand for all addresses of the machine."""
 
 LISTENER_OWN_MB = 512
 """Memory in MB of a listener without instances, with the stacks of all its threads."""
@@ -142,6 +147,62 @@ class Listener(Section):
         if not self.allowed_networks:
             found.append("any source address is accepted; set listener.allowed_networks")
         return tuple(f"listener on {self.host}: {text}" for text in found)
+
+
+class Exchange(Section):
+    """Instances and reports between the machines of one node, over HTTPS with mutual TLS.
+
+    With a ``port`` this machine serves its spool's instances to the workers of others; its worker
+    fetches what others serve. Both sides show ``certificate``; that of the other must be of ``ca``
+    and, with ``allowed_names``, carry one of these names.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path
+    allowed_names: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=1, le=65535)
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.:_-]+$")
+    max_transfers: int = Field(default=4, ge=1, le=64)
+    timeout_seconds: float = Field(default=30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _others_can_name_it(self) -> "Exchange":
+        if self.port is not None and self.name is None and self.host in EVERY_ADDRESS:
+            raise ValueError(
+                f"host {self.host!r} is no name that others can reach: set name to the one in "
+                "the certificate"
+            )
+        return self
+
+    @property
+    def reached_as(self) -> str:
+        """The host name or address that other machines connect to."""
+        return self.name or self.host
+
+    @property
+    def server_tls(self) -> ServerTls:
+        """TLS of the side that serves."""
+        return ServerTls(
+            certificate=self.certificate, key=self.key, ca=self.ca,
+            allowed_names=self.allowed_names,
+        )  # fmt: skip
+
+    @property
+    def client_tls(self) -> ClientTls:
+        """TLS of the side that fetches."""
+        return ClientTls(ca=self.ca, certificate=self.certificate, key=self.key)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What leaves it more open than it should be."""
+        if self.port is None or self.allowed_names or not is_exposed(self.host):
+            return ()
+        return (
+            f"exchange on {self.host}: whoever has a certificate of exchange.ca can fetch images "
+            "and hand in reports; set exchange.allowed_names",
+        )
 
 
 class Audit(Section):

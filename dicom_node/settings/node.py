@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.archives import Archive
-from dicom_node.settings.edge import AeTitle, Audit, Listener, Section
+from dicom_node.settings.edge import AeTitle, Audit, Exchange, Listener, Section
 from dicom_node.settings.environment import (
     DELIMITER,
     PREFIX,
@@ -186,7 +186,7 @@ class Limits(Section):
 
     seconds: float = Field(default=600.0, gt=0)
     memory_mb: int = Field(default=6144, ge=1024)
-    processes: int = Field(default=1, ge=1, le=64)
+    processes: int = Field(default=1, ge=0, le=64)
     attempts: int = Field(default=3, ge=1, le=20)
 
 
@@ -211,6 +211,7 @@ class NodeSettings(BaseSettings):
     dicom_seg_sources: tuple[AeTitle, ...] = ()
     listener: Listener = Listener()
     web: Web | None = None
+    exchange: Exchange | None = None
     audit: Audit = Audit()
     destinations: tuple[Destination, ...] = ()
     archives: tuple[Archive, ...] = ()
@@ -256,6 +257,22 @@ class NodeSettings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _several_machines_share_a_database(self) -> "NodeSettings":
+        if self.on_postgresql:
+            return self
+        if self.exchange is not None:
+            raise ValueError(
+                "[exchange] is between machines that share a database: set database_url to one "
+                "on PostgreSQL"
+            )
+        if not self.limits.processes:
+            raise ValueError(
+                "limits.processes = 0 leaves assessments to other machines: set database_url to "
+                "one on PostgreSQL that they share"
+            )
+        return self
+
     @field_validator("database_url")
     @classmethod
     def _database_is_a_url(cls, value: str | None) -> str | None:
@@ -296,6 +313,10 @@ class NodeSettings(BaseSettings):
     def counters_dir(self) -> Path:
         """Where the processes keep their counters."""
         return self.data_dir / "counters"
+
+    def within(self, data_dir: Path) -> "NodeSettings":
+        """The same settings with another data folder."""
+        return self.model_copy(update={"data_dir": data_dir})
 
     def shown(self) -> dict[str, Any]:
         """All settings for printing as JSON, with every secret masked."""

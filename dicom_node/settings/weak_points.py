@@ -6,14 +6,11 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from dicom_node.settings.edge import ClientTls, is_exposed
+from dicom_node.settings.edge import EVERY_ADDRESS, ClientTls, is_exposed
 from dicom_node.settings.environment import variable_of
 from dicom_node.settings.node import NodeSettings
 
 __all__ = ["weak_points"]
-
-EVERY_ADDRESS = ("0.0.0.0", "::", "")
-"""Hosts that stand for all addresses of the machine."""
 
 OTHERS = 0o007
 """Bits of a file's mode for users that are neither its owner nor of its group."""
@@ -41,6 +38,7 @@ def weak_points(settings: NodeSettings, path: Path) -> tuple[str, ...]:
         *settings.listener.warnings,
         *_addresses(settings),
         *(() if settings.web is None else settings.web.warnings),
+        *(() if settings.exchange is None else settings.exchange.warnings),
         *_peers(settings),
         *_database(settings),
         *_files(settings, path),
@@ -99,6 +97,8 @@ def _files(settings: NodeSettings, path: Path) -> Iterator[str]:
         keys.append(settings.listener.tls.key)
     if settings.web is not None and settings.web.tls is not None:
         keys.append(settings.web.tls.key)
+    if settings.exchange is not None:
+        keys.append(settings.exchange.key)
     for key in dict.fromkeys(keys):
         if _mode(key) & OTHERS:
             yield f"{key} can be read by every user of this machine; set its mode to 0640"

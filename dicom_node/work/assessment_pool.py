@@ -132,7 +132,7 @@ class AssessmentPool:
         self._settings = settings
         self._lock = threading.Lock()
         self._ended = False
-        self._pool = self._new(settings.limits.processes)
+        self._pool = self._new(max(settings.limits.processes, 1))  # one at least loads the models
         self._surveys = self._new(SURVEY_PROCESSES)
 
     def __enter__(self) -> "AssessmentPool":
@@ -160,6 +160,7 @@ class AssessmentPool:
         history: Path,
         findings: Sequence[Finding] = (),
         reading: Mapping[str, Any] | None = None,
+        data_dir: Path | None = None,
     ) -> Outcome:
         """Assess the series of one study in a child.
 
@@ -175,6 +176,8 @@ class AssessmentPool:
             What the report must warn of.
         reading
             A reader's word on a report of the study, as `Reading` holds it; None for none.
+        data_dir
+            Where earlier reports from the PACS are kept, if not in the node's data folder.
 
         Raises
         ------
@@ -192,7 +195,7 @@ class AssessmentPool:
         return self._run(
             self.analysis,
             settings.limits.seconds + asking,
-            settings,
+            settings if data_dir is None else settings.within(data_dir),
             paths,
             out,
             history,
@@ -272,7 +275,7 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
-                    self._pool = self._new(self._settings.limits.processes)
+                    self._pool = self._new(max(self._settings.limits.processes, 1))
                 return self._pool.schedule(
                     run_in_child, args=(function, *arguments), timeout=seconds
                 )

@@ -20,6 +20,7 @@ from dicom_node.errors import (
     ReadingRefused,
     ReportInvalid,
 )
+from dicom_node.exchange.home_folder import GONE, OUTDATED, REASONS
 from dicom_node.logs import log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.followed_studies import follow_study
@@ -43,12 +44,7 @@ from dicom_node.work.withdrawal_steps import kept_note
 from dicom_node.work.work_queues import object_path
 from roi_extraction.anatomy import Finding
 
-__all__ = ["DISK_SECONDS", "GONE", "GONE_TEXT", "AssessmentSteps"]
-
-GONE = "node.instances_gone"
-GONE_TEXT = "the instances are no longer in the spool: send the study again; nothing was changed"
-OUTDATED = "node.outdated_work"
-
+__all__ = ["DISK_SECONDS", "AssessmentSteps"]
 
 DISK_SECONDS = 10.0
 """Pause before a full disk is tried again, and before a process with a broken database ends."""
@@ -149,9 +145,7 @@ class AssessmentSteps:
             The process is to end.
         """
         started = time.perf_counter()
-        paths = [path for series in names for path in self._spool.paths(series, names[series])]
-        for series, objects in segmentations.items():
-            paths += self._spool.segmentation_paths(series, objects)
+        paths = self._paths(names, segmentations)
         if hold is None:
             hold = self._outdated(identity if read is None else read["assessment"], key, paths)
         if hold is not None and hold["state"] == "failed":
@@ -182,13 +176,30 @@ class AssessmentSteps:
         seconds = round(time.perf_counter() - started, 3)
         return self._conclude(identity, key, outcome, len(paths), seconds)
 
+    def holds(
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+    ) -> bool:
+        """Whether the files of an assessment lie here, and no newer ones of its study."""
+        return self._outdated(identity, key, self._paths(names, segmentations)) is None
+
+    def _paths(
+        self, names: dict[str, list[str]], segmentations: dict[str, list[str]]
+    ) -> list[Path]:
+        paths = [path for series in names for path in self._spool.paths(series, names[series])]
+        for series, objects in segmentations.items():
+            paths += self._spool.segmentation_paths(series, objects)
+        return paths
+
     def _outdated(self, identity: str, key: str, paths: list[Path]) -> dict[str, str] | None:
         """Why an assessment must not be done any more: its files are gone, or others came."""
         if not all(path.exists() for path in paths):
-            return {"state": "failed", "code": GONE, "reason": GONE_TEXT}
+            return {"state": "failed", "code": GONE, "reason": REASONS[GONE]}
         if self._spool.newest_assessment(key) not in ("", identity):
-            reason = "other instances of the study were received since; they have their own work"
-            return {"state": "failed", "code": OUTDATED, "reason": reason}
+            return {"state": "failed", "code": OUTDATED, "reason": REASONS[OUTDATED]}
         return None
 
     def _refuse(
@@ -368,7 +379,9 @@ class AssessmentSteps:
     ) -> Outcome | None:
         """Try once to assess; None if the disk did not take the report."""
         try:
-            return self._pool.assess(paths, folder, folder.parent, findings, said)
+            return self._pool.assess(
+                paths, folder, folder.parent, findings, said, self._spool.root.parent
+            )
         except DiskFault as error:
             log().error("disk fault", assessment=folder.name, code=error.code, reason=str(error))
             return None

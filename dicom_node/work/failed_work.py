@@ -9,6 +9,7 @@ from typing import Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 
 from dicom_node.errors import WorkFailed
+from dicom_node.exchange.home_folder import GONE, REASONS
 from dicom_node.files import make_private_folder
 from dicom_node.records.database import open_database
 from dicom_node.records.listed_studies import StudyState
@@ -18,7 +19,6 @@ from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
-from dicom_node.work.assessment_steps import GONE, GONE_TEXT
 from dicom_node.work.sharing.lease import own_home
 from dicom_node.work.work_queues import (
     ASSESS_QUEUE,
@@ -150,7 +150,7 @@ def _check_instances(settings: NodeSettings, arguments: list[Any]) -> None:
     for key, stems in segmentations.items():
         paths += spool.segmentation_paths(key, stems)
     if not all(path.exists() for path in paths):
-        raise WorkFailed(GONE, GONE_TEXT)
+        raise WorkFailed(GONE, REASONS[GONE])
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dicom_node.records.reading import Reading, Rejection
 from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.settings.node import NodeSettings
 from dicom_node.uids import content_id
+from dicom_node.work.work_queues import assess_queue, home_of
 
 __all__ = ["reject_report", "send_reading"]
 
@@ -66,7 +67,9 @@ def _assessed(settings: NodeSettings, assessment: str) -> tuple[list[Any], str]:
     if not found or not found[0].input or not found[0].queue_name:
         text = "the record of the assessment is gone: send the study again, then read its report"
         raise WorkFailed("reading.work_gone", text)
-    return list(found[0].input["args"]), found[0].queue_name
+    arguments, queue = list(found[0].input["args"]), found[0].queue_name
+    home = home_of(arguments)  # the work may have been done elsewhere
+    return arguments, assess_queue(home) if home else queue
 
 
 def _enqueue(

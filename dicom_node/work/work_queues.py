@@ -1,8 +1,10 @@
 """Names that the worker and the commands about its work share."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from dicom_node.records.worker_table import homed_queue
+from dicom_node.records.worker_table import HOME_MARK, homed_queue
 from dicom_node.reporting.report_history import REPORT_FILE
 
 __all__ = [
@@ -10,12 +12,17 @@ __all__ = [
     "assess_queue",
     "commit_queue",
     "delivery_queue",
+    "elsewhere_queue",
+    "home_of",
     "object_file",
     "object_path",
     "object_work",
 ]
 
 ASSESS_QUEUE = "assess"
+
+HOME_ARGUMENT = 7
+"""Place of the spool's name among the arguments of an assessment."""
 
 
 def assess_queue(home: str) -> str:
@@ -24,6 +31,20 @@ def assess_queue(home: str) -> str:
     On SQLite there is one spool, without a name.
     """
     return homed_queue(ASSESS_QUEUE, home)
+
+
+def home_of(arguments: Sequence[Any]) -> str:
+    """The spool that the files of an assessment with these arguments lie in; empty if unsaid."""
+    return str(arguments[HOME_ARGUMENT]) if len(arguments) > HOME_ARGUMENT else ""
+
+
+def elsewhere_queue(home: str) -> str:
+    """The queue of assessments that the workers with one spool took from other spools.
+
+    >>> elsewhere_queue("0f3a")
+    'assess-elsewhere@0f3a'
+    """
+    return f"{ASSESS_QUEUE}-elsewhere{HOME_MARK}{home}"
 
 
 def delivery_queue(destination: str) -> str:

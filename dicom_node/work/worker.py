@@ -26,8 +26,14 @@ from dicom_node.work.sharing.interruption import Interrupted
 from dicom_node.work.sharing.lease import DatabaseLease, Lease, make_lease
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.sharing.purging import Purger
+from dicom_node.work.sharing.spare_capacity import SpareCapacity
 from dicom_node.work.sharing.takeover import Takeover, hand_on
-from dicom_node.work.work_queues import assess_queue, commit_queue, delivery_queue
+from dicom_node.work.work_queues import (
+    assess_queue,
+    commit_queue,
+    delivery_queue,
+    elsewhere_queue,
+)
 from dicom_node.work.workflows import Worker
 
 __all__ = ["run_worker"]
@@ -117,36 +123,56 @@ def _work(
     worker = Worker(settings, pool, lease, objects, database, stop)
     worker.spool.prepare()
     ReportIndex(settings.reports_dir).prepare()
+    if settings.exchange is not None:
+        worker.fetched_work.prepare()
     if lease.home:
         DBOS.listen_queues(_queues_to_listen_to(settings, lease.home))
     DBOS.launch()
     takeover = None
+    spare = None
     try:
         if isinstance(lease, DatabaseLease):
             hand_on(settings.executor_id)  # what version 0.2.0 left under a name of its own
             takeover = Takeover(database, lease)
             takeover.start()
+            if settings.exchange is not None and settings.limits.processes:
+                spare = SpareCapacity(
+                    database,
+                    takeover,
+                    lease.home,
+                    lambda: settings.limits.processes - len(worker.assessing),
+                )
         _register_queues(settings, lease.home, 1 if takeover is None else takeover.alive)
         upkeep = ListUpkeep(database, worker.spool, settings.reports_dir, lease.home, stop)
         upkeep.start()
         log().info("working", model_id=model_id)
         worker.audit.started("worker")
-        watch(worker, settings, upkeep, takeover, stop)
+        watch(worker, settings, upkeep, takeover, spare, stop)
         worker.audit.stopped("worker")
     finally:
         if takeover is not None:
             takeover.stop()
         DBOS.destroy(workflow_completion_timeout_sec=0)
+        worker.fetched_work.close()
 
 
 def _queues(settings: NodeSettings, home: str) -> dict[str, int]:
     """The queues of a worker, and how much of each it does at a time."""
     names = [destination.name for destination in settings.destinations]
     return {
-        assess_queue(home): settings.limits.processes,
+        **_assessments(settings, home),
         **{delivery_queue(name): 2 for name in names},
         **{commit_queue(name, home): 2 for name in names},
     }
+
+
+def _assessments(settings: NodeSettings, home: str) -> dict[str, int]:
+    """The queues of assessments: the spool's own, and with ``[exchange]`` those of other spools."""
+    processes = settings.limits.processes
+    queues = [assess_queue(home)] if processes else []
+    if processes and settings.exchange is not None:
+        queues.append(elsewhere_queue(home))
+    return dict.fromkeys(queues, processes)
 
 
 def _queues_to_listen_to(settings: NodeSettings, home: str) -> list[str]:
@@ -163,7 +189,8 @@ def _queues_to_listen_to(settings: NodeSettings, home: str) -> list[str]:
         known = []
     finally:
         client.destroy()
-    common = [name for name in known if queue_home(name) in ("", home)]
+    common = {name for name in known if queue_home(name) in ("", home)}
+    common -= {assess_queue(home), elsewhere_queue(home)}
     return sorted({*common, *_queues(settings, home)})
 
 
@@ -185,6 +212,7 @@ def watch(
     settings: NodeSettings,
     upkeep: ListUpkeep,
     takeover: Takeover | None,
+    spare: SpareCapacity | None,
     stop: threading.Event,
 ) -> None:
     """Queue complete studies, remove what is no longer kept, and notice work that was lost.
@@ -211,6 +239,11 @@ def watch(
         if worker.lease.leads:
             with suppress(Interrupted):  # by the stop
                 arrivals.look()
+        if spare is not None:
+            try:
+                spare.look()
+            except SQLAlchemyError as error:
+                log().warning("database does not answer", error=type(error).__name__)
         if takeover is not None and takeover.alive != workers:
             workers = takeover.alive
             _register_queues(settings, worker.lease.home, workers)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +20,12 @@ from dbos import (
 from dbos import error as dbos_error
 
 from dicom_node.errors import AssessmentFailed, WorkFailed
+from dicom_node.exchange.home_folder import GONE, OUTDATED
 from dicom_node.logs import fault_fields, log
 from dicom_node.records.audit import AuditTrail
 from dicom_node.records.study_deliveries import DeliveryState
 from dicom_node.records.study_events import StudyEvent
+from dicom_node.records.worker_table import queue_home
 from dicom_node.reporting.objects.files import destination_files
 from dicom_node.reporting.objects.kinds import NotAnalysed
 from dicom_node.reporting.report_history import REPORT_FILE, rejection_of, withdrawn_by
@@ -35,16 +38,19 @@ from dicom_node.work.assessment_steps import AssessmentSteps
 from dicom_node.work.complete_study import CompleteStudy
 from dicom_node.work.delivery_steps import DeliverySteps
 from dicom_node.work.listing.study_records import StudyRecords
+from dicom_node.work.sharing.fetched_work import FetchedWork
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 from dicom_node.work.sharing.lease import Lease
 from dicom_node.work.sharing.outgoing import OutgoingObjects
 from dicom_node.work.sharing.purging import was_delivered
+from dicom_node.work.sharing.spare_capacity import is_taken
 from dicom_node.work.turns import Turns
 from dicom_node.work.withdrawal_steps import WithdrawalSteps
 from dicom_node.work.work_queues import (
     assess_queue,
     commit_queue,
     delivery_queue,
+    elsewhere_queue,
     object_file,
     object_work,
 )
@@ -116,17 +122,8 @@ class Worker(DBOSConfiguredInstance):
             else PacsQuery(settings.query, settings.listener.ae_title)
         )
         self.records = StudyRecords(database, settings.reports_dir, lease.home, stop)
-        self.assessment_steps = AssessmentSteps(
-            pool,
-            self.spool,
-            settings.reports_dir,
-            self.audit,
-            outgoing,
-            database,
-            lease.home,
-            self.records,
-            stop,
-        )
+        self.assessment_steps = self._steps_in(settings.data_dir, lease.home)
+        self.fetched_work = FetchedWork(settings, lease, database, self._steps_in, stop)
         self.delivery_steps = DeliverySteps(
             settings, self.audit, self.query, outgoing, lease.confirm
         )
@@ -134,7 +131,23 @@ class Worker(DBOSConfiguredInstance):
         self.assess_queue = assess_queue(lease.home)
         self.turns = Turns()
         self.running: set[str] = set()  # identities of the workflows that this process has in hand
+        self.assessing: set[str] = set()  # those of them that assess
         self.broken = threading.Event()  # a fault of database or disk: the process must end
+
+    def _steps_in(self, data_dir: Path, home: str) -> AssessmentSteps:
+        """The steps of assessments in a data folder, whose instances are those of a spool."""
+        reports = self.settings.within(data_dir).reports_dir
+        return AssessmentSteps(
+            self.pool,
+            Spool(data_dir),
+            reports,
+            self.audit,
+            self.outgoing.under(reports),
+            self.database,
+            home,
+            StudyRecords(self.database, reports, home, self.stop),
+            self.stop,
+        )
 
     def enqueue(
         self, study: CompleteStudy, findings: Sequence[Finding], changed: float, sender: str
@@ -170,13 +183,16 @@ class Worker(DBOSConfiguredInstance):
             if ended and not reported and changed * 1000 > (before.dequeued_at or 0):
                 self.records.queued(study.key, study.header, changed, identity)
                 DBOS.rewind_workflow(identity, queue_name=self.assess_queue)
-            if before.status == "ENQUEUED" and before.queue_name != self.assess_queue:
+            taken = before.queue_name == elsewhere_queue(queue_home(before.queue_name or ""))
+            if before.status == "ENQUEUED" and before.queue_name != self.assess_queue and not taken:
                 # sent to this machine too while another did not come to it, or is down
                 DBOS.resume_workflow(identity, queue_name=self.assess_queue)
             if before.status == "SUCCESS" and before.output is not None:
                 state = before.output["state"]
                 self.records.unchanged(study.key, study.header, changed, identity, state)
             return
+        if self.lease.home and is_taken(self.database, study.key):
+            raise dbos_error.DBOSQueueDeduplicatedError(identity, self.assess_queue, study.key)
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin
         self.records.queued(study.key, study.header, changed, identity)
@@ -211,6 +227,8 @@ class Worker(DBOSConfiguredInstance):
                 study.segmentations,
                 [[finding.code, finding.message] for finding in findings],
                 None if study.hold is None else asdict(study.hold),
+                None,
+                self.lease.home,
             )
 
     def _withdrawn(self, study: str, assessment: str) -> bool:
@@ -236,12 +254,14 @@ class Worker(DBOSConfiguredInstance):
         findings: list[list[str]],
         hold: dict[str, str] | None = None,
         read: dict[str, Any] | None = None,
+        home: str = "",
     ) -> dict[str, Any]:
         """Assess one study and queue the delivery of its report to every destination.
 
-        The parameters are those of `AssessmentSteps.assess`.
+        The parameters are those of `AssessmentSteps.assess`; ``home`` is the spool that the files
+        lie in where there are several, else empty.
         """
-        with self._runs():
+        with self._runs(), self._assesses():
             try:
                 outcome: dict[str, Any] = DBOS.run_step(
                     StepOptions(
@@ -250,7 +270,7 @@ class Worker(DBOSConfiguredInstance):
                         max_attempts=self.settings.limits.attempts,
                         interval_seconds=1.0,
                     ),
-                    self.assessment_steps.assess,
+                    self._assess,
                     identity,
                     key,
                     names,
@@ -258,6 +278,7 @@ class Worker(DBOSConfiguredInstance):
                     findings,
                     hold,
                     read,
+                    home,
                 )
             except (
                 AssessmentFailed,
@@ -272,11 +293,12 @@ class Worker(DBOSConfiguredInstance):
             if outcome["state"] == "failed":
                 DBOS.run_step(
                     StepOptions(name="report failure"),
-                    self.assessment_steps.report_failure,
+                    self._report_failure,
                     identity,
                     key,
                     outcome["code"],
                     outcome["reason"],
+                    home,
                     written=read is None,
                 )
                 raise WorkFailed(outcome["code"], outcome["reason"])
@@ -289,6 +311,35 @@ class Worker(DBOSConfiguredInstance):
                         self._enqueue_withdrawal(wrong, destination, 1, 0.0)
             timings_s = outcome.get("timings_s", {})
             return {"state": outcome["state"], "code": outcome["code"], "timings_s": timings_s}
+
+    def _assess(
+        self,
+        identity: str,
+        key: str,
+        names: dict[str, list[str]],
+        segmentations: dict[str, list[str]],
+        findings: list[list[str]],
+        hold: dict[str, str] | None,
+        read: dict[str, Any] | None,
+        home: str,
+    ) -> dict[str, Any]:
+        """Assess where the files are: here, also if they were sent here too, or fetched."""
+        steps = self.assessment_steps
+        if self._is_own(home) or steps.holds(identity, key, names, segmentations):
+            return steps.assess(identity, key, names, segmentations, findings, hold, read)
+        return self.fetched_work.assess(home, identity, key, names, segmentations, findings, hold)
+
+    def _is_own(self, home: str) -> bool:
+        """Whether work on a spool is done in this machine's own; all is, where nothing travels."""
+        return home in ("", self.lease.home) or self.settings.exchange is None
+
+    def _report_failure(
+        self, identity: str, key: str, code: str, reason: str, home: str, *, written: bool
+    ) -> None:
+        if self._is_own(home) or code in (GONE, OUTDATED):  # nothing is written then
+            self.assessment_steps.report_failure(identity, key, code, reason, written=written)
+        else:
+            self.fetched_work.report_failure(home, identity, key, code, reason)
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def reject(self, key: str, said: dict[str, str]) -> dict[str, Any]:
@@ -525,6 +576,16 @@ class Worker(DBOSConfiguredInstance):
                 look,
                 time.time() if since is None else since,
             )
+
+    @contextmanager
+    def _assesses(self) -> Iterator[None]:
+        """Note the workflow as one that takes capacity."""
+        identity = DBOS.workflow_id or ""
+        self.assessing.add(identity)
+        try:
+            yield
+        finally:
+            self.assessing.discard(identity)
 
     @contextmanager
     def _runs(self) -> Iterator[None]:

@@ -44,6 +44,10 @@ class OutgoingObjects:
         self._engine = engine
         self._stop = stop or threading.Event()
 
+    def under(self, reports: Path) -> "OutgoingObjects":
+        """The same objects, for reports in another folder."""
+        return OutgoingObjects(reports, self._engine, self._stop)
+
     @property
     def shared(self) -> bool:
         """Whether they lie in the database."""

@@ -70,6 +70,7 @@ class Takeover:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._strays_looked = time.monotonic()
         self.alive = 1  # workers that are alive, roughly: up to the next power of two
+        self.gone_homes: frozenset[str] = frozenset()  # spools of which all workers are gone
 
     def start(self) -> None:
         """Look once, and begin to look from time to time."""
@@ -99,7 +100,10 @@ class Takeover:
             rows = listed_workers(connection)
             self.alive = _rounded(max(sum(row.alive for row in rows), 1))
             if not self._lease.steady:
+                self.gone_homes = frozenset()
                 return
+            living = {row.home for row in rows if row.alive or row.locked}
+            self.gone_homes = frozenset(row.home for row in rows) - living
             gone = [row for row in rows if self._is_gone(row)]
             strays: set[str] = set()
             if time.monotonic() - self._strays_looked > STRAY_SECONDS:
