@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,9 @@ class Worker(DBOSConfiguredInstance):
                 state = before.output["state"]
                 self.records.unchanged(study.key, study.header, changed, identity, state)
             return
-        if self.lease.home and is_taken(self.database, study.key):
+        if self.lease.home and until_it_answers(
+            self.database, self.stop, partial(is_taken, study=study.key)
+        ):
             raise dbos_error.DBOSQueueDeduplicatedError(identity, self.assess_queue, study.key)
         newest = self.spool.newest_assessment(study.key)
         self.spool.assessing(study.key, identity)  # before it can begin

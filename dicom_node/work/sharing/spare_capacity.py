@@ -56,11 +56,10 @@ def move(database: sa.Engine, work: str, source: str, target: str) -> bool:
         return False
 
 
-def is_taken(database: sa.Engine, study: str) -> bool:
+def is_taken(connection: sa.Connection, study: str) -> bool:
     """Whether another machine has an assessment of a study in its queue or in hand."""
-    with database.connect() as connection:
-        values = {"study": study, "queues": elsewhere_queue("")}
-        return connection.execute(TAKEN, values).first() is not None
+    values = {"study": study, "queues": elsewhere_queue("")}
+    return connection.execute(TAKEN, values).first() is not None
 
 
 class SpareCapacity:
