@@ -383,7 +383,7 @@ def write_report(folder: Path, name: str, moment: float) -> None:
 def test_reports_from_before_the_list_are_entered_and_what_is_listed_stays(
     database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_upkeep, "BATCH", 2)
+    monkeypatch.setattr(list_upkeep, "LISTED_AT_ONCE", 2)
     spool, reports = Spool(tmp_path), tmp_path / "reports"
     spool.prepare()
     reports.mkdir()
@@ -414,7 +414,7 @@ def test_reports_from_before_the_list_are_entered_and_what_is_listed_stays(
 def test_study_leaves_the_list_once_instances_and_reports_are_gone(
     database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_upkeep, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(list_upkeep, "UPKEEP_SECONDS", 0.0)
     spool, reports = Spool(tmp_path), tmp_path / "reports"
     spool.prepare()
     reports.mkdir()

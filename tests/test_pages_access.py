@@ -287,7 +287,7 @@ def test_pauses_grow_and_are_forgotten(engine: sa.Engine) -> None:
     assert doors.locked_seconds("jane") > 800
     assert doors.unlock("jane")
     assert doors.claim("jane", "10.7.7.7") == 0
-    clock.now += lockout.FORGOTTEN_SECONDS + 1
+    clock.now += lockout.FAILURES_FORGOTTEN_SECONDS + 1
     doors.claim("rose", "10.0.0.1")
     with engine.connect() as connection:
         counted = sa.select(sa.func.count()).select_from(login_failures)

@@ -21,7 +21,7 @@ __all__ = ["HomeClient", "HomeUnavailable"]
 MAX_STUDY_BYTES = 16 << 30
 """Most that the instances of an assessment may have."""
 
-LEAST_BYTES = 256 * 1024
+LEAST_EXCHANGED_BYTES = 256 * 1024
 """Fewer bytes than these within ``exchange.timeout_seconds`` count as a standstill."""
 
 MAX_REFUSAL_BYTES = 4096
@@ -155,7 +155,7 @@ class HomeClient:
             with _told():
                 piece = answer.read1(size)
             got += len(piece)
-            if got >= LEAST_BYTES:
+            if got >= LEAST_EXCHANGED_BYTES:
                 until, got = time.monotonic() + seconds, 0
             elif time.monotonic() > until:
                 raise HomeUnavailable("it sends too slowly")

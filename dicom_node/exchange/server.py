@@ -55,7 +55,7 @@ MAX_REPORT_BYTES = 64 << 20
 KEPT = "taken-in"
 """Folder in the data folder where what is handed in is unpacked."""
 
-POLL_SECONDS = 0.25
+SERVER_POLL_SECONDS = 0.25
 """How often it is looked whether the server is to end."""
 
 
@@ -256,7 +256,7 @@ def _announce_until(settings: NodeSettings, url: str, ended: Callable[[], bool])
                         announce_server(connection, home, host, url)
                 except SQLAlchemyError as error:
                     log().warning("database does not answer", error=type(error).__name__)
-            time.sleep(POLL_SECONDS)
+            time.sleep(SERVER_POLL_SECONDS)
         if database is not None:
             with contextlib.suppress(SQLAlchemyError), database.begin() as connection:
                 withdraw_server(connection, home, url)

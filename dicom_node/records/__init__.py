@@ -7,8 +7,9 @@
 - `database`: the node's own tables in the workflow database, beside those of its engine.
 - `followed_studies`: what was measured on each study, for following a scanner's HU over time.
 - `heartbeat`: signs of life: a file a process, touched while it works.
-- `reading`: a reader's word on a report: accepted as it is, or corrected and measured again.
+- `instance_servers`: where each spool's instances are served to other machines.
 - `listed_studies`: the list of all studies: whose each is, and what came of it.
+- `reading`: a reader's word on a report: accepted as it is, or corrected and measured again.
 - `scanner_drift`: whether a scanner's HU moved, looked at by a worker, read by the status.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their
   number.

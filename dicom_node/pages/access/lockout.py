@@ -12,10 +12,10 @@ from dicom_node.records.database import login_failures
 
 __all__ = ["ACCOUNT", "ADDRESS", "Lockout", "Subject"]
 
-FIRST_PAUSE_SECONDS = 2.0
-LONGEST_PAUSE_SECONDS = 900.0
+FIRST_LOCK_SECONDS = 2.0
+LONGEST_LOCK_SECONDS = 900.0
 
-FORGOTTEN_SECONDS = 24 * 3600.0
+FAILURES_FORGOTTEN_SECONDS = 24 * 3600.0
 """Failures are forgotten so long after the last."""
 
 MOST_SUBJECTS = 20_000
@@ -69,7 +69,7 @@ class Lockout:
             except IntegrityError:
                 # another process counted the same subject for the first time
                 continue
-        return FIRST_PAUSE_SECONDS
+        return FIRST_LOCK_SECONDS
 
     def forgive(self, name: str, address: str) -> None:
         """The try succeeded: the account begins anew, the address gets this one try back."""
@@ -98,7 +98,7 @@ class Lockout:
         return max(0.0, (found or 0) / 1000 - self._clock())
 
     def _claimed(self, connection: sa.Connection, name: str, address: str, now: float) -> float:
-        forgotten = int((now - FORGOTTEN_SECONDS) * 1000)
+        forgotten = int((now - FAILURES_FORGOTTEN_SECONDS) * 1000)
         # as a first statement it also keeps other processes waiting on SQLite
         connection.execute(login_failures.delete().where(login_failures.c.last < forgotten))
         counts = [
@@ -157,7 +157,7 @@ def _pause_seconds(beyond: int) -> float:
     """The pause after so many failures beyond the free ones: doubled each time, up to a limit."""
     if beyond <= 0:
         return 0.0
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(beyond - 1, 30))
+    return min(LONGEST_LOCK_SECONDS, FIRST_LOCK_SECONDS * 2.0 ** min(beyond - 1, 30))
 
 
 def _key(subject: Subject, name: str) -> str:

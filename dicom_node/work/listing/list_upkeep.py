@@ -26,10 +26,10 @@ from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 
 __all__ = ["ListUpkeep"]
 
-LOOK_SECONDS = 600.0
+UPKEEP_SECONDS = 600.0
 """How often it is looked for studies that are gone; as often as they are removed."""
 
-BATCH = 100
+LISTED_AT_ONCE = 100
 """Studies that are entered or taken out in one transaction."""
 
 PAUSE_SECONDS = 0.01
@@ -99,14 +99,14 @@ class ListUpkeep:
             batch: list[Found] = []
             for found in self._newest_reports(lacking):
                 batch.append(found)
-                if len(batch) == BATCH:
+                if len(batch) == LISTED_AT_ONCE:
                     self._enter(batch)
                     batch = []
             self._enter(batch)
 
     def look(self) -> None:
-        """Take out the studies whose instances and reports are gone, every `LOOK_SECONDS`."""
-        if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
+        """Take out the studies whose instances and reports are gone, every `UPKEEP_SECONDS`."""
+        if self._looked is not None and time.monotonic() - self._looked < UPKEEP_SECONDS:
             return
         self._looked = time.monotonic()
         with self._database.connect() as connection:  # before: what comes meanwhile is kept
@@ -116,9 +116,9 @@ class ListUpkeep:
         kept = {path.name for place in (self._reports, self._spool.studies)
                 for path in place.iterdir()}  # fmt: skip
         gone = sorted(listed - kept)
-        for start in range(0, len(gone), BATCH):
+        for start in range(0, len(gone), LISTED_AT_ONCE):
             with self._database.begin() as connection:
-                for study in gone[start : start + BATCH]:
+                for study in gone[start : start + LISTED_AT_ONCE]:
                     forget_study(connection, study)
         if gone:
             log().info("studies taken off the list", number=len(gone))

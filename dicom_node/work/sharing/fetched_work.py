@@ -39,7 +39,7 @@ from dicom_node.work.sharing.lease import Lease
 
 __all__ = ["FetchedWork", "Files", "Steps"]
 
-AGAIN_SECONDS = 5.0
+FETCH_AGAIN_SECONDS = 5.0
 """Pause before a machine that does not give instances is asked again."""
 
 LOCK_FILE = ".lock"
@@ -226,7 +226,7 @@ class FetchedWork:
                 )
                 waits = Awaited(wanted.assessment, home, socket.gethostname(), reason)
                 self._note(partial(note_wait, waits=waits))
-            if self._stop.wait(AGAIN_SECONDS) or self._lease.lost:
+            if self._stop.wait(FETCH_AGAIN_SECONDS) or self._lease.lost:
                 raise Interrupted
         self._note(partial(forget_wait, work=wanted.assessment))
         return result

@@ -19,10 +19,10 @@ from dicom_node.work.work_queues import assess_queue, elsewhere_queue, home_of
 
 __all__ = ["SpareCapacity", "is_taken", "move"]
 
-LOOK_SECONDS = 2.0
+SPARE_LOOK_SECONDS = 2.0
 """Seconds between two looks, with few workers."""
 
-LOOKS_PER_SECOND = 8.0
+SPARE_LOOKS_PER_SECOND = 8.0
 """The most looks of all workers together: with many workers each looks more rarely."""
 
 OWN_SECONDS = 5.0
@@ -88,14 +88,14 @@ class SpareCapacity:
         self._seen: dict[str, float] = {}  # since when it is known that work waits
 
     def look(self) -> None:
-        """Take as many assessments as there is capacity for, at most every `LOOK_SECONDS`.
+        """Take as many assessments as there is capacity for, at most every `SPARE_LOOK_SECONDS`.
 
         Raises
         ------
         sqlalchemy.exc.SQLAlchemyError
             The database does not answer.
         """
-        pause = max(LOOK_SECONDS, self._takeover.alive / LOOKS_PER_SECOND)
+        pause = max(SPARE_LOOK_SECONDS, self._takeover.alive / SPARE_LOOKS_PER_SECOND)
         if time.monotonic() - self._looked < pause or self._free() <= 0 or self._own_waits():
             return
         self._looked = time.monotonic()
