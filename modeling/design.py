@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,10 +66,6 @@ class DesignFeature:
     sites: tuple[str, ...]
 
 
-Derivation = Callable[[FloatArray], FloatArray]
-"""From HU of some sites, float64, shape (sites, n), to a feature, float64, shape (n,)."""
-
-
 def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> FloatArray:
     """Derive the model's inputs; each row depends on that patient alone.
 
@@ -96,9 +93,9 @@ def design_matrix(mean_hu: FloatArray, age: FloatArray, sex: FloatArray) -> Floa
         raise InvalidFeatures(
             f"expected HU of shape ({count}, {len(SITE_NAMES)}), found {mean_hu.shape}"
         )
-    clipped = np.ascontiguousarray(np.clip(mean_hu, *CLIP_HU).T)
-    columns = [formula(clipped[rows]) for formula, rows in _DERIVATIONS]
-    return np.column_stack([*columns, age, sex])
+    sites = _SiteValues(np.ascontiguousarray(np.clip(mean_hu, *CLIP_HU).T))
+    columns = [formula(sites) for _, formula in _FORMULAS]
+    return np.ascontiguousarray(np.array([*columns, age, sex]).T)
 
 
 def design_of(X: "pd.DataFrame") -> FloatArray:
@@ -126,79 +123,79 @@ def impute(matrix: FloatArray, medians: FloatArray) -> FloatArray:
     return np.where(np.isnan(matrix), medians, matrix)
 
 
-def _first(hu: FloatArray) -> FloatArray:
-    return np.asarray(hu[0])
+class _SiteValues:
+    """HU of all sites, and what several inputs need of them, computed once.
+
+    Parameters
+    ----------
+    hu
+        float64, shape (36, n): clipped, in the cohort's order, NaN where missing.
+    """
+
+    def __init__(self, hu: FloatArray) -> None:
+        self.hu = hu
+        self.lumbar = hu[: len(_LUMBAR)]
+
+    @cached_property
+    def lumbar_median(self) -> FloatArray:
+        """Median of L1 to L5, float64, shape (n,)."""
+        count, patients = (~np.isnan(self.lumbar)).sum(axis=0), np.arange(self.lumbar.shape[1])
+        ordered = np.sort(self.lumbar, axis=0)
+        lower = ordered[np.maximum(count - 1, 0) // 2, patients]
+        upper = ordered[np.minimum(count // 2, len(ordered) - 1), patients]
+        return np.asarray((lower + upper) / 2)
+
+    @cached_property
+    def lumbar_lowest(self) -> FloatArray:
+        """Lowest of L1 to L5, float64, shape (n,)."""
+        return np.asarray(np.fmin.reduce(self.lumbar, axis=0))
+
+    @cached_property
+    def lumbar_highest(self) -> FloatArray:
+        """Highest of L1 to L5, float64, shape (n,)."""
+        return np.asarray(np.fmax.reduce(self.lumbar, axis=0))
+
+    @cached_property
+    def means(self) -> dict[str, FloatArray]:
+        """Mean of the measured sites of each of `_AVERAGED`, float64, shape (n,)."""
+        known = ~np.isnan(self.hu)
+        nothing = np.zeros((1, self.hu.shape[1]))
+        values = np.concatenate([np.where(known, self.hu, 0.0), nothing])
+        counted = np.concatenate([known, nothing])
+        total, count = np.zeros((2, len(_AVERAGED), self.hu.shape[1]))
+        # Site by site, so that a patient's mean does not depend on who else is in the table.
+        for sites in _AVERAGED_SITES:
+            total += values.take(sites, axis=0)
+            count += counted.take(sites, axis=0)
+        found = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+        return dict(zip(_AVERAGED, found, strict=True))
 
 
-def _mean(hu: FloatArray) -> FloatArray:
-    measured = ~np.isnan(hu)
-    count = measured.sum(axis=0)
-    # Site by site, so that a patient's mean does not depend on who else is in the table.
-    total = reduce(np.add, np.where(measured, hu, 0.0))
-    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
+Formula = Callable[[_SiteValues], FloatArray]
+"""From the sites' HU to an input of the model, float64, shape (n,)."""
 
 
-def _lowest(hu: FloatArray) -> FloatArray:
-    return np.asarray(np.fmin.reduce(hu, axis=0))
+def _site(name: str) -> Formula:
+    row = SITE_NAMES.index(name)
+    return lambda sites: sites.hu[row]
 
 
-def _highest(hu: FloatArray) -> FloatArray:
-    return np.asarray(np.fmax.reduce(hu, axis=0))
+def _mean(name: str) -> Formula:
+    return lambda sites: sites.means[name]
 
 
-def _median(hu: FloatArray) -> FloatArray:
-    count, patients = (~np.isnan(hu)).sum(axis=0), np.arange(hu.shape[1])
-    ordered = np.sort(hu, axis=0)
-    lower = ordered[np.maximum(count - 1, 0) // 2, patients]
-    upper = ordered[np.minimum(count // 2, len(hu) - 1), patients]
-    return np.asarray((lower + upper) / 2)
+def _excess(level: str) -> Formula:
+    row = SITE_NAMES.index(level)
+    return lambda sites: sites.hu[row] - sites.lumbar_median
 
 
-def _range(hu: FloatArray) -> FloatArray:
-    return _highest(hu) - _lowest(hu)
+def _lowest(names: tuple[str, ...]) -> Formula:
+    rows = [SITE_NAMES.index(name) for name in names]
+    return lambda sites: np.asarray(np.fmin.reduce(sites.hu[rows], axis=0))
 
 
-def _excess(index: int) -> Derivation:
-    return lambda hu: hu[index] - _median(hu)
-
-
-def _largest_excess(hu: FloatArray) -> FloatArray:
-    return _highest(hu) - _median(hu)
-
-
-def _right_minus_left(hu: FloatArray) -> FloatArray:
-    half = len(hu) // 2
-    return _mean(hu[:half]) - _mean(hu[half:])
-
-
-def _formulas() -> list[tuple[DesignFeature, Derivation]]:
-    found: list[tuple[DesignFeature, Derivation]] = [
-        (DesignFeature(level.value, (level.value,)), _first) for level in Level
-    ]
-
-    def add(name: str, sites: tuple[str, ...], formula: Derivation) -> None:
-        found.append((DesignFeature(name, sites), formula))
-
-    add("median of L1-L5", _LUMBAR, _median)
-    add("lowest of L1-L5", _LUMBAR, _lowest)
-    add("highest of L1-L5", _LUMBAR, _highest)
-    add("range of L1-L5", _LUMBAR, _range)
-    for index, name in enumerate(_LUMBAR):
-        add(f"{name} minus median of L1-L5", _LUMBAR, _excess(index))
-    add("highest minus median of L1-L5", _LUMBAR, _largest_excess)
-    add("mean of L4, L5, S1", ("L4", "L5", "S1"), _mean)
-    add("mean of L5, S1", ("L5", "S1"), _mean)
-    for muscle in Muscle:
-        for disc in DiscLevel:
-            pair = _muscle_sites(muscle, disc)
-            if pair:
-                add(f"{muscle} at {disc}, both sides", pair, _mean)
-        every = _muscle_sites(muscle)
-        add(f"{muscle}, mean of all levels", every, _mean)
-        add(f"{muscle}, lowest of all levels", every, _lowest)
-        add(f"{muscle}, right minus left", every, _right_minus_left)
-    add("mean of all muscles", tuple(s for s in USED_SITES if "_" in s), _mean)
-    return found
+def _difference(first: str, second: str) -> Formula:
+    return lambda sites: sites.means[first] - sites.means[second]
 
 
 def _muscle_sites(muscle: Muscle, disc: DiscLevel | None = None) -> tuple[str, ...]:
@@ -214,13 +211,79 @@ def _muscle_sites(muscle: Muscle, disc: DiscLevel | None = None) -> tuple[str, .
     )
 
 
-_FORMULAS = _formulas()
+def _one_side(muscle: Muscle, side: Side) -> str:
+    return f"{muscle}, {side}"
 
-_DERIVATIONS = tuple(
-    (formula, np.array([SITE_NAMES.index(site) for site in feature.sites]))
-    for feature, formula in _FORMULAS
+
+def _averaged() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {
+        "mean of L4, L5, S1": ("L4", "L5", "S1"),
+        "mean of L5, S1": ("L5", "S1"),
+    }
+    for muscle in Muscle:
+        for disc in DiscLevel:
+            found[f"{muscle} at {disc}, both sides"] = _muscle_sites(muscle, disc)
+        every = _muscle_sites(muscle)
+        found[f"{muscle}, mean of all levels"] = every
+        for number, side in enumerate(Side):
+            half = len(every) // 2
+            found[_one_side(muscle, side)] = every[number * half : (number + 1) * half]
+    found["mean of all muscles"] = tuple(name for name in USED_SITES if "_" in name)
+    return {name: sites for name, sites in found.items() if sites}
+
+
+_AVERAGED = _averaged()
+"""Sites of each mean, by its name."""
+
+_AVERAGED_SITES = np.array(
+    list(
+        zip_longest(
+            *([SITE_NAMES.index(site) for site in sites] for sites in _AVERAGED.values()),
+            fillvalue=len(SITE_NAMES),
+        )
+    )
 )
-"""Each derivation and the places of its sites."""
+"""Row k holds the k-th site of each mean; one past the last site stands for none."""
+
+
+def _formulas() -> list[tuple[DesignFeature, Formula]]:
+    found: list[tuple[DesignFeature, Formula]] = [
+        (DesignFeature(level.value, (level.value,)), _site(level.value)) for level in Level
+    ]
+
+    def add(name: str, sites: tuple[str, ...], formula: Formula) -> None:
+        found.append((DesignFeature(name, sites), formula))
+
+    def add_mean(name: str) -> None:
+        add(name, _AVERAGED[name], _mean(name))
+
+    add("median of L1-L5", _LUMBAR, lambda sites: sites.lumbar_median)
+    add("lowest of L1-L5", _LUMBAR, lambda sites: sites.lumbar_lowest)
+    add("highest of L1-L5", _LUMBAR, lambda sites: sites.lumbar_highest)
+    add("range of L1-L5", _LUMBAR, lambda sites: sites.lumbar_highest - sites.lumbar_lowest)
+    for level in _LUMBAR:
+        add(f"{level} minus median of L1-L5", _LUMBAR, _excess(level))
+    add(
+        "highest minus median of L1-L5",
+        _LUMBAR,
+        lambda sites: sites.lumbar_highest - sites.lumbar_median,
+    )
+    add_mean("mean of L4, L5, S1")
+    add_mean("mean of L5, S1")
+    for muscle in Muscle:
+        for disc in DiscLevel:
+            if _muscle_sites(muscle, disc):
+                add_mean(f"{muscle} at {disc}, both sides")
+        every = _muscle_sites(muscle)
+        add_mean(f"{muscle}, mean of all levels")
+        add(f"{muscle}, lowest of all levels", every, _lowest(every))
+        sides = (_one_side(muscle, side) for side in Side)
+        add(f"{muscle}, right minus left", every, _difference(*sides))
+    add_mean("mean of all muscles")
+    return found
+
+
+_FORMULAS = _formulas()
 
 DESIGN: tuple[DesignFeature, ...] = (
     *(feature for feature, _ in _FORMULAS),

@@ -55,20 +55,22 @@ class FlatTrees:
         rows
             float64, shape (n, features), without NaN.
         """
-        values, places = rows.astype(np.float32), np.arange(len(rows))[:, None]
-        nodes = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
-        while (self.features[nodes] != LEAF).any():
-            # A leaf asks for the last feature, and leads to itself whatever the answer.
-            goes_left = values[places, self.features[nodes]] <= self.thresholds[nodes]
-            nodes = np.where(goes_left, self.left[nodes], self.right[nodes])
+        values = rows.astype(np.float32).ravel()
+        starts = rows.shape[1] * np.arange(len(rows))[:, None]
+        nodes = np.broadcast_to(self._roots, (len(rows), len(self._roots)))
+        asked = self._features.take(nodes)
+        while (asked != LEAF).any():
+            # A leaf asks for any feature, and leads to itself whatever the answer.
+            goes_right = values.take(starts + asked) > self.thresholds.take(nodes)
+            nodes = self._children.take(2 * nodes + goes_right)
+            asked = self._features.take(nodes)
         # Sums of so few float32 in float64 are exact, whatever their order.
         return np.asarray(self.values[nodes].mean(axis=1, dtype=np.float64))
 
     @cached_property
     def base(self) -> FloatArray:
         """What the trees say before anything is known: float64, shape (outputs,)."""
-        found = [paths.reached.prod(axis=0) @ paths.values.T for paths in self._paths]
-        return np.asarray(np.sum(found, axis=0) / len(self.roots))
+        return self._explained[0]
 
     def shares(self, row: FloatArray) -> FloatArray:
         """Share out one row's prediction less `base` among the features, exactly.
@@ -96,16 +98,18 @@ class FlatTrees:
         """
         asked = row.astype(np.float32)
         found = np.zeros((len(row), self.values.shape[1]))
-        for paths in self._paths:
-            values = asked[paths.features]
+        for paths in self._explained[1]:
+            values = asked.take(paths.features)
             rise = ((values > paths.low) & (values <= paths.high)) - paths.reached
-            total, factors = np.zeros_like(rise), np.empty_like(rise)
-            for t, weight in _quadrature((len(rise) + 1) // 2):
+            factors, total = np.empty_like(rise), np.empty_like(rise)
+            for place, (t, weight) in enumerate(_quadrature((len(rise) + 1) // 2)):
                 np.multiply(rise, t, out=factors)
                 factors += paths.reached
                 product = np.multiply.reduce(factors, axis=0)
                 product *= weight
-                total += np.divide(product, factors, out=factors)
+                np.divide(product, factors, out=factors if place else total)
+                if place:
+                    total += factors
             total *= rise
             for output, said in enumerate(paths.values):
                 shares = (total * said).ravel()
@@ -113,8 +117,25 @@ class FlatTrees:
         return found / len(self.roots)
 
     @cached_property
-    def _paths(self) -> "tuple[_Paths, ...]":
-        return _paths(self)
+    def _roots(self) -> npt.NDArray[np.intp]:
+        return self.roots.astype(np.intp)
+
+    @cached_property
+    def _features(self) -> npt.NDArray[np.intp]:
+        return self.features.astype(np.intp)
+
+    @cached_property
+    def _children(self) -> npt.NDArray[np.intp]:
+        """Both children of each node, the left one first."""
+        return np.column_stack([self.left, self.right]).astype(np.intp).ravel()
+
+    @cached_property
+    def _explained(self) -> "tuple[FloatArray, tuple[_Paths, ...]]":
+        """What the leaves say on average, and the ways to those that say anything but 0."""
+        every = _paths(self)
+        found = [paths.reached.prod(axis=0) @ paths.values.T for paths in every]
+        base = np.asarray(np.sum(found, axis=0) / len(self.roots))
+        return base, tuple(paths.telling() for paths in every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +163,17 @@ class _Paths:
     high: npt.NDArray[np.float32]
     reached: FloatArray
     values: FloatArray
+
+    def telling(self) -> "_Paths":
+        """Leave out the leaves that say 0, of which no share comes."""
+        says = (self.values != 0).any(axis=0)
+        return _Paths(
+            self.features.compress(says, axis=1),
+            self.low.compress(says, axis=1),
+            self.high.compress(says, axis=1),
+            self.reached.compress(says, axis=1),
+            self.values.compress(says, axis=1),
+        )
 
 
 @cache

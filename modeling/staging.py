@@ -213,7 +213,7 @@ class Stager:
         The shares and `base_probability` add up to the probability in the cohort's mix of stages.
         They are exact SHAP values of the forests' probability; its calibration, which is not
         additive, is shared out by the convention of `modeling.stage_calibration.calibrated_shares`.
-        About 9 ms of CPU.
+        About 7 ms of CPU.
 
         Parameters
         ----------
