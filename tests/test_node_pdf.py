@@ -14,8 +14,16 @@ from pydicom.dataset import Dataset
 from dicom_node.reporting.objects.pdf_layout import PAGE_MARGIN, TEXT_WIDTH
 from dicom_node.reporting.objects.pdf_pages import refusal_pdf, report_pdf
 from dicom_node.reporting.report import refusal_report, report
-from dicom_node.reporting.report_model import RESEARCH_USE, Refusal, Report, Warned
+from dicom_node.reporting.report_model import (
+    RESEARCH_USE,
+    CallValueReport,
+    PredictiveValuesReport,
+    Refusal,
+    Report,
+    Warned,
+)
 from dicom_node.reporting.structured_report import evidence_header
+from dicom_node.reporting.words.call_words import worth_line
 from dicom_node.reporting.words.identity_words import NAME_NOT_PRINTABLE
 from dicom_node.reporting.words.impression import mix_words
 from dicom_node.reporting.words.screening_scope import MEANT, NOT_MEANT
@@ -85,6 +93,24 @@ def test_first_page_holds_identity_verdict_probabilities_and_the_cohorts_mix(
     ):  # fmt: skip
         assert words in first
     assert mix_words(found.stage.prevalence) in re.sub(r"\s+", " ", first)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.62, None])
+def test_predictive_values_take_one_line_of_the_first_page(
+    share: float | None, found: Report, header: Dataset
+) -> None:
+    assert "Predictive values" not in page_text(report_pdf(found, header, PICTURE))
+    each = CallValueReport(ppv=share, npv=share)
+    values = PredictiveValuesReport(
+        stage=each, osteoporosis_call=each, osteoporosis_answer=CallValueReport(ppv=0.8, npv=share)
+    )
+    stage = found.stage.model_copy(update={"predictive_values": values})
+    pdf = report_pdf(found.model_copy(update={"stage": stage}), header, PICTURE)
+    assert found.stage.predicted
+    line = worth_line(found.stage.predicted, values)
+    assert ("–" if share is None else f"{100 * share:.0f} %") in line
+    assert line in [item.text for item in shown_texts(pdf) if item.page == 1]
+    assert not misfits(pdf)
 
 
 def test_annex_holds_tables_missing_sites_explanation_method_limits_and_origin(

@@ -38,6 +38,7 @@ from dicom_node.reporting.objects.pdf_layout import (
 )
 from dicom_node.reporting.pictures.fonts import BOLD, REGULAR
 from dicom_node.reporting.report_model import RESEARCH_USE, Refusal, Report
+from dicom_node.reporting.words.call_words import worth_line
 from dicom_node.reporting.words.document_words import (
     NOTHING_MEASURED,
     SCREENING,
@@ -203,6 +204,9 @@ def _results(pen: Pen, report: Report) -> None:
     pen.y = min(lowest, pen.y)
     if report.stage.prevalence:
         pen.put(paragraph(mix_words(report.stage.prevalence), 7.5, colour=GREY))
+    if report.stage.predicted and report.stage.predictive_values:
+        worth = worth_line(report.stage.predicted, report.stage.predictive_values)
+        pen.put(paragraph(worth, 7.5, colour=GREY))
     pen.y -= 4
 
 

@@ -4,7 +4,7 @@ from dicom_node.reporting.report_model import CallValueReport, PredictiveValuesR
 from modeling import Stage, StagePrediction
 from modeling.bundle.nested_calls import CallValue
 
-__all__ = ["reported_values", "worth_words"]
+__all__ = ["reported_values", "worth_line", "worth_words"]
 
 
 def reported_values(prediction: StagePrediction) -> PredictiveValuesReport | None:
@@ -45,5 +45,30 @@ def worth_words(predicted: Stage, values: PredictiveValuesReport) -> str:
     )
 
 
+def worth_line(predicted: Stage, values: PredictiveValuesReport) -> str:
+    """Say the same in one line of print.
+
+    Examples
+    --------
+    >>> values = PredictiveValuesReport(
+    ...     stage=CallValueReport(ppv=0.62, npv=0.9),
+    ...     osteoporosis_call=CallValueReport(ppv=0.72, npv=0.8),
+    ...     osteoporosis_answer=CallValueReport(ppv=0.8, npv=None),
+    ... )
+    >>> worth_line(Stage.D, values)[:68]
+    'Predictive values among them, cross-validated: D 62 %, not D 90 %; C'
+    """
+    stage, call, answer = values.stage, values.osteoporosis_call, values.osteoporosis_answer
+    return (
+        f"Predictive values among them, cross-validated: {predicted} {_number(stage.ppv)}, not "
+        f"{predicted} {_number(stage.npv)}; C or D {_number(call.ppv)}, A or B "
+        f"{_number(call.npv)}; osteoporosis yes {_number(answer.ppv)}, no {_number(answer.npv)}."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
 def _share(value: float | None) -> str:
-    return "an unknown share" if value is None else f"{100 * value:.0f} %"
+    return "an unknown share" if value is None else _number(value)
