@@ -16,9 +16,11 @@ from modeling.statistics.correlation import (
     cluster_sites,
     spearman,
 )
+from modeling.statistics.figures.box_plot_figure import plot_muscle
 from modeling.statistics.figures.correlation_figure import plot as plot_correlation
 from modeling.statistics.figures.single_feature_figure import plot_all
 from modeling.statistics.single_feature import best_sites, roc_points, single_site_rocs
+from roi_extraction.sites import Muscle
 from tests.test_modeling_statistics_groups import plain_cohort
 
 
@@ -171,7 +173,20 @@ def test_the_published_five_clusters_are_those_of_the_cohort(shared_data: Path) 
 def test_curves_of_all_sites_are_drawn_and_sparse_sites_left_out() -> None:
     cohort = plain_cohort()
     cohort.loc[4:, "L2-L3_1"] = np.nan
-    figure = plot_all(cohort, single_site_rocs(cohort), ["L1-L2_1", "L1-L2_4", "L2-L3_1"])
-    named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["L1-L2_1", "L1-L2_4"]
+    rocs = single_site_rocs(cohort)
+    figure = plot_all(cohort, rocs, "transversospinalis", ["L1-L2_1", "L1-L2_4", "L2-L3_1"])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["L1-L2_1", "L1-L2_4"]
+    assert legend.get_title().get_text() == "transversospinalis: right solid, left dashed"
     assert all(len(ax.lines) == 3 for ax in figure.axes)
+    assert all("AUROC" in ax.texts[0].get_text() for ax in figure.axes)
+    (legend,) = plot_all(cohort, rocs, "vertebrae", ["L1", "L2"]).legends
+    assert legend.get_title().get_text() == "vertebrae"
+
+
+def test_box_plots_of_sites_that_few_have_say_how_many() -> None:
+    cohort = plain_cohort()
+    cohort.loc[cohort.index[(cohort["Disease"] == "C")][7:], "L5-S1_2"] = np.nan
+    titles = [ax.get_title() for ax in plot_muscle(cohort, [], Muscle.LONGISSIMUS).axes]
+    assert "L5-S1_2 (n 40, 40, 7, 40)" in titles
+    assert "L1-L2_2" in titles

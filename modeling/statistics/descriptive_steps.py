@@ -144,7 +144,7 @@ def roc_step(given: StudyInput) -> StepResult:
                     f"roc-{name}".lower().replace(" ", "-"),
                     f"ROC curves of all sites: {name}; apparent. Sites with fewer than "
                     f"{single_feature.MIN_PATIENTS_FOR_BEST} of a pair's patients are left out.",
-                    partial(single_feature_figure.plot_all, given.cohort, rocs, sites),
+                    partial(single_feature_figure.plot_all, given.cohort, rocs, name, sites),
                 )
                 for name, sites in ROC_GROUPS.items()
             ),

@@ -10,6 +10,7 @@ from modeling.statistics.comparison import SiteComparison
 from modeling.statistics.figures.comparison_figure import STARS_EXPLAINED, stars
 from modeling.statistics.figures.drawing import STAGE_COLOURS, new_figure
 from modeling.statistics.site_values import site_values
+from modeling.statistics.two_groups import MIN_VALUES_FOR_T
 from roi_extraction.sites import SITES_BY_NAME, DiscLevel, Muscle, Side
 
 __all__ = ["plot_muscle", "plot_vertebrae"]
@@ -72,10 +73,17 @@ def _draw(
             for place, row in enumerate(different):
                 _bracket(ax, row, own + step * (place + 0.5), step)
             top = max(top, own + step * len(different)) if different else top
-            ax.set_title(site, fontsize=9)
+            ax.set_title(_title(cohort, site, values[site]), fontsize=9)
             ax.tick_params(labelsize=8)
             ax.spines[["top", "right"]].set_visible(False)
     ax.set_ylim(low - step / 2, top + step / 2)
+
+
+def _title(cohort: pd.DataFrame, site: str, values: "pd.Series[float]") -> str:
+    """The site, and how many patients each box stands for where they are few."""
+    counts = [int(values[cohort[STAGE_COLUMN] == stage].count()) for stage in Stage]
+    few = min(counts) < MIN_VALUES_FOR_T
+    return f"{site} (n {', '.join(map(str, counts))})" if few else site
 
 
 def _boxes(ax: Any, cohort: pd.DataFrame, values: "pd.Series[float]") -> None:

@@ -59,8 +59,10 @@ def plot_best(cohort: pd.DataFrame, rocs: Sequence[SiteRoc]) -> Any:
     return figure
 
 
-def plot_all(cohort: pd.DataFrame, rocs: Sequence[SiteRoc], sites: Sequence[str]) -> Any:
-    """ROC curves of all these sites in each pair; a figure.
+def plot_all(
+    cohort: pd.DataFrame, rocs: Sequence[SiteRoc], tissue: str, sites: Sequence[str]
+) -> Any:
+    """ROC curves of all sites of a tissue in each pair; a figure.
 
     A colour a level; sites of the left side are dashed. Sites that fewer than 30 of the pair's
     patients have are left out.
@@ -83,7 +85,7 @@ def plot_all(cohort: pd.DataFrame, rocs: Sequence[SiteRoc], sites: Sequence[str]
         ax.set_aspect("equal")
         if known:
             text = "\n".join(
-                f"{word} {roc.site} {roc.area.auroc:.3f}"
+                f"{word} AUROC {roc.area.auroc:.3f} {roc.site}"
                 for word, roc in (("highest", known[0]), ("lowest", known[-1]))
             )
             ax.text(0.98, 0.03, _short(text), ha="right", fontsize=8, linespacing=1.4)
@@ -92,7 +94,7 @@ def plot_all(cohort: pd.DataFrame, rocs: Sequence[SiteRoc], sites: Sequence[str]
     for ax in panels[-1]:
         ax.set_xlabel("1 - specificity")
     if sites:
-        _name_sites(figure, sites, levels)
+        _name_sites(figure, tissue, sites, levels)
     return figure
 
 
@@ -129,9 +131,11 @@ def _style(site: str, levels: Sequence[str]) -> tuple[str, str]:
     return SITE_COLOURS[levels.index(site.partition("_")[0])], dash
 
 
-def _name_sites(figure: Any, sites: Sequence[str], levels: Sequence[str]) -> None:
+def _name_sites(figure: Any, tissue: str, sites: Sequence[str], levels: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
+    sides = {_style(site, levels)[1] for site in sites}
+    title = f"{tissue}: right solid, left dashed" if len(sides) > 1 else tissue
     handles = []
     for site in sorted(sites, key=lambda name: _style(name, levels)[1] == "--"):
         colour, dash = _style(site, levels)
@@ -144,4 +148,6 @@ def _name_sites(figure: Any, sites: Sequence[str], levels: Sequence[str]) -> Non
         ncols=len(levels),
         fontsize=8,
         frameon=False,
+        title=title,
+        title_fontsize=10,
     )
