@@ -33,7 +33,7 @@ from modeling.study import (
 )
 from modeling.study.cohort_step import COHORT_STEP, group_sizes, missing_values
 from modeling.study.folder import json_ready
-from modeling.study.report import readable_number
+from modeling.study.report import StepView, readable_number, section_of
 from tests.test_modeling_cohort import synthetic_cohort, write
 
 
@@ -434,3 +434,19 @@ def test_the_command_checks_a_cohort(tmp_path: Path) -> None:
     result = run(app, ["cohort", "check", str(path)])
     assert result.exit_code == 2
     assert "[model.cohort_layout]" in result.output
+
+
+def test_a_figure_and_the_ends_of_its_interval_share_a_column_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "01-roc").mkdir()
+    rows = (
+        "site,auroc,auroc_low,auroc_high,n from,p,p from,p to",
+        "L1,.5,.4,.6,9,1,0,2",
+        "L2,.7,,,8,1,0,",
+    )
+    (tmp_path / "01-roc" / "areas.csv").write_text("\n".join(rows))
+    record = {"tables": [{"name": "areas", "caption": "Areas."}]}
+    view = StepView("roc", "Sites", "01-roc", StepStatus.DONE, 1.0, None, record)
+    (table,) = section_of(view, tmp_path)["tables"]
+    assert table["header"] == ["site", "auroc", "n from", "p"]
+    assert table["kinds"] == ["short", "num", "num", "num"]
+    assert table["first"] == [["L1", "0.5 [0.4, 0.6]", "9", "1 [0, 2]"], ["L2", "0.7", "8", "1"]]

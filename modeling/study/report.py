@@ -36,6 +36,9 @@ MAX_CELL_TEXT = 120
 FOLDED_ROWS = 100
 """Rows of a table that can be unfolded; the CSV has all."""
 
+INTERVAL_ENDS = ((" from", " to"), ("_low", "_high"))
+"""What a figure's column is called with, where the ends of its interval follow it."""
+
 
 @dataclass(frozen=True)
 class StepView:
@@ -189,16 +192,35 @@ def _table(folder: Path, table: Mapping[str, str]) -> dict[str, Any]:
         header, *rows = list(csv.reader(file)) or [[]]
     first = len(rows) if len(rows) <= WHOLE_ROWS else SHOWN_ROWS
     kinds = [_kind([row[i] for row in rows]) for i in range(len(header))]
-    shown = [[_shown(cell) for cell in row] for row in rows[:FOLDED_ROWS]]
+    places = _columns(header)
+    shown = [
+        [_with_interval(*(_shown(row[i]) for i in place)) for place in places]
+        for row in rows[:FOLDED_ROWS]
+    ]
     return {
         "caption": table["caption"],
         "href": f"{folder.name}/{path.name}",
-        "header": header,
-        "kinds": kinds,
+        "header": [header[place[0]] for place in places],
+        "kinds": [kinds[place[0]] for place in places],
         "first": shown[:first],
         "folded": shown[first:],
         "total": len(rows),
     }
+
+
+def _columns(header: Sequence[str]) -> list[range]:
+    """Columns of the CSV that share one of the page: a figure and the ends of its interval."""
+    found, start = [], 0
+    while start < len(header):
+        name, ends = header[start], tuple(header[start + 1 : start + 3])
+        joined = ends in [(f"{name}{low}", f"{name}{high}") for low, high in INTERVAL_ENDS]
+        found.append(range(start, start + (3 if joined else 1)))
+        start = found[-1].stop
+    return found
+
+
+def _with_interval(cell: str, *ends: str) -> str:
+    return f"{cell} [{', '.join(ends)}]" if all(ends) and ends else cell
 
 
 def _shown(cell: str) -> str:

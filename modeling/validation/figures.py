@@ -101,7 +101,8 @@ def plot_reliability(questions: Sequence[Question]) -> Any:
             [max(0.0, p["high"] - p["found"]) for p in points],
         ]
         ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-        ax.errorbar(x, y, whiskers, color=BLUE, marker="o", markersize=4, linewidth=1)
+        drawn = ax.errorbar(x, y, whiskers, color=BLUE, marker="o", markersize=4, linewidth=1)
+        drawn.lines[0].set_clip_on(False)
         ax.set(title=question.name, xlim=(0, 1), ylim=(0, 1))
         ax.set_xlabel("stated probability", fontsize=9)
         ax.set_ylabel("found share", fontsize=9)

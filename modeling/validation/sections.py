@@ -38,6 +38,14 @@ NET_BENEFIT_CAPTION = (
     "these."
 )
 
+CALL_MEASURES = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+}
+"""What is said of a call, by the key of the results."""
+
 MEASURE_WORDS = {
     "log_loss": "log-loss of the stage",
     "brier": "Brier score of the stage (0 to 2)",
@@ -138,8 +146,8 @@ def _discrimination(found: Validation) -> StepResult:
             }
         )
     calls = [
-        {"of the call of C or D": name, **_columns("share", yes[name])}
-        for name in ("sensitivity", "specificity", "ppv", "npv")
+        {"of the call of C or D": words, **_columns("share", yes[name])}
+        for name, words in CALL_MEASURES.items()
         if name in yes
     ]
     tables = [Table("areas", "Areas under the ROC curves.", pd.DataFrame(rows))]

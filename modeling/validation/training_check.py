@@ -40,7 +40,7 @@ def training_check(
     }
     everyone = table.cohort(np.arange(len(table)))
     if {cohort_sha256(everyone), cohort_sha256(without_duplicates(everyone))} & trained_on:
-        return "apparent", "its content is that of the cohort that the model was trained on"
+        return "apparent", "the table's content is that of the cohort that the model was trained on"
     names = [name for name in pairs["mean_pair_auroc_of"] if name in scores.get("pairs", {})]
     if not names:
         return "external", None
@@ -53,8 +53,8 @@ def training_check(
     if low > nested and found > (nested + apparent) / 2:
         return (
             "possibly apparent",
-            f"its mean pair AUROC of {found:.3f} is nearer to the model's on its own training "
-            f"patients ({apparent:.3f}) than on unseen ones ({nested:.3f}), so the training "
-            "patients may be among them",
+            f"the table's mean pair AUROC of {found:.3f} is nearer to the model's on its own "
+            f"training patients ({apparent:.3f}) than on unseen ones ({nested:.3f}), so the "
+            "training patients may be among them",
         )
     return "external", None
