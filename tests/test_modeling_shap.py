@@ -158,6 +158,12 @@ def test_a_beeswarm_shows_the_foremost_features_first() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "c"]
 
 
+def test_equal_inputs_have_one_colour_in_a_beeswarm() -> None:
+    sex = np.array([0.0] * 14 + [1.0] * 6)
+    ax = plot_beeswarm(np.linspace(-1, 1, 20)[:, None], sex[:, None], ("sex",), "log-odds")
+    np.testing.assert_array_equal(ax.collections[1].get_array(), sex)
+
+
 @pytest.mark.parametrize("core", PairCore)
 @pytest.mark.parametrize("stopped", [False, True])
 def test_every_core_shares_out_its_log_odds_and_halves_interactions(

@@ -181,6 +181,8 @@ def test_the_elimination_step_gives_curves_sets_and_frequencies(tmp_path: Path) 
             found["A/D"]["nested_auroc"], abs=0.001
         )
         assert beside.loc[("A/D", core), "published: sites"] == 14
+    drawn = [figure.draw().legends[0].get_title().get_text() for figure in result.figures]
+    assert drawn == ["LightGBM", "XGBoost"]
 
 
 def test_the_stacking_step_gives_all_combinations_and_both_variants(tmp_path: Path) -> None:

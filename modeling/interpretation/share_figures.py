@@ -67,11 +67,11 @@ def plot_beeswarm(
         ax.scatter(
             values[~known, feature], height + shifts[~known], s=5, color=MISSING, linewidths=0
         )
-        ranks = own[known].argsort(kind="stable").argsort(kind="stable") / max(1, known.sum() - 1)
+        lower = np.searchsorted(np.sort(own[known]), own[known])
         ax.scatter(
             values[known, feature],
             height + shifts[known],
-            c=ranks,
+            c=lower / max(1, lower.max(initial=0)),
             cmap="plasma",
             vmin=0,
             vmax=1.1,

@@ -125,7 +125,7 @@ def _figure(core: str, nested: Curves, apparent: Curves) -> Figure:
     return Figure(
         f"elimination-{core.lower()}",
         f"{core}: AUROC against the number of sites kept; band: one standard error over folds.",
-        lambda: plot_elimination({pair: (nested[pair], apparent[pair]) for pair in nested}),
+        lambda: plot_elimination({pair: (nested[pair], apparent[pair]) for pair in nested}, core),
     )
 
 

@@ -31,6 +31,12 @@ VARIANT_COLOURS = (BLUE, VERMILION, GREEN)
 VARIANT_STYLES = ("-", "--", ":")
 """One line style a variant, so that no figure depends on colour alone."""
 
+RULE_MARKS = {
+    Rule.ONE_STANDARD_ERROR: ("least within one standard error", "s", 8, False),
+    Rule.MAXIMUM: ("maximum", "o", 4.5, True),
+}
+"""Words, marker, size and filling of each rule's choice; where both are one, both are seen."""
+
 Variants = Mapping[str, Mapping[str, PairOutcome]]
 """Outcomes by variant, then by pair."""
 
@@ -184,13 +190,15 @@ def plot_stacks(auroc: Mapping[str, Mapping[str, float]]) -> Any:
     return drawing
 
 
-def plot_elimination(curves: Mapping[str, Sequence[Elimination]]) -> Any:
+def plot_elimination(curves: Mapping[str, Sequence[Elimination]], core: str) -> Any:
     """Draw AUROC against the number of features, with one standard error; gives the Figure.
 
     Parameters
     ----------
     curves
         By pair: the nested curve, and the apparent one if there is one.
+    core
+        Name of the model, for the title.
     """
     drawing, panels = _panels({"": curves})
     lowest = min(float(c.mean.min()) for found in curves.values() for c in found)
@@ -212,22 +220,23 @@ def plot_elimination(curves: Mapping[str, Sequence[Elimination]]) -> Any:
                 alpha=0.15,
                 linewidth=0,
             )
-            for rule, marker in ((Rule.MAXIMUM, "o"), (Rule.ONE_STANDARD_ERROR, "s")):
+            for rule, (words, marker, size, filled) in RULE_MARKS.items():
                 count = found.count(rule)
                 ax.plot(
                     count,
                     found.mean[count - 1],
                     marker,
                     color=VARIANT_COLOURS[index],
-                    markerfacecolor=VARIANT_COLOURS[index] if marker == "o" else "white",
-                    markersize=6,
-                    label="maximum" if marker == "o" else "least within one standard error",
+                    markerfacecolor=VARIANT_COLOURS[index] if filled else "white",
+                    markersize=size,
+                    label=words,
                 )
         ax.set_ylim(max(0.35, lowest - 0.06), 1.0)
         ax.grid(color="0.92")
     drawing.supxlabel("features kept", fontsize=10)
     drawing.supylabel("AUROC, mean of folds", fontsize=10)
     _legend(drawing, next(iter(panels.values())))
+    drawing.legends[0].set_title(core)
     return drawing
 
 
