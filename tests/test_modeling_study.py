@@ -439,7 +439,7 @@ def test_the_command_checks_a_cohort(tmp_path: Path) -> None:
 def test_a_figure_and_the_ends_of_its_interval_share_a_column_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "01-roc").mkdir()
     rows = (
-        "site,auroc,auroc_low,auroc_high,n from,p,p from,p to",
+        "L1-L2_1,mean_auroc,mean_auroc_low,mean_auroc_high,n from,p,p from,p to",
         "L1,.5,.4,.6,9,1,0,2",
         "L2,.7,,,8,1,0,",
     )
@@ -447,6 +447,6 @@ def test_a_figure_and_the_ends_of_its_interval_share_a_column_of_the_page(tmp_pa
     record = {"tables": [{"name": "areas", "caption": "Areas."}]}
     view = StepView("roc", "Sites", "01-roc", StepStatus.DONE, 1.0, None, record)
     (table,) = section_of(view, tmp_path)["tables"]
-    assert table["header"] == ["site", "auroc", "n from", "p"]
+    assert table["header"] == ["L1-L2_1", "mean auroc", "n from", "p"]
     assert table["kinds"] == ["short", "num", "num", "num"]
     assert table["first"] == [["L1", "0.5 [0.4, 0.6]", "9", "1 [0, 2]"], ["L2", "0.7", "8", "1"]]

@@ -195,15 +195,7 @@ def analyse(
     for series in selection.eligible if reading is None else read_series(reading, selection):
         others = [other for other in selection.eligible if other is not series]
         try:
-            volume = read_volume(series)
-            own = tuple(s for s in segmentations if series.series_uid in s.referenced_series_uids)
-            variant = plan.variant([item.path for item in own])
-            if ObjectKind.SEG in objects:
-                variant += REFERS_TO_SEG
-            identity = series_identity(
-                series, volume, rules, stager.bundle.model_id + stager.rules.variant + variant
-            )
-            candidate = _Candidate(series, volume, own, identity)
+            candidate = _candidate(series, segmentations, rules, stager, plan, objects)
             if history is not None:
                 candidate = _with_history(candidate, history, out.name, archived, reading)
             if candidate.made is not None:
@@ -213,8 +205,8 @@ def analyse(
             read_s = time.perf_counter() - started
             assessment = assess(
                 series,
-                volume,
-                plan.segmenter(series, own),
+                candidate.volume,
+                plan.segmenter(series, candidate.segmentations),
                 stager,
                 network,
                 [*findings, *choice_findings(refused, others)],
@@ -246,6 +238,24 @@ def analyse(
         pages,
         keep=history is not None,
     )
+
+
+def _candidate(
+    series: EligibleSeries,
+    segmentations: Sequence[Instance],
+    rules: Acquisition,
+    stager: Stager,
+    plan: SegmenterPlan,
+    objects: Collection[ObjectKind],
+) -> _Candidate:
+    """Read a series; SeriesRefused if its volume cannot be."""
+    volume = read_volume(series)
+    own = tuple(s for s in segmentations if series.series_uid in s.referenced_series_uids)
+    variant = plan.variant([item.path for item in own])
+    if ObjectKind.SEG in objects:
+        variant += REFERS_TO_SEG
+    model = stager.bundle.model_id + stager.rules.variant + variant
+    return _Candidate(series, volume, own, series_identity(series, volume, rules, model))
 
 
 def series_identity(

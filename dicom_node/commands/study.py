@@ -9,6 +9,8 @@ import typer
 from dicom_node.commands.ending import EXIT_FAULT, EXIT_USAGE, fail
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from modeling.study import StepOutcome, StudyStep
 
 __all__ = ["all_steps", "app"]
@@ -77,28 +79,16 @@ def study(
         fail("give a COHORT and a folder by -o; --list prints the steps", EXIT_USAGE)
     if not cohort.is_file():
         fail(f"{cohort} is not a file", EXIT_USAGE)
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from modeling import ModelingError
     from modeling.cohort import STAGE_COLUMN, read_patients
     from modeling.study import run_study
 
     steps = all_steps(core)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
+    progress = _progress()
     task = progress.add_task("reading the cohort", total=len(steps))
 
     def tell(outcome: "StepOutcome") -> None:
-        seconds = "" if outcome.seconds is None else f", {outcome.seconds:.1f} s"
-        reason = "" if outcome.reason is None else f": {outcome.reason}"
-        line = f"{outcome.folder}: {outcome.status.value}{seconds}{reason}"
-        progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        progress.console.print(_line(outcome), markup=False, highlight=False, soft_wrap=True)
         progress.advance(task)
 
     try:
@@ -125,3 +115,22 @@ def study(
     if outcome.failed:
         names = ", ".join(step.name for step in outcome.failed)
         fail(f"without results: {names}; see {outcome.report}", EXIT_FAULT)
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _line(outcome: "StepOutcome") -> str:
+    seconds = "" if outcome.seconds is None else f", {outcome.seconds:.1f} s"
+    reason = "" if outcome.reason is None else f": {outcome.reason}"
+    return f"{outcome.folder}: {outcome.status.value}{seconds}{reason}"

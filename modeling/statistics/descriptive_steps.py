@@ -40,6 +40,45 @@ ROC_GROUPS = {
 def comparison_step(given: StudyInput) -> StepResult:
     """Compare the sites between the stages."""
     rows = comparison.compare_sites(given.cohort)
+    return StepResult(
+        method=(
+            f"{clipping(given.cohort)} Each of the {len(SITE_NAMES)} sites between the six pairs "
+            "of stages, in the patients that have it. Welch's t-test where both stages have 30 "
+            "values or more and pass Shapiro-Wilk (p at least .05), else the Wilcoxon rank-sum "
+            "(Mann-Whitney) test; none with fewer than 3 values. Each row says which and why. "
+            "Effects are the later minus the earlier stage: Hedges' g and Cliff's delta "
+            "(rank-biserial correlation, 2 AUROC - 1) with 95 % intervals. Benjamini-Hochberg "
+            "over all comparisons together. Sex and age are not adjusted for. Cliff 1993, doi "
+            "10.1037/0033-2909.114.3.494; Hedges 1981, doi 10.3102/10769986006002107; Benjamini "
+            "and Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x."
+        ),
+        findings=_comparison_sentences(rows),
+        tables=(
+            Table(
+                "site-comparisons",
+                "Each site in the earlier (first) and the later (second) stage of each pair; "
+                "effects are the later minus the earlier.",
+                comparison_table(rows),
+            ),
+        ),
+        figures=(
+            Figure(
+                "effect-sizes",
+                "Cliff's delta between the stages, with marks of the adjusted p-value.",
+                partial(comparison_figure.plot, rows),
+            ),
+            *_box_figures(given.cohort, rows),
+        ),
+        values={
+            "different_sites": {
+                pair: [row.site for row in rows if row.pair == pair and row.q < 0.05]
+                for pair in dict.fromkeys(row.pair for row in rows)
+            }
+        },
+    )
+
+
+def _comparison_sentences(rows: Sequence[comparison.SiteComparison]) -> tuple[str, ...]:
     findings = []
     for pair in dict.fromkeys(row.pair for row in rows):
         of_pair = [row for row in rows if row.pair == pair]
@@ -67,53 +106,26 @@ def comparison_step(given: StudyInput) -> StepResult:
         f"The box plots have stars for {adjusted} differences (q < .05); without adjustment "
         f"(p < .05) there would be {bare}."
     )
-    return StepResult(
-        method=(
-            f"{clipping(given.cohort)} Each of the {len(SITE_NAMES)} sites between the six pairs "
-            "of stages, in the patients that have it. Welch's t-test where both stages have 30 "
-            "values or more and pass Shapiro-Wilk (p at least .05), else the Wilcoxon rank-sum "
-            "(Mann-Whitney) test; none with fewer than 3 values. Each row says which and why. "
-            "Effects are the later minus the earlier stage: Hedges' g and Cliff's delta "
-            "(rank-biserial correlation, 2 AUROC - 1) with 95 % intervals. Benjamini-Hochberg "
-            "over all comparisons together. Sex and age are not adjusted for. Cliff 1993, doi "
-            "10.1037/0033-2909.114.3.494; Hedges 1981, doi 10.3102/10769986006002107; Benjamini "
-            "and Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x."
+    return tuple(findings)
+
+
+def _box_figures(
+    cohort: pd.DataFrame, rows: Sequence[comparison.SiteComparison]
+) -> tuple[Figure, ...]:
+    return (
+        Figure(
+            "boxes-vertebrae",
+            f"HU of the vertebrae by stage; {BOX_WORDS}",
+            partial(box_plot_figure.plot_vertebrae, cohort, rows),
         ),
-        findings=tuple(findings),
-        tables=(
-            Table(
-                "site-comparisons",
-                "Each site in the earlier (first) and the later (second) stage of each pair; "
-                "effects are the later minus the earlier.",
-                comparison_table(rows),
-            ),
-        ),
-        figures=(
+        *(
             Figure(
-                "effect-sizes",
-                "Cliff's delta between the stages, with marks of the adjusted p-value.",
-                partial(comparison_figure.plot, rows),
-            ),
-            Figure(
-                "boxes-vertebrae",
-                f"HU of the vertebrae by stage; {BOX_WORDS}",
-                partial(box_plot_figure.plot_vertebrae, given.cohort, rows),
-            ),
-            *(
-                Figure(
-                    f"boxes-{muscle}".lower().replace(" ", "-"),
-                    f"HU of {muscle} by stage, right and left at each disc; {BOX_WORDS}",
-                    partial(box_plot_figure.plot_muscle, given.cohort, rows, muscle),
-                )
-                for muscle in Muscle
-            ),
+                f"boxes-{muscle}".lower().replace(" ", "-"),
+                f"HU of {muscle} by stage, right and left at each disc; {BOX_WORDS}",
+                partial(box_plot_figure.plot_muscle, cohort, rows, muscle),
+            )
+            for muscle in Muscle
         ),
-        values={
-            "different_sites": {
-                pair: [row.site for row in rows if row.pair == pair and row.q < 0.05]
-                for pair in dict.fromkeys(row.pair for row in rows)
-            }
-        },
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ MAX_CELL_TEXT = 120
 
 FOLDED_ROWS = 100
 """Rows of a table that can be unfolded; the CSV has all."""
+
+UNDERSCORE = re.compile("_(?=[a-z])")
+"""Of a column's name, where it may be broken; not that of a site."""
 
 INTERVAL_ENDS = ((" from", " to"), ("_low", "_high"))
 """What a figure's column is called with, where the ends of its interval follow it."""
@@ -200,7 +204,7 @@ def _table(folder: Path, table: Mapping[str, str]) -> dict[str, Any]:
     return {
         "caption": table["caption"],
         "href": f"{folder.name}/{path.name}",
-        "header": [header[place[0]] for place in places],
+        "header": [UNDERSCORE.sub(" ", header[place[0]]) for place in places],
         "kinds": [kinds[place[0]] for place in places],
         "first": shown[:first],
         "folded": shown[first:],

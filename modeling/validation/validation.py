@@ -122,15 +122,7 @@ def validate(
     kept = ~cohort.duplicated().to_numpy()
     rows = chosen[kept]
     assert table.stages is not None
-    most = len(rows) * (1 + (len(OFFSETS_HU) + 1 if choices.offset else 0))
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(done, most)
-
+    count = _counter(len(rows) * (1 + (len(OFFSETS_HU) + 1 if choices.offset else 0)), progress)
     found = stage_rows(stager, table, rows.tolist(), jobs=choices.jobs, progress=count)
     predictions = predictions_of(found, rows, table.stages[rows])
     if not len(predictions.rows):
@@ -169,6 +161,19 @@ def validate(
         "model_scores": _model_scores(manifest),
     }
     return Validation(results, predictions)
+
+
+def _counter(most: int, progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
+    """Add up how many patients have been staged, and tell it."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, most)
+
+    return count
 
 
 def _check_columns(table: PatientTable, subgroups: Sequence[str]) -> None:
