@@ -16,13 +16,22 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
+from dicom_node.pages.operation import destinations_page, rules_page, work_page
+from dicom_node.pages.operation.node_status import NodeStatus
+from dicom_node.pages.operation.removals import NextRemovals
+from dicom_node.pages.research import cohorts_page, model_page, scanners_page
+from dicom_node.pages.research.scanner_charts import ScannerCharts
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.web import Web
 
 __all__ = ["ROOMS", "close_pages", "make_pages"]
 
-ROOMS: tuple[APIRouter, ...] = (sign_in.router,)
+ROOMS: tuple[APIRouter, ...] = (
+    sign_in.router,
+    *(work_page.router, rules_page.router, destinations_page.router),
+    *(cohorts_page.router, scanners_page.router, model_page.router),
+)
 """The pages of each room."""
 
 
@@ -59,6 +68,9 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
     app.state.database = NodeDatabase(settings)
     audited = Audited(AuditTrail.of(settings))
     app.state.gate = Gate(web, app.state.database, audited, Passwords(hasher))
+    app.state.node_status = NodeStatus(settings)
+    app.state.removals = NextRemovals(settings)
+    app.state.scanner_charts = ScannerCharts()
     add_machine_addresses(app, settings)
     for room in ROOMS:
         app.include_router(room)
@@ -75,4 +87,5 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
 def close_pages(app: FastAPI) -> None:
     """Write what is still to be written, and close the database."""
     app.state.gate.audited.close()
+    app.state.node_status.close()
     app.state.database.close()

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from dicom_node.pages.navigation import offered
 
-__all__ = ["FORM_TOKEN", "day_and_time", "page", "rendered", "text"]
+__all__ = ["FORM_TOKEN", "day_and_time", "duration", "page", "rendered", "text"]
 
 FORM_TOKEN = "csrf"
 """Name of the field of every form that holds the session's form token."""
@@ -93,6 +93,19 @@ def day_and_time(milliseconds: int | None) -> Markup:
     )
 
 
+def duration(seconds: float) -> str:
+    """A time span for people.
+
+    >>> duration(42.4), duration(600), duration(10_000), duration(400_000)
+    ('42 s', '10 min', '2.8 h', '4.6 d')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
+
+
 @cache
 def _texts() -> dict[str, str]:
     source = files("dicom_node.pages").joinpath("texts.toml").read_text(encoding="utf-8")
@@ -113,5 +126,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(text=text, version=version("osteonode"))
-    environment.filters.update(day_and_time=day_and_time)
+    environment.filters.update(day_and_time=day_and_time, duration=duration)
     return environment

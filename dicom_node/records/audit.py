@@ -70,7 +70,10 @@ class Person:
     address: str
 
 
-Deed = Literal["accept", "reject", "correct", "retry", "discard", "settings"]
+Deed = Literal[
+    "accept", "reject", "correct", "retry", "discard", "settings",
+    "try", "echo", "pause", "resume", "results",
+]  # fmt: skip
 """What a person does on the pages."""
 
 DEED_ACTIONS: Mapping[Deed, str] = {
@@ -80,6 +83,11 @@ DEED_ACTIONS: Mapping[Deed, str] = {
     "retry": EXECUTE,
     "discard": DELETE,
     "settings": UPDATE,
+    "try": EXECUTE,
+    "echo": EXECUTE,
+    "pause": EXECUTE,
+    "resume": EXECUTE,
+    "results": EXECUTE,
 }
 
 

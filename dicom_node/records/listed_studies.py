@@ -3,6 +3,7 @@
 This table, and no other of the node's own, holds what names a patient. `study_listing` writes it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "StudyHeader",
     "StudyState",
     "counts",
+    "listed_by_key",
     "sought",
     "studies_page",
     "study_of",
@@ -209,6 +211,13 @@ def study_of(engine: sa.Engine, study_uid: str) -> ListedStudy | None:
     with engine.connect() as connection:
         row = connection.execute(found.order_by(table.c.changed.desc()).limit(1)).first()
         return None if row is None else _listed(row)
+
+
+def listed_by_key(engine: sa.Engine, keys: Iterable[str]) -> dict[str, ListedStudy]:
+    """Studies by their keys in the spool; those that are not listed are left out."""
+    found = sa.select(*_columns()).where(table.c.study.in_(set(keys)))
+    with engine.connect() as connection:
+        return {row.study: _listed(row) for row in connection.execute(found)}
 
 
 def sought(text: str) -> str:

@@ -29,7 +29,9 @@ __all__ = [
     "EligibleSeries",
     "RefusedSeries",
     "Selection",
+    "check_identity",
     "check_kind",
+    "check_pixels",
     "check_series",
     "select_series",
 ]
@@ -162,11 +164,11 @@ def check_series(instances: Sequence[Instance], rules: Acquisition) -> EligibleS
     """
     unique = {instance.sop_instance_uid: instance for instance in instances}
     members = list(unique.values())
-    _check_identity(members)
+    check_identity(members)
     members, findings = set_strays_aside(members)
     check_kind(members)
     check_acquisition(members, rules)
-    _check_pixels(members)
+    check_pixels(members)
     members, doubled = drop_doubles(members)
     stack = stack_slices(members)
     check_interleaving(stack.slices)
@@ -191,8 +193,14 @@ def _kernel_rank(kernel: KernelClass) -> int:
     return 1 if kernel is KernelClass.UNKNOWN else 2
 
 
-def _check_identity(members: list[Instance]) -> None:
-    """The UIDs and the Patient ID must be such that a report can carry them."""
+def check_identity(members: Sequence[Instance]) -> None:
+    """Check that the UIDs and the Patient ID are such that a report can carry them.
+
+    Raises
+    ------
+    SeriesRefused
+        They are not.
+    """
     for instance in members:
         for uid, name in (
             (instance.study_uid, "Study Instance UID"),
@@ -258,7 +266,14 @@ def check_kind(members: Sequence[Instance]) -> None:
         raise SeriesRefused("series.not_ct", f"SOP class is {found}")
 
 
-def _check_pixels(members: list[Instance]) -> None:
+def check_pixels(members: Sequence[Instance]) -> None:
+    """Check that pixels can become HU, and that images have one size and spacing.
+
+    Raises
+    ------
+    SeriesRefused
+        They cannot, or have not.
+    """
     lossy = [i for i in members if i.lossy == "01" or i.transfer_syntax_uid in LOSSY_SYNTAXES]
     if lossy:
         raise SeriesRefused(

@@ -13,7 +13,7 @@ from modeling.drift.drift_figures import plot_scanner
 from modeling.drift.scanner_months import MEASURES, Measurement, Scanner, by_scanner
 from modeling.files import write_whole
 
-__all__ = ["DRIFT_TABLE", "Charts", "charts_of", "drift_summary", "write_drift"]
+__all__ = ["DRIFT_TABLE", "Charts", "charts_of", "drift_summary", "drift_table", "write_drift"]
 
 DRIFT_TABLE = "drift.csv"
 DRIFT_SUMMARY = "drift.json"
@@ -62,7 +62,7 @@ def write_drift(charts: Charts, out: Path) -> dict[str, Any]:
         name = f"scanner-{number:03d}"
         summary["scanners"][number - 1]["chart"] = f"{name}.svg"
         _write_chart(scanner, measures, out / name)
-    write_whole(out / DRIFT_TABLE, _table(charts).encode())
+    write_whole(out / DRIFT_TABLE, drift_table(charts).encode())
     write_whole(out / DRIFT_SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     return summary
 
@@ -93,7 +93,8 @@ def _summary(chart: ControlChart) -> dict[str, Any]:
     }
 
 
-def _table(charts: Charts) -> str:
+def drift_table(charts: Charts) -> str:
+    """All months of all charts as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

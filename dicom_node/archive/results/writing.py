@@ -35,7 +35,9 @@ class TableWriter(Protocol):
         ...
 
 
-def write_results(database: Engine, name: str, out: Path, key: Path | None) -> int:
+def write_results(
+    database: Engine, name: str, out: Path, key: Path | None, *, own: bool = True
+) -> int:
     """Write the table by its suffix, each file complete or not at all.
 
     Memory does not grow with the rows, but for the few numbers of each that the figures show.
@@ -50,6 +52,8 @@ def write_results(database: Engine, name: str, out: Path, key: Path | None) -> i
         The table; the other files go beside it.
     key
         Key file of the pseudonyms; None keeps the identifiers.
+    own
+        Whether the list's own columns are written; they may hold anything of a patient.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def write_results(database: Engine, name: str, out: Path, key: Path | None) -> i
     if out.suffix.lower() not in (*SEPARATORS, PARQUET) or out.is_dir():
         raise ScreeningInvalid(f"{out}: give a file ending in .csv, .tsv or .parquet")
     pseudonyms = None if key is None else Pseudonyms.of(key)
-    own_columns = screening.plan.own_columns
+    own_columns = screening.plan.own_columns if own else ()
     make_private_folder(out.absolute().parent)
     summary = Summary()
     with _table(out, own_columns) as table:
