@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -135,7 +135,7 @@ class AssessmentPool:
         self._pool = self._new(max(settings.limits.processes, 1))  # one at least loads the models
         self._surveys = self._new(SURVEY_PROCESSES)
 
-    def __enter__(self) -> "AssessmentPool":
+    def __enter__(self) -> Self:
         """Start no child yet; the first work does."""
         return self
 
@@ -315,4 +315,4 @@ class AssessmentPool:
 class SurveyPool(AssessmentPool):
     """Only surveys: its server loads nothing that assesses, so that the first child starts soon."""
 
-    preload = ("dicom_node.work.child_process", "dicom_node.series.survey")
+    preload: Sequence[str] = ("dicom_node.work.child_process", "dicom_node.series.survey")

@@ -110,8 +110,8 @@ def screenings_overview(database: Engine) -> list[ScreeningOverview]:
         screenings = connection.execute(select(SCREENING).order_by(SCREENING.c.created.desc()))
         found = list(screenings)
         counts = connection.execute(rows_of).all()
-        questions = {one: number for one, number in connection.execute(open_of)}
-        runners = {one: number for one, number in connection.execute(alive_of)}
+        questions = {row[0]: row[1] for row in connection.execute(open_of)}
+        runners = {row[0]: row[1] for row in connection.execute(alive_of)}
 
     def overview(row: Any) -> ScreeningOverview:
         plan = ScreeningPlan.model_validate_json(row.plan)
@@ -153,7 +153,7 @@ def state_counts(database: Engine, screening: Screening) -> Iterator[StateCount]
         rows = connection.execute(counted).all()
         firsts = [first for *_, first in rows]
         asked = select(SERIES.c.id, SERIES.c.reason).where(SERIES.c.id.in_(firsts))
-        reasons = {one: reason for one, reason in connection.execute(asked)}
+        reasons = {row[0]: row[1] for row in connection.execute(asked)}
     for stage, outcome, code, number, first in rows:
         reason = reasons.get(first) or ""
         yield StateCount(Stage(stage), outcome, code or "", number, reason)

@@ -27,8 +27,8 @@ class Removal:
     days
         After so many; None keeps it for ever.
     next_ms
-        When the oldest is due, UTC, ms since the epoch; None where nothing is held, or where this is
-        not looked for.
+        When the oldest is due, UTC, ms since the epoch; None where nothing is held, or where
+        this is not looked for.
     """
 
     what: str

@@ -185,7 +185,9 @@ class _Trial:
     def findings(self, stack: SliceStack) -> list[Finding]:
         """What the rules that the settings choose would warn of."""
         modes = dict.fromkeys(AcquisitionRules.model_fields, "warn")
-        lenient = self.acquisition.model_copy(update={"rules": AcquisitionRules(**modes)})
+        lenient = self.acquisition.model_copy(
+            update={"rules": AcquisitionRules.model_validate(modes)}
+        )
         thickness = self.check(
             "slice_thickness", lambda: series_thickness_mm(stack, self.acquisition)
         )

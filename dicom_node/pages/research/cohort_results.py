@@ -111,6 +111,6 @@ def _key(settings: NodeSettings) -> Path:
     path = settings.data_dir / KEY_FILE
     if not path.exists():
         make_private_folder(settings.data_dir)
-        write_atomically(path, secrets.token_hex(KEY_BYTES).encode())
+        write_atomically(path, secrets.token_hex(KEY_BYTES).encode(), durable=True)
         os.chmod(path, 0o600)
     return path

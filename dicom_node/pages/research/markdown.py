@@ -9,7 +9,7 @@ __all__ = ["markdown_html"]
 
 
 def markdown_html(text: str) -> Markup:
-    """Render Markdown with tables; its headings stand one level below those of the page.
+    r"""Render Markdown with tables; its headings stand one level below those of the page.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def markdown_html(text: str) -> Markup:
     Examples
     --------
     >>> str(markdown_html("*a* <script>"))
-    '<p><em>a</em> &lt;script&gt;</p>\\n'
+    '<p><em>a</em> &lt;script&gt;</p>\n'
     """
     renderer = _renderer()
     tokens = renderer.parse(text)
