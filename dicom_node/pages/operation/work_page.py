@@ -176,7 +176,7 @@ def _changing(request: Request, now: NodeStatus) -> dict[str, Any]:
         settings.data_dir if settings.data_dir.exists() else settings.data_dir.absolute().parent
     )
     return {
-        "status": moment.status,
+        "node": moment.status,
         "read_ms": moment.read_ms,
         "failed_number": len(moment.failed),
         "waits": list(waits_in_words(moment.status, settings)),
