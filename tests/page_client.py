@@ -21,6 +21,9 @@ from dicom_node.settings.web import Role, Web
 
 PASSWORD = "correct horse battery"
 
+LISTENING_SECONDS = 5.0
+"""The browser stays for the whole answer; a file is sent only as long as somebody listens."""
+
 QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
@@ -132,7 +135,10 @@ async def _asked(app: FastAPI, scope: dict[str, Any], body: bytes, faulty: bool)
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        return messages.pop() if messages else {"type": "http.disconnect"}
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(LISTENING_SECONDS)
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from fastapi import FastAPI
 
 from dicom_node.errors import AssessmentFailed, SeriesRefused, WorkFailed
@@ -21,8 +20,9 @@ from dicom_node.pages.operation.node_status import NodeStatus
 from dicom_node.pages.operation.removals import NextRemovals
 from dicom_node.pages.operation.rule_trial import judged
 from dicom_node.pages.operation.rules_pool import MOST_AT_ONCE, ChildrenBusy, rules_pool
+from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
-from dicom_node.records.study_listing import list_state
+from dicom_node.records.study_listing import list_study
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition, AcquisitionRules, Destination, NodeSettings
 from dicom_node.settings.work import Retention
@@ -318,18 +318,10 @@ def test_rules_page_names_every_setting(adam: Browser) -> None:
     assert "Patient" not in shown.partition("<table")[0]
 
 
-def test_received_study_is_chosen_without_its_patient(
-    adam: Browser, app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_received_study_is_chosen_without_its_patient(adam: Browser, app: FastAPI) -> None:
     with app.state.database.engine.begin() as connection:
-        list_state(connection, KEY, "waiting")
-        table = sa.Table("listed_studies", sa.MetaData(), autoload_with=connection)
-        values = {
-            "accession": "A-17",
-            "patient_name": "Doe^Jane",
-            "patient_name_sought": "doe jane",
-        }
-        connection.execute(sa.update(table).values({**values, "accession_sought": "a-17"}))
+        header = StudyHeader("1.2.3", accession="A-17", patient_name="Doe^Jane")
+        list_study(connection, KEY, header, 1)
     assert "A-17" in adam.get("/rules").text
     assert "Doe" not in adam.get("/rules").text
     assert "A-17" in adam.get("/rules?accession=a-1").text

@@ -118,7 +118,6 @@ def test_results_hold_pseudonyms_alone(app: FastAPI, rose: Browser, tmp_path: Pa
     answer = rose.post("/cohorts/spines/results", {"csrf": token})
     assert answer.location == "/cohorts/spines?said=written"
     table = rose.get("/cohorts/spines/results/results.csv")
-    print(table.status, table.headers, table.content[:300])
     rows = list(csv.DictReader(io.StringIO(table.text)))
     assert len(rows) == 5
     assert "4711" not in table.text

@@ -5,6 +5,8 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from dicom_node.pages.rendering import text as text_of
+
 __all__ = ["markdown_html"]
 
 
@@ -28,7 +30,15 @@ def markdown_html(text: str) -> Markup:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
         token.attrs.pop("style", None)  # of aligned cells; the pages allow no inline style
-    return Markup(renderer.renderer.render(tokens, renderer.options, {}))
+    html = renderer.renderer.render(tokens, renderer.options, {})
+    # text is escaped in it, so that these stand for tables alone; wide ones scroll, also by keys
+    framed = html.replace("<table>", f"{_frame()}<table>").replace("</table>", "</table></div>")
+    return Markup(framed)
+
+
+def _frame() -> Markup:
+    opened = '<div class="scrolled" tabindex="0" role="region" aria-label="{}">'
+    return Markup(opened).format(text_of("model.table"))
 
 
 @cache
