@@ -13,7 +13,7 @@ from dicom_node.work.failed_work import FailedWork, failed_work
 
 __all__ = ["Moment", "NodeStatus", "node_status"]
 
-FRESH_SECONDS = 1.0
+STATUS_SECONDS = 1.0
 """For so long everybody gets what was read last."""
 
 
@@ -37,7 +37,7 @@ class Moment:
 
 
 class NodeStatus:
-    """Reads the status under a lock, and not more than once in `FRESH_SECONDS`.
+    """Reads the status under a lock, and not more than once in `STATUS_SECONDS`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class NodeStatus:
         with self._lock:
             if self._last is None or time.monotonic() >= self._until:
                 self._last = self._read()
-                self._until = time.monotonic() + FRESH_SECONDS
+                self._until = time.monotonic() + STATUS_SECONDS
             return self._last
 
     def forget(self) -> None:

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 760.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 12.0, 34.0
 """Margins for the labels."""
 
-MOST_LABELS = 12
+MOST_MONTH_LABELS = 12
 """Months that are named below a chart at most."""
 
 TICKS = 4
@@ -100,7 +100,7 @@ def chart_figure(chart: ControlChart, months: Sequence[str]) -> ChartFigure:
         top = y(month.upper)
         return Band(place[month.month], top, slot, y(month.lower) - top, y(month.centre))
 
-    every = max(1, -(-len(months) // MOST_LABELS))
+    every = max(1, -(-len(months) // MOST_MONTH_LABELS))
     drawn = [(month, place[month.month]) for month in chart.months]
     return ChartFigure(
         points=tuple(Point(x + slot / 2, y(month.median), month) for month, x in drawn),

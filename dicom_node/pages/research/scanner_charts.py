@@ -15,7 +15,7 @@ from modeling.drift.scanner_months import Scanner
 
 __all__ = ["FollowedScanner", "ScannerCharts", "followed_scanners", "scanner_charts"]
 
-FRESH_SECONDS = 600.0
+CHARTS_SECONDS = 600.0
 """What is followed are medians of months: they change slowly."""
 
 
@@ -53,11 +53,11 @@ class ScannerCharts:
         self._until = 0.0
 
     def of(self, engine: sa.Engine) -> Charts:
-        """The charts of what the node measured, not older than `FRESH_SECONDS`."""
+        """The charts of what the node measured, not older than `CHARTS_SECONDS`."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._charts = followed_charts(engine)
-                self._until = time.monotonic() + FRESH_SECONDS
+                self._until = time.monotonic() + CHARTS_SECONDS
             return self._charts
 
 
