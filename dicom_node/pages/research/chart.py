@@ -9,7 +9,7 @@ from modeling.drift.control_chart import ControlChart, Month
 __all__ = ["Band", "ChartFigure", "Point", "chart_figure"]
 
 WIDTH, HEIGHT = 760.0, 220.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 12.0, 34.0
+LEFT, RIGHT, UPPER, LOWER = 56.0, 12.0, 12.0, 34.0
 """Margins for the labels."""
 
 MOST_MONTH_LABELS = 12
@@ -68,8 +68,8 @@ class ChartFigure:
     height: float = HEIGHT
     left: float = LEFT
     right: float = WIDTH - RIGHT
-    top: float = TOP
-    bottom: float = HEIGHT - BOTTOM
+    top: float = UPPER
+    bottom: float = HEIGHT - LOWER
 
     @property
     def line(self) -> str:
@@ -92,7 +92,7 @@ def chart_figure(chart: ControlChart, months: Sequence[str]) -> ChartFigure:
     low, high = _span(chart)
 
     def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
+        return UPPER + (HEIGHT - UPPER - LOWER) * (high - value) / (high - low)
 
     def limits_of(month: Month) -> Band | None:
         if month.centre is None or month.lower is None or month.upper is None:
@@ -106,7 +106,9 @@ def chart_figure(chart: ControlChart, months: Sequence[str]) -> ChartFigure:
         points=tuple(Point(x + slot / 2, y(month.median), month) for month, x in drawn),
         limits=tuple(band for month, _ in drawn if (band := limits_of(month)) is not None),
         firsts=tuple(
-            Band(x, TOP, slot, HEIGHT - TOP - BOTTOM, None) for month, x in drawn if month.baseline
+            Band(x, UPPER, slot, HEIGHT - UPPER - LOWER, None)
+            for month, x in drawn
+            if month.baseline
         ),
         levels=tuple((y(level), f"{level:g}") for level in _levels(low, high)),
         months=tuple((place[name] + slot / 2, name) for name in months[::every]),
