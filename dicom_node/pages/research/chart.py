@@ -9,7 +9,7 @@ from modeling.drift.control_chart import ControlChart, Month
 __all__ = ["Band", "ChartFigure", "Point", "chart_figure"]
 
 WIDTH, HEIGHT = 760.0, 220.0
-LEFT, RIGHT, UPPER, LOWER = 56.0, 12.0, 12.0, 34.0
+LEFT_MARGIN, RIGHT_MARGIN, TOP_MARGIN, BOTTOM_MARGIN = 56.0, 12.0, 12.0, 34.0
 """Margins for the labels."""
 
 MOST_MONTH_LABELS = 12
@@ -66,10 +66,10 @@ class ChartFigure:
     step_x: float | None
     width: float = WIDTH
     height: float = HEIGHT
-    left: float = LEFT
-    right: float = WIDTH - RIGHT
-    top: float = UPPER
-    bottom: float = HEIGHT - LOWER
+    left: float = LEFT_MARGIN
+    right: float = WIDTH - RIGHT_MARGIN
+    top: float = TOP_MARGIN
+    bottom: float = HEIGHT - BOTTOM_MARGIN
 
     @property
     def line(self) -> str:
@@ -87,12 +87,12 @@ def chart_figure(chart: ControlChart, months: Sequence[str]) -> ChartFigure:
     months
         All months of the scanner, YYYY-MM, so that its charts stand one below another.
     """
-    slot = (WIDTH - LEFT - RIGHT) / max(len(months), 1)
-    place = {name: LEFT + slot * index for index, name in enumerate(months)}
+    slot = (WIDTH - LEFT_MARGIN - RIGHT_MARGIN) / max(len(months), 1)
+    place = {name: LEFT_MARGIN + slot * index for index, name in enumerate(months)}
     low, high = _span(chart)
 
     def y(value: float) -> float:
-        return UPPER + (HEIGHT - UPPER - LOWER) * (high - value) / (high - low)
+        return TOP_MARGIN + (HEIGHT - TOP_MARGIN - BOTTOM_MARGIN) * (high - value) / (high - low)
 
     def limits_of(month: Month) -> Band | None:
         if month.centre is None or month.lower is None or month.upper is None:
@@ -106,7 +106,7 @@ def chart_figure(chart: ControlChart, months: Sequence[str]) -> ChartFigure:
         points=tuple(Point(x + slot / 2, y(month.median), month) for month, x in drawn),
         limits=tuple(band for month, _ in drawn if (band := limits_of(month)) is not None),
         firsts=tuple(
-            Band(x, UPPER, slot, HEIGHT - UPPER - LOWER, None)
+            Band(x, TOP_MARGIN, slot, HEIGHT - TOP_MARGIN - BOTTOM_MARGIN, None)
             for month, x in drawn
             if month.baseline
         ),
