@@ -16,13 +16,14 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
+from dicom_node.pages.studies import pictures
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.web import Web
 
 __all__ = ["ROOMS", "close_pages", "make_pages"]
 
-ROOMS: tuple[APIRouter, ...] = (sign_in.router,)
+ROOMS: tuple[APIRouter, ...] = (sign_in.router, pictures.router)
 """The pages of each room."""
 
 
