@@ -16,14 +16,17 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
-from dicom_node.pages.studies import pictures
+from dicom_node.pages.studies import downloads, listing, pictures, study_page
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.web import Web
 
 __all__ = ["ROOMS", "close_pages", "make_pages"]
 
-ROOMS: tuple[APIRouter, ...] = (sign_in.router, pictures.router)
+ROOMS: tuple[APIRouter, ...] = (
+    sign_in.router,
+    *(room.router for room in (listing, study_page, pictures, downloads)),
+)
 """The pages of each room."""
 
 

@@ -12,22 +12,27 @@ from starlette.exceptions import HTTPException
 from dicom_node.records.listed_studies import ListedStudy, study_of
 from dicom_node.settings.node import NodeSettings
 
-__all__ = ["JSON_FILE", "checked_uid", "listed", "report_folder", "report_of"]
+__all__ = ["JSON_FILE", "checked_uid", "is_uid", "listed", "report_folder", "report_of"]
 
 JSON_FILE = "report.json"
 
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 
 
+def is_uid(text: str) -> bool:
+    """Whether a text has the letters and the length of a UID (PS3.5, 9.1)."""
+    return _UID.fullmatch(text) is not None
+
+
 def checked_uid(text: str) -> str:
-    """A UID from a path, if it has the letters and the length of one (PS3.5, 9.1).
+    """A UID from a path, if it can be one.
 
     Raises
     ------
     HTTPException
         404: it has not.
     """
-    if _UID.fullmatch(text) is None:
+    if not is_uid(text):
         raise HTTPException(404)
     return text
 
