@@ -12,7 +12,13 @@ from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
 from dicom_node.pages.rendering import page
 from dicom_node.pages.studies.kept_files import is_uid
-from dicom_node.pages.studies.study_words import advice_words, iso_day, result_words, warning_words
+from dicom_node.pages.studies.study_words import (
+    advice_words,
+    iso_day,
+    name_words,
+    result_words,
+    warning_words,
+)
 from dicom_node.pages.studies.views import VIEWS, Asked, place_of, place_text
 from dicom_node.records.listed_studies import ListedStudy, StudyState, overview, studies_page
 from dicom_node.records.study_deliveries import delivery_states
@@ -59,6 +65,8 @@ def _shown(row: ListedStudy, deliveries: Mapping[str, int]) -> dict[str, Any]:
     return {
         "study": row,
         "linked": is_uid(row.study_uid),
+        "patient": name_words(row.patient_name),
+        "reader": name_words(row.reader),
         "day": iso_day(row.study_date),
         "scanner": " ".join(part for part in (row.manufacturer, row.model) if part),
         "result": result_words(row),

@@ -27,7 +27,7 @@ from dicom_node.pages.studies.slices import (
     Window,
     slices_of,
 )
-from dicom_node.pages.studies.study_words import advice_words, iso_day, result_words
+from dicom_node.pages.studies.study_words import advice_words, iso_day, name_words, result_words
 from dicom_node.records.listed_studies import ListedStudy
 from dicom_node.records.study_deliveries import DeliveryState, StudyDelivery, deliveries_of
 from dicom_node.records.study_events import events_of
@@ -69,7 +69,11 @@ def study_page(
         request,
         "studies/study.html",
         study=row,
-        row={"advice": advice_words(row)},
+        row={
+            "advice": advice_words(row),
+            "patient": name_words(row.patient_name),
+            "reader": name_words(row.reader),
+        },
         day=iso_day(row.study_date),
         born=iso_day(row.birth_date),
         deliveries=deliveries_of(engine, row.study),
