@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from dicom_node.errors import WorkFailed
 from dicom_node.pages.app import close_pages
 from dicom_node.pages.studies import listing, study_page
+from dicom_node.pages.studies.numbers import KEPT_SECONDS, numbers_of
 from dicom_node.records.listed_studies import StudyHeader, StudyState
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
@@ -315,3 +316,16 @@ def test_unknown_studies_have_no_page(reader: Browser, uid: str) -> None:
 def test_the_table_renews_itself_in_place(study: MadeStudy, reader: Browser) -> None:
     text = reader.get("/studies?search=ACC-1").text
     assert 'id="studies" hx-get="/studies?search=ACC-1" hx-trigger="every 30s"' in text
+
+
+def test_numbers_stand_beside_the_states_and_are_counted_anew(
+    app: FastAPI, study: MadeStudy, reader: Browser
+) -> None:
+    engine = app.state.database.engine
+    now = 1_000_000.0
+    before = sum(numbers_of(engine, lambda: now).values())
+    add(app, "counted", StudyHeader("1.2.3.64", "COUNTED"))
+    assert sum(numbers_of(engine, lambda: now + KEPT_SECONDS).values()) == before
+    anew = numbers_of(engine, lambda: now + KEPT_SECONDS + 1)
+    assert sum(anew.values()) == before + 1
+    assert f"All studies {before + 1}<" in reader.get("/studies").text

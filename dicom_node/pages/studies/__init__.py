@@ -4,6 +4,7 @@
 - `downloads`: the files of a study's report, to keep.
 - `kept_files`: a study's report and objects as they lie on disk, found by UIDs from a path.
 - `listing`: the list of studies.
+- `numbers`: how many studies there are of each kind.
 - `picture`: which slice is shown, the regions that lie in it, where each level is.
 - `pictures`: one slice a request.
 - `site_table`: the measured sites as a table.

@@ -12,6 +12,7 @@ from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
 from dicom_node.pages.rendering import page
 from dicom_node.pages.studies.kept_files import is_uid
+from dicom_node.pages.studies.numbers import numbers_of
 from dicom_node.pages.studies.study_words import (
     advice_words,
     iso_day,
@@ -20,7 +21,7 @@ from dicom_node.pages.studies.study_words import (
     warning_words,
 )
 from dicom_node.pages.studies.views import VIEWS, Asked, place_of, place_text
-from dicom_node.records.listed_studies import ListedStudy, StudyState, overview, studies_page
+from dicom_node.records.listed_studies import ListedStudy, StudyState, studies_page
 from dicom_node.records.study_deliveries import delivery_states
 
 __all__ = ["router"]
@@ -43,7 +44,7 @@ def studies(
     wanted = asked.wanted(by_patient=visitor.sees_patients)
     found = studies_page(engine, wanted, after if before is None else None, ROWS + 1, before)
     rows = found[:ROWS] if before is None else found[-ROWS:]
-    numbers = overview(engine)
+    numbers = numbers_of(engine)
     deliveries = delivery_states(engine, {(row.study, row.folder) for row in rows})
     gate_of(request).audited.trail.looked(visitor.person, "", "studies")
     return page(
