@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -27,13 +28,15 @@ from tests.study_builders import make_study
 
 GOAL_MS = 150.0
 
-STATES = (
-    (StudyState.REPORTED, 0.80),
-    (StudyState.REFUSED, 0.17),
-    (StudyState.FAILED, 0.01),
-    (StudyState.WAITING, 0.01),
-    (StudyState.ASSESSING, 0.01),
-)
+SHARES = {
+    StudyState.REPORTED: 0.80,
+    StudyState.REFUSED: 0.17,
+    StudyState.FAILED: 0.01,
+    StudyState.WAITING: 0.01,
+    StudyState.ASSESSING: 0.01,
+}
+
+Row = dict[str, Any]
 
 BEGAN_MS = 1_700_000_000_000
 
@@ -42,13 +45,14 @@ MINUTE_MS = 60_000
 FAMILIES = ("Roe", "Doe", "Smith", "Jones", "Brown", "Miller", "Davis", "Moore", "Clark", "Hall")
 
 
-def simulated_rows(count: int) -> tuple[list[dict[str, object]], ...]:
+def simulated_rows(count: int) -> tuple[list[Row], list[Row], list[Row]]:
     """Rows of the three tables: studies, their deliveries, their events."""
     draw = random.Random(1)
-    names, weights = zip(*STATES, strict=True)
-    studies, deliveries, events = [], [], []
+    studies: list[Row] = []
+    deliveries: list[Row] = []
+    events: list[Row] = []
     for number in range(count):
-        state = draw.choices(names, weights)[0]
+        state = draw.choices(list(SHARES), list(SHARES.values()))[0]
         reported = state is StudyState.REPORTED
         hu = round(draw.gauss(140, 40), 1) if reported else None
         category = "" if hu is None else "low" if hu <= 110 else "middle" if hu <= 160 else "high"

@@ -17,7 +17,7 @@ from dicom_node.records.listed_studies import StudyHeader, StudyState
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
 from dicom_node.records.study_listing import StudyResult, list_result, list_state, list_study
-from dicom_node.settings.web import Web
+from dicom_node.settings.web import Role, Web
 from tests.page_client import Browser, audit_records, make_app
 from tests.study_builders import FOLDER, HEADER, MadeStudy, make_study
 
@@ -27,8 +27,10 @@ VIEWER = "https://viewer.hospital/?StudyInstanceUIDs={study_uid}&number={accessi
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     folder = tmp_path_factory.mktemp("pages") / "node"
-    accounts = (("jane", "reader"), ("adam", "administrator"), ("rose", "researcher"))
-    made = make_app(folder, *accounts, viewer_url=VIEWER)
+    people: tuple[tuple[str, Role], ...] = (
+        ("jane", "reader"), ("adam", "administrator"), ("rose", "researcher"),
+    )  # fmt: skip
+    made = make_app(folder, *people, viewer_url=VIEWER)
     yield made
     close_pages(made)
 

@@ -55,7 +55,9 @@ def test_slices_run_from_head_to_feet(study: MadeStudy) -> None:
 
 def test_an_outline_lies_where_its_pixels_are(study: MadeStudy) -> None:
     slice_ = shown(study).slices[0]
-    corners = [plain_volume().to_lps([39, row, column]) for row, column in ((0, 0), (5, 7))]
+    corners = [
+        plain_volume().to_lps([39, row, column]).tolist() for row, column in ((0, 0), (5, 7))
+    ]
     assert np.allclose(outline(slice_, corners), [(0, 0), (7, 5)], atol=1e-6)
     assert outline(slice_, ()) == ()
 
@@ -125,7 +127,7 @@ def test_damaged_pixels_are_not_shown(study: MadeStudy) -> None:
         tile(study.settings, study.row, uid, "bone")
 
 
-@pytest.mark.parametrize("limit", ["MOST_TILE_PIXELS", "MOST_FILE_BYTES"])
+@pytest.mark.parametrize("limit", ["MOST_TILE_PIXELS", "LARGEST_IMAGE_FILE_BYTES"])
 def test_what_is_too_large_is_not_decoded(
     study: MadeStudy, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:

@@ -18,8 +18,8 @@ __all__ = ["Curve", "Point", "change_lines", "curve", "l1_points"]
 MOST_STUDIES = 200
 """Studies that are looked through for those of a patient."""
 
-WIDTH, HEIGHT = 560, 220
-LEFT, RIGHT, TOP, BOTTOM = 60, 20, 20, 40
+CURVE_WIDTH, CURVE_HEIGHT = 560, 220
+LEFT_MARGIN, RIGHT_MARGIN, TOP_MARGIN, BOTTOM_MARGIN = 60, 20, 20, 40
 """Of the drawing, and of its margins."""
 
 ROOM_HU = 15.0
@@ -65,11 +65,11 @@ class Curve:
     dots: tuple[tuple[float, float, Point], ...]
     line: str
     thresholds: tuple[tuple[float, float], ...]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = WIDTH - RIGHT
-    base: int = HEIGHT - BOTTOM
+    width: int = CURVE_WIDTH
+    height: int = CURVE_HEIGHT
+    left: int = LEFT_MARGIN
+    right: int = CURVE_WIDTH - RIGHT_MARGIN
+    base: int = CURVE_HEIGHT - BOTTOM_MARGIN
 
 
 def l1_points(
@@ -114,11 +114,13 @@ def curve(points: Sequence[Point], report: Mapping[str, Any]) -> Curve | None:
     low, high = min(values) - ROOM_HU, max(values) + ROOM_HU
 
     def height(hu: float) -> float:
-        return round(TOP + (high - hu) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(
+            TOP_MARGIN + (high - hu) / (high - low) * (CURVE_HEIGHT - TOP_MARGIN - BOTTOM_MARGIN), 1
+        )
 
     def across(day: int) -> float:
         share = (day - days[0]) / (days[-1] - days[0])
-        return round(LEFT + 30 + share * (WIDTH - LEFT - RIGHT - 60), 1)
+        return round(LEFT_MARGIN + 30 + share * (CURVE_WIDTH - LEFT_MARGIN - RIGHT_MARGIN - 60), 1)
 
     dots = tuple(
         (across(day), height(p.hu), p) for day, p in zip(days, points, strict=True)

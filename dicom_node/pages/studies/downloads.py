@@ -24,7 +24,7 @@ router = APIRouter()
 
 PDF_FILE = "report.pdf"
 
-MOST_FILE_BYTES = 256 << 20
+LARGEST_DOWNLOAD_BYTES = 256 << 20
 
 KINDS = {
     JSON_FILE: "application/json",
@@ -59,7 +59,7 @@ def download(
         raise HTTPException(404)
     path = folder / _source(name)
     try:
-        if path.stat().st_size > MOST_FILE_BYTES:
+        if path.stat().st_size > LARGEST_DOWNLOAD_BYTES:
             raise HTTPException(404)
         content = path.read_bytes()
     except OSError:

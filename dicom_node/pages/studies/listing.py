@@ -12,7 +12,7 @@ from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
 from dicom_node.pages.rendering import page
 from dicom_node.pages.studies.kept_files import is_uid
-from dicom_node.pages.studies.numbers import numbers_of
+from dicom_node.pages.studies.numbers import Numbers, numbers_of
 from dicom_node.pages.studies.study_words import (
     advice_words,
     iso_day,
@@ -22,7 +22,7 @@ from dicom_node.pages.studies.study_words import (
 )
 from dicom_node.pages.studies.views import VIEWS, Asked, place_of, place_text
 from dicom_node.records.listed_studies import ListedStudy, StudyState, studies_page
-from dicom_node.records.study_deliveries import delivery_states
+from dicom_node.records.study_deliveries import DeliveryState, delivery_states
 
 __all__ = ["router"]
 
@@ -61,7 +61,7 @@ def studies(
     )
 
 
-def _shown(row: ListedStudy, deliveries: Mapping[str, int]) -> dict[str, Any]:
+def _shown(row: ListedStudy, deliveries: Mapping[DeliveryState, int]) -> dict[str, Any]:
     """What a row of the table says beside what is in the list."""
     return {
         "study": row,
@@ -77,7 +77,7 @@ def _shown(row: ListedStudy, deliveries: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _views(visitor: Visitor, numbers: Mapping[tuple[str, str, str], int]) -> list[tuple[str, Any]]:
+def _views(visitor: Visitor, numbers: Numbers) -> list[tuple[str, Any]]:
     """The fixed views with the numbers of their studies, where these are known."""
     known = {
         "to_read": _number(numbers, state="reported", verdict="none"),
@@ -88,9 +88,7 @@ def _views(visitor: Visitor, numbers: Mapping[tuple[str, str, str], int]) -> lis
     return [(name, None) for name in VIEWS if name not in known]
 
 
-def _number(
-    numbers: Mapping[tuple[str, str, str], int], state: str, verdict: str = "", category: str = ""
-) -> int:
+def _number(numbers: Numbers, state: str, verdict: str = "", category: str = "") -> int:
     return sum(
         number
         for (of_state, of_verdict, of_category), number in numbers.items()

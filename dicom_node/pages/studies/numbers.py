@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from dicom_node.records.listed_studies import StudyState, overview
 
-__all__ = ["KEPT_SECONDS", "numbers_of"]
+__all__ = ["KEPT_SECONDS", "Numbers", "numbers_of"]
 
 KEPT_SECONDS = 5.0
 """How long a count serves all visitors: to count goes through all studies."""
 
 Numbers = Mapping[tuple[StudyState, str, str], int]
+"""By state, verdict and category of L1."""
 
 _kept: "WeakKeyDictionary[sa.Engine, tuple[float, Numbers]]" = WeakKeyDictionary()
 _lock = threading.Lock()

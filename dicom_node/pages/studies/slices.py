@@ -55,13 +55,13 @@ WINDOWS_HU: Mapping[Window, tuple[float, float]] = MappingProxyType(
 READ_AT_A_TIME = 2
 """Series and images that the process reads at the same time."""
 
-WAIT_SECONDS = 10.0
+TURN_WAIT_SECONDS = 10.0
 """How long a request waits for its turn."""
 
 MOST_TILE_PIXELS = 2048 * 2048
 """The largest matrix of CT scanners."""
 
-MOST_FILE_BYTES = 64 << 20
+LARGEST_IMAGE_FILE_BYTES = 64 << 20
 """A larger file is not read: so many bytes hold the largest matrix eight times."""
 
 MOST_FILES = 10_000
@@ -229,7 +229,7 @@ def tile(
         raise NotShown
     with _turn():
         try:
-            if found.path.stat().st_size > MOST_FILE_BYTES:
+            if found.path.stat().st_size > LARGEST_IMAGE_FILE_BYTES:
                 raise NotShown
             hu = read_plane(found.path, 0, found.stored)
         except (OSError, SeriesRefused) as error:
@@ -252,7 +252,7 @@ class _Wanted:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _turns.acquire(timeout=WAIT_SECONDS):
+    if not _turns.acquire(timeout=TURN_WAIT_SECONDS):
         raise ImagesBusy
     try:
         yield

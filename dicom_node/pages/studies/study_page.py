@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
+from dicom_node.analysis.report_folder import PICTURE_FILE
 from dicom_node.errors import WorkFailed
 from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader_or_administrator
@@ -16,7 +17,7 @@ from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
 from dicom_node.pages.rendering import page
 from dicom_node.pages.studies.curve import change_lines, curve, l1_points
-from dicom_node.pages.studies.downloads import PICTURE_FILE, offered_files
+from dicom_node.pages.studies.downloads import offered_files
 from dicom_node.pages.studies.kept_files import listed, report_folder, report_of
 from dicom_node.pages.studies.picture import picture
 from dicom_node.pages.studies.site_table import muscle_rows, vertebra_rows
