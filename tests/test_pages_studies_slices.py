@@ -173,7 +173,7 @@ def test_too_many_at_once_are_asked_to_wait(
     app: FastAPI, study: MadeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slices, "_turns", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(slices, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(slices, "TURN_WAIT_SECONDS", 0.01)
     browser = Browser(app)
     browser.sign_in("jane")
     address = f"{study.address}/slices/{uid_of(study.paths[0])}.png"
