@@ -80,14 +80,14 @@ def test_signing_in_goes_to_the_page_that_was_asked_for(app: FastAPI) -> None:
     assert browser.sign_in("jane", to="/account?x=1").location == "/account?x=1"
     shown = browser.get("/account")
     assert (shown.status, "Doe^Jane" in shown.text) == (200, True)
-    assert browser.get("/").location == browser.get("/login").location == "/account"
+    assert browser.get("/").location == browser.get("/login").location == "/studies"
 
 
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "\t//evil", "/\r\nX: y"]
 )
 def test_signing_in_leads_to_no_other_site(app: FastAPI, target: str) -> None:
-    assert Browser(app).sign_in("jane", to=target).location == "/account"
+    assert Browser(app).sign_in("jane", to=target).location == "/studies"
 
 
 def test_wrong_name_and_wrong_password_have_one_answer_and_one_time(tmp_path: Path) -> None:

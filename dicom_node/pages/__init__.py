@@ -6,7 +6,7 @@
 - `navigation`: which pages a visitor is offered, by role.
 - `rendering`: templates and texts become answers.
 
-Rooms beside them: `access`, who may come in; `operation`, what the administrator sees and does;
-`research`, cohorts, scanners and the model. ``templates/``, ``static/`` and ``texts.toml`` hold
-what is shown.
+Rooms beside them: `access`, who may come in; `studies`, what came of each study; `reading`, what a
+reader says of it; `operation`, what the administrator sees and does; `research`, cohorts, scanners
+and the model. ``templates/``, ``static/`` and ``texts.toml`` hold what is shown.
 """

@@ -228,7 +228,7 @@ listed_studies = sa.Table(
     sa.Index(
         "listed_studies_page",
         *("changed", "study", "state", "verdict", "result", "stage", "osteoporosis"),
-        *("study_date", "warnings"),
+        *("study_date", "warnings", "l1_category"),
     ),
 )
 """A row a study, for the pages: whose it is and what came of it.

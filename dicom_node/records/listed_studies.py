@@ -20,6 +20,7 @@ __all__ = [
     "StudyState",
     "counts",
     "listed_by_key",
+    "overview",
     "sought",
     "studies_page",
     "study_of",
@@ -137,7 +138,7 @@ class StudyFilter:
 
     Parameters
     ----------
-    state, verdict, result, stage, osteoporosis
+    state, verdict, result, stage, osteoporosis, l1_category
         As in `ListedStudy`.
     warning
         Code of a warning of the report.
@@ -148,6 +149,8 @@ class StudyFilter:
     search
         Begins the accession number, the Patient ID, the patient's name or the Study Instance UID,
         in letters of any case.
+    by_patient
+        Whether a search looks at Patient ID and name.
     """
 
     state: str = ""
@@ -155,12 +158,14 @@ class StudyFilter:
     result: str = ""
     stage: str = ""
     osteoporosis: str = ""
+    l1_category: str = ""
     warning: str = ""
     since: str = ""
     until: str = ""
     destination: str = ""
     delivery: str = ""
     search: str = ""
+    by_patient: bool = True
 
 
 def studies_page(
@@ -168,6 +173,7 @@ def studies_page(
     wanted: StudyFilter,
     after: tuple[int, str] | None = None,
     limit: int = 50,
+    before: tuple[int, str] | None = None,
 ) -> tuple[ListedStudy, ...]:
     """A page of the list, what changed last first.
 
@@ -183,12 +189,17 @@ def studies_page(
         ``changed`` and ``study`` of the last row of the page before; None for the first page.
     limit
         The most rows.
+    before
+        ``changed`` and ``study`` of the first row of the page behind; None for any other page.
     """
     place = (table.c.changed, table.c.study)
     keys = sa.select(table.c.study).where(*_conditions(wanted))
     if after is not None:
         keys = keys.where(sa.tuple_(*place) < after)
-    keys = keys.order_by(*(column.desc() for column in place)).limit(limit)
+    if before is not None:
+        keys = keys.where(sa.tuple_(*place) > before)
+    order = [column.desc() if before is None else column.asc() for column in place]
+    keys = keys.order_by(*order).limit(limit)
     with engine.connect() as connection:
         for condition, studies in _narrowing(wanted):
             few = connection.scalars(studies.limit(MOST_NARROWED + 1)).all()
@@ -203,6 +214,15 @@ def counts(engine: sa.Engine) -> dict[StudyState, int]:
     found = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
     with engine.connect() as connection:
         return {StudyState(state): number for state, number in connection.execute(found)}
+
+
+def overview(engine: sa.Engine) -> dict[tuple[StudyState, str, str], int]:
+    """How many studies there are of each state, verdict and category of L1."""
+    columns = (table.c.state, table.c.verdict, table.c.l1_category)
+    found = sa.select(*columns, sa.func.count()).group_by(*columns)
+    with engine.connect() as connection:
+        rows = connection.execute(found)
+        return {(StudyState(s), verdict, category): n for s, verdict, category, n in rows}
 
 
 def study_of(engine: sa.Engine, study_uid: str) -> ListedStudy | None:
@@ -233,7 +253,7 @@ def _conditions(wanted: StudyFilter) -> list[sa.ColumnElement[bool]]:
     """What the index of the pages can tell."""
     found: list[sa.ColumnElement[bool]] = [
         table.c[name] == value
-        for name in ("state", "verdict", "result", "stage", "osteoporosis")
+        for name in ("state", "verdict", "result", "stage", "osteoporosis", "l1_category")
         if (value := getattr(wanted, name))
     ]
     if wanted.warning:
@@ -255,10 +275,8 @@ def _narrowing(
     """
     found: list[tuple[sa.ColumnElement[bool], sa.Select[tuple[str]]]] = []
     if beginning := sought(wanted.search):
-        columns = [
-            *(table.c[f"{name}_sought"] for name in ("accession", "patient_id", "patient_name")),
-            table.c.study_uid,
-        ]
+        named = ("accession", "patient_id", "patient_name") if wanted.by_patient else ("accession",)
+        columns = [*(table.c[f"{name}_sought"] for name in named), table.c.study_uid]
         begins = sa.or_(*(column.startswith(beginning, autoescape=True) for column in columns))
         last = beginning + "\uffff"  # cleaned texts are ASCII
         ranges = sa.or_(*(sa.and_(column >= beginning, column < last) for column in columns))

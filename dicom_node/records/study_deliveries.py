@@ -1,6 +1,6 @@
 """Which object of a study is where on its way to which destination."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ __all__ = [
     "DeliveryState",
     "StudyDelivery",
     "deliveries_of",
+    "delivery_states",
     "list_delivery",
     "list_withdrawal",
     "queue_delivery",
@@ -169,6 +170,29 @@ def deliveries_of(engine: sa.Engine, study: str) -> tuple[StudyDelivery, ...]:
             StudyDelivery(**{**row._mapping, "state": DeliveryState(row.state)})
             for row in connection.execute(found.order_by(*order))
         )
+
+
+def delivery_states(
+    engine: sa.Engine, reports: Collection[tuple[str, str]]
+) -> dict[str, dict[DeliveryState, int]]:
+    """How many objects of some reports are in each state, by the key of their study.
+
+    Parameters
+    ----------
+    engine
+        Of the node's own tables.
+    reports
+        Study and folder of each.
+    """
+    columns = (table.c.study, table.c.folder, table.c.state)
+    found = sa.select(*columns, sa.func.count()).group_by(*columns)
+    found = found.where(table.c.study.in_([study for study, _ in reports]))
+    states: dict[str, dict[DeliveryState, int]] = {}
+    with engine.connect() as connection:
+        for study, folder, state, number in connection.execute(found):
+            if (study, folder) in reports:
+                states.setdefault(study, {})[DeliveryState(state)] = number
+    return states
 
 
 def _row(

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
+from string import Formatter
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ Role = Literal["reader", "researcher", "administrator"]
 
 RoleNames = dict[Role, tuple[str, ...]]
 """For each role of the node, what others call it: groups of a directory, values of a claim."""
+
+VIEWER_PLACES = frozenset({"study_uid", "accession", "patient_id"})
+"""What the address of the hospital's viewer may have in braces."""
 
 HEADER_NAME = r"^[A-Za-z][A-Za-z0-9-]{0,63}$"
 
@@ -77,6 +81,7 @@ class Web(Section):
     oidc: Oidc | None = None
     idle_minutes: float = Field(default=30.0, gt=0, le=24 * 60)
     session_hours: float = Field(default=12.0, gt=0, le=7 * 24)
+    viewer_url: str | None = None
     max_body_mb: float = Field(default=1.0, gt=0, le=64)
 
     @field_validator("names")
@@ -98,6 +103,24 @@ class Web(Section):
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError("the pages need a host of their own: give the address without a path")
         return f"{parts.scheme}://{parts.netloc.lower()}"
+
+    @field_validator("viewer_url")
+    @classmethod
+    def _viewer_is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            fields = [field for field in Formatter().parse(value) if field[1] is not None]
+        except ValueError:
+            raise ValueError("a brace is not closed") from None
+        for _, name, form, conversion in fields:
+            if name not in VIEWER_PLACES or form or conversion:
+                raise ValueError(f"only {sorted(VIEWER_PLACES)} may stand in braces")
+        parts = urlsplit(value)
+        plain_host = parts.hostname and not set(parts.netloc) & set("{}@")
+        if parts.scheme not in ("http", "https") or not plain_host:
+            raise ValueError("an address such as https://viewer/?StudyInstanceUIDs={study_uid}")
+        return value
 
     @model_validator(mode="after")
     def _login_fits(self) -> "Web":
