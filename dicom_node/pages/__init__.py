@@ -6,6 +6,6 @@
 - `navigation`: which pages a visitor is offered, by role.
 - `rendering`: templates and texts become answers.
 
-Rooms beside them: `access`, who may come in; `studies`, what came of each study. ``templates/``,
-``static/`` and ``texts.toml`` hold what is shown.
+Rooms beside them: `access`, who may come in; `studies`, what came of each study; `reading`, the
+reader's word. ``templates/``, ``static/`` and ``texts.toml`` hold what is shown.
 """

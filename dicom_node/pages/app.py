@@ -16,6 +16,7 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
+from dicom_node.pages.reading import agreement, word
 from dicom_node.pages.studies import downloads, listing, pictures, study_page
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
@@ -26,6 +27,7 @@ __all__ = ["ROOMS", "close_pages", "make_pages"]
 ROOMS: tuple[APIRouter, ...] = (
     sign_in.router,
     *(room.router for room in (listing, study_page, pictures, downloads)),
+    *(room.router for room in (word, agreement)),
 )
 """The pages of each room."""
 
