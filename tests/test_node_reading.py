@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, WorkFailed
+from dicom_node.records.database import open_database
+from dicom_node.records.listed_studies import StudyHeader, study_of
 from dicom_node.records.reading import MovedRegion, Reading, Rejection
+from dicom_node.records.study_events import events_of
 from dicom_node.reporting.objects.kinds import ObjectKind
 from dicom_node.reporting.report_history import (
     REPORT_FILE,
@@ -27,6 +31,9 @@ from dicom_node.reporting.report_history import (
 )
 from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.settings.node import Acquisition, load_settings
+from dicom_node.work.listing.kept_readings import kept_readings
+from dicom_node.work.listing.read_study import read_study
+from dicom_node.work.listing.study_records import StudyRecords
 from dicom_node.work.readings import reject_report, send_reading
 from roi_extraction import Correction, MovedRoi
 from tests.dicom_builders import plain_series
@@ -184,6 +191,89 @@ def test_late_slice_after_a_reading_says_that_nobody_has_read_the_new_report(
     assert pydicom.dcmread(study / "c" / REPORT_FILE).VerificationFlag == "UNVERIFIED"
     [standing] = standing_reports(kept_reports(study))
     assert standing.folder == "c"
+
+
+@pytest.mark.usefixtures("quick")
+def test_second_correction_supersedes_the_first_and_counts_when_sent_again(
+    tmp_path: Path,
+) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "study"
+    run(paths, study / "a")
+    first = reading_of(study / "a" / REPORT_FILE, verdict="corrected", left_out=("L4",))
+    run(paths, study / "b", first)
+    second = reading_of(
+        study / "b" / REPORT_FILE, verdict="corrected", left_out=("L4", "L5"), reader="Roe^Richard"
+    )
+    run(paths, study / "c", second)
+    assert predecessors(study / "c" / REPORT_FILE) == [second.report_uid]
+    assert tracking(study / "a" / REPORT_FILE) == tracking(study / "c" / REPORT_FILE)
+    assert run(paths, study / "d").folder == "c"
+    # the first reader's word once more, as a worker repeats it after a crash
+    assert run(paths, study / "e", first).folder == "b"
+    assert [report.folder for report in standing_reports(kept_reports(study))] == ["c"]
+    kept = read_study(study / "c")
+    assert kept is not None
+    assert (kept.work, kept.own, kept.reader) == ("c", "a", "Roe^Richard")
+    assert kept.moment == round(MOMENT.timestamp() * 1000)
+    assert kept.before == measured_in(study / "a")
+    assert kept.after == measured_in(study / "c")
+
+
+def measured_in(folder: Path) -> dict[str, float]:
+    sites = json.loads((folder / "report.json").read_bytes())["sites"]
+    return {site["name"]: site["mean_hu"] for site in sites if site["mean_hu"] is not None}
+
+
+@pytest.mark.usefixtures("quick")
+def test_rejected_study_that_is_sent_again_stays_rejected_and_counts_once(tmp_path: Path) -> None:
+    paths, study = plain_series(tmp_path / "ct"), tmp_path / "reports" / "s"
+    outcome = run(paths, study / "a")
+    assert read_study(study / "a") is None
+    report = study / "a" / REPORT_FILE
+    said = Rejection(
+        report_uid=str(pydicom.dcmread(report).SOPInstanceUID),
+        reader="Doe^Jane",
+        reason="wrong levels",
+        moment=MOMENT,
+    )
+    mark_withdrawn(report, said.identity, said)
+    engine = open_database(f"sqlite:///{tmp_path / 'node.db'}", make=True)
+    records = StudyRecords(engine, tmp_path / "reports", "", threading.Event())
+    records.reported("s", "a", "a")
+    for _ in range(2):
+        records.rejected("s", "a", said)
+    records.unchanged("s", StudyHeader(), 1.0, "a", "reported")
+    row = study_of(engine, outcome.study_uid)
+    assert row is not None
+    assert (row.state, row.verdict, row.reader) == ("reported", "rejected", "Doe^Jane")
+    [kept] = kept_readings(engine)
+    engine.dispose()
+    assert (kept.work, kept.own, kept.reason) == (said.identity, "a", "wrong levels")
+    assert kept.after == {}
+    # a word on it is refused, and other images have a report of their own that supersedes none
+    with pytest.raises(ReadingRefused):
+        run(paths, study / "c", reading_of(report))
+    fewer = run(paths[:-1], study / "d")
+    assert fewer.folder == "d"
+    assert predecessors(study / "d" / REPORT_FILE) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_word_that_is_not_carried_out_leaves_the_study_as_it_was_listed(tmp_path: Path) -> None:
+    study = tmp_path / "reports" / "s"
+    outcome = run(plain_series(tmp_path / "ct"), study / "a")
+    engine = open_database(f"sqlite:///{tmp_path / 'node.db'}", make=True)
+    records = StudyRecords(engine, tmp_path / "reports", "", threading.Event())
+    records.reported("s", "a", "a")
+    records.assessing("s", "word")
+    for _ in range(2):
+        records.not_carried_out("s", "word", "superseded meanwhile")
+    row = study_of(engine, outcome.study_uid)
+    assert row is not None
+    assert (row.state, row.code, row.folder) == ("reported", "", "a")
+    events = [(event.event, event.detail) for event in events_of(engine, "s")]
+    engine.dispose()
+    assert events[1:] == [("assessing", ""), ("failed", "superseded meanwhile")]
 
 
 @pytest.mark.parametrize(

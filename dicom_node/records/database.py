@@ -27,6 +27,7 @@ __all__ = [
     "open_database",
     "outgoing_objects",
     "purged_work",
+    "readings",
     "sessions",
     "study_deliveries",
     "study_events",
@@ -273,6 +274,23 @@ study_events = sa.Table(
     sa.UniqueConstraint("study", "event", "work"),
 )  # fmt: skip
 """What happened with a study, each thing once: a step that is repeated finds its event there."""
+
+readings = sa.Table(
+    "readings",
+    metadata,
+    sa.Column("study", BYTEWISE, primary_key=True),
+    sa.Column("work", sa.Text, primary_key=True),
+    _text("own"),
+    sa.Column("moment", sa.BigInteger, nullable=False),
+    _text("verdict"),
+    _text("reader"),
+    sa.Column("levels_down", sa.Integer, nullable=False),
+    _text("scanner"),
+    _text("reason"),
+    sa.Column("before", sa.JSON, nullable=False),
+    sa.Column("after", sa.JSON, nullable=False),
+)
+"""A row for each word of a reader on a report, with the HU before and after; no patient."""
 
 
 def insert_into(

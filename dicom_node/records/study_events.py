@@ -51,6 +51,8 @@ class StudyEvent(StrEnum):
     DELIVERY_FAILED = "delivery_failed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_FAILED = "withdrawal_failed"
+    SAID = "said"
+    """A reader gave a word on its report, which is then carried out."""
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     CORRECTED = "corrected"

@@ -15,6 +15,7 @@ __all__ = [
     "forget_study",
     "list_failure",
     "list_result",
+    "list_standing",
     "list_state",
     "list_study",
     "list_verdict",
@@ -186,6 +187,21 @@ def list_failure(connection: sa.Connection, study: str, code: str, reason: str) 
     failed = {"state": str(StudyState.FAILED), "code": code, "reason": reason, "changed": now_ms()}
     begun = table.c.state.in_([str(StudyState.WAITING), str(StudyState.ASSESSING)])
     connection.execute(sa.update(table).where(table.c.study == study, begun).values(failed))
+
+
+def list_standing(connection: sa.Connection, study: str) -> None:
+    """List that the report of a study stands, where work on a reader's word came to nothing.
+
+    Parameters
+    ----------
+    connection
+        To the node's own tables.
+    study
+        Key of the study in the spool.
+    """
+    begun = sa.and_(table.c.study == study, table.c.state == str(StudyState.ASSESSING))
+    stands = {"state": str(StudyState.REPORTED), "code": "", "reason": "", "changed": now_ms()}
+    connection.execute(sa.update(table).where(begun).values(stands))
 
 
 def restore_state(

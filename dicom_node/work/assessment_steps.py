@@ -306,6 +306,7 @@ class AssessmentSteps:
             ]
             read = [r for r in standing_reports(reports) if r.uid == rejection.report_uid]
             if not read:
+                self._records.not_carried_out(key, by, OUTDATED_TEXT)
                 return {"state": "failed", "code": OUTDATED_READING, "reason": OUTDATED_TEXT}
             for report in reports:
                 if mark_withdrawn(report.path, by, rejection):
@@ -391,11 +392,13 @@ class AssessmentSteps:
     ) -> None:
         """Log and record an assessment that failed for good, and write its ``report.json``.
 
-        Where the instances are gone or others count, or it is not to be ``written``, what was
-        written before is left alone.
+        Where the instances are gone or others count, what was written before is left alone; where
+        it is not to be ``written``, as for a reader's word, the report stands as it did.
         """
         log().error("assessment failed", assessment=identity, code=code, reason=reason)
-        if not written or code in (GONE, OUTDATED):
+        if not written:
+            self._records.not_carried_out(key, identity, reason)
+        elif code in (GONE, OUTDATED):
             self._records.could_not(key, identity, code, reason)
         else:
             self._write_failure(identity, key, code, reason)

@@ -46,7 +46,8 @@ KNOWN_FILES = frozenset(
 )
 """Files that are sent and have a name in the texts."""
 
-Said = Literal["", "retried", "not_retried"]
+Said = Literal["", "retried", "not_retried", "accepted", "corrected", "rejected"]
+"""What the visitor did just now: with a delivery, or as a reader with the report."""
 
 
 @router.get("/studies/{study_uid}")

@@ -24,11 +24,14 @@ from dicom_node.records.study_listing import (
     StudyResult,
     list_failure,
     list_result,
+    list_standing,
     list_state,
     list_study,
     list_verdict,
     restore_state,
 )
+from dicom_node.work.listing.kept_readings import KeptReading, keep_reading
+from dicom_node.work.listing.read_study import read_study
 from dicom_node.work.listing.reported_study import reported_study
 from dicom_node.work.sharing.interruption import until_it_answers
 from dicom_node.work.work_queues import object_file, object_work
@@ -163,7 +166,8 @@ class StudyRecords:
         """
         header, result = reported_study(self._reports / study / folder, identity)
         event, who = READ_EVENTS.get(result.verdict, StudyEvent.REPORTED), result.reader or NODE
-        self._ended(study, header, result, event, result.stage, who)
+        said = None if result.verdict == "none" else read_study(self._reports / study / folder)
+        self._ended(study, header, result, event, result.stage, who, said)
 
     def refused(
         self,
@@ -204,10 +208,13 @@ class StudyRecords:
         event: StudyEvent,
         detail: str,
         who: str = NODE,
+        said: KeptReading | None = None,
     ) -> None:
         def enter(connection: sa.Connection) -> None:
             list_study(connection, study, header, None, self._home)
             list_result(connection, study, result)
+            if said is not None:
+                keep_reading(connection, said)
             turn = turn_of(connection, study, result.assessment)
             note_event(connection, study, event, turn, detail, who)
 
@@ -226,14 +233,37 @@ class StudyRecords:
             The reader's word.
         """
         header, result = reported_study(self._reports / study / folder, folder)
+        said = read_study(self._reports / study / folder)
 
         def enter(connection: sa.Connection) -> None:
             list_study(connection, study, header, None, self._home)
             list_verdict(connection, study, result)
+            if said is not None:
+                keep_reading(connection, said)
             note_event(
                 connection, study, StudyEvent.REJECTED, rejection.identity, rejection.reason,
                 rejection.reader,
             )  # fmt: skip
+
+        until_it_answers(self._database, self._stop, enter)
+
+    def not_carried_out(self, study: str, identity: str, reason: str) -> None:
+        """Enter that a reader's word was not carried out; the report stands as it did.
+
+        Parameters
+        ----------
+        study
+            Key of the study in the spool.
+        identity
+            Of the word.
+        reason
+            Why.
+        """
+
+        def enter(connection: sa.Connection) -> None:
+            list_standing(connection, study)
+            turn = turn_of(connection, study, identity)
+            note_event(connection, study, StudyEvent.FAILED, turn, reason)
 
         until_it_answers(self._database, self._stop, enter)
 
