@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import (
     Anatomy,
@@ -18,7 +17,12 @@ from roi_extraction.anatomy import (
     Region,
     SpineLandmarks,
 )
-from roi_extraction.kernels import distance_inside, interpolate_grid, least_over_offsets
+from roi_extraction.kernels import (
+    distance_inside,
+    gaussian_smoothed,
+    interpolate_grid,
+    least_over_offsets,
+)
 from roi_extraction.sites import SITES, DiscLevel, Muscle, Site
 from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
@@ -345,7 +349,7 @@ def _fine_grid(
             np.moveaxis(mask, axis, 0)[outside] = False
         depth = _depth_mm(mask)
         sharp = interpolate_grid(hu, *at)
-        fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
+        fine = gaussian_smoothed(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
             rows_at, columns_at = np.meshgrid(*at, indexing="ij")
             index = np.stack([np.full_like(rows_at, part.index), rows_at, columns_at], axis=-1)

@@ -1,6 +1,7 @@
 """Compiled kernels give, bit for bit, what their plain numpy and scipy twins give."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,9 +19,11 @@ import roi_extraction.kernels as kernels
 from roi_extraction.kernels import (
     best_closed_path,
     block_means,
+    box_mean,
     canal_gain,
     distance_inside,
     enclosed_rays,
+    gaussian_smoothed,
     interpolate_between,
     interpolate_grid,
     interpolate_plane,
@@ -29,6 +32,8 @@ from roi_extraction.kernels import (
     mean_of_slab,
     rebuilt_below,
 )
+from roi_extraction.kernels.compiling import Kernel
+from roi_extraction.kernels.surroundings import _distance
 
 RNG = np.random.default_rng(5)
 SMALL = (7, 9, 11)
@@ -213,6 +218,20 @@ def test_slab_is_averaged_as_by_numpy(count: int) -> None:
     np.testing.assert_array_equal(mean_of_slab(slab, count), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(23, 31), (5, 17, 12), (3, 1, 4), (9,)])
+def test_image_is_filtered_as_by_scipy(shape: tuple[int, ...], dtype: type) -> None:
+    image = RNG.normal(0.0, 300.0, shape).astype(dtype)
+    sigma = np.linspace(0.0, 2.3, len(shape) + 1)[1:] * (np.arange(len(shape)) != 1)
+    for mode in ("reflect", "nearest"):
+        expected = ndimage.gaussian_filter(image, sigma, mode=mode)
+        smooth = gaussian_smoothed(image, sigma, mode)
+        assert smooth.dtype == dtype
+        np.testing.assert_array_equal(smooth, expected)
+    for size in (1, 2, 3, 14):
+        np.testing.assert_array_equal(box_mean(image, size), ndimage.uniform_filter(image, size))
+
+
 @pytest.mark.parametrize("height", [0.05, 0.5, 3.0])
 @pytest.mark.parametrize("shape", [(40, 50), (1, 30), (30, 1)])
 def test_image_is_rebuilt_as_by_scikit_image(shape: tuple[int, int], height: float) -> None:
@@ -228,7 +247,11 @@ def install(tmp_path: Path) -> Path:
     package = tmp_path / "site" / "roi_extraction"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "kernels.py").write_bytes(Path(kernels.__file__).read_bytes())
+    shutil.copytree(
+        Path(kernels.__file__).parent,
+        package / "kernels",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     return tmp_path / "site"
 
 
@@ -238,7 +261,9 @@ def test_compiled_code_is_kept_beside_the_module_and_not_in_the_home(
     home = tmp_path / "home"
     home.mkdir()
     assert "[[0.0, 1.0, 2.0]]" in _use(install, home)
-    assert list((install / "roi_extraction/__pycache__").glob("kernels._distance*.nbc"))
+    assert list(
+        (install / "roi_extraction/kernels/__pycache__").glob("surroundings._distance*.nbc")
+    )
     assert list(home.iterdir()) == []
 
 
@@ -247,7 +272,7 @@ def test_kernels_run_where_neither_the_installation_nor_the_home_can_be_written(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    package = install / "roi_extraction"
+    package = install / "roi_extraction/kernels"
     (package / "__pycache__").mkdir()
     folders = (home, package / "__pycache__", package)
     for folder in folders:
@@ -274,7 +299,6 @@ def test_a_cache_that_cannot_be_used_keeps_no_scan_back(monkeypatch: pytest.Monk
         return result
 
     monkeypatch.setattr(numba, "njit", njit)
-    compiled = kernels._compiled.__wrapped__(kernels._distance)
     distance = np.empty((1, 3))
-    compiled(np.array([[False, True, True]]), distance)
+    Kernel(_distance.loop, _distance.signatures)(np.array([[False, True, True]]), distance)
     assert distance.tolist() == [[0.0, 1.0, 2.0]]

@@ -10,7 +10,7 @@ from roi_extraction.builtin.bone import BONE_RAMP_HU, bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
-from roi_extraction.kernels import canal_gain
+from roi_extraction.kernels import box_mean, canal_gain
 
 __all__ = ["Canal", "find_canal"]
 
@@ -158,17 +158,17 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score
         float32, the same shape, 0 to 1.
     """
-    local = ndimage.uniform_filter(hu, (1, 3, 3))
+    local = box_mean(hu, (1, 3, 3))
     soft = (local > SOFT_HU[0]) & (local < SOFT_HU[1])
     enclosure = np.zeros(hu.shape, np.float32)
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
-    wall = ndimage.uniform_filter(hu, (1, 2, 2))
+    wall = box_mean(hu, (1, 2, 2))
     for threshold in ARCH_BONE_HU:
         np.maximum(enclosure, enclosed_share(wall > threshold), out=enclosure)
     enclosure[~soft] = 0
     pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
     box_voxels = tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM)
-    box = ndimage.uniform_filter(bone_share(hu), box_voxels)
+    box = box_mean(bone_share(hu), box_voxels)
     ahead = np.zeros_like(box)
     shift = round(BODY_BOX_AHEAD_MM / GRID_MM)
     ahead[:, shift:] = box[:, :-shift]
@@ -176,7 +176,7 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
     score[~soft] *= NOT_SOFT_FACTOR
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
-    centred = ndimage.uniform_filter(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
+    centred = box_mean(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
     return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
 
 

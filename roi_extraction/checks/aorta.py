@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.checks.body_line import centres_and_forward
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 
@@ -138,7 +138,7 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     planes = _planes(volume, spine)
     if planes is None:
         return AortaNotFound("fewer than two of L1 to L4 are in the scan")
-    hu = ndimage.gaussian_filter(planes, (0.0, AORTA_SMOOTH_MM, AORTA_SMOOTH_MM))
+    hu = gaussian_smoothed(planes, (0.0, AORTA_SMOOTH_MM, AORTA_SMOOTH_MM))
     score, number = _fit(hu)
     path = _path(score)
     index = np.arange(len(path))

@@ -1,0 +1,128 @@
+"""Means over slices and over blocks of voxels."""
+
+import numpy as np
+import numpy.typing as npt
+
+from roi_extraction.kernels.compiling import compiled_as
+
+__all__ = ["block_means", "mean_of_slab"]
+
+Float32Array = npt.NDArray[np.float32]
+
+MOST_EXACT = 256
+"""So many values of 16 bits have a sum of 24 bits, which single precision holds; if their number is
+a power of two, so are all means of them, in whatever order they are taken."""
+
+
+def block_means(
+    slab: npt.NDArray[np.int16], rows: tuple[int, int], columns: tuple[int, int]
+) -> Float32Array:
+    """Means over blocks of some slices.
+
+    Parameters
+    ----------
+    slab
+        int16, shape (slices, rows, columns): all slices make one layer of blocks.
+    rows, columns
+        How many blocks there are along the axis, and the length of each.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (blocks along rows, blocks along columns).
+    """
+    means = np.empty((rows[0], columns[0]), np.float32)
+    voxels = slab.shape[0] * rows[1] * columns[1]
+    if voxels <= MOST_EXACT and voxels.bit_count() == 1:
+        _exact_blocks(np.ascontiguousarray(slab), rows[1], columns[1], means)
+        return means
+    line = np.empty(slab.shape[2], np.float32)
+    _blocks(np.ascontiguousarray(slab), rows[1], columns[1], line, means)
+    return means
+
+
+def mean_of_slab(slab: npt.NDArray[np.int16], count: int) -> Float32Array:
+    """The mean of some slices.
+
+    Parameters
+    ----------
+    slab
+        int16, shape (slices, rows, columns), of an odd number of slices.
+    count
+        How many slices it counts as: all, or one less, its outermost two counting half each.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (rows, columns).
+    """
+    mean = np.empty(slab.shape[1:], np.float32)
+    _slab(np.ascontiguousarray(slab), count, mean)
+    return mean
+
+
+@compiled_as("void(Array(int16, 3, 'C', True), intp, intp, float32[:, ::1])")
+def _exact_blocks(slab, high, wide, means):  # type: ignore[no-untyped-def]
+    depth, _, columns = slab.shape
+    share = np.float32(1.0 / (depth * high * wide))
+    total = np.empty(columns, np.int32)
+    for i in range(means.shape[0]):
+        total[:] = 0
+        for z in range(depth):
+            for y in range(i * high, (i + 1) * high):
+                row = slab[z, y]
+                for x in range(columns):
+                    total[x] += row[x]
+        mean = means[i]
+        if wide == 2:
+            for j in range(mean.size):
+                mean[j] = np.float32(total[2 * j] + total[2 * j + 1]) * share
+            continue
+        for j in range(mean.size):
+            block = np.int32(0)
+            for x in range(j * wide, (j + 1) * wide):
+                block += total[x]
+            mean[j] = np.float32(block) * share
+
+
+@compiled_as(
+    "void(Array(int16, 3, 'C', True), intp, intp, float32[::1], float32[:, ::1])",
+)
+def _blocks(slab, high, wide, line, means):  # type: ignore[no-untyped-def]
+    depth, _, columns = slab.shape
+    total = np.empty(columns, np.int32)
+    for i in range(means.shape[0]):
+        line[:] = 0
+        for y in range(i * high, (i + 1) * high):
+            total[:] = 0
+            for z in range(depth):
+                row = slab[z, y]
+                for x in range(columns):
+                    total[x] += row[x]
+            for x in range(columns):
+                line[x] += np.float32(total[x]) / np.float32(depth)
+        for x in range(columns):
+            line[x] /= np.float32(high)
+        for j in range(means.shape[1]):
+            mean = line[j * wide]
+            for x in range(j * wide + 1, (j + 1) * wide):
+                mean += line[x]
+            means[i, j] = mean / np.float32(wide)
+
+
+@compiled_as(
+    "void(Array(int16, 3, 'C', True), intp, float32[:, ::1])",
+)
+def _slab(slab, count, mean):  # type: ignore[no-untyped-def]
+    slices, rows, columns = slab.shape
+    outer = np.float32(1.0 if count == slices else 0.5)
+    for y in range(rows):
+        line, first, last = mean[y], slab[0, y], slab[slices - 1, y]
+        for x in range(columns):
+            line[x] = (np.float32(first[x]) + np.float32(last[x])) * outer
+        for z in range(1, slices - 1):
+            inner = slab[z, y]
+            for x in range(columns):
+                line[x] += np.float32(inner[x])
+        for x in range(columns):
+            line[x] *= np.float32(1.0 / count)
