@@ -21,6 +21,7 @@ from roi_extraction.kernels import (
     block_means,
     box_mean,
     canal_gain,
+    disc_means,
     distance_inside,
     enclosed_rays,
     gaussian_smoothed,
@@ -230,6 +231,22 @@ def test_image_is_filtered_as_by_scipy(shape: tuple[int, ...], dtype: type) -> N
         np.testing.assert_array_equal(smooth, expected)
     for size in (1, 2, 3, 14):
         np.testing.assert_array_equal(box_mean(image, size), ndimage.uniform_filter(image, size))
+
+
+@pytest.mark.parametrize("radius", [0.5, 3.0, 5.5])
+def test_means_of_discs_are_those_of_a_convolution(radius: float) -> None:
+    images = RNG.normal(50.0, 300.0, (2, 17, 23)).astype(np.float32)
+    reach = int(radius)
+    across = np.arange(-reach, reach + 1)
+    disc = np.hypot(across[:, None], across[None]) <= radius
+    inner = (slice(None), slice(reach, 17 - reach), slice(reach, 23 - reach))
+    for found, values in zip(
+        disc_means(images, disc.sum(axis=1) // 2),
+        (images.astype(np.float64), images.astype(np.float64) ** 2),
+        strict=True,
+    ):
+        expected = ndimage.convolve(values, disc[None] / disc.sum())[inner]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("height", [0.05, 0.5, 3.0])

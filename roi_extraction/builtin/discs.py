@@ -87,6 +87,7 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
     window = spine.hu[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     seen = (window < EMPTY_HU).mean(axis=(1, 2)) < 0.05
     body = np.clip(window, *DISC_CLIP_HU).astype(np.float64)
+    by_column = np.ascontiguousarray(body.transpose(2, 0, 1))
     ahead = PLANE_AHEAD_MM[rows] - PLANE_AHEAD_MM[rows].mean()
     side = PLANE_SIDE_MM[columns]
     count = len(body)
@@ -95,12 +96,13 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
     for lean_deg in LEAN_DEG:
         by_row = np.zeros((count, len(rows)))
         for column, place in enumerate(side):
-            by_row += _shifted(body[:, :, column], place * np.tan(np.deg2rad(lean_deg)))
+            by_row += _shifted(by_column[column], place * np.tan(np.deg2rad(lean_deg)))
         by_row /= len(side)
+        rows_first = np.ascontiguousarray(by_row.T)
         for pitch_deg in PITCH_DEG:
             profile = np.zeros(count)
             for row, place in enumerate(ahead):
-                profile += _shifted(by_row[:, row], place * np.tan(np.deg2rad(pitch_deg)))
+                profile += _shifted(rows_first[row], place * np.tan(np.deg2rad(pitch_deg)))
             profile /= len(ahead)
             signal = _contrast(profile) - TILT_PRICE_HU * (abs(pitch_deg) + abs(lean_deg))
             better = signal > best
@@ -125,12 +127,14 @@ def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     near, far, beyond = (round(d / LINE_STEP_MM) for d in (*DISC_ENDPLATE_MM, BEYOND_ENDPLATE_MM))
     centre = ndimage.uniform_filter1d(profile, 3, mode="nearest")
     count = len(profile)
+    padded = np.pad(profile, beyond, mode="edge")
     sides = []
     for direction in (-1, 1):
         endplate = np.full(count, -np.inf)
         flank = np.full(count, -np.inf)
         for distance in range(near, beyond + 1):
-            there = profile[np.clip(np.arange(count) + direction * distance, 0, count - 1)]
+            start = beyond + direction * distance
+            there = padded[start : start + count]
             target = endplate if distance <= far else flank
             np.maximum(target, there, out=target)
         # in the dark middle of a body HU still rise where an endplate should have been passed

@@ -13,7 +13,7 @@ A process that assesses many scans calls `compile_kernels` before the first.
 - `surroundings`: what lies round each place: how far an edge is, and what is met on the way.
 """
 
-from roi_extraction.kernels.averaging import block_means, mean_of_slab
+from roi_extraction.kernels.averaging import block_means, disc_means, mean_of_slab
 from roi_extraction.kernels.best_paths import best_closed_path, canal_gain
 from roi_extraction.kernels.filters import box_mean, gaussian_smoothed
 from roi_extraction.kernels.interpolation import (
@@ -36,6 +36,7 @@ __all__ = [
     "box_mean",
     "canal_gain",
     "compile_kernels",
+    "disc_means",
     "distance_inside",
     "enclosed_rays",
     "gaussian_smoothed",

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from roi_extraction.kernels.compiling import compiled_as
 
-__all__ = ["block_means", "mean_of_slab"]
+__all__ = ["block_means", "disc_means", "mean_of_slab"]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -59,6 +59,33 @@ def mean_of_slab(slab: npt.NDArray[np.int16], count: int) -> Float32Array:
     mean = np.empty(slab.shape[1:], np.float32)
     _slab(np.ascontiguousarray(slab), count, mean)
     return mean
+
+
+def disc_means(
+    images: Float32Array, half_widths: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Means of the values, and of their squares, within a disc round each place.
+
+    Not bit for bit as by a convolution: the sums of lines are differences of running sums.
+
+    Parameters
+    ----------
+    images
+        float32, shape (images, rows, columns).
+    half_widths
+        int64, shape (2 k + 1,): how far each row of the disc reaches to either side.
+
+    Returns
+    -------
+    mean, square
+        float64, shape (images, rows - 2 k, columns - 2 k).
+    """
+    count, rows, columns = images.shape
+    shape = (count, rows - half_widths.size + 1, columns - half_widths.size + 1)
+    mean, square = np.empty(shape), np.empty(shape)
+    running = np.empty((2, rows, columns + 1))
+    _discs(np.ascontiguousarray(images), half_widths, running, mean, square)
+    return mean, square
 
 
 @compiled_as("void(Array(int16, 3, 'C', True), intp, intp, float32[:, ::1])")
@@ -126,3 +153,36 @@ def _slab(slab, count, mean):  # type: ignore[no-untyped-def]
                 line[x] += np.float32(inner[x])
         for x in range(columns):
             line[x] *= np.float32(1.0 / count)
+
+
+@compiled_as(
+    "void(Array(float32, 3, 'C', True), Array(int64, 1, 'C', True), float64[:, :, ::1], "
+    "float64[:, :, ::1], float64[:, :, ::1])"
+)
+def _discs(images, half_widths, running, mean, square):  # type: ignore[no-untyped-def]
+    count, high, wide = mean.shape
+    reach = half_widths.size // 2
+    pixels = 0
+    for row in range(half_widths.size):
+        pixels += 2 * half_widths[row] + 1
+    for image in range(count):
+        for y in range(images.shape[1]):
+            total, squares = 0.0, 0.0
+            running[:, y, 0] = 0
+            for x in range(images.shape[2]):
+                value = np.float64(images[image, y, x])
+                total += value
+                squares += value * value
+                running[0, y, x + 1] = total
+                running[1, y, x + 1] = squares
+        for y in range(high):
+            for which in range(2):
+                line = mean[image, y] if which == 0 else square[image, y]
+                line[:] = 0
+                for row in range(half_widths.size):
+                    behind = running[which, y + row, reach + half_widths[row] + 1 :]
+                    before = running[which, y + row, reach - half_widths[row] :]
+                    for x in range(wide):
+                        line[x] += behind[x] - before[x]
+                for x in range(wide):
+                    line[x] /= pixels
