@@ -21,6 +21,7 @@ from roi_extraction.kernels import (
     block_means,
     box_mean,
     canal_gain,
+    columns_above,
     disc_means,
     distance_inside,
     enclosed_rays,
@@ -32,6 +33,7 @@ from roi_extraction.kernels import (
     least_over_offsets,
     mean_of_slab,
     rebuilt_below,
+    sum_of_shifted,
 )
 from roi_extraction.kernels.compiling import Kernel
 from roi_extraction.kernels.surroundings import _distance
@@ -247,6 +249,35 @@ def test_means_of_discs_are_those_of_a_convolution(radius: float) -> None:
     ):
         expected = ndimage.convolve(values, disc[None] / disc.sum())[inner]
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(4, 30, 7), (3, 25, 1), (2, 1, 5)])
+def test_shifted_layers_are_summed_as_by_numpy(shape: tuple[int, int, int]) -> None:
+    layers = RNG.normal(0.0, 100.0, shape)
+    shifts = np.linspace(-3.7, 2.0, shape[0])
+    expected = np.zeros(shape[1:])
+    for layer, shift in zip(layers, shifts, strict=True):
+        places = np.clip(np.arange(shape[1]) + shift, 0, shape[1] - 1)
+        low = np.minimum(places.astype(int), max(0, shape[1] - 2))
+        part = (places - low)[:, None]
+        expected += (1 - part) * layer[low] + part * layer[np.minimum(low + 1, shape[1] - 1)]
+    np.testing.assert_array_equal(sum_of_shifted(layers, shifts), expected)
+
+
+def test_columns_are_counted_in_the_mean_of_25_places() -> None:
+    image = RNG.normal(-200.0, 400.0, (19, 23)).astype(np.float32)
+    padded = np.pad(image, 2, mode="symmetric")
+    mean = sum_in_order([
+        sum_in_order([padded[y : y + 19] for y in range(5)])[:, x : x + 23] for x in range(5)
+    ]) / np.float32(25)  # fmt: skip
+    np.testing.assert_array_equal(columns_above(image, -200.0), (mean > -200.0).sum(axis=0))
+
+
+def sum_in_order(terms: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    total = terms[0] + terms[1]
+    for term in terms[2:]:
+        total = total + term
+    return total
 
 
 @pytest.mark.parametrize("height", [0.05, 0.5, 3.0])

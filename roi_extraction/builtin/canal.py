@@ -10,7 +10,7 @@ from roi_extraction.builtin.bone import BONE_RAMP_HU, bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
-from roi_extraction.kernels import box_mean, canal_gain
+from roi_extraction.kernels import box_mean, canal_gain, columns_above
 
 __all__ = ["Canal", "find_canal"]
 
@@ -201,7 +201,7 @@ def _off_midline(
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The column halfway between the trunk's flanks in each slice, smoothed."""
-    per_column = [(_mean_of_5_by_5(plane) > TRUNK_HU).sum(axis=0) for plane in hu]
+    per_column = [columns_above(plane, TRUNK_HU) for plane in hu]
     middle = np.full(hu.shape[0], (hu.shape[2] - 1) / 2)
     for z, counts in enumerate(per_column):
         inside = np.flatnonzero(counts > TRUNK_COLUMN_SHARE * max(1, counts.max()))
@@ -210,19 +210,6 @@ def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.full(hu.shape[0], np.median(middle)) * 0.5 + 0.5 * ndimage.median_filter(
         middle, min(MIDLINE_SLICES, len(middle)), mode="nearest"
     )
-
-
-def _mean_of_5_by_5(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    rows, columns = plane.shape
-    padded = np.pad(plane, 2, mode="symmetric")
-    down = padded[:rows] + padded[1 : rows + 1]
-    for step in range(2, 5):
-        down += padded[step : step + rows]
-    mean = down[:, :columns] + down[:, 1 : columns + 1]
-    for step in range(2, 5):
-        mean += down[:, step : step + columns]
-    mean /= np.float32(25)
-    return mean
 
 
 def _best_path(

@@ -12,6 +12,7 @@ from roi_extraction.builtin.straighten import (
     PLANE_SIDE_MM,
     StraightSpine,
 )
+from roi_extraction.kernels import sum_of_shifted
 
 __all__ = ["BODY_AHEAD_MM", "DiscProfile", "disc_profile"]
 
@@ -94,32 +95,18 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
     best = np.full(count, -np.inf)
     pitch, lean = np.zeros(count), np.zeros(count)
     for lean_deg in LEAN_DEG:
-        by_row = np.zeros((count, len(rows)))
-        for column, place in enumerate(side):
-            by_row += _shifted(by_column[column], place * np.tan(np.deg2rad(lean_deg)))
-        by_row /= len(side)
-        rows_first = np.ascontiguousarray(by_row.T)
+        shifts = side * np.tan(np.deg2rad(lean_deg)) / LINE_STEP_MM
+        by_row = sum_of_shifted(by_column, shifts) / len(side)
+        rows_first = np.ascontiguousarray(by_row.T)[:, :, None]
         for pitch_deg in PITCH_DEG:
-            profile = np.zeros(count)
-            for row, place in enumerate(ahead):
-                profile += _shifted(rows_first[row], place * np.tan(np.deg2rad(pitch_deg)))
-            profile /= len(ahead)
+            shifts = ahead * np.tan(np.deg2rad(pitch_deg)) / LINE_STEP_MM
+            profile = sum_of_shifted(rows_first, shifts)[:, 0] / len(ahead)
             signal = _contrast(profile) - TILT_PRICE_HU * (abs(pitch_deg) + abs(lean_deg))
             better = signal > best
             best[better], pitch[better], lean[better] = signal[better], pitch_deg, lean_deg
     margin = round(DISC_ENDPLATE_MM[1] / LINE_STEP_MM) + 1
     best[~ndimage.binary_erosion(seen, np.ones(2 * margin + 1, bool))] = 0.0
     return DiscProfile(np.maximum(best, 0.0), pitch, lean, seen)
-
-
-def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np.float64]:
-    """``values`` at ``shift_mm`` further along the first axis, the ends repeated."""
-    places = np.clip(np.arange(len(values)) + shift_mm / LINE_STEP_MM, 0, len(values) - 1)
-    low = np.minimum(places.astype(int), max(0, len(values) - 2))
-    part = (places - low).reshape(-1, *[1] * (values.ndim - 1))
-    high = np.minimum(low + 1, len(values) - 1)
-    shifted: npt.NDArray[np.float64] = (1 - part) * values[low] + part * values[high]
-    return shifted
 
 
 def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

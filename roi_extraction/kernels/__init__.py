@@ -13,7 +13,13 @@ A process that assesses many scans calls `compile_kernels` before the first.
 - `surroundings`: what lies round each place: how far an edge is, and what is met on the way.
 """
 
-from roi_extraction.kernels.averaging import block_means, disc_means, mean_of_slab
+from roi_extraction.kernels.averaging import (
+    block_means,
+    columns_above,
+    disc_means,
+    mean_of_slab,
+    sum_of_shifted,
+)
 from roi_extraction.kernels.best_paths import best_closed_path, canal_gain
 from roi_extraction.kernels.filters import box_mean, gaussian_smoothed
 from roi_extraction.kernels.interpolation import (
@@ -35,6 +41,7 @@ __all__ = [
     "block_means",
     "box_mean",
     "canal_gain",
+    "columns_above",
     "compile_kernels",
     "disc_means",
     "distance_inside",
@@ -47,4 +54,5 @@ __all__ = [
     "least_over_offsets",
     "mean_of_slab",
     "rebuilt_below",
+    "sum_of_shifted",
 ]

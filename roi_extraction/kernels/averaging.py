@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from roi_extraction.kernels.compiling import compiled_as
 
-__all__ = ["block_means", "disc_means", "mean_of_slab"]
+__all__ = ["block_means", "columns_above", "disc_means", "mean_of_slab", "sum_of_shifted"]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -86,6 +86,51 @@ def disc_means(
     running = np.empty((2, rows, columns + 1))
     _discs(np.ascontiguousarray(images), half_widths, running, mean, square)
     return mean, square
+
+
+def sum_of_shifted(
+    layers: npt.NDArray[np.float64], shifts: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The sum of layers, each shifted along its first axis, its ends repeated.
+
+    Parameters
+    ----------
+    layers
+        float64, shape (layers, n, m).
+    shifts
+        float64, shape (layers,): how much further along each is looked at, in places; between two
+        places by linear interpolation.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (n, m).
+    """
+    total = np.zeros(layers.shape[1:])
+    _shifted(np.ascontiguousarray(layers), np.ascontiguousarray(shifts), total)
+    return total
+
+
+def columns_above(image: Float32Array, threshold: float) -> npt.NDArray[np.int64]:
+    """How many places of each column have a mean of the 5 by 5 round them above a threshold.
+
+    Parameters
+    ----------
+    image
+        float32, shape (rows, columns), reflected at its edge.
+    threshold
+        In the image's unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, shape (columns,).
+    """
+    columns = image.shape[1]
+    padded = np.pad(image, 2, mode="symmetric")
+    count = np.zeros(columns, np.int64)
+    _columns(padded, np.float32(threshold), np.empty(columns + 4, np.float32), count)
+    return count
 
 
 @compiled_as("void(Array(int16, 3, 'C', True), intp, intp, float32[:, ::1])")
@@ -186,3 +231,31 @@ def _discs(images, half_widths, running, mean, square):  # type: ignore[no-untyp
                         line[x] += behind[x] - before[x]
                 for x in range(wide):
                     line[x] /= pixels
+
+
+@compiled_as("void(Array(float64, 3, 'C', True), Array(float64, 1, 'C', True), float64[:, ::1])")
+def _shifted(layers, shifts, total):  # type: ignore[no-untyped-def]
+    count, width = total.shape
+    for layer in range(layers.shape[0]):
+        for y in range(count):
+            place = min(max(y + shifts[layer], 0.0), count - 1.0)
+            low = min(int(place), max(0, count - 2))
+            part = place - low
+            here, there = layers[layer, low], layers[layer, min(low + 1, count - 1)]
+            line = total[y]
+            for x in range(width):
+                line[x] += (1 - part) * here[x] + part * there[x]
+
+
+@compiled_as("void(Array(float32, 2, 'C', True), float32, float32[::1], int64[::1])")
+def _columns(padded, threshold, down, count):  # type: ignore[no-untyped-def]
+    columns = count.size
+    for y in range(padded.shape[0] - 4):
+        for x in range(columns + 4):
+            down[x] = padded[y, x] + padded[y + 1, x]
+        for step in range(2, 5):
+            for x in range(columns + 4):
+                down[x] += padded[y + step, x]
+        for x in range(columns):
+            total = down[x] + down[x + 1] + down[x + 2] + down[x + 3] + down[x + 4]
+            count[x] += total / np.float32(25) > threshold
