@@ -11,17 +11,17 @@ from roi_extraction.kernels.compiling import compiled_as
 
 __all__ = ["box_mean", "gaussian_smoothed"]
 
-Image = TypeVar("Image", npt.NDArray[np.float32], npt.NDArray[np.float64])
+Real = TypeVar("Real", bound=np.floating[Any])
 
 GAUSSIAN_REACH = 4.0
 """Where the Gaussian is cut off, in standard deviations: scipy's default."""
 
 
 def gaussian_smoothed(
-    image: Image,
+    image: npt.NDArray[Real],
     sigma: float | Sequence[float] | npt.NDArray[np.float64],
     mode: Literal["reflect", "nearest"] = "reflect",
-) -> Image:
+) -> npt.NDArray[Real]:
     """Smooth by a Gaussian, as scipy's ``gaussian_filter``.
 
     Parameters
@@ -49,11 +49,13 @@ def gaussian_smoothed(
             else:
                 _planes(_as_planes(smooth, axis), weights, source, _as_planes(found, axis))
             smooth = found
-    result: Image = smooth
+    result: npt.NDArray[Real] = smooth
     return result
 
 
-def box_mean(image: Image, size: int | Sequence[int] | npt.NDArray[np.int64]) -> Image:
+def box_mean(
+    image: npt.NDArray[Real], size: int | Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[Real]:
     """Means over boxes, as scipy's ``uniform_filter``; the image is reflected at its edge.
 
     Parameters
@@ -78,7 +80,7 @@ def box_mean(image: Image, size: int | Sequence[int] | npt.NDArray[np.int64]) ->
             else:
                 _running_planes(_as_planes(mean, axis), length, source, _as_planes(found, axis))
             mean = found
-    result: Image = mean
+    result: npt.NDArray[Real] = mean
     return result
 
 
