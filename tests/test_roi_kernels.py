@@ -224,7 +224,7 @@ def test_slab_is_averaged_as_by_numpy(count: int) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(23, 31), (5, 17, 12), (3, 1, 4), (9,)])
 def test_image_is_filtered_as_by_scipy(shape: tuple[int, ...], dtype: type) -> None:
-    image = RNG.normal(0.0, 300.0, shape).astype(dtype)
+    image: npt.NDArray[Any] = RNG.normal(0.0, 300.0, shape).astype(dtype)
     sigma = np.linspace(0.0, 2.3, len(shape) + 1)[1:] * (np.arange(len(shape)) != 1)
     for mode in ("reflect", "nearest"):
         expected = ndimage.gaussian_filter(image, sigma, mode=mode)

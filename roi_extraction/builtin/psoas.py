@@ -289,7 +289,7 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool)
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
-def _stand_out(height: npt.NDArray[np.float64], least: float) -> Mask:
+def _stand_out(height: FloatArray, least: float) -> Mask:
     """Peaks that stand out from their surroundings, as scikit-image's ``h_maxima`` finds them."""
     if least > np.ptp(height):
         return np.zeros(height.shape, dtype=bool)

@@ -11,17 +11,17 @@ from roi_extraction.kernels.compiling import compiled_as
 
 __all__ = ["box_mean", "gaussian_smoothed"]
 
-Real = TypeVar("Real", bound=np.floating[Any])
+T = TypeVar("T", bound=np.floating[Any])
 
 GAUSSIAN_REACH = 4.0
 """Where the Gaussian is cut off, in standard deviations: scipy's default."""
 
 
 def gaussian_smoothed(
-    image: npt.NDArray[Real],
+    image: npt.NDArray[T],
     sigma: float | Sequence[float] | npt.NDArray[np.float64],
     mode: Literal["reflect", "nearest"] = "reflect",
-) -> npt.NDArray[Real]:
+) -> npt.NDArray[T]:
     """Smooth by a Gaussian, as scipy's ``gaussian_filter``.
 
     Parameters
@@ -49,13 +49,13 @@ def gaussian_smoothed(
             else:
                 _planes(_as_planes(smooth, axis), weights, source, _as_planes(found, axis))
             smooth = found
-    result: npt.NDArray[Real] = smooth
+    result: npt.NDArray[T] = smooth
     return result
 
 
 def box_mean(
-    image: npt.NDArray[Real], size: int | Sequence[int] | npt.NDArray[np.int64]
-) -> npt.NDArray[Real]:
+    image: npt.NDArray[T], size: int | Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[T]:
     """Means over boxes, as scipy's ``uniform_filter``; the image is reflected at its edge.
 
     Parameters
@@ -80,7 +80,7 @@ def box_mean(
             else:
                 _running_planes(_as_planes(mean, axis), length, source, _as_planes(found, axis))
             mean = found
-    result: npt.NDArray[Real] = mean
+    result: npt.NDArray[T] = mean
     return result
 
 
