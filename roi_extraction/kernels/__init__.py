@@ -1,7 +1,7 @@
 """Loops that numpy and scipy do not run fast enough, compiled by numba on their first call.
 
 Each gives, bit for bit, what the numpy or scipy code gives that the tests compare it with.
-Compiling takes about 5 CPU seconds a process unless it is found compiled beside these modules.
+Compiling takes about 7 CPU seconds a process unless it is found compiled beside these modules.
 A process that assesses many scans calls `compile_kernels` before the first.
 
 - `averaging`: means over slices and over blocks of voxels.
