@@ -11,6 +11,7 @@ from scipy import ndimage
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
 from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.placement import DENSE_ABOVE_MEDIAN_HU, EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.slices import ROI_AREA_MM2, central_slices
@@ -258,7 +259,7 @@ def _metal_nearby(volume: CtVolume, roi: EllipseRoi) -> bool:
 
 def _share(volume: CtVolume, roi: EllipseRoi, *, below_hu: float) -> float:
     weights, rows, columns = coverage(volume, roi)
-    hu = ndimage.gaussian_filter(
+    hu = gaussian_smoothed(
         volume.effective_slice(roi.slice_index)[rows, columns], 1.0 / volume.spacing_mm[1:]
     )
     return float((weights * (hu < below_hu)).sum() / weights.sum())
@@ -266,7 +267,7 @@ def _share(volume: CtVolume, roi: EllipseRoi, *, below_hu: float) -> float:
 
 def _dense_share(volume: CtVolume, roi: EllipseRoi) -> float:
     weights, rows, columns = coverage(volume, roi)
-    hu = ndimage.gaussian_filter(
+    hu = gaussian_smoothed(
         volume.effective_slice(roi.slice_index)[rows, columns], 1.0 / volume.spacing_mm[1:]
     )
     median = float(np.median(hu[weights > 0.5]))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import (
     Anatomy,
@@ -18,7 +17,12 @@ from roi_extraction.anatomy import (
     Region,
     SpineLandmarks,
 )
-from roi_extraction.kernels import distance_inside, interpolate_grid, least_over_offsets
+from roi_extraction.kernels import (
+    distance_inside,
+    gaussian_smoothed,
+    interpolate_grid,
+    least_over_offsets,
+)
 from roi_extraction.sites import SITES, DiscLevel, Muscle, Site
 from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
@@ -301,7 +305,7 @@ def _ends(spine: SpineLandmarks, body: Landmark) -> tuple[Plane, ...]:
 
 
 def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Missing:
-    widest = [max(float(_margin(depth, t).max()) for t in templates) for depth in grid.depth_mm]
+    widest = [_widest_margin(depth, templates) for depth in grid.depth_mm]
     fits = sum(margin >= least_mm for margin in widest)
     wanted = f"a region of {ROI_AREA_MM2:.0f} mm2 that stays {least_mm:.1f} mm inside"
     if fits == len(widest):
@@ -345,7 +349,7 @@ def _fine_grid(
             np.moveaxis(mask, axis, 0)[outside] = False
         depth = _depth_mm(mask)
         sharp = interpolate_grid(hu, *at)
-        fine = ndimage.gaussian_filter(sharp, TISSUE_BLUR_MM / FINE_MM)
+        fine = gaussian_smoothed(sharp, TISSUE_BLUR_MM / FINE_MM)
         if site.is_vertebra:
             rows_at, columns_at = np.meshgrid(*at, indexing="ij")
             index = np.stack([np.full_like(rows_at, part.index), rows_at, columns_at], axis=-1)
@@ -398,13 +402,13 @@ def _on_outline(template: _Template, share: float, count: int) -> npt.NDArray[np
     return np.rint(np.stack([y, x], axis=1) / FINE_MM).astype(np.int64)
 
 
-def _margin(depth: FloatArray, template: _Template) -> FloatArray:
-    """Least distance to the wall of an ellipse centred on each grid point, mm."""
-    pad = int(np.ceil(template.semi_axes_mm[0] / FINE_MM)) + 2
-    padded = np.pad(depth, pad, constant_values=_FAR_OUTSIDE_MM)
-    height, width = depth.shape
-    offsets = _offsets(template, MARGIN_SAMPLES)
-    return least_over_offsets(padded, np.array([pad, pad]), (height, width), offsets)
+def _widest_margin(depth: FloatArray, templates: list[_Template]) -> float:
+    """The largest margin to the wall that any place leaves, mm; 0 where no ellipse fits."""
+    inside = _box_of(depth >= 0)
+    if inside is None:
+        return 0.0
+    found = [_allowed_places(depth, inside, template, 0.0)[1] for template in templates]
+    return max((float(margin.max()) for margin in found if margin.size), default=0.0)
 
 
 def _allowed_places(

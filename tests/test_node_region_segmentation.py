@@ -19,6 +19,7 @@ from dicom_node.reporting.checks.report_check import check_report
 from dicom_node.reporting.checks.report_geometry import Source
 from dicom_node.reporting.objects.kinds import ObjectKind, object_uids
 from dicom_node.reporting.objects.region_segmentation import region_segmentation
+from dicom_node.reporting.objects.segmentation_frames import Frame, _bits
 from dicom_node.reporting.structured_report import build_structured_report
 from roi_extraction.anatomy import Missing, MissingReason
 from tests.assessment_builders import assessment
@@ -137,3 +138,14 @@ def test_segmentation_of_another_patient_report_or_kind_is_stopped(
 def test_dciodvfy_reports_no_error_of_the_segmentation(written: Path) -> None:
     result = subprocess.run(["dciodvfy", "-new", written], capture_output=True, text=True)
     assert not [line for line in result.stderr.splitlines() if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("pixels", [16, 15])
+def test_frames_follow_each_other_without_a_gap_of_bits(pixels: int, measured: Assessment) -> None:
+    masks = np.random.default_rng(1).random((3, pixels)) < 0.4
+    image = measured.series.first
+    frames = [Frame(number, image, np.flatnonzero(mask)) for number, mask in enumerate(masks)]
+    expected = np.packbits(masks.ravel(), bitorder="little").tobytes()
+    found = _bits(frames, pixels)
+    assert found[: len(expected)] == expected
+    assert len(found) % 2 == 0

@@ -1,6 +1,7 @@
 """Compiled kernels give, bit for bit, what their plain numpy and scipy twins give."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,9 +19,13 @@ import roi_extraction.kernels as kernels
 from roi_extraction.kernels import (
     best_closed_path,
     block_means,
+    box_mean,
     canal_gain,
+    columns_above,
+    disc_means,
     distance_inside,
     enclosed_rays,
+    gaussian_smoothed,
     interpolate_between,
     interpolate_grid,
     interpolate_plane,
@@ -28,7 +33,10 @@ from roi_extraction.kernels import (
     least_over_offsets,
     mean_of_slab,
     rebuilt_below,
+    sum_of_shifted,
 )
+from roi_extraction.kernels.compiling import Kernel
+from roi_extraction.kernels.surroundings import _distance
 
 RNG = np.random.default_rng(5)
 SMALL = (7, 9, 11)
@@ -213,6 +221,65 @@ def test_slab_is_averaged_as_by_numpy(count: int) -> None:
     np.testing.assert_array_equal(mean_of_slab(slab, count), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(23, 31), (5, 17, 12), (3, 1, 4), (9,)])
+def test_image_is_filtered_as_by_scipy(shape: tuple[int, ...], dtype: type) -> None:
+    image: npt.NDArray[Any] = RNG.normal(0.0, 300.0, shape).astype(dtype)
+    sigma = np.linspace(0.0, 2.3, len(shape) + 1)[1:] * (np.arange(len(shape)) != 1)
+    for mode in ("reflect", "nearest"):
+        expected = ndimage.gaussian_filter(image, sigma, mode=mode)
+        smooth = gaussian_smoothed(image, sigma, mode)
+        assert smooth.dtype == dtype
+        np.testing.assert_array_equal(smooth, expected)
+    for size in (1, 2, 3, 14):
+        np.testing.assert_array_equal(box_mean(image, size), ndimage.uniform_filter(image, size))
+
+
+@pytest.mark.parametrize("radius", [0.5, 3.0, 5.5])
+def test_means_of_discs_are_those_of_a_convolution(radius: float) -> None:
+    images = RNG.normal(50.0, 300.0, (2, 17, 23)).astype(np.float32)
+    reach = int(radius)
+    across = np.arange(-reach, reach + 1)
+    disc = np.hypot(across[:, None], across[None]) <= radius
+    inner = (slice(None), slice(reach, 17 - reach), slice(reach, 23 - reach))
+    for found, values in zip(
+        disc_means(images, disc.sum(axis=1) // 2),
+        (images.astype(np.float64), images.astype(np.float64) ** 2),
+        strict=True,
+    ):
+        expected = ndimage.convolve(values, disc[None] / disc.sum())[inner]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(4, 30, 7), (3, 25, 1), (2, 1, 5)])
+def test_shifted_layers_are_summed_as_by_numpy(shape: tuple[int, int, int]) -> None:
+    layers = RNG.normal(0.0, 100.0, shape)
+    shifts = np.linspace(-3.7, 2.0, shape[0])
+    expected = np.zeros(shape[1:])
+    for layer, shift in zip(layers, shifts, strict=True):
+        places = np.clip(np.arange(shape[1]) + shift, 0, shape[1] - 1)
+        low = np.minimum(places.astype(int), max(0, shape[1] - 2))
+        part = (places - low)[:, None]
+        expected += (1 - part) * layer[low] + part * layer[np.minimum(low + 1, shape[1] - 1)]
+    np.testing.assert_array_equal(sum_of_shifted(layers, shifts), expected)
+
+
+def test_columns_are_counted_in_the_mean_of_25_places() -> None:
+    image = RNG.normal(-200.0, 400.0, (19, 23)).astype(np.float32)
+    padded = np.pad(image, 2, mode="symmetric")
+    mean = sum_in_order([
+        sum_in_order([padded[y : y + 19] for y in range(5)])[:, x : x + 23] for x in range(5)
+    ]) / np.float32(25)  # fmt: skip
+    np.testing.assert_array_equal(columns_above(image, -200.0), (mean > -200.0).sum(axis=0))
+
+
+def sum_in_order(terms: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    total = terms[0] + terms[1]
+    for term in terms[2:]:
+        total = total + term
+    return total
+
+
 @pytest.mark.parametrize("height", [0.05, 0.5, 3.0])
 @pytest.mark.parametrize("shape", [(40, 50), (1, 30), (30, 1)])
 def test_image_is_rebuilt_as_by_scikit_image(shape: tuple[int, int], height: float) -> None:
@@ -228,7 +295,11 @@ def install(tmp_path: Path) -> Path:
     package = tmp_path / "site" / "roi_extraction"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "kernels.py").write_bytes(Path(kernels.__file__).read_bytes())
+    shutil.copytree(
+        Path(kernels.__file__).parent,
+        package / "kernels",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     return tmp_path / "site"
 
 
@@ -238,7 +309,9 @@ def test_compiled_code_is_kept_beside_the_module_and_not_in_the_home(
     home = tmp_path / "home"
     home.mkdir()
     assert "[[0.0, 1.0, 2.0]]" in _use(install, home)
-    assert list((install / "roi_extraction/__pycache__").glob("kernels._distance*.nbc"))
+    assert list(
+        (install / "roi_extraction/kernels/__pycache__").glob("surroundings._distance*.nbc")
+    )
     assert list(home.iterdir()) == []
 
 
@@ -247,7 +320,7 @@ def test_kernels_run_where_neither_the_installation_nor_the_home_can_be_written(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    package = install / "roi_extraction"
+    package = install / "roi_extraction/kernels"
     (package / "__pycache__").mkdir()
     folders = (home, package / "__pycache__", package)
     for folder in folders:
@@ -274,7 +347,6 @@ def test_a_cache_that_cannot_be_used_keeps_no_scan_back(monkeypatch: pytest.Monk
         return result
 
     monkeypatch.setattr(numba, "njit", njit)
-    compiled = kernels._compiled.__wrapped__(kernels._distance)
     distance = np.empty((1, 3))
-    compiled(np.array([[False, True, True]]), distance)
+    Kernel(_distance.loop, _distance.signatures)(np.array([[False, True, True]]), distance)
     assert distance.tolist() == [[0.0, 1.0, 2.0]]

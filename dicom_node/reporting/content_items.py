@@ -31,6 +31,7 @@ __all__ = [
     "code_item",
     "composite_item",
     "container",
+    "data_set",
     "date_item",
     "finding_site_item",
     "image_item",
@@ -72,7 +73,7 @@ def container(
     """
     more: dict[str, object] = {"ContinuityOfContent": "SEPARATE", "ContentSequence": items}
     if template:
-        identification = _data_set(MappingResource="DCMR", TemplateIdentifier=template)
+        identification = data_set(MappingResource="DCMR", TemplateIdentifier=template)
         more["ContentTemplateSequence"] = [identification]
     return _item(ValueTypeValues.CONTAINER, name, relationship, **more)
 
@@ -118,7 +119,7 @@ def number_item(
     items: Sequence[Dataset] = (),
 ) -> Dataset:
     """A number with its name and unit, and what qualifies it."""
-    measured = _data_set(
+    measured = data_set(
         NumericValue=DS(value, auto_format=True),
         FloatingPointValue=value,
         MeasurementUnitsCodeSequence=[unit],
@@ -184,7 +185,7 @@ def _reference(
     sop_instance_uid: str,
     relationship: RelationshipTypeValues,
 ) -> Dataset:
-    instance = _data_set(
+    instance = data_set(
         ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=sop_instance_uid
     )
     return _item(value_type, name, relationship, ReferencedSOPSequence=[instance])
@@ -198,10 +199,10 @@ def _item(
 ) -> Dataset:
     if relationship is not None:
         more["RelationshipType"] = relationship.value
-    return _data_set(ValueType=value_type.value, ConceptNameCodeSequence=[name], **more)
+    return data_set(ValueType=value_type.value, ConceptNameCodeSequence=[name], **more)
 
 
-def _data_set(**values: object) -> Dataset:
+def data_set(**values: object) -> Dataset:
     """A data set of values that need no conversion, by their keywords.
 
     Attributes set one by one are looked up, converted and checked each, which takes ten times as

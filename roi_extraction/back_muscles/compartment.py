@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import DiscLevel
 
 __all__ = [
@@ -185,7 +186,7 @@ def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
 
 def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
     """How far back tissue reaches inside the skin in each lateral column, mm."""
-    smooth = ndimage.gaussian_filter(image, 1.0)
+    smooth = gaussian_smoothed(image, 1.0)
     start = int(np.searchsorted(BACK_BEHIND_MM, FASCIA_FROM_MM))
     row = np.arange(BACK_BEHIND_MM.size)[:, None]
     air = (smooth < OUTSIDE_SKIN_HU) & (row >= start)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
 from roi_extraction.axial import AxialFrame, axial_frame
@@ -20,6 +19,7 @@ from roi_extraction.back_muscles.compartment import (
     medial_of_ilium,
 )
 from roi_extraction.back_muscles.fat_plane import fat_plane
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import DiscLevel, Muscle, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -189,7 +189,7 @@ def _centred_frames(
     for frame in frames:
         hu = volume.effective_slice(frame.index)
         image = frame.sample(volume, hu, behind_mm, across_mm, Side.LEFT)
-        for line in ndimage.gaussian_filter(image, 1.0) > BACK_BONE_HU:
+        for line in gaussian_smoothed(image, 1.0) > BACK_BONE_HU:
             bone = across_mm[line]
             if bone.size and np.ptp(bone) <= SPINOUS_WIDTH_MM:
                 offsets.append(float(bone.mean()))
@@ -206,4 +206,4 @@ def _both(missing: Missing) -> Mapping[Muscle, Region | Missing]:
 def _local_image(volume: CtVolume, frame: AxialFrame, side: Side) -> npt.NDArray[np.float32]:
     hu = volume.effective_slice(frame.index)
     image = frame.sample(volume, hu, BACK_BEHIND_MM, BACK_LATERAL_MM, side)
-    return ndimage.gaussian_filter(image, 1.0)
+    return gaussian_smoothed(image, 1.0)

@@ -10,7 +10,7 @@ from roi_extraction.builtin.bone import BONE_RAMP_HU, bone_share
 from roi_extraction.enclosure import RAY_MM, enclosed_share
 from roi_extraction.errors import SpineNotFound
 from roi_extraction.grid import GRID_MM, Grid
-from roi_extraction.kernels import canal_gain
+from roi_extraction.kernels import box_mean, canal_gain, columns_above
 
 __all__ = ["Canal", "find_canal"]
 
@@ -158,17 +158,17 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score
         float32, the same shape, 0 to 1.
     """
-    local = ndimage.uniform_filter(hu, (1, 3, 3))
+    local = box_mean(hu, (1, 3, 3))
     soft = (local > SOFT_HU[0]) & (local < SOFT_HU[1])
     enclosure = np.zeros(hu.shape, np.float32)
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
-    wall = ndimage.uniform_filter(hu, (1, 2, 2))
+    wall = box_mean(hu, (1, 2, 2))
     for threshold in ARCH_BONE_HU:
         np.maximum(enclosure, enclosed_share(wall > threshold), out=enclosure)
     enclosure[~soft] = 0
     pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
     box_voxels = tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM)
-    box = ndimage.uniform_filter(bone_share(hu), box_voxels)
+    box = box_mean(bone_share(hu), box_voxels)
     ahead = np.zeros_like(box)
     shift = round(BODY_BOX_AHEAD_MM / GRID_MM)
     ahead[:, shift:] = box[:, :-shift]
@@ -176,7 +176,7 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
     score[~soft] *= NOT_SOFT_FACTOR
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
-    centred = ndimage.uniform_filter(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
+    centred = box_mean(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
     return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
 
 
@@ -201,7 +201,7 @@ def _off_midline(
 
 def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The column halfway between the trunk's flanks in each slice, smoothed."""
-    per_column = [(_mean_of_5_by_5(plane) > TRUNK_HU).sum(axis=0) for plane in hu]
+    per_column = [columns_above(plane, TRUNK_HU) for plane in hu]
     middle = np.full(hu.shape[0], (hu.shape[2] - 1) / 2)
     for z, counts in enumerate(per_column):
         inside = np.flatnonzero(counts > TRUNK_COLUMN_SHARE * max(1, counts.max()))
@@ -210,19 +210,6 @@ def _midline_columns(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.full(hu.shape[0], np.median(middle)) * 0.5 + 0.5 * ndimage.median_filter(
         middle, min(MIDLINE_SLICES, len(middle)), mode="nearest"
     )
-
-
-def _mean_of_5_by_5(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    rows, columns = plane.shape
-    padded = np.pad(plane, 2, mode="symmetric")
-    down = padded[:rows] + padded[1 : rows + 1]
-    for step in range(2, 5):
-        down += padded[step : step + rows]
-    mean = down[:, :columns] + down[:, 1 : columns + 1]
-    for step in range(2, 5):
-        mean += down[:, step : step + columns]
-    mean /= np.float32(25)
-    return mean
 
 
 def _best_path(

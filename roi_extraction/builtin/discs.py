@@ -12,6 +12,7 @@ from roi_extraction.builtin.straighten import (
     PLANE_SIDE_MM,
     StraightSpine,
 )
+from roi_extraction.kernels import sum_of_shifted
 
 __all__ = ["BODY_AHEAD_MM", "DiscProfile", "disc_profile"]
 
@@ -87,21 +88,19 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
     window = spine.hu[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     seen = (window < EMPTY_HU).mean(axis=(1, 2)) < 0.05
     body = np.clip(window, *DISC_CLIP_HU).astype(np.float64)
+    by_column = np.ascontiguousarray(body.transpose(2, 0, 1))
     ahead = PLANE_AHEAD_MM[rows] - PLANE_AHEAD_MM[rows].mean()
     side = PLANE_SIDE_MM[columns]
     count = len(body)
     best = np.full(count, -np.inf)
     pitch, lean = np.zeros(count), np.zeros(count)
     for lean_deg in LEAN_DEG:
-        by_row = np.zeros((count, len(rows)))
-        for column, place in enumerate(side):
-            by_row += _shifted(body[:, :, column], place * np.tan(np.deg2rad(lean_deg)))
-        by_row /= len(side)
+        shifts = side * np.tan(np.deg2rad(lean_deg)) / LINE_STEP_MM
+        by_row = sum_of_shifted(by_column, shifts) / len(side)
+        rows_first = np.ascontiguousarray(by_row.T)[:, :, None]
         for pitch_deg in PITCH_DEG:
-            profile = np.zeros(count)
-            for row, place in enumerate(ahead):
-                profile += _shifted(by_row[:, row], place * np.tan(np.deg2rad(pitch_deg)))
-            profile /= len(ahead)
+            shifts = ahead * np.tan(np.deg2rad(pitch_deg)) / LINE_STEP_MM
+            profile = sum_of_shifted(rows_first, shifts)[:, 0] / len(ahead)
             signal = _contrast(profile) - TILT_PRICE_HU * (abs(pitch_deg) + abs(lean_deg))
             better = signal > best
             best[better], pitch[better], lean[better] = signal[better], pitch_deg, lean_deg
@@ -110,27 +109,19 @@ def disc_profile(spine: StraightSpine) -> DiscProfile:
     return DiscProfile(np.maximum(best, 0.0), pitch, lean, seen)
 
 
-def _shifted(values: npt.NDArray[np.float64], shift_mm: float) -> npt.NDArray[np.float64]:
-    """``values`` at ``shift_mm`` further along the first axis, the ends repeated."""
-    places = np.clip(np.arange(len(values)) + shift_mm / LINE_STEP_MM, 0, len(values) - 1)
-    low = np.minimum(places.astype(int), max(0, len(values) - 2))
-    part = (places - low).reshape(-1, *[1] * (values.ndim - 1))
-    high = np.minimum(low + 1, len(values) - 1)
-    shifted: npt.NDArray[np.float64] = (1 - part) * values[low] + part * values[high]
-    return shifted
-
-
 def _contrast(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The lower of the two endplates beside each plane, minus the plane itself."""
     near, far, beyond = (round(d / LINE_STEP_MM) for d in (*DISC_ENDPLATE_MM, BEYOND_ENDPLATE_MM))
     centre = ndimage.uniform_filter1d(profile, 3, mode="nearest")
     count = len(profile)
+    padded = np.pad(profile, beyond, mode="edge")
     sides = []
     for direction in (-1, 1):
         endplate = np.full(count, -np.inf)
         flank = np.full(count, -np.inf)
         for distance in range(near, beyond + 1):
-            there = profile[np.clip(np.arange(count) + direction * distance, 0, count - 1)]
+            start = beyond + direction * distance
+            there = padded[start : start + count]
             target = endplate if distance <= far else flank
             np.maximum(target, there, out=target)
         # in the dark middle of a body HU still rise where an endplate should have been passed

@@ -11,6 +11,7 @@ from roi_extraction.builtin.straighten import (
     StraightSpine,
     sample_beside,
 )
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -53,7 +54,7 @@ def iliac_crests_mm(
     found = {}
     for side in Side:
         hu = sample_beside(volume, straight, heights, CREST_AHEAD_MM, CREST_BESIDE_MM, side)
-        bone = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM) > CREST_HU
+        bone = gaussian_smoothed(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM) > CREST_HU
         components, count = ndimage.label(bone, np.ones((3, 3, 3)))
         foot = components[: round(CREST_BELOW_MM / BESIDE_STEP_MM) + 1]
         sizes = np.bincount(foot.ravel(), minlength=count + 1)

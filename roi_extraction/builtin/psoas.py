@@ -20,7 +20,7 @@ from roi_extraction.builtin.psoas_slice import (
     in_field,
     psoas_slices,
 )
-from roi_extraction.kernels import rebuilt_below
+from roi_extraction.kernels import gaussian_smoothed, rebuilt_below
 from roi_extraction.sites import DiscLevel, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -270,7 +270,7 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool)
     i = int(np.argmin(np.abs(PSOAS_BEHIND_MM - seed[0])))
     j = int(np.argmin(np.abs(PSOAS_LATERAL_MM - seed[1])))
     depth = float(part.depth_mm[i, j])
-    smooth = ndimage.gaussian_filter(part.depth_mm, PEAK_BLUR_MM / PSOAS_STEP_MM)
+    smooth = gaussian_smoothed(part.depth_mm, PEAK_BLUR_MM / PSOAS_STEP_MM)
     peaks = _stand_out(smooth, PELVIC_PROMINENCE_MM if pelvic else PEAK_PROMINENCE_MM)
     markers, _ = ndimage.label(peaks & (smooth > PEAK_DEPTH_MM))
     rows, columns = np.indices(tissue.shape)
@@ -289,7 +289,7 @@ def _muscle_around(part: PsoasSlice, seed: tuple[float, float], *, pelvic: bool)
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
-def _stand_out(height: npt.NDArray[np.float64], least: float) -> Mask:
+def _stand_out(height: FloatArray, least: float) -> Mask:
     """Peaks that stand out from their surroundings, as scikit-image's ``h_maxima`` finds them."""
     if least > np.ptp(height):
         return np.zeros(height.shape, dtype=bool)

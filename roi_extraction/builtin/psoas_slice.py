@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import Missing, SpineLandmarks
 from roi_extraction.axial import AxialFrame, axial_frame
 from roi_extraction.builtin.contour import RAY_ANGLES, closed_contours
-from roi_extraction.kernels import distance_inside
+from roi_extraction.kernels import distance_inside, gaussian_smoothed
 from roi_extraction.sites import DiscLevel, Level, Side
 from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
@@ -301,7 +300,7 @@ def _outlines(slices: SlicesAtSpine, side: Side, places: Sequence[_Expected]) ->
     ]
     sigma = OUTLINE_BLUR_MM / PSOAS_STEP_MM
     images = [
-        ndimage.gaussian_filter(slices.image(place.index, side, OUTLINE_ACROSS_MM), sigma)
+        gaussian_smoothed(slices.image(place.index, side, OUTLINE_ACROSS_MM), sigma)
         for place in places
     ]
     pixel_mm, limit = (PSOAS_STEP_MM, PSOAS_STEP_MM), usual + OUTLINE_SPARE_MM
@@ -327,4 +326,4 @@ def _beside(radius_mm: FloatArray, centre_mm: float) -> Mask:
 
 def _smooth_image(slices: SlicesAtSpine, index: int, side: Side) -> npt.NDArray[np.float32]:
     image = slices.image(index, side, PSOAS_LATERAL_MM)
-    return ndimage.gaussian_filter(image, PSOAS_BLUR_MM / PSOAS_STEP_MM)
+    return gaussian_smoothed(image, PSOAS_BLUR_MM / PSOAS_STEP_MM)

@@ -215,12 +215,12 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
     for number, roll in enumerate(ROLL_DEG):
         _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
-        points = (
-            line[picked][:, None, None]
-            + ahead[None, :, None, None] * forward[:, None, None]
-            + side[None, None, :, None] * left[:, None, None]
-        )
-        index = np.moveaxis((points - grid.origin_lps_mm) / GRID_MM, -1, 0)[::-1]
+        index = np.empty((3, len(picked), len(ahead), len(side)))
+        for k in range(3):
+            front = line[picked, k, None] + ahead * forward[:, k, None]
+            np.add(front[:, :, None], (side * left[:, k, None])[:, None, :], out=index[2 - k])
+            index[2 - k] -= grid.origin_lps_mm[k]
+        index /= GRID_MM
         planes = interpolate_volume(grid.hu, index, OUTSIDE_HU)
         planes = np.clip(planes, *SYMMETRY_CLIP_HU)
         for place, shift in enumerate(SHIFT_MM):

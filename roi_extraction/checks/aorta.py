@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.checks.body_line import centres_and_forward
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
+from roi_extraction.kernels import disc_means, gaussian_smoothed
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 
@@ -138,7 +138,7 @@ def find_aorta(volume: CtVolume, spine: SpineLandmarks) -> Aorta | AortaNotFound
     planes = _planes(volume, spine)
     if planes is None:
         return AortaNotFound("fewer than two of L1 to L4 are in the scan")
-    hu = ndimage.gaussian_filter(planes, (0.0, AORTA_SMOOTH_MM, AORTA_SMOOTH_MM))
+    hu = gaussian_smoothed(planes, (0.0, AORTA_SMOOTH_MM, AORTA_SMOOTH_MM))
     score, number = _fit(hu)
     path = _path(score)
     index = np.arange(len(path))
@@ -237,16 +237,12 @@ def _lumen(
     hu: npt.NDArray[np.float32], radius_mm: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Mean and SD within a disc round each possible centre."""
-    from scipy import signal
-
     reach = int(radius_mm)
-    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
-    disc = (np.hypot(y, x) <= radius_mm).astype(np.float64)
-    disc /= disc.sum()
+    across = np.arange(-reach, reach + 1)
+    half_widths = (np.hypot(across[:, None], across[None]) <= radius_mm).sum(axis=1) // 2
     kept = slice(MARGIN_MM - reach, -(MARGIN_MM - reach))
-    near = np.clip(hu[:, kept, kept], *CLIPPED_HU).astype(np.float64)
-    mean = signal.fftconvolve(near, disc[None], mode="valid", axes=(1, 2))
-    square = signal.fftconvolve(near**2, disc[None], mode="valid", axes=(1, 2))
+    near = np.clip(hu[:, kept, kept], *CLIPPED_HU)
+    mean, square = disc_means(near, half_widths)
     sd = np.sqrt(np.maximum(square - mean**2, 0))
     return mean.astype(np.float32), sd.astype(np.float32)
 

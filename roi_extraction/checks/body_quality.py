@@ -9,6 +9,7 @@ from scipy import ndimage
 from roi_extraction.anatomy import Anatomy, Finding, Region
 from roi_extraction.checks.body_shape import body_heights, height_loss
 from roi_extraction.features import SiteMeasurement
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Level
 from roi_extraction.volume import EFFECTIVE_SLICE_MM, CtVolume
 
@@ -102,7 +103,7 @@ def _holds_lesion(volume: CtVolume, region: Region) -> bool:
         inside = ndimage.distance_transform_edt(mask, sampling=spacing)[1:-1, 1:-1] >= CORTEX_MM
         if not inside.any():
             continue
-        hu = ndimage.gaussian_filter(sharp, 1.0 / spacing)
+        hu = gaussian_smoothed(sharp, 1.0 / spacing)
         dense = inside & (hu > float(np.median(hu[inside])) + LESION_ABOVE_HU)
         components, count = ndimage.label(dense)
         if count:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.volume import CtVolume
 
 __all__ = ["USUAL_FAT_HU", "Fat", "FatNotFound", "FatPlace", "fat_in_slice", "find_fat"]
@@ -152,7 +153,7 @@ def fat_in_slice(volume: CtVolume, hu: Image, canal: FloatArray, place: FatPlace
     if place is FatPlace.RETROPERITONEAL:
         rows = slice(max(0, row - round(RETROPERITONEUM_MM / float(spacing[0]))), row)
     window = (rows, slice(left, column + beside + 1))
-    smooth = ndimage.gaussian_filter(hu[window], FAT_SMOOTH_MM / spacing)
+    smooth = gaussian_smoothed(hu[window], FAT_SMOOTH_MM / spacing)
     fat = (smooth > FAT_PIXEL_HU[0]) & (smooth < FAT_PIXEL_HU[1])
     if place is FatPlace.SUBCUTANEOUS:
         fat = _outermost_layer(smooth, fat, column - left, float(spacing[0]))

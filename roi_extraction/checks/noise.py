@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roi_extraction.anatomy import SpineLandmarks
+from roi_extraction.kernels import box_mean, gaussian_smoothed
 from roi_extraction.slices import ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
 
@@ -117,20 +118,37 @@ def _local_variance(
     if (high - low < 3).any():
         return np.zeros(0)
     hu = volume.effective_slice(index)[low[0] : high[0], low[1] : high[1]].astype(np.float64)
-    smooth = ndimage.gaussian_filter(hu, TISSUE_SMOOTH_MM / spacing)
+    smooth = gaussian_smoothed(hu, TISSUE_SMOOTH_MM / spacing)
     size = np.maximum(np.rint(PATCH_MM / spacing).astype(int), 5)
     lag = np.maximum(np.rint(LAG_MM / spacing).astype(int), 1)
-    even = (ndimage.minimum_filter(smooth, size) > EVEN_TISSUE_HU[0]) & (
-        ndimage.maximum_filter(smooth, size) < EVEN_TISSUE_HU[1]
-    )
+    uneven = (smooth <= EVEN_TISSUE_HU[0]) | (smooth >= EVEN_TISSUE_HU[1])
+    even = ~_widened(uneven, size)
     border = size // 2 + lag
     even[: border[0]] = even[-border[0] :] = False
     even[:, : border[1]] = even[:, -border[1] :] = False
     squares = np.zeros_like(hu)
     for axis in (0, 1):
-        around = np.roll(hu, lag[axis], axis) + np.roll(hu, -lag[axis], axis)
-        squares += (around - 2 * hu) ** 2 / 12
-    return np.asarray(ndimage.uniform_filter(squares, size)[even])
+        around = np.roll(hu, lag[axis], axis)
+        around += np.roll(hu, -lag[axis], axis)
+        around -= 2 * hu
+        around *= around
+        around /= 12
+        squares += around
+    return np.asarray(box_mean(squares, size)[even])
+
+
+def _widened(mask: npt.NDArray[np.bool_], size: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    """Where a box round a pixel holds one of a mask, within the image's edges."""
+    rows, columns = mask.shape
+    count = np.zeros((rows + 1, columns + 1), np.int32)
+    np.cumsum(np.cumsum(mask, 0, dtype=np.int32), 1, out=count[1:, 1:])
+    low, high = (
+        [np.clip(np.arange(n) + shift, 0, n) for n, shift in zip(mask.shape, shifts, strict=True)]
+        for shifts in (-(size // 2), size - size // 2)
+    )
+    held = count[high[0]][:, high[1]] + count[low[0]][:, low[1]]
+    held -= count[high[0]][:, low[1]] + count[low[0]][:, high[1]]
+    return np.asarray(held > 0)
 
 
 def _commonest(values: npt.NDArray[np.float64]) -> float:

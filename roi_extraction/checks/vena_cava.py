@@ -9,6 +9,7 @@ from scipy import ndimage
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.checks.body_line import BodyLine, body_line
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 
@@ -118,7 +119,7 @@ def find_vena_cava(volume: CtVolume, spine: SpineLandmarks) -> VenaCava | VenaCa
     if line is None:
         return VenaCavaNotFound("fewer than two of L2 to L4 are in the scan")
     planes = _planes(volume, line)
-    smooth = ndimage.gaussian_filter(planes, (0.0, VEIN_SMOOTH_MM, VEIN_SMOOTH_MM))
+    smooth = gaussian_smoothed(planes, (0.0, VEIN_SMOOTH_MM, VEIN_SMOOTH_MM))
     mean, fit = _fit(smooth)
     row, column = _course(fit)
     rows, columns = (

@@ -3,6 +3,8 @@
 - `kinds`: the kinds of objects: their series and UIDs.
 - `files`: the files of a report's objects: which a destination gets, and which are kept.
 - `region_segmentation`: the measured regions as a DICOM Segmentation: one segment a site.
+- `segmentation_frames`: the frames of a Segmentation: its bits, and the functional groups that say
+  what each shows.
 - `secondary_capture`: a picture as a DICOM Secondary Capture with a palette of 256 colours, which
   any PACS takes.
 - `encapsulated_pdf`: a PDF as a DICOM object: Encapsulated PDF Storage.

@@ -10,6 +10,7 @@ from roi_extraction.builtin.ribs.rib_track import RibTrack
 from roi_extraction.builtin.ribs.tracks import PROMINENCE_HU, RIB_CLIP_HU, RIB_HU
 from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.grid import OUTSIDE_HU, sample_hu
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -135,7 +136,7 @@ def _bone_near(
     across /= np.linalg.norm(across)
     upwards = np.cross(across, direction)
     points = expected + SECTION_MM[:, None, None] * upwards + SECTION_MM[None, :, None] * across
-    smooth = ndimage.gaussian_filter(sample_hu(volume, points), 1.0, mode="nearest")
+    smooth = gaussian_smoothed(sample_hu(volume, points), 1.0, mode="nearest")
     least = max(RIB_HU, float(np.median(np.clip(smooth, *RIB_CLIP_HU))) + PROMINENCE_HU)
     away = np.hypot(SECTION_MM[:, None], SECTION_MM[None, :])
     gain = np.where(

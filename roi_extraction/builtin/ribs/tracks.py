@@ -14,6 +14,7 @@ from roi_extraction.builtin.straighten import (
     StraightSpine,
     sample_beside,
 )
+from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -122,7 +123,7 @@ def tracks_beside(
     tracks
         From feet to head.
     """
-    smooth = ndimage.gaussian_filter(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM)
+    smooth = gaussian_smoothed(hu, BESIDE_SMOOTH_MM / BESIDE_STEP_MM)
     prominence = _prominence(smooth)
     tracks: list[RibTrack] = []
     for column in (int(np.abs(TRACK_BESIDE_MM - seed).argmin()) for seed in SEED_MM):
