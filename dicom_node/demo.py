@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
+from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 
 import pydicom
@@ -32,6 +35,9 @@ __all__ = ["free_port", "run_demo", "start_storage"]
 
 DEMO_SECONDS = 240.0
 """How long the report may take to come back before the demo gives up."""
+
+PAGE_SECONDS = 60.0
+"""How long the study's page may take to show it."""
 
 PHANTOM_SEED = 7
 
@@ -69,10 +75,10 @@ def run_demo(out: Path) -> None:
     slices = write_ct_series(phantom.volume, out / "phantom", InventedHeader(seed="demo"))
 
     received = threading.Event()
-    pacs_port, node_port = free_port(), free_port()
+    pacs_port, node_port, web_port = free_port(), free_port(), free_port()
     pacs = start_storage("PACS", pacs_port, out / "pacs", received)
     config = out / "node.toml"
-    config.write_text(_settings(out, node_port, pacs_port))
+    config.write_text(_settings(out, node_port, pacs_port, web_port))
     console.print(f"[bold]2/4[/bold] starting the node (port {node_port}) and a stand-in PACS")
     with (out / "node.log").open("wb") as log_file:
         node = subprocess.Popen(
@@ -85,6 +91,7 @@ def run_demo(out: Path) -> None:
         _send(slices, node_port)
         with console.status("[bold]4/4[/bold] waiting for the report to come back"):
             report = _wait_for_report(out, received, node)
+            study_page = _wait_for_page(report, web_port)
     finally:
         node.send_signal(signal.SIGTERM)
         try:
@@ -103,6 +110,10 @@ def run_demo(out: Path) -> None:
         ("Node's log", out / "node.log"),
     ):
         print(f"{label:20} {os.path.relpath(path, here)}")
+    print(
+        f"\nThe study's page: run osteonode web --config {os.path.relpath(config, here)}\n"
+        f"and open {study_page}\n"
+    )
     print(f"Done in {time.monotonic() - started:.0f} s.")
 
 
@@ -137,13 +148,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _settings(out: Path, node_port: int, pacs_port: int) -> str:
+def _settings(out: Path, node_port: int, pacs_port: int, web_port: int) -> str:
     return f"""data_dir = {json.dumps(str(out / "node"))}
 quiet_seconds = 1.5
 poll_seconds = 0.2
 
 [listener]
 port = {node_port}
+
+[web]
+port = {web_port}
+login = "none"
 
 [[destinations]]
 name = "pacs"
@@ -176,6 +191,20 @@ def _send(paths: list[Path], port: int) -> None:
                 raise OperationalError(f"the node answered {status!r} to a slice")
     finally:
         association.release()
+
+
+def _wait_for_page(report: Path, port: int) -> str:
+    """The address of the study's page, once it shows the report."""
+    study_uid = json.loads((report / "report.json").read_text())["study_uid"]
+    address = f"http://127.0.0.1:{port}/studies/{study_uid}"
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    deadline = time.monotonic() + PAGE_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), browser.open(address, timeout=10) as answer:
+            if answer.status == HTTPStatus.OK:
+                return address
+        time.sleep(0.2)
+    raise OperationalError(f"{address} does not show the study; see node.log in the demo's folder")
 
 
 def _wait_for_report(out: Path, received: threading.Event, node: "subprocess.Popen[bytes]") -> Path:

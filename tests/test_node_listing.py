@@ -98,7 +98,7 @@ def enter(engine: sa.Engine, study: str, moment: int, result: StudyResult, **hea
         list_result(connection, study, result, moment)
 
 
-def page(engine: sa.Engine, **wanted: str) -> list[str]:
+def page(engine: sa.Engine, **wanted: Any) -> list[str]:
     return [row.study for row in studies_page(engine, StudyFilter(**wanted))]
 
 
@@ -211,11 +211,7 @@ def test_search_that_fits_many_finds_the_newest(
 
 
 def test_verdict_on_an_earlier_report_does_not_stay(database: sa.Engine) -> None:
-    enter(database, "s", 1, STAGED)
-    read = {"verdict": "rejected", "reader": "R", "read_at": 3}
-    with database.begin() as connection:
-        connection.execute(sa.update(listed_studies).values(read))
-        list_result(connection, "s", STAGED)
+    enter(database, "s", 1, replace(STAGED, verdict="rejected", reader="R", read_at=3))
     assert [row.verdict for row in studies_page(database, StudyFilter())] == ["rejected"]
     with database.begin() as connection:
         list_result(connection, "s", replace(STAGED, assessment="two", folder="two"))
@@ -235,7 +231,7 @@ def test_filter_reads_the_index_of_the_pages_alone(sqlite: sa.Engine) -> None:
                 asked.extend(row.detail for row in plan)
 
         sa.event.listen(sqlite, "before_cursor_execute", explain)
-        wanted: tuple[dict[str, str], ...] = (
+        wanted: tuple[dict[str, Any], ...] = (
             {}, {"state": "reported"}, {"verdict": "none"}, {"result": "staged"}, {"stage": "B"},
             {"osteoporosis": "no"}, {"warning": "input.gap"}, {"since": "20200101"},
         )  # fmt: skip
@@ -383,7 +379,7 @@ def write_report(folder: Path, name: str, moment: float) -> None:
 def test_reports_from_before_the_list_are_entered_and_what_is_listed_stays(
     database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_upkeep, "LISTED_AT_ONCE", 2)
+    monkeypatch.setattr(list_upkeep, "UPKEEP_AT_ONCE", 2)
     spool, reports = Spool(tmp_path), tmp_path / "reports"
     spool.prepare()
     reports.mkdir()

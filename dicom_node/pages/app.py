@@ -19,9 +19,9 @@ from dicom_node.pages.faults import add_fault_pages
 from dicom_node.pages.operation import destinations_page, rules_page, work_page
 from dicom_node.pages.operation.node_status import NodeStatus
 from dicom_node.pages.operation.removals import NextRemovals
+from dicom_node.pages.reading import agreement, word
 from dicom_node.pages.research import cohorts_page, model_page, scanners_page
 from dicom_node.pages.research.scanner_charts import ScannerCharts
-from dicom_node.pages.reading import agreement, word
 from dicom_node.pages.studies import downloads, listing, pictures, study_page
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings

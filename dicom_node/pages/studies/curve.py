@@ -15,11 +15,11 @@ from dicom_node.reporting.words.comparison_words import comparison_words
 
 __all__ = ["Curve", "Point", "change_lines", "curve", "l1_points"]
 
-MOST_STUDIES = 200
+MOST_ON_CURVE = 200
 """Studies that are looked through for those of a patient."""
 
 CURVE_WIDTH, CURVE_HEIGHT = 560, 220
-LEFT_MARGIN, RIGHT_MARGIN, TOP_MARGIN, BOTTOM_MARGIN = 60, 20, 20, 40
+CURVE_LEFT, CURVE_RIGHT, CURVE_TOP, CURVE_BOTTOM = 60, 20, 20, 40
 """Of the drawing, and of its margins."""
 
 ROOM_HU = 15.0
@@ -67,9 +67,9 @@ class Curve:
     thresholds: tuple[tuple[float, float], ...]
     width: int = CURVE_WIDTH
     height: int = CURVE_HEIGHT
-    left: int = LEFT_MARGIN
-    right: int = CURVE_WIDTH - RIGHT_MARGIN
-    base: int = CURVE_HEIGHT - BOTTOM_MARGIN
+    left: int = CURVE_LEFT
+    right: int = CURVE_WIDTH - CURVE_RIGHT
+    base: int = CURVE_HEIGHT - CURVE_BOTTOM
 
 
 def l1_points(
@@ -88,7 +88,7 @@ def l1_points(
     """
     rows = [row]
     if row.patient_id:
-        alike = studies_page(engine, StudyFilter(search=row.patient_id), limit=MOST_STUDIES)
+        alike = studies_page(engine, StudyFilter(search=row.patient_id), limit=MOST_ON_CURVE)
         rows += [one for one in alike if one.study != row.study and _same_patient(one, row)]
     found = [
         Point(iso_day(one.study_date), one.l1_hu, one.study_uid, one is row)
@@ -115,12 +115,12 @@ def curve(points: Sequence[Point], report: Mapping[str, Any]) -> Curve | None:
 
     def height(hu: float) -> float:
         return round(
-            TOP_MARGIN + (high - hu) / (high - low) * (CURVE_HEIGHT - TOP_MARGIN - BOTTOM_MARGIN), 1
+            CURVE_TOP + (high - hu) / (high - low) * (CURVE_HEIGHT - CURVE_TOP - CURVE_BOTTOM), 1
         )
 
     def across(day: int) -> float:
         share = (day - days[0]) / (days[-1] - days[0])
-        return round(LEFT_MARGIN + 30 + share * (CURVE_WIDTH - LEFT_MARGIN - RIGHT_MARGIN - 60), 1)
+        return round(CURVE_LEFT + 30 + share * (CURVE_WIDTH - CURVE_LEFT - CURVE_RIGHT - 60), 1)
 
     dots = tuple(
         (across(day), height(p.hu), p) for day, p in zip(days, points, strict=True)

@@ -29,7 +29,7 @@ __all__ = ["ListUpkeep"]
 UPKEEP_SECONDS = 600.0
 """How often it is looked for studies that are gone; as often as they are removed."""
 
-LISTED_AT_ONCE = 100
+UPKEEP_AT_ONCE = 100
 """Studies that are entered or taken out in one transaction."""
 
 PAUSE_SECONDS = 0.01
@@ -99,7 +99,7 @@ class ListUpkeep:
             batch: list[Found] = []
             for found in self._newest_reports(lacking):
                 batch.append(found)
-                if len(batch) == LISTED_AT_ONCE:
+                if len(batch) == UPKEEP_AT_ONCE:
                     self._enter(batch)
                     batch = []
             self._enter(batch)
@@ -116,9 +116,9 @@ class ListUpkeep:
         kept = {path.name for place in (self._reports, self._spool.studies)
                 for path in place.iterdir()}  # fmt: skip
         gone = sorted(listed - kept)
-        for start in range(0, len(gone), LISTED_AT_ONCE):
+        for start in range(0, len(gone), UPKEEP_AT_ONCE):
             with self._database.begin() as connection:
-                for study in gone[start : start + LISTED_AT_ONCE]:
+                for study in gone[start : start + UPKEEP_AT_ONCE]:
                     forget_study(connection, study)
         if gone:
             log().info("studies taken off the list", number=len(gone))
