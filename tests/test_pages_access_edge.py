@@ -268,8 +268,14 @@ def test_every_text_that_is_used_exists_and_every_text_is_used() -> None:
     )
     keys = set(_texts())
     whole = set(re.findall(r"""["'](\w+\.\w+)["']""", sources))
-    begun = tuple(set(re.findall(r"""["'](\w+\.)["']\s*~""", sources)))
-    assert set(re.findall(r"""\btext\(\s*["'](\w+\.\w+)["']""", sources)) <= keys
+    begun = tuple(
+        {
+            *re.findall(r"""["'](\w+\.\w*)["']\s*~""", sources),
+            *re.findall(r"""\btext\(\s*f"(\w+\.\w*)\{""", sources),
+        }
+    )
+    assert set(re.findall(r"""\btext\(\s*["'](\w+\.\w+)["'](?!\s*~)""", sources)) <= keys
+    assert all(any(key.startswith(one) for key in keys) for one in begun)
     by_name = {f"navigation.{name}" for name in re.findall(r'_entry\("(\w+)"', sources)}
     assert by_name <= keys
     assert begun
