@@ -167,7 +167,8 @@ class StudyRecords:
         header, result = reported_study(self._reports / study / folder, identity)
         event, who = READ_EVENTS.get(result.verdict, StudyEvent.REPORTED), result.reader or NODE
         said = None if result.verdict == "none" else read_study(self._reports / study / folder)
-        self._ended(study, header, result, event, result.stage, who, said)
+        detail = result.stage if result.result == "staged" else result.result
+        self._ended(study, header, result, event, detail, who, said)
 
     def refused(
         self,
