@@ -1,21 +1,17 @@
 """Outlines that are dragged and moved by keys in a browser that keeps to the pages' policy."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from dicom_node.demo import free_port
-from dicom_node.pages.app import close_pages
 from dicom_node.pages.reading import word
 from dicom_node.records.reading import Reading
 from dicom_node.reporting.report_history import REPORT_FILE
 from tests.conftest import CHROMIUM
 from tests.page_client import PASSWORD, make_app
+from tests.page_server import served
 from tests.simulated_worker import simulated_report
 from tests.study_builders import make_study
 
@@ -41,30 +37,19 @@ def form(tmp_path: Path, sent: list[Reading]) -> Iterator[Page]:
     app = make_app(tmp_path / "node", ("jane", "reader"))
     study = make_study(app, tmp_path / "series")
     (study.report_folder / REPORT_FILE).write_bytes(simulated_report("first"))
-    port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", ws="none")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    with sync_playwright() as playwright:
+    with served(app) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
         faults: list[str] = []
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-        page.goto(f"http://127.0.0.1:{port}/login?to={study.address}/reading")
+        page.goto(f"{address}/login?to={study.address}/reading")
         page.fill("#name", "jane")
         page.fill("#password", PASSWORD)
         page.click("main button")
         page.wait_for_selector(".movable")
         yield page
         browser.close()
-    server.should_exit = True
-    thread.join()
-    close_pages(app)
     assert not faults
 
 
