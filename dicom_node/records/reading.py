@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dicom_node.uids import content_id
 from roi_extraction import Correction, CorrectionInvalid, MovedRoi
@@ -16,19 +16,24 @@ ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\\\x0
 Uid = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
-def _to_the_second(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("the moment needs a time zone")
-    return value.astimezone(UTC).replace(microsecond=0)
-
-
-Moment = Annotated[datetime, AfterValidator(_to_the_second)]
-
-
 class _Said(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+class _Word(_Said):
+    """What a person said at a moment."""
+
+    moment: datetime
+    """When it was said, UTC."""
+
+    @field_validator("moment")
+    @classmethod
+    def _to_the_second(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("the moment needs a time zone")
+        return value.astimezone(UTC).replace(microsecond=0)
 
 
 class MovedRegion(_Said):
@@ -44,7 +49,7 @@ class MovedRegion(_Said):
     """How far down in the image, mm."""
 
 
-class Reading(_Said):
+class Reading(_Word):
     """What a reader said of a report."""
 
     verdict: Literal["accepted", "corrected"]
@@ -53,8 +58,6 @@ class Reading(_Said):
     """Name of the reader, as in DICOM: family name^given name."""
     organization: ShortText
     """Where the reader works."""
-    moment: Moment
-    """When it was said, UTC."""
     report_uid: Uid
     """SOP Instance UID of the Structured Report that was read."""
     series_uid: Uid
@@ -94,7 +97,7 @@ class Reading(_Said):
         )
 
 
-class Rejection(_Said):
+class Rejection(_Word):
     """A reader's word that a report is wrong, and that none is to stand in its place."""
 
     report_uid: Uid
@@ -103,8 +106,6 @@ class Rejection(_Said):
     """Name of the reader, as in DICOM: family name^given name."""
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     """Why, in the reader's words, without patient data."""
-    moment: Moment
-    """When it was said, UTC."""
 
     @property
     def identity(self) -> str:

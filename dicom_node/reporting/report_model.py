@@ -62,7 +62,7 @@ __all__ = [
 REPORT_SCHEMA = "osteonode.report/1"
 """Name and number of the schema; the number is raised when a field changes its meaning."""
 
-REPORT_SCHEMA_DIGEST = "30ea8f502edd8472ec7a23b39261b9338abe9e9b130b5ea5e1467a051e905572"
+REPORT_SCHEMA_DIGEST = "95cfe9d8cc39b746413db2d3e7a9a25a43c8dec26fd07faf21a393346ff379cf"
 """SHA-256 of the JSON Schema that stands under this number, descriptions included. A field that is
 added changes the digest alone; a field that changes its meaning or goes changes both."""
 

@@ -12,7 +12,16 @@ from dicom_node.reporting.report_model import RoiReport, SiteReport
 from dicom_node.reporting.words.site_words import MISSING_WORDS, site_words
 from roi_extraction.sites import SITES_BY_NAME, Level
 
-__all__ = ["Group", "LevelChoice", "groups_of", "level_choices", "moves_of"]
+__all__ = [
+    "Group",
+    "LevelChoice",
+    "Outline",
+    "Picture",
+    "Row",
+    "groups_of",
+    "level_choices",
+    "moves_of",
+]
 
 SURROUNDINGS_MM = 35.0
 """Of a picture round the regions, so that a region can be dragged to where it belongs."""
