@@ -86,6 +86,8 @@ class Correction:
         """The anatomy with its levels as the reader names them, without the sites left out."""
         if self.levels_down:
             anatomy = _shifted(anatomy, self.levels_down)
+        if not self.left_out:
+            return anatomy
         regions = {**anatomy.regions, **dict.fromkeys(self.left_out, LEFT_OUT)}
         return replace(anatomy, regions=regions)
 

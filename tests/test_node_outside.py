@@ -2,11 +2,13 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pydicom
@@ -40,6 +42,15 @@ PLANTED = {
     "ReferringPhysicianName": f"{NAME}^DR",
     "StudyDescription": f"{NAME} LUMBAR",
 }
+
+
+def stored_texts(database: Path, without: str) -> list[str]:
+    """All that the tables of a database hold, but for one table."""
+    with closing(sqlite3.connect(database)) as connection:
+        asked = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != ?"
+        tables = [name for (name,) in connection.execute(asked, (without,))]
+        rows = [connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables]
+    return [str(row) for table in rows for row in table]
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -156,8 +167,9 @@ def test_full_run_is_seen_from_outside_and_tells_nothing_of_the_patient(tmp_path
     assert any(PATIENT_ID.encode() in path.read_bytes() for path in data.rglob("*.dcm"))
     for path in (tmp_path / "node").rglob("*"):
         outputs.append(path.name)
-        if path.is_file() and path.suffix != ".dcm":
+        if path.is_file() and path.suffix != ".dcm" and ".sqlite" not in path.name:
             outputs.append(path.read_bytes().decode("latin-1"))
+    outputs += stored_texts(next(data.glob("*.sqlite")), without="listed_studies")
     whole = "\n".join(outputs).upper()
     assert NAME not in whole
     assert PATIENT_ID not in whole

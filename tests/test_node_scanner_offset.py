@@ -41,7 +41,7 @@ def test_the_model_is_given_what_the_cohorts_scanner_would_have_read(
     facts = image_facts()
     monkeypatch.setattr(assessing, "check_image", lambda *_: (facts, []))
 
-    def measured(_volume: object, _segmenter: object, check: object) -> object:
+    def measured(_volume: object, _segmenter: object, check: object, _correction: object) -> object:
         check(None)  # type: ignore[operator]
         return features
 

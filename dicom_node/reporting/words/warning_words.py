@@ -85,6 +85,7 @@ WARNING_WORDS: dict[str, WarningWords] = {
     "levels.twelve_ribs_assumed": WarningWords(
         "W-RIBS-ASSUMED", "Twelve pairs of ribs assumed", "levels named from ribs"
     ),
+    "reading.superseded": WarningWords("W-READ-BEFORE", "A reader had read an earlier report"),
     "roi.levels_renamed": WarningWords("W-RENAMED", "Levels named anew by the reader"),
     "levels.five_lumbar_assumed": WarningWords("W-FIVE-ASSUMED", "Five lumbar vertebrae assumed"),
     "acquisition.kernel_lung_bone": WarningWords(
