@@ -1,6 +1,8 @@
 """The base models of the published method: random forest, LightGBM, XGBoost and CatBoost."""
 
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,6 +23,9 @@ class BaseModel(StrEnum):
     XGBOOST = "XGBoost"
     CATBOOST = "CatBoost"
 
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held while CatBoost is fitted: two threads that end their fits at once may crash the process."""
 
 PARAMETERS: Mapping[BaseModel, tuple[str, ...]] = {
     BaseModel.RANDOM_FOREST: (
@@ -175,7 +180,8 @@ def fit_model(
     later
         bool, shape (n,): True for the later stage.
     """
-    model = build_model(spec, seed, threads).fit(matrix, later)
+    with ONE_AT_A_TIME if spec.model is BaseModel.CATBOOST else nullcontext():
+        model = build_model(spec, seed, threads).fit(matrix, later)
     if spec.model is BaseModel.RANDOM_FOREST:
         model.set_params(n_jobs=1)
     return model
