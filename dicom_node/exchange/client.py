@@ -164,11 +164,19 @@ class HomeClient:
         return read
 
 
+BROKEN = (
+    "it broke the connection; is the certificate here one that its exchange.ca and "
+    "exchange.allowed_names allow?"
+)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Faults of a connection in our errors."""
     try:
         yield
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise HomeUnavailable(BROKEN) from error
     except ssl.SSLError as error:
         raise HomeUnavailable(
             f"TLS failed ({error.reason or 'cut off'}): it must name the host that "
@@ -178,13 +186,8 @@ def _told() -> Iterator[None]:
         raise HomeUnavailable("it does not answer in time") from error
     except (OSError, HTTPException) as error:
         refused = isinstance(error, ConnectionResetError | HTTPException)
-        reason = (
-            "it broke the connection; is the certificate here one that its exchange.ca and "
-            "exchange.allowed_names allow?"
-            if refused
-            else "it cannot be reached; does osteonode serve run there?"
-        )
-        raise HomeUnavailable(reason) from error
+        unreached = "it cannot be reached; does osteonode serve run there?"
+        raise HomeUnavailable(BROKEN if refused else unreached) from error
 
 
 def _refused(status: int, content: bytes) -> Exception:
