@@ -1,5 +1,6 @@
 """What the node enters in the list of all studies, and takes out of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,13 +14,10 @@ from dicom_node.records.study_events import now_ms
 __all__ = [
     "StudyResult",
     "forget_study",
-    "list_failure",
     "list_result",
-    "list_standing",
     "list_state",
     "list_study",
     "list_verdict",
-    "restore_state",
     "study_keys",
 ]
 
@@ -115,7 +113,13 @@ def list_study(
 
 
 def list_state(
-    connection: sa.Connection, study: str, state: StudyState, code: str = "", reason: str = ""
+    connection: sa.Connection,
+    study: str,
+    state: StudyState,
+    code: str = "",
+    reason: str = "",
+    *,
+    instead_of: Collection[StudyState] = tuple(StudyState),
 ) -> None:
     """List what is being done with a study; what its last report said stays beside it.
 
@@ -127,9 +131,12 @@ def list_state(
         Key of the study in the spool.
     state, code, reason
         As in `ListedStudy`.
+    instead_of
+        A study in another state stays as it is.
     """
     changed = {"state": str(state), "code": code, "reason": reason, "changed": now_ms()}
-    connection.execute(sa.update(table).where(table.c.study == study).values(changed))
+    ours = sa.and_(table.c.study == study, table.c.state.in_(map(str, instead_of)))
+    connection.execute(sa.update(table).where(ours).values(changed))
 
 
 def list_result(
@@ -170,57 +177,6 @@ def list_verdict(connection: sa.Connection, study: str, result: StudyResult) -> 
     said = {name: getattr(result, name) for name in ("verdict", "reader", "read_at")}
     ours = sa.and_(table.c.study == study, table.c.folder == result.folder)
     connection.execute(sa.update(table).where(ours).values(**said, changed=now_ms()))
-
-
-def list_failure(connection: sa.Connection, study: str, code: str, reason: str) -> None:
-    """List that work on a study failed and left alone what was written before.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    code, reason
-        Why.
-    """
-    failed = {"state": str(StudyState.FAILED), "code": code, "reason": reason, "changed": now_ms()}
-    begun = table.c.state.in_([str(StudyState.WAITING), str(StudyState.ASSESSING)])
-    connection.execute(sa.update(table).where(table.c.study == study, begun).values(failed))
-
-
-def list_standing(connection: sa.Connection, study: str) -> None:
-    """List that the report of a study stands, where work on a reader's word came to nothing.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    """
-    begun = sa.and_(table.c.study == study, table.c.state == str(StudyState.ASSESSING))
-    stands = {"state": str(StudyState.REPORTED), "code": "", "reason": "", "changed": now_ms()}
-    connection.execute(sa.update(table).where(begun).values(stands))
-
-
-def restore_state(
-    connection: sa.Connection, study: str, state: StudyState, code: str, reason: str
-) -> None:
-    """List again what came of a study that waited and has not changed.
-
-    Parameters
-    ----------
-    connection
-        To the node's own tables.
-    study
-        Key of the study in the spool.
-    state, code, reason
-        As in `ListedStudy`.
-    """
-    waits = table.c.state == str(StudyState.WAITING)
-    known = {"state": str(state), "code": code, "reason": reason, "changed": now_ms()}
-    connection.execute(sa.update(table).where(table.c.study == study, waits).values(known))
 
 
 def forget_study(connection: sa.Connection, study: str) -> None:

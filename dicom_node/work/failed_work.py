@@ -1,12 +1,10 @@
 """Work that ended for good: listed with its reason, and taken up again on request."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from dbos import WorkflowStatus
 
 from dicom_node.errors import WorkFailed
 from dicom_node.exchange.home_folder import GONE, REASONS
@@ -20,6 +18,7 @@ from dicom_node.reporting.report_history import ASK_AGAIN
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 from dicom_node.work.sharing.lease import own_home
+from dicom_node.work.sharing.work_client import queue_work, work_client
 from dicom_node.work.work_queues import (
     ASSESS_QUEUE,
     assess_queue,
@@ -64,7 +63,7 @@ class FailedWork:
 
 def failed_work(settings: NodeSettings) -> list[FailedWork]:
     """All failed work, the oldest first."""
-    with _client(settings) as client:
+    with work_client(settings) as client:
         found = client.list_workflows(status=list(FAILED), load_output=True)
     work = [_describe(status) for status in found if _kind(status)]
     return sorted(work, key=lambda item: item.when)
@@ -91,7 +90,7 @@ def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> Non
         There is no such work, it is not finished, it is a delivery that did not fail, or its
         instances are no longer in the spool.
     """
-    with _client(settings) as client:
+    with work_client(settings) as client:
         found = client.list_workflows(workflow_ids=[identity])
         if not found or not _kind(found[0]):
             raise WorkFailed("node.unknown_work", f"there is no work {identity}")
@@ -114,16 +113,14 @@ def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> Non
             raise WorkFailed("node.work_goes_on", f"{identity} did not fail")
         report, name, attempt = _arguments(status)[:3]
         withdrawal = ":withdraw" if kind == "withdrawal" else ""
-        options: EnqueueOptions = {
-            "workflow_name": f"Worker.{'withdraw' if withdrawal else 'deliver'}",
-            "class_name": "Worker",
-            "instance_name": "worker",
-            "queue_name": delivery_queue(name),
-            "workflow_id": f"{object_work(report, name)}{withdrawal}:{attempt + 1}",
-            "app_version": WORKFLOW_VERSION,
-        }
         _note_retry(settings, _describe(status), who)
-        client.enqueue(options, report, name, attempt + 1)
+        queue_work(
+            client,
+            "withdraw" if withdrawal else "deliver",
+            f"{object_work(report, name)}{withdrawal}:{attempt + 1}",
+            delivery_queue(name),
+            *(report, name, attempt + 1),
+        )
         # listed until the next attempt is queued: a crash in between loses nothing
         client.delete_workflow(identity)
 
@@ -151,17 +148,6 @@ def _check_instances(settings: NodeSettings, arguments: list[Any]) -> None:
         paths += spool.segmentation_paths(key, stems)
     if not all(path.exists() for path in paths):
         raise WorkFailed(GONE, REASONS[GONE])
-
-
-@contextmanager
-def _client(settings: NodeSettings) -> Iterator[DBOSClient]:
-    client = DBOSClient(
-        system_database_url=settings.database, serializer=DBOSPortableJSONSerializer()
-    )
-    try:
-        yield client
-    finally:
-        client.destroy()
 
 
 def _kind(status: WorkflowStatus) -> str:

@@ -31,15 +31,21 @@ NOWHERE = (0.0, 0.0)
 
 @dataclass(frozen=True)
 class Outline:
-    """A region on a picture; ``points`` in mm from the first pixel's centre."""
+    """A region on a picture; ``corners`` in mm from the first pixel's centre."""
 
     field: str
     name: str
-    points: str
+    corners: tuple[tuple[float, float], ...]
+    """None where the image is gone."""
     begin_mm: tuple[float, float]
     """What the report has moved it already."""
     now_mm: tuple[float, float]
     """What the form says."""
+
+    @property
+    def points(self) -> str:
+        """Its corners as SVG writes them."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.corners)
 
     @property
     def shift(self) -> str:
@@ -174,7 +180,7 @@ def _group(
             regions[number] = Outline(
                 f"{site.name}.{k}",
                 words,
-                _points(roi, slices.of(roi.sop_instance_uid)),
+                _corners(roi, slices.of(roi.sop_instance_uid)),
                 begin.moved.get(place, NOWHERE),
                 draft.moved.get(place, NOWHERE),
             )
@@ -211,19 +217,17 @@ def _changed(row: Row, begin: Draft) -> bool:
     )
 
 
-def _points(roi: RoiReport, slice_: Slice | None) -> str:
-    """Corners of a region as SVG writes them; none where the image is gone."""
+def _corners(roi: RoiReport, slice_: Slice | None) -> tuple[tuple[float, float], ...]:
     if slice_ is None:
-        return ""
+        return ()
     row_mm, column_mm = slice_.pixel_spacing_mm
     corners = outline(slice_, roi.contour_lps_mm)
-    return " ".join(f"{column * column_mm:.1f},{row * row_mm:.1f}" for column, row in corners)
+    return tuple((round(column * column_mm, 1), round(row * row_mm, 1)) for column, row in corners)
 
 
 def _picture(slice_: Slice, title: str, outlines: tuple[Outline, ...]) -> Picture:
     row_mm, column_mm = slice_.pixel_spacing_mm
-    corners = [tuple(map(float, pair.split(","))) for o in outlines for pair in o.points.split()]
-    xs, ys = [corner[0] for corner in corners], [corner[1] for corner in corners]
+    xs, ys = zip(*(corner for region in outlines for corner in region.corners), strict=True)
     middle = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
     side = max(max(xs) - min(xs), max(ys) - min(ys)) + 2 * SURROUNDINGS_MM
     view = f"{middle[0] - side / 2:.1f} {middle[1] - side / 2:.1f} {side:.1f} {side:.1f}"

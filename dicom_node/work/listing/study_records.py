@@ -22,13 +22,10 @@ from dicom_node.records.study_deliveries import (
 from dicom_node.records.study_events import NODE, StudyEvent, note_event, turn_of
 from dicom_node.records.study_listing import (
     StudyResult,
-    list_failure,
     list_result,
-    list_standing,
     list_state,
     list_study,
     list_verdict,
-    restore_state,
 )
 from dicom_node.work.listing.kept_readings import KeptReading, keep_reading
 from dicom_node.work.listing.read_study import read_study
@@ -144,7 +141,8 @@ class StudyRecords:
 
         def enter(connection: sa.Connection) -> None:
             list_study(connection, study, header, int(received * 1000), self._home)
-            restore_state(connection, study, StudyState(state), code, reason)
+            waits = [StudyState.WAITING]
+            list_state(connection, study, StudyState(state), code, reason, instead_of=waits)
 
         until_it_answers(self._database, self._stop, enter)
 
@@ -195,7 +193,8 @@ class StudyRecords:
         """Enter that an assessment could not be done any more, and left what was there before."""
 
         def enter(connection: sa.Connection) -> None:
-            list_failure(connection, study, code, reason)
+            begun = [StudyState.WAITING, StudyState.ASSESSING]
+            list_state(connection, study, StudyState.FAILED, code, reason, instead_of=begun)
             turn = turn_of(connection, study, identity)
             note_event(connection, study, StudyEvent.FAILED, turn, reason)
 
@@ -262,7 +261,8 @@ class StudyRecords:
         """
 
         def enter(connection: sa.Connection) -> None:
-            list_standing(connection, study)
+            begun = [StudyState.ASSESSING]
+            list_state(connection, study, StudyState.REPORTED, instead_of=begun)
             turn = turn_of(connection, study, identity)
             note_event(connection, study, StudyEvent.FAILED, turn, reason)
 

@@ -10,4 +10,5 @@
 - `purging`: remove the records of work that ended long ago, and keep what is still asked of them.
 - `spare_capacity`: a worker with free capacity takes assessments that wait on another machine.
 - `takeover`: workers on PostgreSQL take over the work of those that died.
+- `work_client`: the records of work as pages and commands reach them, which run none of it.
 """
