@@ -107,7 +107,7 @@ def run(workers: int, studies: int, kills: int, *, deliver: bool, seed: int) -> 
             after = watch.cpu_s(machines)
             idle = [round((b - a) / IDLE_SECONDS, 3) for a, b in zip(before, after, strict=True)]
             began = time.monotonic()
-            queueing = threading.Thread(target=lambda: machines[0].queue(names))
+            queueing = threading.Thread(target=_queue, args=(machines[0], names))
             queueing.start()
             left = _until_done(engine, watch, machines, studies, kills, chance, deliver=deliver)
             queueing.join()
@@ -147,6 +147,12 @@ def run(workers: int, studies: int, kills: int, *, deliver: bool, seed: int) -> 
         "idle_cores": {"postgresql": idle[0], "workers": idle[1]},
         "connections": dict(watch.connections),
     }
+
+
+def _queue(machine: Machine, names: list[str]) -> None:
+    """Queue all studies ahead of the workers, which would leave it too little of the processor."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
+    machine.queue(names)
 
 
 def _start(machines: list[Machine]) -> None:
