@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, cohen_kappa_score
 
 from modeling.calibration import PAIRS, pair_name
 from modeling.cohort import Stage
@@ -72,6 +69,8 @@ def auroc(score: FloatArray, positive: BoolArray) -> float:
     >>> auroc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
     0.875
     """
+    from scipy.stats import rankdata
+
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
@@ -92,6 +91,8 @@ def pair_aurocs(scores: Mapping[str, FloatArray], stages: StageArray) -> dict[st
 
 def pair_precisions(scores: Mapping[str, FloatArray], stages: StageArray) -> dict[str, float]:
     """Average precision (AUPRC) of each pair's score for its later stage, by pair name."""
+    from sklearn.metrics import average_precision_score
+
     found = {}
     for pair in PAIRS:
         chosen = np.isin(stages, pair)
@@ -122,6 +123,8 @@ def four_class_scores(probabilities: FloatArray, stages: StageArray) -> dict[str
         ``macro_auroc``, ``balanced_accuracy``, ``qwk`` (Cohen's kappa, quadratic weights),
         ``brier`` (sum over the stages, 0 to 2), ``ece`` and ``classwise_ece``.
     """
+    from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+
     order = np.array([s.value for s in Stage])
     predicted = order[probabilities.argmax(axis=1)]
     one_hot = (stages[:, None] == order[None, :]).astype(float)
@@ -211,6 +214,8 @@ def calibration_line(probability: FloatArray, positive: BoolArray) -> tuple[floa
     Van Calster B et al. Calibration: the Achilles heel of predictive analytics. BMC Med 2019,
     doi 10.1186/s12916-019-1466-7.
     """
+    from sklearn.linear_model import LogisticRegression
+
     kept = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     logit = np.log(kept / (1 - kept))
     line = LogisticRegression(C=np.inf, max_iter=1000).fit(logit[:, None], positive)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.sites import Level
@@ -98,7 +98,7 @@ def endplates_mm(
         + AHEAD_MM[:, None] * ahead
     )
     index = np.moveaxis(volume.to_index(points), -1, 0)
-    hu = ndimage.map_coordinates(volume.hu, index, np.float32, order=1, mode="nearest")
+    hu = scipy.ndimage.map_coordinates(volume.hu, index, np.float32, order=1, mode="nearest")
     profile = np.clip(hu, *PROFILE_CLIP_HU).mean(axis=(1, 2))
     below = _endplate(profile[::-1], -along[::-1], discs_mm[0])
     return below, _endplate(profile, along, discs_mm[1])
@@ -120,7 +120,7 @@ def _endplate(
     place = along_mm[at]
     allowed = (place >= NEAREST_MM) & (place <= disc_mm + BEYOND_DISC_MM)
     fall = np.where(allowed, fall, -np.inf)
-    top = fall == ndimage.maximum_filter1d(fall, 2 * depth + 1)
+    top = fall == scipy.ndimage.maximum_filter1d(fall, 2 * depth + 1)
     least_hu = max(LEAST_FALL_HU, OUTERMOST_SHARE * float(fall.max()))
     chosen = allowed & top & (fall >= least_hu)
     if not chosen.any():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.kernels import block_means, interpolate_between, interpolate_volume
 from roi_extraction.volume import CtVolume
@@ -63,7 +63,7 @@ def coarse_grid(volume: CtVolume) -> Grid:
     matrix, offset = to_block[:3, :3], to_block[:3, 3]
     if np.count_nonzero(matrix - np.diag(np.diag(matrix))):
         planes = np.stack([blocks.plane(number) for number in range(blocks.shape[0])])
-        hu = ndimage.affine_transform(planes, matrix, offset, shape, order=1, cval=OUTSIDE_HU)
+        hu = scipy.ndimage.affine_transform(planes, matrix, offset, shape, order=1, cval=OUTSIDE_HU)
     else:
         places = [matrix[k, k] * np.arange(shape[k]) + offset[k] for k in range(3)]
         hu = _at_places(blocks, places)

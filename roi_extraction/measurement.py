@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
 from roi_extraction.checks.body_quality import body_findings
@@ -250,7 +250,7 @@ def _metal_nearby(volume: CtVolume, roi: EllipseRoi) -> bool:
     near = (along / widened[0]) ** 2 + (across / widened[1]) ** 2 <= 1.0
     if (box[near] > METAL_CERTAIN_HU).any():
         return True
-    components, count = ndimage.label(box > METAL_HU)
+    components, count = scipy.ndimage.label(box > METAL_HU)
     pixel_mm2 = float(spacing[0] * spacing[1])
     areas = np.bincount(components.ravel(), minlength=count + 1) * pixel_mm2
     touching = np.unique(components[near & (components > 0)])

@@ -14,7 +14,7 @@ from dicom_node.reporting.checks.report_geometry import Source
 from dicom_node.reporting.objects.encoding import encoded_file
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
 from dicom_node.reporting.report import refusal_report
-from dicom_node.reporting.report_history import REPORT_FILE, KeptReport
+from dicom_node.reporting.report_history import PICTURE_FILE, REPORT_FILE, KeptReport
 from dicom_node.reporting.report_model import CaseReport, Refusal, Report, report_json
 from dicom_node.reporting.words.report_text import text_summary
 
@@ -23,7 +23,6 @@ __all__ = ["checked_document", "publish_report", "write_failure", "write_refusal
 INVALID_FILE = "report.invalid.dcm"
 """A Structured Report that did not pass its check; it is never sent."""
 
-PICTURE_FILE = "rois.png"
 OBJECT_FILES = tuple(entry.file_name for kinds in (ObjectKind, NotAnalysed) for entry in kinds)
 
 

@@ -30,6 +30,7 @@ from dicom_node.reporting.report_model import (
 )
 from dicom_node.reporting.words.call_words import reported_values
 from dicom_node.reporting.words.impression import (
+    STAGE_NAMES,
     evidence_of,
     impression,
     is_decided,
@@ -56,14 +57,6 @@ __all__ = [
     "stage_statement",
     "with_report_time",
 ]
-
-STAGE_NAMES = {
-    Stage.A: "normal",
-    Stage.B: "osteopenia",
-    Stage.C: "osteoporosis",
-    Stage.D: "osteoporotic fracture",
-}
-
 
 LIKE = {
     "A": "normal bone density",

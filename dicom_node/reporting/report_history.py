@@ -20,6 +20,7 @@ from dicom_node.series.patients import PATIENT, Patient, patient_of
 __all__ = [
     "ASK_AGAIN",
     "IMAGE_FILE",
+    "PICTURE_FILE",
     "REPORT_FILE",
     "WITHDRAWN_FILE",
     "KeptReport",
@@ -37,6 +38,9 @@ __all__ = [
 
 REPORT_FILE = "report.sr.dcm"
 """Name of the Structured Report; it is written last, so a folder that holds it is complete."""
+
+PICTURE_FILE = "rois.png"
+"""The picture for reading."""
 
 IMAGE_FILE = "image.dcm"
 """An image that a report from a PACS measured; in place of ``report.json``."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from modeling.drift.control_chart import ControlChart, control_chart
-from modeling.drift.drift_figures import plot_scanner
 from modeling.drift.scanner_months import MEASURES, Measurement, Scanner, by_scanner
 from modeling.files import write_whole
 
@@ -69,6 +68,8 @@ def write_drift(charts: Charts, out: Path) -> dict[str, Any]:
 
 def _write_chart(scanner: Scanner, charts: Mapping[str, ControlChart], stem: Path) -> None:
     from matplotlib import rc_context
+
+    from modeling.drift.drift_figures import plot_scanner
 
     figure = plot_scanner(scanner, charts)
     with rc_context({"svg.hashsalt": stem.name}):

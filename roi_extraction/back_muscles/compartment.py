@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.kernels import gaussian_smoothed
 from roi_extraction.sites import DiscLevel
@@ -122,7 +122,7 @@ def compartment_of(image: npt.NDArray[np.float32], disc: DiscLevel) -> Mask:
     mask = (behind > front) & (behind <= fascia - 0.5)
     mask &= (lateral >= MIDLINE_GAP_MM) & (lateral <= COMPARTMENT_END_MM[disc])
     mask &= image < BACK_BONE_HU
-    return largest_part(ndimage.binary_opening(mask, iterations=2))
+    return largest_part(scipy.ndimage.binary_opening(mask, iterations=2))
 
 
 def medial_of_ilium(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
@@ -147,7 +147,8 @@ def medial_of_ilium(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
     begun = np.maximum.accumulate(compartment & (BACK_LATERAL_MM > MIDLINE_GAP_MM), axis=1)
     beyond = np.maximum.accumulate(bone & begun, axis=1)
     near_ilium = (
-        ndimage.distance_transform_edt(~(beyond & (BACK_LATERAL_MM > ILIUM_FROM_MM))) < ILIUM_GAP_MM
+        scipy.ndimage.distance_transform_edt(~(beyond & (BACK_LATERAL_MM > ILIUM_FROM_MM)))
+        < ILIUM_GAP_MM
     )
     return np.asarray(~beyond & ~near_ilium)
 
@@ -201,8 +202,8 @@ def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
         return np.full(BACK_LATERAL_MM.size, BACK_BEHIND_MM[0])
     found = np.flatnonzero(np.isfinite(fascia))
     fascia = np.interp(np.arange(fascia.size), found, fascia[found])
-    fascia = ndimage.median_filter(fascia, FASCIA_SMOOTH_MM[0], mode="nearest")
-    return ndimage.grey_closing(fascia, FASCIA_SMOOTH_MM[1], mode="nearest")
+    fascia = scipy.ndimage.median_filter(fascia, FASCIA_SMOOTH_MM[0], mode="nearest")
+    return scipy.ndimage.grey_closing(fascia, FASCIA_SMOOTH_MM[1], mode="nearest")
 
 
 def _last(mask: Mask) -> npt.NDArray[np.intp]:
@@ -213,7 +214,7 @@ def _last(mask: Mask) -> npt.NDArray[np.intp]:
 
 def largest_part(mask: Mask) -> Mask:
     """The largest connected part of a mask."""
-    components, count = ndimage.label(mask)
+    components, count = scipy.ndimage.label(mask)
     if count < 2:
         return mask
     return np.asarray(components == 1 + np.argmax(np.bincount(components.ravel())[1:]))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.back_muscles.compartment import (
     BACK_BEHIND_MM,
@@ -84,12 +84,12 @@ def fat_plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel
     muscle = tissue[inside & (tissue < BACK_BONE_HU)]
     level = float(np.median(muscle)) if muscle.size else 0.0
     contrast = np.clip((tissue - level) / SPLIT_CONTRAST_HU, *SPLIT_CONTRAST_LIMITS)
-    near_bone = ndimage.distance_transform_edt(image < BACK_BONE_HU)[rows] < BONE_BLUR_MM
+    near_bone = scipy.ndimage.distance_transform_edt(image < BACK_BONE_HU)[rows] < BONE_BLUR_MM
     cost = np.where(inside, np.where(near_bone, NEAR_BONE_COST, contrast), 0.0)
     cost = cost + ((BACK_LATERAL_MM[None, :] - prior[:, None]) / SPLIT_SIGMA_MM) ** 2
     path = _cheapest_path(cost)
     plane = np.full(BACK_BEHIND_MM.size, end_mm)
-    plane[rows] = ndimage.gaussian_filter1d(BACK_LATERAL_MM[path], SPLIT_SMOOTH_ROWS)
+    plane[rows] = scipy.ndimage.gaussian_filter1d(BACK_LATERAL_MM[path], SPLIT_SMOOTH_ROWS)
     plane[: rows[0]] = plane[rows[0]]
     plane[rows[-1] :] = plane[rows[-1]]
     return plane

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import Anatomy, Finding, Region
 from roi_extraction.checks.body_shape import body_heights, height_loss
@@ -100,12 +100,14 @@ def _holds_lesion(volume: CtVolume, region: Region) -> bool:
             slice(max(0, int(columns[0] - spare[1])), int(columns[-1] + spare[1]) + 1),
         )
         mask, sharp = np.pad(part.mask[box], 1), volume.effective_slice(part.index)[box]
-        inside = ndimage.distance_transform_edt(mask, sampling=spacing)[1:-1, 1:-1] >= CORTEX_MM
+        inside = (
+            scipy.ndimage.distance_transform_edt(mask, sampling=spacing)[1:-1, 1:-1] >= CORTEX_MM
+        )
         if not inside.any():
             continue
         hu = gaussian_smoothed(sharp, 1.0 / spacing)
         dense = inside & (hu > float(np.median(hu[inside])) + LESION_ABOVE_HU)
-        components, count = ndimage.label(dense)
+        components, count = scipy.ndimage.label(dense)
         if count:
             largest = np.bincount(components.ravel())[1:].max()
             if largest * float(spacing[0] * spacing[1]) >= LESION_AREA_MM2:

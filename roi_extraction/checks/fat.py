@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.kernels import gaussian_smoothed
@@ -158,7 +158,7 @@ def fat_in_slice(volume: CtVolume, hu: Image, canal: FloatArray, place: FatPlace
     if place is FatPlace.SUBCUTANEOUS:
         fat = _outermost_layer(smooth, fat, column - left, float(spacing[0]))
     found = np.zeros(hu.shape, dtype=np.bool_)
-    found[window] = ndimage.binary_erosion(fat, _disc(ERODED_MM, spacing))
+    found[window] = scipy.ndimage.binary_erosion(fat, _disc(ERODED_MM, spacing))
     return found
 
 
@@ -167,7 +167,7 @@ def _outermost_layer(smooth: Image, fat: Mask, canal_column: int, row_mm: float)
 
     In each column the patient ends at the last row that hangs together with the spine.
     """
-    parts, _ = ndimage.label(smooth > OUTSIDE_PATIENT_HU)
+    parts, _ = scipy.ndimage.label(smooth > OUTSIDE_PATIENT_HU)
     rows = np.arange(len(fat))[:, None]
     ends = np.where(parts == parts[0, canal_column], rows, 0).max(axis=0)
     inside = rows <= ends - SKIN_DEPTH_MM / row_mm

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.kernels import box_mean, gaussian_smoothed
@@ -155,4 +155,4 @@ def _commonest(values: npt.NDArray[np.float64]) -> float:
     edges = np.arange(0.0, np.percentile(values, 95) + 2 * BIN_HU, BIN_HU)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     sigma = max(1.0, KERNEL_SHARE * float(np.median(values)) / BIN_HU)
-    return float(edges[int(ndimage.gaussian_filter1d(counts, sigma).argmax())] + BIN_HU / 2)
+    return float(edges[int(scipy.ndimage.gaussian_filter1d(counts, sigma).argmax())] + BIN_HU / 2)

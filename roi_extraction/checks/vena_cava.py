@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.checks.body_line import BodyLine, body_line
@@ -189,6 +189,6 @@ def _course(fit: Image) -> tuple[int, int]:
         (VEIN_FORWARD_MM[:, None] - USUAL_VEIN_MM[0]) / VEIN_PULL_MM,
         (VEIN_LATERAL_MM[None, :] - USUAL_VEIN_MM[1]) / VEIN_PULL_MM,
     )
-    near = ndimage.maximum_filter(fit, (1, 2 * VEIN_STRAY_MM + 1, 2 * VEIN_STRAY_MM + 1))
+    near = scipy.ndimage.maximum_filter(fit, (1, 2 * VEIN_STRAY_MM + 1, 2 * VEIN_STRAY_MM + 1))
     row, column = np.unravel_index(int((near.mean(axis=0) - away**2).argmax()), near.shape[1:])
     return int(row), int(column)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.endplates import across_and_ahead
 from roi_extraction.errors import InvalidSegmentation
@@ -90,8 +90,8 @@ def canal_line_mm(volume: CtVolume, labels: LabelArray) -> npt.NDArray[np.float6
     line[:, 2] = z
     for k in (0, 1):
         even = np.interp(z, points[:, 2], points[:, k])
-        even = ndimage.median_filter(even, 15, mode="nearest")
-        line[:, k] = ndimage.gaussian_filter1d(even, 6.0, mode="nearest")
+        even = scipy.ndimage.median_filter(even, 15, mode="nearest")
+        line[:, k] = scipy.ndimage.gaussian_filter1d(even, 6.0, mode="nearest")
     return line
 
 
@@ -109,7 +109,7 @@ def _vertebral_rings(volume: CtVolume, labels: LabelArray) -> FloatArray:
     centroids: dict[int, FloatArray] = {}
     clouds: dict[int, FloatArray] = {}
     voxel_mm3 = float(abs(np.linalg.det(volume.affine[:3, :3])))
-    places = ndimage.find_objects(labels.astype(np.int32), max_label=max(SPINE_NUMBERS) + 1)
+    places = scipy.ndimage.find_objects(labels.astype(np.int32), max_label=max(SPINE_NUMBERS) + 1)
     for number in (26, *LUMBAR_NUMBERS):
         box = places[number - 1] if number <= len(places) else None
         if box is None:
@@ -149,13 +149,13 @@ def _looked_through(
         shadow = np.zeros(cells.max(axis=0) + width + 3, dtype=bool)
         shadow[tuple(cells.T)] = True
         # each voxel throws a shadow of its own width
-        shadow = ndimage.binary_dilation(shadow, np.ones((width, width)))
-        shadow = ndimage.binary_closing(shadow)
-        holes = ndimage.binary_fill_holes(shadow) & ~shadow
-        components, count = ndimage.label(holes)
+        shadow = scipy.ndimage.binary_dilation(shadow, np.ones((width, width)))
+        shadow = scipy.ndimage.binary_closing(shadow)
+        holes = scipy.ndimage.binary_fill_holes(shadow) & ~shadow
+        components, count = scipy.ndimage.label(holes)
         for part in range(1, count + 1):
             area_mm2 = float((components == part).sum()) * bin_mm**2
-            row, column = ndimage.center_of_mass(components == part)
+            row, column = scipy.ndimage.center_of_mass(components == part)
             across_mm = column * bin_mm + low[1]
             if area_mm2 <= widest or abs(across_mm) > OFF_CENTRE_MM:
                 continue
@@ -174,9 +174,9 @@ def _rings(volume: CtVolume, labels: LabelArray) -> list[tuple[float, float, flo
     rings: list[tuple[float, float, float]] = []
     for index in np.flatnonzero(bone.any(axis=(1, 2))):
         padded = np.pad(bone[index], reach.max() + 1)
-        closed = ndimage.binary_closing(padded, disk)
-        holes = ndimage.binary_fill_holes(closed) & ~closed
-        components, count = ndimage.label(holes)
+        closed = scipy.ndimage.binary_closing(padded, disk)
+        holes = scipy.ndimage.binary_fill_holes(closed) & ~closed
+        components, count = scipy.ndimage.label(holes)
         if count == 0:
             continue
         areas = np.bincount(components.ravel(), minlength=count + 1)[1:] * pixel_mm2
@@ -185,7 +185,7 @@ def _rings(volume: CtVolume, labels: LabelArray) -> list[tuple[float, float, flo
             (abs(column - middle), row, column)
             for area, (row, column) in zip(
                 areas,
-                ndimage.center_of_mass(holes, components, range(1, count + 1)),
+                scipy.ndimage.center_of_mass(holes, components, range(1, count + 1)),
                 strict=True,
             )
             if CANAL_AREA_MM2[0] <= area <= CANAL_AREA_MM2[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.errors import InvalidSegmentation, InvalidVolume
 from roi_extraction.volume import CtVolume
@@ -158,7 +158,7 @@ def resample_labels(
         raise InvalidVolume(f"{name} has no usable affine")
     to_map = np.linalg.inv(affine) @ volume.affine
     # a border of background, or rounding loses the outer half of the outermost voxels
-    resampled = ndimage.affine_transform(
+    resampled = scipy.ndimage.affine_transform(
         np.pad(labels, 1), to_map[:3, :3], to_map[:3, 3] + 1.0, volume.shape, order=0, cval=0
     )
     own_mm3 = float((labels > 0).sum()) * abs(np.linalg.det(affine[:3, :3]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import (
     Anatomy,
@@ -253,7 +253,7 @@ def _medial_part(
 ) -> Mask | None:
     """The component beside the spine; at L5-S1 only if it is round, as psoas without iliacus."""
     spacing = volume.spacing_mm[1:]
-    components, count = ndimage.label(mask)
+    components, count = scipy.ndimage.label(mask)
     best: Mask | None = None
     nearest = PSOAS_REACH_MM[disc]
     for number in range(1, count + 1):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.volume import CtVolume
 
@@ -55,7 +55,7 @@ def with_s1(
         return labels
     low, high = found.min(axis=0), found.max(axis=0) + 1
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    from_l5_mm = ndimage.distance_transform_edt(~l5[box], sampling=volume.spacing_mm)
+    from_l5_mm = scipy.ndimage.distance_transform_edt(~l5[box], sampling=volume.spacing_mm)
     voxels = np.argwhere(sacrum[box])
     points = volume.to_lps(voxels + low)
     at = np.stack([np.interp(points[:, 2], canal[:, 2], canal[:, k]) for k in (0, 1)], axis=1)

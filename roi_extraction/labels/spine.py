@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy
 
 from roi_extraction.anatomy import Finding, Landmark, SpineLandmarks
 from roi_extraction.errors import LevelsNotCovered
@@ -164,7 +164,7 @@ def _in_front_of_canal(
     reach = np.maximum(1, np.rint(WAIST_MM / volume.spacing_mm[1:]).astype(int))
     y, x = np.ogrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
     disk = ((y / reach[0]) ** 2 + (x / reach[1]) ** 2 <= 1.01)[None]
-    return np.asarray(ndimage.binary_opening(body, disk))
+    return np.asarray(scipy.ndimage.binary_opening(body, disk))
 
 
 def _front_wall(in_front_mm: npt.NDArray[np.float64], lateral_mm: npt.NDArray[np.float64]) -> float:
@@ -190,11 +190,11 @@ def _disc_centre(
     )
     if parts is None:
         return middle
-    components, count = ndimage.label(parts == 2)
+    components, count = scipy.ndimage.label(parts == 2)
     if count == 0:
         return middle
     centres = volume.to_lps(
-        np.array(ndimage.center_of_mass(parts == 2, components, range(1, count + 1)))
+        np.array(scipy.ndimage.center_of_mass(parts == 2, components, range(1, count + 1)))
     )
     sizes = np.bincount(components.ravel())[1:]
     distance = np.linalg.norm(centres - middle, axis=1) + np.where(sizes < 20, 1e3, 0.0)
@@ -203,7 +203,7 @@ def _disc_centre(
 
 
 def _largest(mask: Mask) -> Mask:
-    components, count = ndimage.label(mask)
+    components, count = scipy.ndimage.label(mask)
     if count < 2:
         return mask
     return np.asarray(components == 1 + np.argmax(np.bincount(components.ravel())[1:]))

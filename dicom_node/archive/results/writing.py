@@ -14,7 +14,6 @@ from dicom_node.archive.results.columns import COLUMNS, data_dictionary
 from dicom_node.archive.results.pseudonyms import Pseudonyms
 from dicom_node.archive.results.rows import ResultRow, result_batches
 from dicom_node.archive.results.summary import Summary
-from dicom_node.archive.results.summary_page import summary_page
 from dicom_node.errors import ScreeningInvalid
 from dicom_node.files import make_private_folder, write_atomically
 
@@ -65,6 +64,8 @@ def write_results(
     ScreeningInvalid
         No such screening, another suffix, or a key that cannot be used.
     """
+    from dicom_node.archive.results.summary_page import summary_page
+
     screening = Screenings(database).get(name)
     if out.suffix.lower() not in (*SEPARATORS, PARQUET) or out.is_dir():
         raise ScreeningInvalid(f"{out}: give a file ending in .csv, .tsv or .parquet")

@@ -9,14 +9,13 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
-from dicom_node.analysis.report_folder import PICTURE_FILE
 from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader
 from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
 from dicom_node.pages.studies.kept_files import JSON_FILE, listed, report_folder
 from dicom_node.reporting.objects.kinds import ObjectKind
-from dicom_node.reporting.report_history import REPORT_FILE
+from dicom_node.reporting.report_history import PICTURE_FILE, REPORT_FILE
 
 __all__ = ["offered_files", "router"]
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from dicom_node.analysis.report_folder import PICTURE_FILE
 from dicom_node.errors import WorkFailed
 from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader_or_administrator
@@ -33,7 +32,7 @@ from dicom_node.records.listed_studies import ListedStudy
 from dicom_node.records.study_deliveries import DeliveryState, StudyDelivery, deliveries_of
 from dicom_node.records.study_events import events_of
 from dicom_node.reporting.objects.kinds import NotAnalysed, ObjectKind
-from dicom_node.reporting.report_history import REPORT_FILE
+from dicom_node.reporting.report_history import PICTURE_FILE, REPORT_FILE
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.failed_work import retry
 

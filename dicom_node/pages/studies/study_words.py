@@ -2,7 +2,7 @@
 
 from dicom_node.pages.rendering import text
 from dicom_node.records.listed_studies import ListedStudy, StudyState
-from dicom_node.reporting.report import STAGE_NAMES
+from dicom_node.reporting.words.impression import STAGE_NAMES
 from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage

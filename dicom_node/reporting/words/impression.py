@@ -24,6 +24,7 @@ from modeling.calibration import OSTEOPOROTIC, Osteoporosis
 __all__ = [
     "MAX_CALLED",
     "NOT_A_DIAGNOSIS",
+    "STAGE_NAMES",
     "STAGE_WORDS",
     "Evidence",
     "evidence_of",
@@ -51,6 +52,14 @@ STAGE_WORDS = {
     Stage.D: "osteoporosis with fracture",
 }
 """The cohort's groups, in the impression's words."""
+
+STAGE_NAMES = {
+    Stage.A: "normal",
+    Stage.B: "osteopenia",
+    Stage.C: "osteoporosis",
+    Stage.D: "osteoporotic fracture",
+}
+"""The stages by their names, in a word or two."""
 
 THRESHOLD_WORDS = {
     "low": "likely at the published threshold of {specific:g} HU",
