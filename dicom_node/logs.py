@@ -28,7 +28,7 @@ ALLOWED_FIELDS = frozenset(
         "segmenter",
         "destination", "attempt", "status", "seconds", "host", "port", "ae_title", "peer",
         "calling_ae", "sop_class", "error", "frames", "path", "pid", "warnings", "model_id",
-        "version", "object", "number",
+        "version", "object", "number", "condition", "state", "target",
     }
 )  # fmt: skip
 """Fields that may be logged; any other is dropped and counted in ``dropped_fields``."""

@@ -18,7 +18,7 @@ Parent = Annotated[int | None, typer.Option(hidden=True)]
 
 @app.command()
 def serve(config: Config) -> None:
-    """Run the whole node: listeners, worker and, if configured, status pages and exchange."""
+    """Run the whole node: listeners, worker and, if configured, pages, exchange and notices."""
     from dicom_node.logs import configure_logs
     from dicom_node.settings.node import load_settings
     from dicom_node.supervisor import Command, stop_on_signal, supervise
@@ -34,6 +34,8 @@ def serve(config: Config) -> None:
         commands.append(Command("web", ("web",)))
     if settings.exchange is not None and settings.exchange.port is not None:
         commands.append(Command("exchange", ("exchange",)))
+    if settings.notices is not None:
+        commands.append(Command("notify", ("notify",)))
     supervise(commands, config, stop_on_signal())
 
 
@@ -104,6 +106,7 @@ def check_config(
     """
     import json
 
+    from dicom_node.notices.targets import check_notice_files
     from dicom_node.settings.node import load_settings
     from dicom_node.settings.weak_points import weak_points
     from dicom_node.tls import client_context, server_context, web_context
@@ -124,6 +127,8 @@ def check_config(
     for peer in (*settings.destinations, *query):
         if peer.tls is not None:
             client_context(peer.tls, peer.name)
+    if settings.notices is not None:
+        check_notice_files(settings.notices)
     print(json.dumps(settings.shown(), indent=2))
     print(f"model {model_id}")
     warnings = weak_points(settings, config)

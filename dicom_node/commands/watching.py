@@ -38,6 +38,45 @@ def status(
 
 
 @app.command()
+def notify(
+    config: Config,
+    parent: Parent = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test notice to each target, and end.")
+    ] = False,
+) -> None:
+    """Run the notices alone: tell an administrator what needs somebody.
+
+    With --test each webhook and the mail server get one test notice, and their answers are printed;
+    exit 3 if one does not take it.
+    """
+    from dicom_node.logs import configure_logs
+    from dicom_node.settings.node import load_settings
+    from dicom_node.supervisor import end_with_parent, stop_on_signal
+
+    settings = load_settings(config)
+    if settings.notices is None:
+        fail(f"{config} has no section [notices]", EXIT_USAGE)
+    if test:
+        from dicom_node.notices.targets import try_targets
+
+        failed = False
+        for answer in try_targets(settings):
+            failed = failed or not answer.taken
+            words = "took it" if answer.taken else "DID NOT TAKE IT"
+            print(f"{answer.target}: {words}: {answer.answer}", flush=True)
+        if failed:
+            raise SystemExit(EXIT_FAULT)
+        return
+    from dicom_node.notices.noticing import run_noticing
+
+    configure_logs("notify")
+    stop = stop_on_signal()
+    end_with_parent(parent, stop)
+    run_noticing(settings, stop)
+
+
+@app.command()
 def web(config: Config, parent: Parent = None) -> None:
     """Run the pages alone, and beside them /healthz, /readyz and /metrics."""
     from dicom_node.logs import configure_logs

@@ -27,6 +27,9 @@ METRICS = {
     "osteonode_worker_silent_seconds": "Seconds since the last beat of a host's workers.",
     "osteonode_work_taken_over": "Work of dead workers that others took over, in 30 days.",
     "osteonode_scanner_step_hu": "By how much a scanner's HU moved, by measure; absent if not.",
+    "osteonode_conditions_told": "Conditions that were told and are not over (osteonode status).",
+    "osteonode_notices_waiting": "Notices that a target has not taken yet, by target.",
+    "osteonode_notices_failing_seconds": "Age of the oldest notice that a target did not take.",
     "osteonode_queue_waiting": "Work that waits, by queue.",
     "osteonode_queue_running": "Work in hand, by queue.",
     "osteonode_queue_oldest_seconds": "Age of the oldest unfinished work, by queue.",
@@ -78,6 +81,7 @@ class StatusCollector(Collector):
         yield _gauge("osteonode_spool_studies_arriving", status.arriving)
         yield from _workers(status)
         yield _scanner_steps(status)
+        yield from _notices(status)
         waiting = _labelled("osteonode_queue_waiting", "queue")
         running = _labelled("osteonode_queue_running", "queue")
         oldest = _labelled("osteonode_queue_oldest_seconds", "queue")
@@ -111,6 +115,16 @@ def _scanner_steps(status: Status) -> Metric:
     for step in status.scanner_steps:
         steps.add_metric([step.scanner, step.measure], step.change_hu)
     return steps
+
+
+def _notices(status: Status) -> Iterator[Metric]:
+    yield _gauge("osteonode_conditions_told", len(status.notices.told))
+    waiting = _labelled("osteonode_notices_waiting", "target")
+    failing = _labelled("osteonode_notices_failing_seconds", "target")
+    for target in status.notices.targets:
+        waiting.add_metric([target.target], target.waiting)
+        failing.add_metric([target.target], target.failing_seconds or 0.0)
+    yield from (waiting, failing)
 
 
 def _finished(status: Status) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.monitoring.finished_work import FinishedWork
+from dicom_node.monitoring.notice_status import NoticeStatus, notice_status
 from dicom_node.monitoring.workers import WorkerStatus, alarms, worker_statuses
 from dicom_node.records.counters import read_counters
 from dicom_node.records.database import has_tables, open_database
@@ -30,7 +31,10 @@ from dicom_node.records.worker_table import WorkerRow, listed_workers
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import Spool
 
-__all__ = ["Queue", "Status", "StatusReader"]
+__all__ = ["DISK_NEARLY_FULL", "Queue", "Status", "StatusReader"]
+
+DISK_NEARLY_FULL = "the disk is nearly full"
+"""What `Status.problems` says of a disk with less than `listener.min_free_mb` left."""
 
 UNFINISHED = ["ENQUEUED", "DELAYED", "PENDING"]
 """States of a DBOS workflow that waits or is worked on."""
@@ -79,6 +83,8 @@ class Status:
         What stands still until somebody does something.
     scanner_steps
         Scanners whose HU are not where they were.
+    notices
+        What is told of the node, and whether those who are to be told take it.
     """
 
     ready: bool
@@ -97,6 +103,7 @@ class Status:
     taken_over: int = 0
     alarms: tuple[str, ...] = ()
     scanner_steps: tuple[ScannerStep, ...] = ()
+    notices: NoticeStatus = field(default_factory=NoticeStatus)
 
     def to_json(self) -> dict[str, Any]:
         """The same for ``json.dumps``: lists of named values in place of tuples as keys."""
@@ -128,6 +135,7 @@ class StatusReader:
         self._spool = Spool(settings.data_dir)
         self._client: DBOSClient | None = None
         self._tables: sa.Engine | None = None
+        self._has_tables = False
         self._done = FinishedWork()
 
     def close(self) -> None:
@@ -153,13 +161,15 @@ class StatusReader:
                 problems.append(f"{name} gives no sign of life")
         free = self._spool.free_bytes()
         if free < settings.listener.min_free_mb * 1024 * 1024:
-            problems.append("the disk is nearly full")
+            problems.append(DISK_NEARLY_FULL)
         unfinished: list[WorkflowStatus] = []
         rows: list[WorkerRow] = []
         held = HeldInstances()
+        notices = NoticeStatus()
         try:
             unfinished = self._read_work()
             rows, held = self._read_workers(unfinished)
+            notices = notice_status(settings, self._tables if self._has_tables else None)
         except (SQLAlchemyError, OSError) as error:
             problems.append(f"the database does not answer ({type(error).__name__})")
         return Status(
@@ -177,8 +187,12 @@ class StatusReader:
             withdrawn=Withdrawals(settings.data_dir).listed(),
             workers=tuple(worker_statuses(rows, unfinished)),
             taken_over=sum(row.taken_over for row in rows),
-            alarms=tuple(alarms(rows, unfinished, held, shared=settings.on_postgresql)),
+            alarms=(
+                *alarms(rows, unfinished, held, shared=settings.on_postgresql),
+                *_silent_notices(settings, ages),
+            ),
             scanner_steps=read_steps(settings.data_dir),
+            notices=notices,
         )
 
     def _read_work(self) -> list[WorkflowStatus]:
@@ -190,7 +204,8 @@ class StatusReader:
             )
         if self._tables is None:
             self._tables = open_database(self._settings.database)
-        self._done.read(self._client, self._tables if has_tables(self._tables) else None)
+        self._has_tables = has_tables(self._tables)
+        self._done.read(self._client, self._tables if self._has_tables else None)
         return self._client.list_workflows(status=UNFINISHED, load_input=False, load_output=False)
 
     def _read_workers(
@@ -201,6 +216,12 @@ class StatusReader:
         in_hand = [work.workflow_id for work in unfinished if work.status == "PENDING"]
         with self._tables.connect() as connection:
             return listed_workers(connection), held_instances(connection, in_hand)
+
+
+def _silent_notices(settings: NodeSettings, ages: Mapping[str, float]) -> Iterator[str]:
+    """An alarm if the process that tells of all others gives no sign of life."""
+    if settings.notices is not None and ages.get("notify", STALE_SECONDS) >= STALE_SECONDS:
+        yield "notify gives no sign of life: nobody is told of anything"
 
 
 def _entries(folder: Path) -> int:

@@ -33,6 +33,7 @@ def _lines(status: Status) -> Iterator[str]:
         yield "scanners whose HU moved (osteonode drift)"
     for step in status.scanner_steps:
         yield f"  {step.scanner}: {step.measure} {step.change_hu:+.1f} HU since {step.since}"
+    yield from _notices(status)
     yield "queues"
     for name, queue in status.queues.items():
         oldest = _age(queue.oldest_seconds)
@@ -52,6 +53,18 @@ def _lines(status: Status) -> Iterator[str]:
     yield "received and refused"
     for (name, label), number in sorted(status.received.items()):
         yield f"  {name:24} {number:6} {label}".rstrip()
+
+
+def _notices(status: Status) -> Iterator[str]:
+    if not status.notices.targets:
+        return
+    yield f"notices: {', '.join(status.notices.told) or 'nothing is the matter'}"
+    for target in status.notices.targets:
+        took = "never" if target.taken_seconds is None else f"{_age(target.taken_seconds)} ago"
+        line = f"  {target.target:24} took one last: {took}, {target.waiting} waiting"
+        if target.failing_seconds is not None:
+            line += f"; NOT TAKEN since {_age(target.failing_seconds)}: {target.reason}"
+        yield line
 
 
 def _age(seconds: float) -> str:

@@ -9,6 +9,7 @@
 - `heartbeat`: signs of life: a file a process, touched while it works.
 - `instance_servers`: where each spool's instances are served to other machines.
 - `listed_studies`: the list of all studies: whose each is, and what came of it.
+- `noticed/`: what an administrator is told of, so that a restart repeats nothing and loses nothing.
 - `reading`: a reader's word on a report: accepted as it is, or corrected and measured again.
 - `scanner_drift`: whether a scanner's HU moved, looked at by a worker, read by the status.
 - `security_alerts`: refusals in the audit trail: each one, but of a flood the first ones and their

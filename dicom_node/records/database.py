@@ -23,8 +23,12 @@ __all__ = [
     "instance_servers",
     "listed_studies",
     "login_failures",
+    "make_notice_tables",
     "make_tables",
+    "notice_watch",
+    "noticed_conditions",
     "open_database",
+    "outgoing_notices",
     "outgoing_objects",
     "purged_work",
     "readings",
@@ -292,6 +296,48 @@ readings = sa.Table(
 )
 """A row for each word of a reader on a report, with the HU before and after; no patient."""
 
+noticed_conditions = sa.Table(
+    "noticed_conditions",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("since", sa.BigInteger),
+    sa.Column("gone", sa.BigInteger),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("told", sa.Boolean, nullable=False),
+    sa.Column("told_at", sa.BigInteger),
+    sa.Column("told_count", sa.BigInteger, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
+)
+"""What an administrator is told of, whether it was, and when; times are UTC, in ms since 1970."""
+
+outgoing_notices = sa.Table(
+    "outgoing_notices",
+    metadata,
+    sa.Column("notice", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("moment", sa.BigInteger, nullable=False, index=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", sa.BigInteger, nullable=False),
+    sa.Column("ended", sa.BigInteger),
+    sa.Column("taken", sa.Boolean, nullable=False),
+    _text("reason"),
+)
+"""Each notice (JSON) for each of its targets: when it is tried next, or when it was taken or given
+up; no patient."""
+
+notice_watch = sa.Table(
+    "notice_watch",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+)
+"""Which machine looks at what concerns all of them, and until when without another word of it."""
+
 
 def insert_into(
     connection: sa.Connection, table: sa.Table
@@ -345,6 +391,11 @@ def make_tables(engine: sa.Engine) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TABLES_LOCK)))
             connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         metadata.create_all(connection)
+
+
+def make_notice_tables(engine: sa.Engine) -> None:
+    """Make the tables of notices alone, in a database of one machine."""
+    metadata.create_all(engine, tables=[noticed_conditions, outgoing_notices])
 
 
 def _make_database(engine: sa.Engine, url: sa.URL) -> None:

@@ -30,6 +30,7 @@ from dicom_node.settings.environment import (
     variable_of,
 )
 from dicom_node.settings.masking import masked
+from dicom_node.settings.notices import Notices
 from dicom_node.settings.web import Web
 from dicom_node.settings.work import Destination, Query, Retention
 
@@ -212,6 +213,7 @@ class NodeSettings(BaseSettings):
     listener: Listener = Listener()
     web: Web | None = None
     exchange: Exchange | None = None
+    notices: Notices | None = None
     audit: Audit = Audit()
     destinations: tuple[Destination, ...] = ()
     archives: tuple[Archive, ...] = ()

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from dicom_node.settings.edge import EVERY_ADDRESS, ClientTls, is_exposed
 from dicom_node.settings.environment import variable_of
 from dicom_node.settings.node import NodeSettings
+from dicom_node.settings.notices import Notices
 
 __all__ = ["weak_points"]
 
@@ -40,6 +41,7 @@ def weak_points(settings: NodeSettings, path: Path) -> tuple[str, ...]:
         *(() if settings.web is None else settings.web.warnings),
         *(() if settings.exchange is None else settings.exchange.warnings),
         *_peers(settings),
+        *(() if settings.notices is None else settings.notices.warnings),
         *_database(settings),
         *_files(settings, path),
         *_records(settings),
@@ -99,6 +101,8 @@ def _files(settings: NodeSettings, path: Path) -> Iterator[str]:
         keys.append(settings.web.tls.key)
     if settings.exchange is not None:
         keys.append(settings.exchange.key)
+    if settings.notices is not None:
+        keys += _secret_files(settings.notices)
     for key in dict.fromkeys(keys):
         if _mode(key) & OTHERS:
             yield f"{key} can be read by every user of this machine; set its mode to 0640"
@@ -117,10 +121,29 @@ def _holds_secret(settings: NodeSettings) -> bool:
     oidc = None if settings.web is None else settings.web.oidc
     if oidc is not None and not variable_of(("web", "oidc", "client_secret"), os.environ):
         return True
+    if settings.notices is not None and _tells_secrets(settings.notices):
+        return True
     if settings.database_url is None or variable_of(("database_url",), os.environ):
         return False
     url = make_url(settings.database_url)
     return url.password is not None or "password" in url.query
+
+
+def _secret_files(notices: Notices) -> list[Path]:
+    """Files with the tokens and the password of the notices."""
+    files = [webhook.token_file for webhook in notices.webhooks]
+    if notices.mail is not None:
+        files.append(notices.mail.password_file)
+    return [file for file in files if file is not None]
+
+
+def _tells_secrets(notices: Notices) -> bool:
+    """Whether a password, or an address that may be one, stands in the settings file."""
+    hooks = not variable_of(("notices", "webhooks"), os.environ)
+    if hooks and any(webhook.has_path for webhook in notices.webhooks):
+        return True
+    written = notices.mail is not None and bool(notices.mail.password.get_secret_value())
+    return written and not variable_of(("notices", "mail", "password"), os.environ)
 
 
 def _records(settings: NodeSettings) -> Iterator[str]:

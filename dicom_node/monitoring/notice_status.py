@@ -1,0 +1,115 @@
+"""What is told of the node, and whether those who are to be told take it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from dicom_node.records.database import open_database
+from dicom_node.records.noticed.outgoing import TargetState, target_state
+from dicom_node.records.noticed.standing import clock_ms, notice_file, standing_conditions
+from dicom_node.settings.node import NodeSettings
+
+__all__ = ["NoticeStatus", "TargetStatus", "notice_status"]
+
+
+@dataclass(frozen=True)
+class TargetStatus:
+    """Somebody who gets notices.
+
+    Parameters
+    ----------
+    target
+        Its name.
+    taken_seconds
+        Since it took one last; None for never.
+    waiting
+        Notices that it has not taken yet.
+    failing_seconds, reason
+        How old the oldest of these is that was tried, and why it was not taken.
+    """
+
+    target: str
+    taken_seconds: float | None = None
+    waiting: int = 0
+    failing_seconds: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class NoticeStatus:
+    """The notices of a node.
+
+    Parameters
+    ----------
+    told
+        The conditions that were told and are not over, as ``destination_down pacs``.
+    targets
+        Who gets notices, in the order of the settings.
+    """
+
+    told: tuple[str, ...] = ()
+    targets: tuple[TargetStatus, ...] = ()
+
+
+def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeStatus:
+    """Read the notices of the whole node and of this machine.
+
+    Parameters
+    ----------
+    settings
+        Of the node.
+    tables
+        The node's own tables; None if there are none yet, or they cannot be read.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        A database does not answer.
+    """
+    if settings.notices is None:
+        return NoticeStatus()
+    names = settings.notices.target_names
+    told: list[str] = []
+    states: dict[str, list[TargetStatus]] = {name: [] for name in names}
+    own = None
+    if notice_file(settings.data_dir).is_file():
+        own = open_database(f"sqlite:///{notice_file(settings.data_dir).resolve()}")
+    try:
+        for ledger in (own, tables):
+            if ledger is None:
+                continue
+            with ledger.connect() as connection:
+                now = clock_ms(connection)
+                standing = standing_conditions(connection).values()
+                told += [f"{one.kind} {one.subject}".strip() for one in standing if one.told]
+                for name in names:
+                    states[name].append(_aged(target_state(connection, name), now))
+    finally:
+        if own is not None:
+            own.dispose()
+    return NoticeStatus(tuple(told), tuple(_joined(name, states[name]) for name in names))
+
+
+def _aged(state: TargetState, now: int) -> TargetStatus:
+    return TargetStatus(
+        state.target,
+        _seconds(state.taken_at, now),
+        state.waiting,
+        _seconds(state.failing_since, now),
+        state.reason,
+    )
+
+
+def _joined(name: str, states: Iterable[TargetStatus]) -> TargetStatus:
+    """The state of a target over all databases: what failed longest, and what was taken last."""
+    found = list(states)
+    taken = [one.taken_seconds for one in found if one.taken_seconds is not None]
+    failed = [one for one in found if one.failing_seconds is not None]
+    longest = max(failed, key=lambda one: one.failing_seconds or 0.0, default=TargetStatus(name))
+    waiting = sum(one.waiting for one in found)
+    return replace(longest, taken_seconds=min(taken, default=None), waiting=waiting)
+
+
+def _seconds(moment: int | None, now: int) -> float | None:
+    return None if moment is None else round(max(now - moment, 0) / 1000, 1)
