@@ -12,7 +12,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 
 def server_side(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -139,7 +139,7 @@ class Mailed:
 
     @property
     def message(self) -> EmailMessage:
-        return cast(EmailMessage, message_from_bytes(self.content, policy=policy.default))
+        return message_from_bytes(self.content, policy=policy.default)
 
     @property
     def text(self) -> str:
@@ -242,7 +242,7 @@ class MailServer(_Running):
                     self.connection, server_side=True
                 )
                 self.rfile = self.connection.makefile("rb", -1)
-                self.wfile = self.connection.makefile("wb", 0)  # type: ignore[assignment]
+                self.wfile = self.connection.makefile("wb", 0)
                 session.encrypted = True
 
         class Server(socketserver.ThreadingTCPServer):

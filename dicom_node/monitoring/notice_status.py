@@ -1,9 +1,11 @@
 """What is told of the node, and whether those who are to be told take it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.records.database import open_database
 from dicom_node.records.noticed.outgoing import TargetState, target_state
@@ -53,19 +55,14 @@ class NoticeStatus:
 
 
 def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeStatus:
-    """Read the notices of the whole node and of this machine.
+    """Read the notices of this machine and, while the database answers, of the whole node.
 
     Parameters
     ----------
     settings
         Of the node.
     tables
-        The node's own tables; None if there are none yet, or they cannot be read.
-
-    Raises
-    ------
-    sqlalchemy.exc.SQLAlchemyError
-        A database does not answer.
+        The node's own tables; None if there are none yet.
     """
     if settings.notices is None:
         return NoticeStatus()
@@ -79,7 +76,7 @@ def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeSta
         for ledger in (own, tables):
             if ledger is None:
                 continue
-            with ledger.connect() as connection:
+            with suppress(SQLAlchemyError), ledger.connect() as connection:
                 now = clock_ms(connection)
                 standing = standing_conditions(connection).values()
                 told += [f"{one.kind} {one.subject}".strip() for one in standing if one.told]

@@ -165,11 +165,9 @@ class StatusReader:
         unfinished: list[WorkflowStatus] = []
         rows: list[WorkerRow] = []
         held = HeldInstances()
-        notices = NoticeStatus()
         try:
             unfinished = self._read_work()
             rows, held = self._read_workers(unfinished)
-            notices = notice_status(settings, self._tables if self._has_tables else None)
         except (SQLAlchemyError, OSError) as error:
             problems.append(f"the database does not answer ({type(error).__name__})")
         return Status(
@@ -192,7 +190,7 @@ class StatusReader:
                 *_silent_notices(settings, ages),
             ),
             scanner_steps=read_steps(settings.data_dir),
-            notices=notices,
+            notices=notice_status(settings, self._tables if self._has_tables else None),
         )
 
     def _read_work(self) -> list[WorkflowStatus]:

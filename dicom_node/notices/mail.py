@@ -121,5 +121,7 @@ def _told(error: Exception) -> str:
         words = text.decode("ascii", "replace") if isinstance(text, bytes) else text
         return f"answered {error.smtp_code} {cleaned(words)}".strip()
     if isinstance(error, smtplib.SMTPServerDisconnected):
+        if isinstance(error.__context__, TimeoutError):  # smtplib puts its text alone into its own
+            return told_fault(error.__context__)
         return "broke the connection"
     return told_fault(error)

@@ -34,8 +34,11 @@ from dicom_node.settings.node import NodeSettings
 
 __all__ = ["Noticing", "run_noticing"]
 
-LOOK_SECONDS = 30.0
+NODE_LOOK_SECONDS = 30.0
 """Between two looks at the node."""
+
+LAST_SECONDS = 2.0
+"""How long the end waits for a notice that is being sent: one that is not marked is sent again."""
 
 NOTICE_CONNECTIONS = 2
 """Most connections of one such process to PostgreSQL."""
@@ -135,6 +138,8 @@ def run_noticing(settings: NodeSettings, stop: threading.Event) -> None:
     try:
         _run(noticing, senders, stop)
     finally:
+        for sender in senders:
+            sender.wait(LAST_SECONDS)
         noticing.close()
 
 
@@ -146,4 +151,4 @@ def _run(noticing: Noticing, senders: Sequence[Sender], stop: threading.Event) -
                     sender.look()
         except Exception as error:
             log().error("unforeseen fault", **fault_fields(error))
-        stop.wait(LOOK_SECONDS)
+        stop.wait(NODE_LOOK_SECONDS)

@@ -17,6 +17,7 @@ from dicom_node.records.database import study_deliveries
 from dicom_node.records.study_deliveries import DeliveryState
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.notices import ConditionKind
+from dicom_node.spool.spool import Spool
 from dicom_node.work.failed_work import failed_work
 
 __all__ = ["MACHINE_KINDS", "Condition", "common_conditions", "machine_conditions"]
@@ -26,8 +27,6 @@ MACHINE_KINDS: tuple[ConditionKind, ...] = ("not_ready", "disk")
 
 CODE = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 """Codes as this program gives them; another one is not told."""
-
-MB = 1024 * 1024
 
 TAKEN_STATES = (DeliveryState.DELIVERED, DeliveryState.COMMITTED)
 
@@ -65,10 +64,13 @@ def machine_conditions(settings: NodeSettings, status: Status) -> Iterator[Condi
     problems = tuple(p for p in status.problems if p != DISK_NEARLY_FULL)
     if problems:
         yield Condition("not_ready", details=problems, count=len(problems))
-    least = settings.listener.min_free_mb * MB
+    spool = Spool(settings.data_dir).root
+    if not spool.exists():  # a new node's listener has not made it yet
+        return
+    least = settings.listener.min_free_mb * 1024 * 1024
     percent = None if settings.notices is None else settings.notices.disk_free_percent
     if percent is not None:
-        least = max(least, round(_disk_bytes(settings) * percent / 100))
+        least = max(least, round(shutil.disk_usage(spool).total * percent / 100))
     if status.free_bytes < least:
         free, wanted = (f"{bytes_ / 1024**3:.1f} GB" for bytes_ in (status.free_bytes, least))
         yield Condition("disk", details=(free, wanted))
@@ -115,8 +117,3 @@ def _destination(tables: sa.Engine, name: str) -> Iterator[Condition]:
 
 def _told_code(code: str) -> str:
     return code if CODE.fullmatch(code) else "other"
-
-
-def _disk_bytes(settings: NodeSettings) -> int:
-    folder = settings.data_dir.absolute()
-    return shutil.disk_usage(folder if folder.exists() else folder.parent).total

@@ -66,6 +66,11 @@ class Sender:
         """Begin to send."""
         self._thread.start()
 
+    def wait(self, seconds: float) -> None:
+        """Wait until what is being sent is sent and marked, once it was told to stop."""
+        self._queued.set()
+        self._thread.join(seconds)
+
     def look(self) -> None:
         """Look for notices now."""
         self._queued.set()

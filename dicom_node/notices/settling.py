@@ -32,6 +32,10 @@ HOUR_MS = 60 * MINUTE_MS
 OVER_MS = MINUTE_MS
 """A condition that was not seen for so long is over: what comes and goes is told once."""
 
+SETTLED_MINUTES = {"disk": 1.0, "stands_still": 5.0}
+"""How long these last before they are told: while a node starts, or a large study passes through,
+they hold for a moment."""
+
 GROWN = 10
 """A condition about so many times as many things as were told is told again."""
 
@@ -63,6 +67,7 @@ class Pace:
     def of(cls, notices: Notices, kind: str) -> "Pace":
         """As the settings have it for a kind of condition."""
         minutes = {
+            **SETTLED_MINUTES,
             "destination_down": notices.destination_down_minutes,
             "not_ready": notices.not_ready_minutes,
         }

@@ -139,17 +139,16 @@ def claim_notice(
         When it is free again, if nothing is heard of it.
     """
     due = (table.c.target == target, table.c.ended.is_(None), table.c.due <= now)
-    row = connection.execute(sa.select(table).where(*due).order_by(table.c.moment).limit(1)).first()
+    oldest = sa.select(table.c.notice).where(*due).order_by(table.c.moment).limit(1)
+    row = connection.execute(
+        sa.update(table)
+        .where(table.c.notice == oldest.scalar_subquery(), *due)
+        .values(due=until, attempts=table.c.attempts + 1)
+        .returning(table.c.notice, table.c.kind, table.c.moment, table.c.content, table.c.attempts)
+    ).first()
     if row is None:
         return None
-    claimed = connection.execute(
-        sa.update(table)
-        .where(table.c.notice == row.notice, *due)
-        .values(due=until, attempts=table.c.attempts + 1)
-    )
-    if not claimed.rowcount:
-        return None
-    return ClaimedNotice(row.notice, target, row.kind, row.moment, row.content, row.attempts + 1)
+    return ClaimedNotice(row.notice, target, row.kind, row.moment, row.content, row.attempts)
 
 
 def put_off_notice(
