@@ -22,7 +22,7 @@ from dicom_node.pages.operation.removals import NextRemovals
 from dicom_node.pages.reading import agreement, word
 from dicom_node.pages.research import cohorts_page, model_page, scanners_page
 from dicom_node.pages.research.scanner_charts import ScannerCharts
-from dicom_node.pages.studies import downloads, listing, pictures, study_page
+from dicom_node.pages.studies import downloads, listing, own_views, pictures, study_page
 from dicom_node.records.audit import AuditTrail
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.web import Web
@@ -33,7 +33,7 @@ ROOMS: tuple[APIRouter, ...] = (
     sign_in.router,
     *(work_page.router, rules_page.router, destinations_page.router),
     *(cohorts_page.router, scanners_page.router, model_page.router),
-    *(room.router for room in (listing, study_page, pictures, downloads)),
+    *(room.router for room in (listing, own_views, study_page, pictures, downloads)),
     *(room.router for room in (word, agreement)),
 )
 """The pages of each room."""

@@ -32,6 +32,7 @@ __all__ = [
     "outgoing_objects",
     "purged_work",
     "readings",
+    "saved_views",
     "sessions",
     "study_deliveries",
     "study_events",
@@ -173,6 +174,15 @@ sessions = sa.Table(
     sa.Column("used", sa.BigInteger, nullable=False),
 )
 """Visitors who are signed in, by the SHA-256 of their token; times in ms since 1970."""
+
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("filters", sa.JSON, nullable=False),
+)
+"""Views of the list of studies that somebody saved: filters by name, no words of a search."""
 
 login_failures = sa.Table(
     "login_failures",

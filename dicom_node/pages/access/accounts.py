@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dicom_node.pages.access.passwords import Passwords, check_password
 from dicom_node.pages.access.visitor import ROLES, Identity, roles_of_text
-from dicom_node.records.database import accounts, sessions
+from dicom_node.records.database import accounts, saved_views, sessions
 from dicom_node.settings.web import Role
 
 __all__ = ["AccountRefused", "Accounts", "roles_given"]
@@ -138,7 +138,7 @@ class Accounts:
         self._change(name, roles=_roles_text(chosen))
 
     def remove(self, name: str) -> None:
-        """Remove an account.
+        """Remove an account, with its sessions and saved views.
 
         Raises
         ------
@@ -148,6 +148,7 @@ class Accounts:
         with self._engine.begin() as connection:
             gone = connection.execute(accounts.delete().where(accounts.c.name == name)).rowcount
             connection.execute(sessions.delete().where(sessions.c.name == name))
+            connection.execute(saved_views.delete().where(saved_views.c.account == name))
         if not gone:
             raise AccountRefused(f"there is no account {name}")
 

@@ -5,8 +5,10 @@
 - `kept_files`: a study's report and objects as they lie on disk, found by UIDs from a path.
 - `listing`: the list of studies.
 - `numbers`: how many studies there are of each kind.
+- `own_views`: a visitor saves the filters of the list under a name, and removes them.
 - `picture`: which slice is shown, the regions that lie in it, where each level is.
 - `pictures`: one slice a request.
+- `saved_views`: views of the list of studies that somebody saved.
 - `site_table`: the measured sites as a table.
 - `slices`: the slices of the series that a report measured, as pictures with outlines.
 - `study_page`: the page of a study.

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.exceptions import HTTPException
 
 from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader_or_administrator
@@ -13,6 +14,7 @@ from dicom_node.pages.database import database
 from dicom_node.pages.rendering import page
 from dicom_node.pages.studies.kept_files import is_uid
 from dicom_node.pages.studies.numbers import Numbers, numbers_of
+from dicom_node.pages.studies.saved_views import views_of
 from dicom_node.pages.studies.study_words import (
     advice_words,
     iso_day,
@@ -20,11 +22,18 @@ from dicom_node.pages.studies.study_words import (
     result_words,
     warning_words,
 )
-from dicom_node.pages.studies.views import VIEWS, Asked, place_of, place_text
+from dicom_node.pages.studies.views import (
+    CHOICES,
+    OF_PATIENTS,
+    VIEWS,
+    Asked,
+    place_of,
+    place_text,
+)
 from dicom_node.records.listed_studies import ListedStudy, StudyState, studies_page
 from dicom_node.records.study_deliveries import DeliveryState, delivery_states
 
-__all__ = ["router"]
+__all__ = ["list_page", "router"]
 
 router = APIRouter()
 
@@ -40,6 +49,29 @@ def studies(
     asked: Annotated[Asked, Depends()],
 ) -> Response:
     """Show a page of the list."""
+    return list_page(request, visitor, engine, asked)
+
+
+def list_page(
+    request: Request,
+    visitor: Visitor,
+    engine: sa.Engine,
+    asked: Asked,
+    status: int = 200,
+    *,
+    refused: str = "",
+) -> Response:
+    """Answer with a page of the list.
+
+    Parameters
+    ----------
+    request, visitor, engine
+        Of the question.
+    asked
+        Which studies.
+    status, refused
+        Of HTTP, and why something was not done that was asked for, in words.
+    """
     before, after = place_of(asked.before), place_of(asked.after)
     wanted = asked.wanted(by_patient=visitor.sees_patients)
     found = studies_page(engine, wanted, after if before is None else None, ROWS + 1, before)
@@ -50,7 +82,11 @@ def studies(
     return page(
         request,
         "studies/list.html",
+        status,
+        refused=refused,
         asked=asked,
+        choices=_choices(visitor),
+        own_views=_own_views(engine, visitor),
         rows=[_shown(row, deliveries.get(row.study, {})) for row in rows],
         views=_views(visitor, numbers),
         states=[(state, _number(numbers, state=state)) for state in StudyState],
@@ -75,6 +111,26 @@ def _shown(row: ListedStudy, deliveries: Mapping[DeliveryState, int]) -> dict[st
         "warnings": [warning_words(code) for code in row.warnings],
         "deliveries": deliveries,
     }
+
+
+def _choices(visitor: Visitor) -> dict[str, tuple[str, ...]]:
+    """The filters that a visitor may choose, and what each can be."""
+    if visitor.sees_patients:
+        return CHOICES
+    return {name: values for name, values in CHOICES.items() if name not in OF_PATIENTS}
+
+
+def _own_views(engine: sa.Engine, visitor: Visitor) -> list[tuple[str, Asked | None]]:
+    """The visitor's saved views; None in place of filters that they may not ask for any more."""
+    found: list[tuple[str, Asked | None]] = []
+    for view in views_of(engine, visitor.name):
+        try:
+            asked = Asked.with_filters(view.filters)
+            asked.wanted(by_patient=visitor.sees_patients)
+            found.append((view.name, asked))
+        except HTTPException:
+            found.append((view.name, None))
+    return found
 
 
 def _views(visitor: Visitor, numbers: Numbers) -> list[tuple[str, Any]]:
