@@ -23,7 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "result": ("staged", "undetermined", "l1_alone", "measured"),
     "stage": tuple(Stage),
     "delivery": tuple(DeliveryState),
-    "days": ("1", "7", "30", "365"),
+    "days": ("2", "7", "30", "365"),
 }
 """Filters beside view, state and search, and what each can be; ``days`` goes by the study date."""
 
