@@ -437,11 +437,17 @@ PLACE = {"study": "s", "folder": "f", "file": "report.sr.dcm", "destination": "p
 PACS = Destination(name="pacs", ae_title="PACS", host="h", port=104)
 
 
-def deliver(engine: sa.Engine, state: DeliveryState, attempt: int, moment: float) -> None:
+def deliver(
+    engine: sa.Engine,
+    state: DeliveryState,
+    attempt: int,
+    moment: float,
+    code: str = "node.delivery_failed",
+) -> None:
     """A delivery to PACS is in a state since a minute."""
     with engine.begin() as connection:
         reason = "pacs refused Doe^Jane" if state == DeliveryState.RETRYING else ""
-        list_delivery(connection, PLACE, "w", state, attempt, "node.delivery_failed", reason)
+        list_delivery(connection, PLACE, "w", state, attempt, code, reason)
         changed = START + round(moment * MINUTE)
         connection.execute(sa.update(study_deliveries).values(changed=changed))
 
@@ -467,10 +473,25 @@ def test_destination_is_told_when_it_takes_nothing_for_minutes(
     assert (told["condition"], told["subject"], told["count"]) == ("destination_down", "pacs", 1)
     assert told["link"] == "https://node.hospital/destinations"
     assert "Doe" not in json.dumps(told)
-    deliver(tables, DeliveryState.DELIVERED, 12, watched.minute)
+    deliver(tables, DeliveryState.FAILED, 12, watched.minute)  # the last attempt
+    for _ in range(5):
+        watched.look(after=1)
+    assert watched.told == ["began destination_down"]
+    deliver(tables, DeliveryState.DELIVERED, 13, watched.minute)
     watched.look(after=1)
     watched.look(after=1)
     assert watched.told == ["over destination_down"]
+
+
+def test_delivery_that_failed_by_its_report_is_no_fault_of_the_destination(
+    watch: Callable[..., Watched],
+) -> None:
+    watched = watch(node={"destinations": (PACS,)}, destination_down_minutes=1)
+    watched.look()
+    deliver(watched.noticing.shared, DeliveryState.FAILED, 1, 0, "report.changed")
+    for _ in range(5):
+        watched.look(after=1)
+    assert watched.told == []
 
 
 def test_step_of_a_scanner_is_told(tmp_path: Path, watch: Callable[..., Watched]) -> None:

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 
 from dicom_node.errors import AssessmentFailed, SeriesRefused, WorkFailed
 from dicom_node.monitoring.status import Queue, Status, StatusReader
-from dicom_node.pages.app import close_pages
+from dicom_node.pages.access.visitor import Identity
+from dicom_node.pages.app import close_pages, make_pages
 from dicom_node.pages.operation import node_status as status_module
 from dicom_node.pages.operation import work_page
 from dicom_node.pages.operation.node_status import NodeStatus
@@ -25,12 +26,15 @@ from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_listing import list_study
 from dicom_node.series.selection import check_series
 from dicom_node.settings.node import Acquisition, AcquisitionRules, Destination, NodeSettings
+from dicom_node.settings.notices import Notices, Webhook
+from dicom_node.settings.web import Web
 from dicom_node.settings.work import Retention
 from dicom_node.spool.spool import Spool, spool_name
 from dicom_node.work.discarding import Item
 from dicom_node.work.failed_work import FailedWork
 from tests.dicom_builders import edit, instances, plain_series
-from tests.page_client import Browser, audit_records, make_app
+from tests.notice_targets import HookServer
+from tests.page_client import PASSWORD, QUICK_HASHER, Browser, audit_records, make_app
 
 MARKUP = "<script>alert(1)</script>"
 KEY = spool_name("1.2.3")
@@ -79,10 +83,22 @@ def upload(browser: Browser, content: bytes, token: str | None = None) -> Any:
 def test_other_roles_see_none_of_it(app: FastAPI, name: str) -> None:
     browser = Browser(app)
     browser.sign_in(name)
-    for path in ("/work", "/work/now", f"/work/studies/{KEY}", "/rules", "/destinations"):
+    for path in (
+        "/work",
+        "/work/now",
+        "/work/notices",
+        f"/work/studies/{KEY}",
+        "/rules",
+        "/destinations",
+    ):
         assert browser.get(path).status == 403
     token = browser.get("/account").form_token
-    for path in ("/work/retry-all", "/rules/study", "/destinations/pacs/echo"):
+    for path in (
+        "/work/retry-all",
+        "/work/notices/test",
+        "/rules/study",
+        "/destinations/pacs/echo",
+    ):
         assert browser.post(path, {"csrf": token}).status == 403
 
 
@@ -373,3 +389,34 @@ def test_echo_says_why_a_destination_does_not_answer(
     assert "pacs answered" in browser.post("/destinations/pacs/echo", form).text
     assert asked == [10.0]
     close_pages(app)
+
+
+def test_notices_are_shown_and_tried(tmp_path: Path) -> None:
+    with HookServer() as good, HookServer([500]) as bad:
+        webhooks = tuple(
+            Webhook(name=name, url=one.url) for name, one in (("good", good), ("bad", bad))
+        )
+        settings = NodeSettings(
+            data_dir=tmp_path, web=Web(), notices=Notices(webhooks=webhooks, conditions=("disk",))
+        )
+        app = make_pages(settings, QUICK_HASHER)
+        app.state.gate.accounts.add(Identity("adam", frozenset({"administrator"})), PASSWORD)
+        adam = Browser(app)
+        adam.sign_in("adam")
+        page = adam.get("/work/notices")
+        assert "webhook good" in page.text
+        assert "Chosen: disk." in page.text
+        text = adam.post("/work/notices/test", {"csrf": page.form_token}).text
+        close_pages(app)
+    assert "webhook good took the test notice (HTTP 204)." in text
+    assert "webhook bad did not take the test notice: answered HTTP 500." in text
+    assert [one["state"] for one in (*good.notices, *bad.notices)] == ["test", "test"]
+    deeds = [record for record in audit_records(tmp_path) if "'notify'" in str(record)]
+    assert [record["EventIdentification"]["EventOutcomeIndicator"] for record in deeds] == [0, 4]
+
+
+def test_node_that_tells_nobody_says_so(adam: Browser) -> None:
+    page = adam.get("/work/notices")
+    assert "Nobody is told" in page.text
+    token = adam.get("/account").form_token
+    assert adam.post("/work/notices/test", {"csrf": token}).status == 404

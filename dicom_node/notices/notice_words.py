@@ -12,7 +12,7 @@ BEGAN = {
     "not_ready": "The node cannot work since {since}: {details}.",
     "disk": "{first} are left on the disk with the spool, less than the {rest} that should be.",
     "destination_down": "Destination {subject} does not take what is sent to it since {since}; "
-    "objects that are tried again: {count}.",
+    "objects that wait for it or failed: {count}.",
     "stands_still": "Work stands still until somebody does something: {details}.",
     "failed_work": "Work failed for good and waits for somebody to look at it: {codes}.",
     "drift": "The HU of a scanner are not where they were: {subject} {details}.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from dicom_node.errors import DeliveryFailed
 from dicom_node.monitoring.status import DISK_NEARLY_FULL, Status
 from dicom_node.records.database import study_deliveries
 from dicom_node.records.study_deliveries import DeliveryState
@@ -29,6 +30,9 @@ CODE = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 """Codes as this program gives them; another one is not told."""
 
 TAKEN_STATES = (DeliveryState.DELIVERED, DeliveryState.COMMITTED)
+
+OF_DESTINATION = (DeliveryFailed.code, "node.not_committed")
+"""Codes of deliveries that failed by the destination, and not by the report."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +103,24 @@ def common_conditions(
 
 
 def _destination(tables: sa.Engine, name: str) -> Iterator[Condition]:
-    """A destination with something that is tried again, and when it took anything last."""
+    """A destination with something that is tried again, or failed since it took anything last."""
     table = study_deliveries
+    there = table.c.destination == name
     again = sa.or_(
         table.c.state == DeliveryState.RETRYING,
         sa.and_(table.c.state == DeliveryState.SENDING, table.c.attempt > 1),
     )
-    number = sa.select(sa.func.count()).where(table.c.destination == name, again)
-    taken = sa.select(sa.func.max(table.c.changed)).where(
-        table.c.destination == name, table.c.state.in_(TAKEN_STATES)
-    )
+    failed = (table.c.state == DeliveryState.FAILED, table.c.code.in_(OF_DESTINATION))
+    number = sa.select(sa.func.count())
+    taken = sa.select(sa.func.max(table.c.changed)).where(there, table.c.state.in_(TAKEN_STATES))
     with tables.connect() as connection:
-        if waiting := connection.scalar(number):
-            last = connection.scalar(taken) or 0
-            yield Condition("destination_down", name, count=waiting, not_before=last)
+        waiting = connection.scalar(number.where(there, again)) or 0
+        if not waiting and not connection.scalar(number.where(there, *failed)):
+            return
+        last = connection.scalar(taken) or 0
+        lost = connection.scalar(number.where(there, *failed, table.c.changed > last)) or 0
+        if waiting or lost:
+            yield Condition("destination_down", name, count=waiting + lost, not_before=last)
 
 
 def _told_code(code: str) -> str:

@@ -16,7 +16,7 @@ from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.shield import Shield
 from dicom_node.pages.database import NodeDatabase
 from dicom_node.pages.faults import add_fault_pages
-from dicom_node.pages.operation import destinations_page, rules_page, work_page
+from dicom_node.pages.operation import destinations_page, notices_page, rules_page, work_page
 from dicom_node.pages.operation.node_status import NodeStatus
 from dicom_node.pages.operation.removals import NextRemovals
 from dicom_node.pages.reading import agreement, word
@@ -31,7 +31,7 @@ __all__ = ["ROOMS", "close_pages", "make_pages"]
 
 ROOMS: tuple[APIRouter, ...] = (
     sign_in.router,
-    *(work_page.router, rules_page.router, destinations_page.router),
+    *(work_page.router, notices_page.router, rules_page.router, destinations_page.router),
     *(cohorts_page.router, scanners_page.router, model_page.router),
     *(room.router for room in (listing, own_views, study_page, pictures, downloads)),
     *(room.router for room in (word, agreement)),

@@ -72,7 +72,7 @@ class Person:
 
 Deed = Literal[
     "accept", "reject", "correct", "retry", "discard", "settings",
-    "try", "echo", "pause", "resume", "results",
+    "try", "echo", "notify", "pause", "resume", "results",
 ]  # fmt: skip
 """What a person does on the pages."""
 
@@ -85,6 +85,7 @@ DEED_ACTIONS: Mapping[Deed, str] = {
     "settings": UPDATE,
     "try": EXECUTE,
     "echo": EXECUTE,
+    "notify": EXECUTE,
     "pause": EXECUTE,
     "resume": EXECUTE,
     "results": EXECUTE,

@@ -13,7 +13,7 @@ from dicom_node.pages.database import database
 from dicom_node.pages.rendering import text
 from dicom_node.pages.studies.listing import list_page
 from dicom_node.pages.studies.saved_views import (
-    LONGEST_NAME,
+    LONGEST_VIEW_NAME,
     MOST_VIEWS,
     ViewRefused,
     remove_view,
@@ -43,7 +43,7 @@ def save(
     try:
         save_view(engine, visitor.name, name, asked.filters)
     except ViewRefused as refused:
-        words = text(str(refused), characters=LONGEST_NAME, number=MOST_VIEWS)
+        words = text(str(refused), characters=LONGEST_VIEW_NAME, number=MOST_VIEWS)
         return list_page(request, visitor, engine, asked, 409, refused=words)
     return RedirectResponse(asked.address(), 303)
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from dicom_node.records.database import insert_into, saved_views
 
 __all__ = [
-    "LONGEST_NAME",
+    "LONGEST_VIEW_NAME",
     "MOST_VIEWS",
     "SavedView",
     "ViewRefused",
@@ -20,7 +20,7 @@ __all__ = [
 MOST_VIEWS = 20
 """Saved views of one account."""
 
-LONGEST_NAME = 40
+LONGEST_VIEW_NAME = 40
 """Characters of a view's name."""
 
 
@@ -70,7 +70,7 @@ def save_view(engine: sa.Engine, account: str, name: str, filters: Mapping[str, 
         `MOST_VIEWS` others.
     """
     plain = " ".join(name.split())
-    if not plain or len(plain) > LONGEST_NAME or not plain.isprintable():
+    if not plain or len(plain) > LONGEST_VIEW_NAME or not plain.isprintable():
         raise ViewRefused("own_views.bad_name")
     if not filters:
         raise ViewRefused("own_views.no_filters")
