@@ -8,7 +8,7 @@ them, which another follows when it is gone, at what concerns all.
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import sqlalchemy as sa
@@ -132,23 +132,24 @@ def run_noticing(settings: NodeSettings, stop: threading.Event) -> None:
     keep_beating(settings.counters_dir, "notify", stop)
     targets = notice_targets(settings.notices)
     senders = [Sender(target, noticing.ledgers, clock_ms, stop) for target in targets]
-    for sender in senders:
-        sender.start()
     log().info("noticing", number=len(targets))
     try:
-        _run(noticing, senders, stop)
+        _look(noticing)  # first: it makes the tables
+        for sender in senders:
+            sender.start()
+        while not stop.wait(NODE_LOOK_SECONDS):
+            if _look(noticing):
+                for sender in senders:
+                    sender.look()
     finally:
         for sender in senders:
             sender.wait(LAST_SECONDS)
         noticing.close()
 
 
-def _run(noticing: Noticing, senders: Sequence[Sender], stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            if noticing.look():
-                for sender in senders:
-                    sender.look()
-        except Exception as error:
-            log().error("unforeseen fault", **fault_fields(error))
-        stop.wait(NODE_LOOK_SECONDS)
+def _look(noticing: Noticing) -> int:
+    try:
+        return noticing.look()
+    except Exception as error:
+        log().error("unforeseen fault", **fault_fields(error))
+        return 0

@@ -69,7 +69,8 @@ class Sender:
     def wait(self, seconds: float) -> None:
         """Wait until what is being sent is sent and marked, once it was told to stop."""
         self._queued.set()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def look(self) -> None:
         """Look for notices now."""

@@ -110,8 +110,8 @@ def step_of(
     after = replace(before, since=since, gone=None, count=seen.count)
     if before.told:
         again = now - (before.told_at or 0) >= pace.repeat
-        grown = rested and seen.count >= GROWN * max(before.told_count, 1)
-        return after, "lasts" if again or grown else None
+        grown = seen.count >= GROWN * max(before.told_count, 1)
+        return after, "lasts" if rested and (again or grown) else None
     after = replace(after, since=min(max(since, seen.not_before), now))
     due = now - (after.since or now) >= pace.delay
     return after, "began" if due and rested else None
