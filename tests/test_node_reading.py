@@ -333,8 +333,20 @@ def test_reading_then_rejection_go_through_the_node_to_the_pacs(tmp_path: Path) 
             reason="wrong levels",
             moment=MOMENT,
         )
+        # it cannot be carried out while the report that was read is not there
+        away = read.with_name("away")
+        read.rename(away)
         reject_report(settings, assessment, said)
+        node.wait_for(lambda: "rejection" in node.command("failed").stdout)
+        [failed] = [work for work in node.failed() if work.kind == "rejection"]
+        assert (failed.id, failed.study) == (said.identity, first.parent.parent.name)
+        assert (failed.code, failed.destination) == ("reading.outdated", None)
+        assert "superseded or withdrawn" in failed.reason
+        assert not node.events("withdrawn")
+        away.rename(read)
+        node.command("retry", said.identity)
         node.wait_for(lambda: len(node.events("withdrawn")) == 2)
+        assert said.identity not in node.command("failed").stdout
         with pytest.raises(WorkFailed, match="record of the assessment is gone"):
             send_reading(settings, "unknown", reading)
         send_until_taken(node.port, paths, random.Random(1))

@@ -34,18 +34,18 @@ FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
 
 @dataclass(frozen=True)
 class FailedWork:
-    """One assessment, delivery, commitment or withdrawal that failed for good.
+    """One assessment, delivery, commitment, withdrawal or rejection that failed for good.
 
     Parameters
     ----------
     id
         Of the work, for `retry`.
     kind
-        ``assessment``, ``delivery``, ``commitment`` or ``withdrawal``.
+        ``assessment``, ``delivery``, ``commitment``, ``withdrawal`` or ``rejection``, a reader's.
     study
         Key of the study in the spool.
     destination
-        Name of the destination; None for an assessment.
+        Name of the destination; None for an assessment or rejection.
     code, reason
         Why it failed.
     when
@@ -72,8 +72,9 @@ def failed_work(settings: NodeSettings) -> list[FailedWork]:
 def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> None:
     """Take up work again: failed work, or the assessment of a study that was refused or reported.
 
-    An assessment runs again from its beginning, a delivery goes on with its next attempt. A report
-    that the same model made stays as it is; another model makes a new report that supersedes it.
+    An assessment or rejection runs again from its beginning, a delivery goes on with its next
+    attempt. A report that the same model made stays as it is; another model makes a new report that
+    supersedes it.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> Non
     Raises
     ------
     WorkFailed
-        There is no such work, it is not finished, it is a delivery that did not fail, or its
+        There is no such work, it is not finished, it did not fail and is no assessment, or its
         instances are no longer in the spool.
     """
     with work_client(settings) as client:
@@ -111,6 +112,11 @@ def retry(settings: NodeSettings, identity: str, who: str = COMMAND_LINE) -> Non
             return
         if status.status == "SUCCESS":
             raise WorkFailed("node.work_goes_on", f"{identity} did not fail")
+        if kind == "rejection":
+            _note_retry(settings, _describe(status), who)
+            queue = status.queue_name or ASSESS_QUEUE
+            client.rewind_workflow(identity, queue_name=queue, application_version=WORKFLOW_VERSION)
+            return
         report, name, attempt = _arguments(status)[:3]
         withdrawal = ":withdraw" if kind == "withdrawal" else ""
         _note_retry(settings, _describe(status), who)
@@ -157,6 +163,7 @@ def _kind(status: WorkflowStatus) -> str:
         "deliver": "delivery",
         "confirm": "commitment",
         "withdraw": "withdrawal",
+        "reject": "rejection",
     }.get(name, "")
 
 
@@ -165,16 +172,19 @@ def _arguments(status: WorkflowStatus) -> list[Any]:
 
 
 def _describe(status: WorkflowStatus) -> FailedWork:
-    arguments = _arguments(status)
-    destination = None
-    study = str(arguments[1]) if len(arguments) > 1 else ""
-    if _kind(status) != "assessment" and arguments:
+    kind, arguments = _kind(status), _arguments(status)
+    study, destination = "", None
+    if arguments and kind == "rejection":
+        study = str(arguments[0])
+    elif arguments and kind == "assessment":
+        study = str(arguments[1])
+    elif arguments:
         study, destination = str(arguments[0]["study"]), str(arguments[1])
     code = getattr(status.error, "code", None) or f"node.{status.status.lower()}"
     ended = status.completed_at or status.updated_at or 0
     return FailedWork(
         id=status.workflow_id,
-        kind=_kind(status),
+        kind=kind,
         study=study,
         destination=destination,
         code=str(code),

@@ -98,6 +98,6 @@ def open_studies() -> set[str]:
         for argument in arguments:
             if isinstance(argument, dict) and "study" in argument:
                 found.add(str(argument["study"]))
-        if status.name.endswith("assess_series") and len(arguments) > 1:
+        if status.name.endswith(("assess_series", "reject")) and len(arguments) > 1:
             found.update(str(argument) for argument in arguments[:3] if isinstance(argument, str))
     return found

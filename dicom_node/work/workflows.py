@@ -239,13 +239,13 @@ class Worker(DBOSConfiguredInstance):
         return withdrawn_by(path) is not None and rejection_of(path) is None
 
     def _forget_failed(self, study: str, newest: str) -> None:
-        """Take assessments of a study off the failed work: other instances count now."""
-        for status in DBOS.list_workflows(
-            status="ERROR", name=self.assess_series.__qualname__, load_output=False
-        ):
-            arguments = status.input["args"] if status.input else ()
-            if status.workflow_id != newest and study in arguments[1:2]:
-                DBOS.delete_workflow(status.workflow_id)
+        """Take a study's assessments and rejections off the failed work: others count now."""
+        of_studies = {self.assess_series.__qualname__: 1, self.reject.__qualname__: 0}
+        for name, place in of_studies.items():
+            for status in DBOS.list_workflows(status="ERROR", name=name, load_output=False):
+                arguments = status.input["args"] if status.input else ()
+                if status.workflow_id != newest and study in arguments[place : place + 1]:
+                    DBOS.delete_workflow(status.workflow_id)
 
     @DBOS.workflow(max_recovery_attempts=MAX_RECOVERIES)
     def assess_series(
