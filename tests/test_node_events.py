@@ -296,8 +296,7 @@ def test_planted_fault_in_the_web_process_is_found_by_its_place(tmp_path: Path) 
         assert texts == ["an unforeseen fault, see the log\n"]
         [fault] = wait_for(faults)
     assert re.match(
-        r"dicom_node/monitoring/web\.py:\d+ add_machine_addresses\.<locals>\.read",
-        fault["frames"][1],
+        r"dicom_node/monitoring/shared_status\.py:\d+ SharedStatus\.now", fault["frames"][1]
     )
 
 

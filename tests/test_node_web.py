@@ -1,4 +1,4 @@
-"""The HTTP endpoint under connections that send nothing, or send it slowly."""
+"""The HTTP endpoint under connections that send nothing, or send or read slowly."""
 
 import socket
 import threading
@@ -99,6 +99,67 @@ def test_health_answers_beyond_the_limit_of_connections(
         first, *_others = [connect(stack, port, b"") for _ in range(60)]
         assert healthy(port)
         assert closed(first)
+
+
+def test_readers_that_take_nothing_are_cut_and_keep_nobody_out(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impatient_http, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(impatient_http, "READ_SECONDS", 1.0)
+    with ExitStack() as stack:
+        for _ in range(60):
+            slow = stack.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.settimeout(60)
+            slow.connect(("127.0.0.1", port))
+            with suppress(OSError):
+                slow.sendall(b"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1000)
+        for _ in range(5):
+            assert healthy(port)
+            time.sleep(0.5)
+        deadline = time.monotonic() + 60
+        while takes(slow, b"X"):  # nothing is read, and it ends
+            assert time.monotonic() < deadline, "it is left open"
+            time.sleep(0.1)
+
+
+def test_reader_that_is_slow_but_reads_gets_its_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impatient_http, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(impatient_http, "LEAST_READ_BYTES", 1000)
+    number = 400
+    request = b"GET /static/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with ExitStack() as stack:
+        slow = stack.enter_context(socket.socket())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(60)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(request * number)
+        found = bytearray()
+        begun = time.monotonic()
+        while found.count(b"HTTP/1.1 200 OK") < number:
+            part = slow.recv(60_000)
+            assert part, "it was cut"
+            found += part
+            if time.monotonic() - begun < 4:
+                time.sleep(0.05)
+
+
+def test_another_address_gets_in_while_one_holds_all_connections(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impatient_http, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(impatient_http, "REQUEST_SECONDS", 600.0)
+    with ExitStack() as stack:
+        other = stack.enter_context(socket.socket())
+        other.bind(("127.0.0.2", 0))
+        other.settimeout(60)
+        other.connect(("127.0.0.1", port))
+        for _ in range(60):
+            connect(stack, port, b"")
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_body_that_does_not_come_ends_its_connection(

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from dicom_node.errors import AssessmentFailed, SeriesRefused, WorkFailed
+from dicom_node.monitoring.shared_status import SharedStatus
 from dicom_node.monitoring.status import Queue, Status, StatusReader
 from dicom_node.pages.access.visitor import Identity
 from dicom_node.pages.app import close_pages, make_pages
@@ -132,7 +133,8 @@ def test_status_is_read_once_a_second_for_all(
 
     monkeypatch.setattr(StatusReader, "read", read)
     with_failed(monkeypatch)
-    found = NodeStatus(NodeSettings(data_dir=tmp_path))
+    settings = NodeSettings(data_dir=tmp_path)
+    found = NodeStatus(settings, SharedStatus(settings))
     assert [found.now().status for _ in range(5)] == [status] * 5
     assert len(reads) == 1
     found.forget()

@@ -3,6 +3,7 @@
 - `finished_work`: the work that ended: how much, with what outcome, and how long it took.
 - `metrics`: the status as Prometheus metrics; no label holds anything of a patient.
 - `notice_status`: what is told of the node, and whether those who are to be told take it.
+- `shared_status`: the status, read once for all who ask at about the same time.
 - `status`: what the node is doing, read from its folders and its database, so that restarts
   lose nothing.
 - `status_text`: the status as lines for people.

@@ -1,8 +1,8 @@
 """The HTTP endpoint: whether the node is alive and can work, and what it has done.
 
 Whoever reaches its address may read that; it changes nothing and holds nothing of a patient. The
-same port serves the pages. Connections that send no request, or send it slowly, are closed and keep
-nobody else out.
+same port serves the pages. Connections that send no request, send it slowly or read slowly are
+closed and keep nobody else out.
 """
 
 import threading
@@ -12,10 +12,10 @@ from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from dicom_node.exchange.impatient_http import ImpatientHttp
+from dicom_node.exchange.impatient_http import IMPATIENT_LOOP, ImpatientHttp
 from dicom_node.logs import log
 from dicom_node.monitoring.metrics import StatusCollector
-from dicom_node.monitoring.status import Status, StatusReader
+from dicom_node.monitoring.shared_status import SharedStatus
 from dicom_node.records.heartbeat import keep_beating
 from dicom_node.settings.node import NodeSettings
 from dicom_node.tls import web_context
@@ -29,17 +29,10 @@ SECURITY_HEADERS = {
 }
 
 
-def add_machine_addresses(app: FastAPI, settings: NodeSettings) -> None:
-    """Let an application answer for programs; it reads the status once at a time."""
-    reader = StatusReader(settings)
-    lock = threading.Lock()
-
-    def read() -> Status:
-        with lock:
-            return reader.read()
-
+def add_machine_addresses(app: FastAPI, status: SharedStatus) -> None:
+    """Let an application answer for programs, however often it is asked."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StatusCollector(read))
+    registry.register(StatusCollector(status.now))
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -49,7 +42,7 @@ def add_machine_addresses(app: FastAPI, settings: NodeSettings) -> None:
     @app.get("/readyz")
     def readyz() -> Response:
         """Say whether listener, worker, database and disk can work; if not, 503 and what cannot."""
-        problems = read().problems
+        problems = status.now().problems
         return _text("\n".join(problems or ["ready"]) + "\n", 503 if problems else 200)
 
     @app.get("/metrics")
@@ -88,6 +81,8 @@ def run_web(app: FastAPI, settings: NodeSettings, stop: threading.Event) -> None
             server_header=False,
             lifespan="off",
             http=ImpatientHttp,
+            loop=IMPATIENT_LOOP,
+            ws="none",
             timeout_keep_alive=5,
             # whom to believe about addresses is for the settings to say
             proxy_headers=False,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+from dicom_node.monitoring.shared_status import SharedStatus
 from dicom_node.monitoring.web import add_machine_addresses
 from dicom_node.pages.access import sign_in
 from dicom_node.pages.access.audited import Audited
@@ -72,10 +73,11 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
     app.state.database = NodeDatabase(settings)
     audited = Audited(AuditTrail.of(settings))
     app.state.gate = Gate(web, app.state.database, audited, Passwords(hasher))
-    app.state.node_status = NodeStatus(settings)
+    app.state.status = SharedStatus(settings)
+    app.state.node_status = NodeStatus(settings, app.state.status)
     app.state.removals = NextRemovals(settings)
     app.state.scanner_charts = ScannerCharts()
-    add_machine_addresses(app, settings)
+    add_machine_addresses(app, app.state.status)
     for room in ROOMS:
         app.include_router(room)
     static = files("dicom_node.pages").joinpath("static")
@@ -91,5 +93,5 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
 def close_pages(app: FastAPI) -> None:
     """Write what is still to be written, and close the database."""
     app.state.gate.audited.close()
-    app.state.node_status.close()
+    app.state.status.close()
     app.state.database.close()

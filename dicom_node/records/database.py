@@ -17,6 +17,7 @@ __all__ = [
     "accounts",
     "awaited_instances",
     "delivered_objects",
+    "familiar_browsers",
     "followed_studies",
     "has_tables",
     "insert_into",
@@ -193,6 +194,16 @@ login_failures = sa.Table(
     sa.Column("until", sa.BigInteger, nullable=False),
 )
 """Failed tries to sign in by account and by address, and until when (ms) no other is taken."""
+
+familiar_browsers = sa.Table(
+    "familiar_browsers",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
+)
+"""Browsers, by the SHA-256 of their token, in which an account was signed in to, and when last (s
+since 1970)."""
 
 BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that is compared byte by byte, so that a prefix is a range of an index."""

@@ -2,9 +2,12 @@
 
 - `accounts`: the accounts of the node's own users.
 - `audited`: what visitors do, in the audit trail; of a flood the first ones and their number.
+- `familiar_browsers`: browsers in which somebody signed in before, whose failed tries are counted
+  by themselves.
 - `gate`: all that access needs, in one place, as the application holds it.
 - `guard`: what every page asks of a request: who is it, with what role, from our own form.
-- `lockout`: growing pauses after failed tries to sign in, by account and by address.
+- `lockout`: growing pauses after failed tries to sign in, by account and address, or by familiar
+  browser.
 - `oidc`: signing in at an OpenID Connect issuer.
 - `passwords`: hashing and checking passwords in even time, few at once.
 - `proxy`: what a trusted proxy says of a visitor.

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from dicom_node.pages.access.passwords import Passwords, check_password
+from dicom_node.pages.access.passwords import Busy, Passwords, check_password
 from dicom_node.pages.access.visitor import ROLES, Identity, roles_of_text
-from dicom_node.records.database import accounts, saved_views, sessions
+from dicom_node.records.database import accounts, familiar_browsers, saved_views, sessions
 from dicom_node.settings.web import Role
 
 __all__ = ["AccountRefused", "Accounts", "roles_given"]
@@ -106,10 +107,8 @@ class Accounts:
             return None
         assert found is not None
         if self._passwords.is_outdated(found.password):
-            hashed = self._passwords.hashed(password)
-            same = sa.and_(accounts.c.name == name, accounts.c.password == found.password)
-            with self._engine.begin() as connection:
-                connection.execute(accounts.update().where(same).values(password=hashed))
+            with suppress(Busy):  # the next time then
+                self._hash_anew(name, password, found.password)
         return found.identity
 
     def set_password(self, name: str, password: str) -> None:
@@ -121,6 +120,8 @@ class Accounts:
             There is no such account.
         PasswordRefused
             The password is too weak.
+        Busy
+            Too many passwords are being checked.
         """
         check_password(name, password)
         self._change(name, password=self._passwords.hashed(password))
@@ -147,16 +148,22 @@ class Accounts:
         """
         with self._engine.begin() as connection:
             gone = connection.execute(accounts.delete().where(accounts.c.name == name)).rowcount
-            connection.execute(sessions.delete().where(sessions.c.name == name))
+            _forget(connection, name)
             connection.execute(saved_views.delete().where(saved_views.c.account == name))
         if not gone:
             raise AccountRefused(f"there is no account {name}")
+
+    def _hash_anew(self, name: str, password: str, before: str) -> None:
+        same = sa.and_(accounts.c.name == name, accounts.c.password == before)
+        hashed = self._passwords.hashed(password)
+        with self._engine.begin() as connection:
+            connection.execute(accounts.update().where(same).values(password=hashed))
 
     def _change(self, name: str, **values: str) -> None:
         chosen = accounts.c.name == name
         with self._engine.begin() as connection:
             changed = connection.execute(accounts.update().where(chosen).values(**values)).rowcount
-            connection.execute(sessions.delete().where(sessions.c.name == name))
+            _forget(connection, name)
         if not changed:
             raise AccountRefused(f"there is no account {name}")
 
@@ -180,6 +187,12 @@ def roles_given(names: Iterable[str]) -> frozenset[Role]:
     if unknown := sorted(given - set(ROLES)):
         raise AccountRefused(f"no role: {', '.join(unknown)}; there are {', '.join(ROLES)}")
     return frozenset(role for role in ROLES if role in given)
+
+
+def _forget(connection: sa.Connection, name: str) -> None:
+    """End the sessions of a name; no browser is familiar to it any more."""
+    for table in (sessions, familiar_browsers):
+        connection.execute(table.delete().where(table.c.name == name))
 
 
 def _check(identity: Identity) -> None:

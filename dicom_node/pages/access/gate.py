@@ -4,6 +4,7 @@ from fastapi import Request
 
 from dicom_node.pages.access.accounts import Accounts
 from dicom_node.pages.access.audited import Audited
+from dicom_node.pages.access.familiar_browsers import FamiliarBrowsers
 from dicom_node.pages.access.lockout import Lockout
 from dicom_node.pages.access.oidc import Issuer
 from dicom_node.pages.access.passwords import Passwords
@@ -61,6 +62,11 @@ class Gate:
     def lockout(self) -> Lockout:
         """Who must wait."""
         return Lockout(self._database.engine)
+
+    @property
+    def browsers(self) -> FamiliarBrowsers:
+        """Which browsers are familiar to which accounts."""
+        return FamiliarBrowsers(self._database.engine)
 
     @property
     def cookie(self) -> str:

@@ -1,16 +1,16 @@
-"""Growing pauses after failed tries to sign in, by account and by address."""
+"""Growing pauses after failed tries to sign in, by account and address, or by familiar browser."""
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from dicom_node.records.database import login_failures
+from dicom_node.records.database import familiar_browsers, login_failures
 
-__all__ = ["ACCOUNT", "ADDRESS", "Lockout", "Subject"]
+__all__ = ["ACCOUNT", "ADDRESS", "BROWSER", "Lockout", "Subject"]
 
 FIRST_LOCK_SECONDS = 2.0
 LONGEST_LOCK_SECONDS = 900.0
@@ -34,6 +34,8 @@ class Subject:
 
 ACCOUNT = Subject("account", 5)
 ADDRESS = Subject("address", 20)
+BROWSER = Subject("browser", 5)
+"""A browser in which the account was signed in to before; see `familiar_browsers`."""
 
 
 class Lockout:
@@ -51,10 +53,19 @@ class Lockout:
         self._engine = engine
         self._clock = clock
 
-    def claim(self, name: str, address: str) -> float:
+    def claim(self, name: str, address: str, browser: str = "") -> float:
         """Ask for a try to sign in, which counts as failed until `forgive` takes it back.
 
         It is counted before the password is looked at, so that tries at the same moment count too.
+
+        Parameters
+        ----------
+        name
+            As it was typed.
+        address
+            Of the visitor.
+        browser
+            Token of a browser that is familiar to the account: its tries count for themselves.
 
         Returns
         -------
@@ -62,32 +73,36 @@ class Lockout:
             0, or for how many seconds no try is taken; then none is counted.
         """
         now = self._clock()
+        subjects = _subjects(name, address, browser)
         for _ in range(3):
             try:
                 with self._engine.begin() as connection:
-                    return self._claimed(connection, name, address, now)
+                    return self._claimed(connection, subjects, now)
             except IntegrityError:
                 # another process counted the same subject for the first time
                 continue
         return FIRST_LOCK_SECONDS
 
-    def forgive(self, name: str, address: str) -> None:
-        """The try succeeded: the account begins anew, the address gets this one try back."""
+    def forgive(self, name: str, address: str, browser: str = "") -> None:
+        """The try succeeded: account or browser begins anew, the address gets this try back."""
+        own, *others = _subjects(name, address, browser)
         with self._engine.begin() as connection:
-            connection.execute(login_failures.delete().where(_is(ACCOUNT, name)))
+            connection.execute(login_failures.delete().where(_is(*own)))
             fewer = login_failures.c.failures - 1
-            connection.execute(
-                login_failures.update()
-                .where(_is(ADDRESS, address), login_failures.c.failures > 0)
-                .values(failures=fewer, until=0)
-            )
+            for other in others:
+                connection.execute(
+                    login_failures.update()
+                    .where(_is(*other), login_failures.c.failures > 0)
+                    .values(failures=fewer, until=0)
+                )
 
     def unlock(self, name: str) -> bool:
-        """Forget the failures of an account; return whether there were any."""
+        """Forget the failures of an account and its browsers; return whether it had any."""
+        browsers = familiar_browsers.delete().where(familiar_browsers.c.name == name)
         with self._engine.begin() as connection:
-            return (
-                connection.execute(login_failures.delete().where(_is(ACCOUNT, name))).rowcount > 0
-            )
+            connection.execute(browsers)
+            forgotten = connection.execute(login_failures.delete().where(_is(ACCOUNT, name)))
+        return forgotten.rowcount > 0
 
     def locked_seconds(self, name: str) -> float:
         """For how long no try for an account is taken, s; 0 if it is not locked."""
@@ -97,14 +112,13 @@ class Lockout:
             ).scalar_one_or_none()
         return max(0.0, (found or 0) / 1000 - self._clock())
 
-    def _claimed(self, connection: sa.Connection, name: str, address: str, now: float) -> float:
+    def _claimed(
+        self, connection: sa.Connection, subjects: Sequence[tuple[Subject, str]], now: float
+    ) -> float:
         forgotten = int((now - FAILURES_FORGOTTEN_SECONDS) * 1000)
         # as a first statement it also keeps other processes waiting on SQLite
         connection.execute(login_failures.delete().where(login_failures.c.last < forgotten))
-        counts = [
-            _Count.read(connection, ACCOUNT, name),
-            _Count.read(connection, ADDRESS, address),
-        ]
+        counts = [_Count.read(connection, *subject) for subject in subjects]
         wait = max(count.until_ms / 1000 - now for count in counts)
         if wait > 0:
             return wait
@@ -147,6 +161,13 @@ class _Count:
         else:
             chosen = login_failures.c.subject == self.key
             connection.execute(login_failures.update().where(chosen).values(**values))
+
+
+def _subjects(name: str, address: str, browser: str) -> list[tuple[Subject, str]]:
+    """By what a try is counted; the first is whose success ends the count."""
+    if browser:
+        return [(BROWSER, f"{browser} {name}")]
+    return [(ACCOUNT, name), (ADDRESS, address)]
 
 
 def _is(subject: Subject, name: str) -> sa.ColumnElement[bool]:

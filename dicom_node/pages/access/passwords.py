@@ -25,6 +25,9 @@ HASHES_AT_ONCE = 2
 WAIT_SECONDS = 5.0
 """How long a check waits for its turn."""
 
+MOST_WAITING = 8
+"""Checks that wait; each holds one of the threads that answer all visitors."""
+
 
 class PasswordRefused(ValueError):
     """A new password that is too short, too long or easily found; ``key`` names it in the texts."""
@@ -50,11 +53,19 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
+        self._places = threading.BoundedSemaphore(HASHES_AT_ONCE + MOST_WAITING)
         self._turns = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
     def hashed(self, password: str) -> str:
-        """The hash of a password, with its salt and parameters."""
-        return self._hasher.hash(password)
+        """The hash of a password, with its salt and parameters.
+
+        Raises
+        ------
+        Busy
+            Too many are being made or checked.
+        """
+        with self._turn():
+            return self._hasher.hash(password)
 
     def matches(self, password: str, stored: str | None) -> bool:
         """Whether a password is the stored one; it takes as long where none is stored.
@@ -83,12 +94,17 @@ class Passwords:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=WAIT_SECONDS):
+        if not self._places.acquire(blocking=False):
             raise Busy
         try:
-            yield
+            if not self._turns.acquire(timeout=WAIT_SECONDS):
+                raise Busy
+            try:
+                yield
+            finally:
+                self._turns.release()
         finally:
-            self._turns.release()
+            self._places.release()
 
 
 def check_password(name: str, password: str) -> None:

@@ -46,7 +46,10 @@ def is_from_our_pages(headers: Mapping[str, str], public_url: str | None) -> boo
         return True
     if public_url is not None and origin == public_url:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and parts.netloc == headers.get("host", "").lower()
 
 

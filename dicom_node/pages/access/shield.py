@@ -80,7 +80,7 @@ class Shield:
         scope["osteonode.address"] = client_address(HTTPConnection(scope), self._web)
         try:
             length = headers.get("content-length", "0")
-            if not length.isdigit() or int(length) > self._most_bytes:
+            if not (length.isascii() and length.isdigit()) or int(length) > self._most_bytes:
                 raise BodyTooLarge
             await self._app(scope, _counted(receive, self._most_bytes), send_shielded)
         except BodyTooLarge:

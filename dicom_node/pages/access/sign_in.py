@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from dicom_node.pages.access.familiar_browsers import FAMILIAR_SECONDS
 from dicom_node.pages.access.gate import address_of, gate_of
 from dicom_node.pages.access.guard import anyone
 from dicom_node.pages.access.oidc import Issuer, IssuerFailed, Ticket
@@ -21,6 +22,11 @@ router = APIRouter()
 
 TICKET = "osteonode_ticket"
 TICKET_SECONDS = 600
+
+BROWSER_COOKIE = "osteonode_browser"
+
+BUSY_SECONDS = 5
+"""After so long a try is worth while again where too many passwords were being checked."""
 
 SignedIn = Annotated[Visitor, Depends(anyone)]
 
@@ -57,19 +63,20 @@ def sign_in(
     if gate.web.login != "local":
         return page(request, "fault.html", 404, code=404)
     name, target, address = name.strip().lower(), local_path(to), address_of(request)
-    wait = gate.lockout.claim(name, address)
+    browser = _familiar(request, name)
+    wait = gate.lockout.claim(name, address, browser)
     if wait > 0:
         gate.audited.login_refused(_known(request, name), address, "lock-out")
         return _refusal(request, name, target, "login.wait", wait)
     try:
         identity = gate.accounts.with_password(name, password)
     except Busy:
-        return _refusal(request, name, target, "login.busy", 5)
+        return _refusal(request, name, target, "login.busy", BUSY_SECONDS)
     if identity is None:
         gate.audited.login_refused(_known(request, name), address, "password")
         return page(request, "login.html", 401, to=target, name=name, refusal=text("login.refused"))
-    gate.lockout.forgive(name, address)
-    return _begin(request, identity, target)
+    gate.lockout.forgive(name, address, browser)
+    return _remembered(request, name, _begin(request, identity, target))
 
 
 @router.get("/login/issuer")
@@ -134,22 +141,26 @@ def change_password(
     gate = gate_of(request)
     if gate.web.login != "local":
         return page(request, "fault.html", 404, code=404)
-    wait = gate.lockout.claim(visitor.name, visitor.address)
+    browser = _familiar(request, visitor.name)
+    wait = gate.lockout.claim(visitor.name, visitor.address, browser)
     if wait > 0:
         said = text("login.wait", seconds=_whole(wait))
         return _account(request, visitor, refused=said, status=429)
-    if gate.accounts.with_password(visitor.name, old) is None:
-        gate.audited.login_refused(visitor.name, visitor.address, "password")
-        return _account(request, visitor, refused=text("account.old_refused"), status=400)
-    gate.lockout.forgive(visitor.name, visitor.address)
-    if new != again:
-        return _account(request, visitor, refused=text("account.differ"), status=400)
     try:
+        if gate.accounts.with_password(visitor.name, old) is None:
+            gate.audited.login_refused(visitor.name, visitor.address, "password")
+            return _account(request, visitor, refused=text("account.old_refused"), status=400)
+        gate.lockout.forgive(visitor.name, visitor.address, browser)
+        if new != again:
+            return _account(request, visitor, refused=text("account.differ"), status=400)
         gate.accounts.set_password(visitor.name, new)
+    except Busy:
+        said = text("login.busy", seconds=BUSY_SECONDS)
+        return _account(request, visitor, refused=said, status=429)
     except PasswordRefused as error:
         return _account(request, visitor, refused=text(error.key), status=400)
     gate.audited.trail.account_changed(visitor.name, "password", visitor.person)
-    return _begin(request, visitor.identity, "/account")
+    return _remembered(request, visitor.name, _begin(request, visitor.identity, "/account"))
 
 
 def _account(
@@ -185,6 +196,30 @@ def _begin(request: Request, identity: Identity, target: str) -> Response:
         secure=gate.web.secure,
         httponly=True,
         samesite="strict" if gate.web.login == "local" else "lax",
+    )
+    return answer
+
+
+def _familiar(request: Request, name: str) -> str:
+    """The token of the visitor's browser if it is familiar to an account, else nothing."""
+    gate = gate_of(request)
+    token = request.cookies.get(gate.cookie_named(BROWSER_COOKIE), "")
+    return token if token and gate.browsers.knows(token, name) else ""
+
+
+def _remembered(request: Request, name: str, answer: Response) -> Response:
+    """Make the visitor's browser familiar to an account."""
+    gate = gate_of(request)
+    cookie = gate.cookie_named(BROWSER_COOKIE)
+    token = gate.browsers.remember(request.cookies.get(cookie, ""), name)
+    answer.set_cookie(
+        cookie,
+        token,
+        max_age=FAMILIAR_SECONDS,
+        path="/",
+        secure=gate.web.secure,
+        httponly=True,
+        samesite="strict",
     )
     return answer
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.monitoring.status import Status, StatusReader
+from dicom_node.monitoring.shared_status import SharedStatus
+from dicom_node.monitoring.status import Status
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work.failed_work import FailedWork, failed_work
 
 __all__ = ["Moment", "NodeStatus", "node_status"]
 
-STATUS_SECONDS = 1.0
-"""For so long everybody gets what was read last."""
+FAILED_SECONDS = 1.0
+"""For so long everybody gets the failed work that was read last."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,19 @@ class Moment:
 
 
 class NodeStatus:
-    """Reads the status under a lock, and not more than once in `STATUS_SECONDS`.
+    """Reads the status under a lock, and not more than once in `FAILED_SECONDS`.
 
     Parameters
     ----------
     settings
         Of the node.
+    status
+        Which the machine addresses read too.
     """
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, status: SharedStatus) -> None:
         self._settings = settings
-        self._reader = StatusReader(settings)
+        self._status = status
         self._lock = threading.Lock()
         self._last: Moment | None = None
         self._until = 0.0
@@ -57,21 +60,17 @@ class NodeStatus:
         with self._lock:
             if self._last is None or time.monotonic() >= self._until:
                 self._last = self._read()
-                self._until = time.monotonic() + STATUS_SECONDS
+                self._until = time.monotonic() + FAILED_SECONDS
             return self._last
 
     def forget(self) -> None:
         """Read anew at the next question: something was changed."""
         with self._lock:
             self._until = 0.0
-
-    def close(self) -> None:
-        """Leave the database."""
-        with self._lock:
-            self._reader.close()
+            self._status.forget()
 
     def _read(self) -> Moment:
-        status = self._reader.read()
+        status = self._status.now()
         try:
             failed = tuple(reversed(failed_work(self._settings)))
         except (SQLAlchemyError, OSError):  # the status names it among the problems
