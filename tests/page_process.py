@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
@@ -102,17 +102,20 @@ class PageProcess:
 
 
 class HttpBrowser:
-    """Sends requests to a port of this machine and keeps its cookies and its connection."""
+    """Sends requests to a port of this machine and keeps its cookies."""
 
     def __init__(
         self, port: int, tls: ssl.SSLContext | None = None, host: str = HOST, seconds: float = 60
     ) -> None:
         self.cookies: dict[str, str] = {}
         self.host = f"{host}:{port}"
-        if tls is None:
-            self._connection = HTTPConnection(host, port, timeout=seconds)
-        else:
-            self._connection = HTTPSConnection(host, port, timeout=seconds, context=tls)
+        self._tls = tls
+        self._seconds = seconds
+
+    def _connection(self) -> HTTPConnection:
+        if self._tls is None:
+            return HTTPConnection(self.host, timeout=self._seconds)
+        return HTTPSConnection(self.host, timeout=self._seconds, context=self._tls)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.send("GET", path, headers=headers)
@@ -132,16 +135,13 @@ class HttpBrowser:
         sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         if self.cookies:
             sent.setdefault("cookie", "; ".join(f"{k}={v}" for k, v in self.cookies.items()))
-        for again in (True, False):
-            try:
-                self._connection.request(method, path, body, sent)
-                answer = self._connection.getresponse()
-                content = answer.read()
-                break
-            except (HTTPException, ConnectionError):  # an idle connection was closed meanwhile
-                self._connection.close()
-                if not again:
-                    raise
+        connection = self._connection()
+        try:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
         cookies: SimpleCookie = SimpleCookie()
         found: dict[str, str] = {}
         for raw, value in answer.getheaders():

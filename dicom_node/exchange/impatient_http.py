@@ -1,7 +1,11 @@
 """HTTP connections that are closed when their requests or their readers are too slow."""
 
 import asyncio
+import fcntl
+import termios
+from array import array
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -112,7 +116,7 @@ class ImpatientHttp(H11Protocol):
     def _one_too_many(self) -> "ImpatientHttp":
         found = [other for other in self.connections if isinstance(other, ImpatientHttp)]
         [(most, _)] = Counter(other.address for other in found).most_common(1)
-        theirs = [other for other in found if other.address == most]
+        theirs = [o for o in found if o.address == most and o is not self] or [self]
         idle = [(since, other) for other in theirs if (since := other.idle_since) is not None]
         if idle:
             return min(idle, key=lambda pair: pair[0])[1]
@@ -131,14 +135,22 @@ class ImpatientHttp(H11Protocol):
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def _unread(self) -> int:
+        """Bytes that were written and that the reader has not taken, also those in the kernel."""
+        unsent = self.transport.get_write_buffer_size()
+        number = array("i", [0])
+        with suppress(OSError, AttributeError):  # the connection ended just now
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, number)
+        return unsent + number[0]
+
     def _watch_reader(self) -> None:
         seconds = READ_SECONDS if self.read_seconds is None else self.read_seconds
-        left = self.transport.get_write_buffer_size()
-        self._reader_timer = self.loop.call_later(seconds, self._look_at_reader, left)
+        self._reader_timer = self.loop.call_later(seconds, self._look_at_reader, self._unread)
 
     def _look_at_reader(self, before: int) -> None:
         least = LEAST_READ_BYTES if self.least_read_bytes is None else self.least_read_bytes
-        if before - self.transport.get_write_buffer_size() >= least:
+        if before - self._unread >= least:
             self._watch_reader()
             return
         self.reader_cut()

@@ -104,7 +104,7 @@ class Rejection(_Word):
     """SOP Instance UID of the Structured Report."""
     reader: PersonName
     """Name of the reader, as in DICOM: family name^given name."""
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
     """Why, in the reader's words, without patient data."""
 
     @property

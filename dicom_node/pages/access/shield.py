@@ -1,5 +1,8 @@
 """What holds for every answer: host names, size of the body, headers for browsers."""
 
+import re
+
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
@@ -33,6 +36,10 @@ PAGE_HEADERS = {
 
 TRANSPORT_SECURITY = "max-age=31536000"
 """Browsers that came by TLS keep to it for a year."""
+
+
+NUL = re.compile(rb"\x00|%00")
+"""A character that no address of ours has, and that PostgreSQL takes in no text."""
 
 
 class BodyTooLarge(Exception):
@@ -77,6 +84,10 @@ class Shield:
             refusal = PlainTextResponse("not a name of this node; see web.names\n", 421)
             await refusal(scope, receive, send_shielded)
             return
+        if not _is_plain(scope, headers):
+            refusal = PlainTextResponse("not understood\n", 400)
+            await refusal(scope, receive, send_shielded)
+            return
         scope["osteonode.address"] = client_address(HTTPConnection(scope), self._web)
         try:
             length = headers.get("content-length", "0")
@@ -91,6 +102,17 @@ class Shield:
     def _answers_to(self, headers: Headers) -> bool:
         hosts = headers.getlist("host")
         return len(hosts) == 1 and self._web.answers_to(name_of_host(hosts[0]))
+
+
+def _is_plain(scope: Scope, headers: Headers) -> bool:
+    """Whether address and kind of body are such as a browser sends of our pages.
+
+    A form is in UTF-8: other codings that Python knows make texts that cannot be written.
+    """
+    if "\x00" in scope["path"] or NUL.search(scope["query_string"]):
+        return False
+    _, options = parse_options_header(headers.get("content-type", ""))
+    return options.get(b"charset", b"utf-8").lower() in (b"utf-8", b"utf8")
 
 
 def _counted(receive: Receive, most_bytes: int) -> Receive:

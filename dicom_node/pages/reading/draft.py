@@ -104,7 +104,7 @@ def draft_of_form(shown: ShownReport, form: FormData) -> Draft:
                 moved[site.name, roi.sop_instance_uid] = by
     return Draft(
         word,  # type: ignore[arg-type]
-        " ".join(_text(form, "reason").split()),
+        _one_line(_text(form, "reason")),
         int(levels),
         chosen & {site.name for site in shown.content.sites},
         moved,
@@ -181,6 +181,12 @@ def _as_named_anew(draft: Draft, shown: ShownReport) -> dict[str, Any]:
         if (name := renamed(site, further)) is not None and name not in left_out
     )
     return {"levels_down": draft.levels_down, "left_out": left_out, "moved": moved}
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks and without what cannot be seen, as it is kept and shown."""
+    words = " ".join(text.split())
+    return "".join(character for character in words if character.isprintable())
 
 
 def _text(form: FormData, name: str) -> str:
