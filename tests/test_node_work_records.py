@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,16 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._dbos import _get_or_create_dbos_registry
 
+from dicom_node.errors import WorkFailed
 from dicom_node.monitoring.status import StatusReader
 from dicom_node.records.database import open_database
+from dicom_node.records.reading import Rejection
+from dicom_node.records.study_events import events_of
 from dicom_node.records.worker_table import WORKFLOW_VERSION
 from dicom_node.settings.node import Destination, NodeSettings
 from dicom_node.work.complete_study import CompleteStudy
+from dicom_node.work.failed_work import failed_work, retry
+from dicom_node.work.retention import open_studies
 from dicom_node.work.sharing import purging
 from dicom_node.work.sharing.lease import SoleLease
 from dicom_node.work.sharing.outgoing import OutgoingObjects
@@ -209,3 +215,32 @@ def test_work_of_another_worker_is_handed_on_once_and_only_in_this_version(worke
     states = {s.workflow_id: (s.status, s.queue_name) for s in DBOS.list_workflows()}
     assert states["dead"] == ("ENQUEUED", "elsewhere")
     assert states["alive"][0] == states["older"][0] == "PENDING"
+
+
+def test_rejection_that_was_not_carried_out_is_failed_work_and_can_be_retried(
+    worker: Worker,
+) -> None:
+    said = Rejection(
+        report_uid="1.2.3", reader="Doe^Jane", reason="wrong levels",
+        moment=datetime(2026, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    for key in ("study-a", "study-b"):
+        with SetWorkflowID(f"{said.identity}-{key}"), pytest.raises(WorkFailed, match="superseded"):
+            worker.reject(key, said.model_dump(mode="json"))
+    assert {work.study for work in failed_work(worker.settings)} == {"study-a", "study-b"}
+    # other instances of the study count by now
+    worker._forget_failed("study-b", "newest")
+    [failed] = failed_work(worker.settings)
+    assert (failed.kind, failed.study, failed.destination) == ("rejection", "study-a", None)
+    assert (failed.code, failed.id) == ("reading.outdated", f"{said.identity}-study-a")
+    assert "superseded or withdrawn" in failed.reason
+    assert "study-a" in open_studies()  # its reports stay for the retry
+    retry(worker.settings, failed.id, who="adam")
+    assert failed_work(worker.settings) == []
+    status = DBOS.get_workflow_status(failed.id)
+    assert status is not None
+    assert (status.status, status.queue_name) == ("ENQUEUED", "assess")
+    events = [(e.event.value, e.detail, e.who) for e in events_of(worker.database, "study-a")]
+    assert events[1:] == [("retried", "rejection", "adam")]
+    with pytest.raises(WorkFailed, match="not finished"):
+        retry(worker.settings, failed.id)

@@ -1,4 +1,4 @@
-"""Every route by each role, with what schemathesis makes of its parameters: no fault of the node."""
+"""Every route by each role, with what schemathesis makes of its parameters: no 500."""
 
 from collections.abc import Iterator
 from typing import Any
