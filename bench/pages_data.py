@@ -185,9 +185,9 @@ def fail_work(settings: NodeSettings, count: int) -> None:
 def filled(
     folder: Path, studies: int, words: int = 10_000, failed: int = 2000
 ) -> tuple[FastAPI, str]:
-    """An application with simulated data, and the address of a study with images."""
+    """An application with simulated data in ``data``, and the address of a study with images."""
     names = (("jane", "reader"), ("rose", "researcher"), ("adam", "administrator"))
-    app = make_app(folder / "node", *names)  # type: ignore[arg-type]
+    app = make_app(folder / "data", *names)  # type: ignore[arg-type]
     engine: sa.Engine = app.state.database.engine
     tables = (listed_studies, study_deliveries, study_events)
     plan = ScreeningPlan(source="folder:/archive")
