@@ -103,10 +103,10 @@ def followed_rows(count: int) -> list[Row]:
             "study_date": f"{first + timedelta(days=number * 1000 // count):%Y%m%d}",
             "manufacturer": ("GE", "SIEMENS", "PHILIPS")[number % 3],
             "model": f"Scanner {number % 6}", "kernel": ("STANDARD", "B30f")[number % 2],
-            "contrast": ("none", "iodine")[number % 12 // 6],
+            "contrast": ("no", "yes")[number % 12 // 6],
             "hu": {
-                "l1": draw.gauss(130, 45), "aorta": draw.gauss(45, 8),
-                "muscle": draw.gauss(55, 5), "noise": draw.gauss(20, 3),
+                **{site.name: round(draw.gauss(90, 30), 1) for site in SITES},
+                "aorta_hu": draw.gauss(45, 8), "noise_sd_hu": draw.gauss(20, 3),
             },
         }
         for number in range(count)

@@ -99,6 +99,9 @@ def test_newest_word_on_a_report_counts_alone_for_what_was_measured() -> None:
 def test_words_are_kept_once_in_their_order(app: FastAPI) -> None:
     keep(app, *reversed(WORDS), FIRST)
     assert kept_readings(app.state.database.engine) == WORDS
+    figures = kept_readings(app.state.database.engine, corrections=True)
+    assert agreement_of(figures) == agreement_of(WORDS)
+    assert [bool(word.after) for word in figures] == [w.verdict == "corrected" for w in WORDS]
 
 
 def test_readers_are_named_to_administrators_alone(app: FastAPI) -> None:

@@ -163,6 +163,8 @@ def test_scanner_that_moved_is_named_first(app: FastAPI, rose: Browser) -> None:
     follow(app, "A steady one")
     follow(app, f"Moved{MARKUP}", step_hu=15.0)
     app.state.scanner_charts._until = 0.0
+    assert "Nothing was measured yet." in rose.get("/scanners").text  # renewed beside
+    app.state.scanner_charts.wait()
     shown = rose.get("/scanners").text
     assert MARKUP not in shown
     assert shown.index("Moved") < shown.index("A steady one")

@@ -93,5 +93,6 @@ def make_pages(settings: NodeSettings, hasher: PasswordHasher | None = None) -> 
 def close_pages(app: FastAPI) -> None:
     """Write what is still to be written, and close the database."""
     app.state.gate.audited.close()
+    app.state.scanner_charts.wait()
     app.state.status.close()
     app.state.database.close()

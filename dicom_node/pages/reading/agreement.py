@@ -63,7 +63,7 @@ def _figures(request: Request, engine: sa.Engine) -> Agreement:
     number = words_kept(engine)
     known: tuple[int, Agreement] | None = getattr(request.app.state, "agreement", None)
     if known is None or known[0] != number:
-        known = number, agreement_of(kept_readings(engine))
+        known = number, agreement_of(kept_readings(engine, corrections=True))
         request.app.state.agreement = known
     return known[1]
 

@@ -7,7 +7,9 @@ from dataclasses import astuple, dataclass
 
 import sqlalchemy as sa
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.logs import log
 from dicom_node.records.scanner_drift import followed_charts
 from modeling.drift.control_chart import ControlChart
 from modeling.drift.drift_files import Charts
@@ -45,20 +47,39 @@ class FollowedScanner:
 
 
 class ScannerCharts:
-    """Draws them up once for all visitors."""
+    """Draws them up once for all visitors, who wait for the first ones of a process alone."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._charts: Charts = {}
+        self._charts: Charts | None = None
         self._until = 0.0
+        self._renewal: threading.Thread | None = None
 
     def of(self, engine: sa.Engine) -> Charts:
-        """The charts of what the node measured, not older than `CHARTS_SECONDS`."""
+        """The charts of what the node measured; those older than `CHARTS_SECONDS` are renewed."""
         with self._lock:
-            if time.monotonic() >= self._until:
+            if self._charts is None:
                 self._charts = followed_charts(engine)
                 self._until = time.monotonic() + CHARTS_SECONDS
+            elif time.monotonic() >= self._until:
+                self._until = time.monotonic() + CHARTS_SECONDS
+                self._renewal = threading.Thread(target=self._renew, args=(engine,), daemon=True)
+                self._renewal.start()
             return self._charts
+
+    def wait(self) -> None:
+        """Return when no charts are being renewed."""
+        if self._renewal is not None:
+            self._renewal.join()
+
+    def _renew(self, engine: sa.Engine) -> None:
+        try:
+            charts = followed_charts(engine)
+        except SQLAlchemyError as error:  # the former ones are shown until the next renewal
+            log().warning("database does not answer", error=type(error).__name__)
+            return
+        with self._lock:
+            self._charts = charts
 
 
 def scanner_charts(request: Request) -> ScannerCharts:
