@@ -10,6 +10,7 @@ from dicom_node.records.database import open_database
 from dicom_node.work.listing.kept_readings import KeptReading, keep_reading, kept_readings
 from roi_extraction import sites
 from tests import test_pages_access as access
+from tests import test_pages_lockout as lockout
 from tests.page_client import PASSWORD
 from tests.page_process import HttpBrowser, PageProcess, page_process
 from tests.postgresql import Cluster, running_cluster
@@ -20,10 +21,11 @@ NAMES = (("jane", "reader"), ("rose", "researcher"), ("adam", "administrator"))
 
 ON_A_DATABASE = [
     test
-    for name, test in inspect.getmembers(access, inspect.isfunction)
+    for module in (access, lockout)
+    for name, test in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_") and list(inspect.signature(test).parameters) == ["engine"]
 ]
-"""What tests/test_pages_access.py holds of the tables alone."""
+"""What the tests of access hold of the tables alone."""
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from dicom_node.errors import WorkFailed
 from dicom_node.pages.access.visitor import Identity
@@ -259,6 +260,20 @@ def test_rejection_needs_a_reason_and_withdraws(
     assert len(sent) == 1
     page = jane.get(f"{study.address}/reading")
     assert "was rejected and is withdrawn" in page.text
+
+
+def test_reason_is_one_line_of_what_can_be_seen(
+    app: FastAPI, study: MadeStudy, sent: list[Any]
+) -> None:
+    jane = signed_in(app, "jane")
+    reason = "wrong\x00 levels\r\n\u202eand\x1b[31m more\x07"
+    asked = ask(jane, study, word="reject", reason=reason)
+    assert asked.status == 200
+    assert confirm(jane, study, asked).status == 303
+    [(_, said)] = sent
+    assert said.reason == "wrong levels and[31m more"
+    with pytest.raises(ValidationError):
+        Rejection(report_uid="1.2", reader="Doe^Jane", reason="a\x00b", moment=MOMENT)
 
 
 @pytest.mark.parametrize(
