@@ -13,11 +13,12 @@ failed tries; size of the audit trail.
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Error, Page, sync_playwright
 
 from bench.pages_data import filled
 from dicom_node.pages.app import close_pages
@@ -37,6 +38,10 @@ HEADER = (
     "| Page | Hours | Requests | JS heap, MB | Nodes | Listeners | RSS, MB | Files | Threads "
     "| Sessions | Audit, MB |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
+
+
+def _note(faults: list[str], fault: Error) -> None:
+    faults.append(str(fault))
 
 
 def sign_in(page: Page, address: str, name: str, to: str) -> None:
@@ -138,7 +143,7 @@ def main() -> None:
                 page.clock.install()
                 page.add_init_script(COUNT_RENEWALS)
                 faults: list[str] = []
-                page.on("pageerror", lambda fault, found=faults: found.append(str(fault)))
+                page.on("pageerror", partial(_note, faults))
                 sign_in(page, address, "adam" if what == "work" else "jane", path)
                 session = context.new_cdp_session(page)
                 session.send("Performance.enable")

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
 from dicom_node.reporting.report_history import REPORT_FILE
@@ -80,6 +81,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def test_no_request_is_a_fault_of_the_node(node: Node, name: str, mode: GenerationMode) -> None:
     seen: set[str] = set()
     for found in node.schema.get_all_operations():
+        assert isinstance(found, Ok)
         operation: Any = found.ok()
         if name != "nobody" and operation.path in (*ENDS_THE_SESSION, *CHILDREN):
             continue

@@ -1,10 +1,9 @@
 """Accounts, sessions, lock-out and readings on PostgreSQL, with two web processes."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
 from dicom_node.records.database import open_database
 from dicom_node.work.listing.kept_readings import KeptReading, keep_reading, kept_readings
@@ -51,10 +50,10 @@ def two(
         assert "secret-of-db" not in process.log()
 
 
-@pytest.mark.parametrize("test", ON_A_DATABASE, ids=lambda test: str(test.__name__)[5:])
-def test_tables_hold_there_too(cluster: Cluster, test: Callable[[sa.Engine], None]) -> None:
-    name = f"t{ON_A_DATABASE.index(test)}"
-    engine = open_database(cluster.url.replace("/osteonode", f"/{name}"), make=True)
+@pytest.mark.parametrize("number", range(len(ON_A_DATABASE)))
+def test_tables_hold_there_too(cluster: Cluster, number: int) -> None:
+    test = ON_A_DATABASE[number]
+    engine = open_database(cluster.url.replace("/osteonode", f"/t{number}"), make=True)
     try:
         test(engine)
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
+from starlette.routing import Mount
 
 from dicom_node.pages.app import ROOMS, make_pages
 from dicom_node.settings.node import NodeSettings
@@ -100,7 +101,7 @@ def test_every_route_has_its_roles(tmp_path: Path) -> None:
         for method in route.methods or ()
     }
     assert found == set(ALLOWED)
-    assert {mount.path for mount in app.routes if type(mount).__name__ == "Mount"} == {"/static"}
+    assert {mount.path for mount in app.routes if isinstance(mount, Mount)} == {"/static"}
 
 
 @pytest.mark.parametrize("name", ["nobody", *NAMES])
