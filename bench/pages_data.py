@@ -176,8 +176,16 @@ def fail_work(settings: NodeSettings, count: int) -> None:
         error = '{"name": "WorkFailed", "message": "%s", "code": "reading.outdated"}' % ("m" * 80)
         connection.execute(table.update().values(status="ERROR", error=error))
         row = dict(connection.execute(table.select()).one()._mapping)
-        row["completed_at"] = row["updated_at"]
-        rows = [{**row, "workflow_uuid": f"failed-{number}"} for number in range(1, count)]
+        ended = row["updated_at"]
+        rows = [
+            {
+                **row,
+                "workflow_uuid": f"failed-{number}",
+                "completed_at": ended - number * MINUTE_MS,
+                "updated_at": ended - number * MINUTE_MS,
+            }
+            for number in range(1, count)
+        ]
         connection.execute(table.insert(), rows)
     engine.dispose()
 

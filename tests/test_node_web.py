@@ -96,9 +96,10 @@ def test_health_answers_beyond_the_limit_of_connections(
     monkeypatch.setattr(impatient_http, "MAX_CONNECTIONS", 20)
     monkeypatch.setattr(impatient_http, "REQUEST_SECONDS", 600.0)
     with ExitStack() as stack:
-        first, *_others = [connect(stack, port, b"") for _ in range(60)]
+        first, *others = [connect(stack, port, b"") for _ in range(60)]
         assert healthy(port)
         assert closed(first)
+        assert all(closed(other) for other in others[:39])  # also of those that came at once
 
 
 def test_readers_that_take_nothing_are_cut_and_keep_nobody_out(

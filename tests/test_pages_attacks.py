@@ -5,15 +5,19 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
+from dicom_node.pages.app import close_pages
 from dicom_node.records.database import login_failures, open_database
-from tests.page_client import PASSWORD, audit_records
+from dicom_node.reporting.objects.kinds import ObjectKind
+from tests.page_client import PASSWORD, audit_records, make_app
 from tests.page_process import HttpBrowser, PageProcess, page_process
+from tests.study_builders import make_study
 
 TRIES = 1500
 """Log-in tries of the flood; docs/threats.md has the figures of ten thousand."""
@@ -298,3 +302,38 @@ def test_passwords_are_checked_few_at_once_and_pages_go_on_beside(fresh: PagePro
     assert set(statuses) == {401, 429}
     assert peak - before < 300_000_000  # two at a time, 64 MB each
     assert slowest < 5
+
+
+def test_hundreds_of_idle_connections_keep_nobody_out(server: PageProcess) -> None:
+    with ExitStack() as stack:
+        for number in range(600):
+            stack.enter_context(server.connect(b"GET /login HTTP/1.1\r\n" if number % 2 else b""))
+        begun = time.monotonic()
+        assert signed_in(server, "jane").get("/studies").status == 200
+        assert time.monotonic() - begun < 5
+        assert psutil.Process(server.process.pid).num_fds() < 300  # type: ignore[union-attr]
+
+
+def test_readers_of_a_large_file_that_take_nothing_cost_little_memory(tmp_path: Path) -> None:
+    server = PageProcess(tmp_path / "node")
+    app = make_app(server.settings.data_dir, ("jane", "reader"))
+    study = make_study(app, tmp_path / "series")
+    (study.report_folder / ObjectKind.SEG.file_name).write_bytes(bytes(100_000_000))
+    close_pages(app)
+    server.start()
+    process = psutil.Process(server.process.pid)  # type: ignore[union-attr]
+    browser = signed_in(server, "jane")
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    request = (
+        f"GET {study.address}/files/{ObjectKind.SEG.file_name} HTTP/1.1\r\n"
+        f"Host: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n"
+    ).encode()
+    before = process.memory_info().rss
+    with ExitStack() as stack:
+        slow = [stack.enter_context(server.connect(request)) for _ in range(20)]
+        assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in slow)
+        assert browser.get("/studies").status == 200
+        assert process.memory_info().rss - before < 100_000_000
+    whole = browser.get(f"{study.address}/files/{ObjectKind.SEG.file_name}")
+    assert (whole.status, len(whole.content)) == (200, 100_000_000)
+    server.stop()

@@ -66,7 +66,10 @@ class ImpatientHttp(H11Protocol):
         self.made = self.loop.time()
         self._wait()
         if len(self.connections) > MAX_CONNECTIONS:
-            self._one_too_many().transport.abort()
+            chosen = self._one_too_many()
+            # many may come before its end is noticed: it must not be chosen again
+            self.connections.discard(chosen)
+            chosen.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes; time runs until they make a whole request."""

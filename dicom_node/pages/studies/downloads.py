@@ -7,6 +7,7 @@ from typing import Annotated
 import pydicom
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
 from dicom_node.pages.access.gate import gate_of
@@ -57,17 +58,20 @@ def download(
     if folder is None or name not in KINDS:
         raise HTTPException(404)
     path = folder / _source(name)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     try:
-        if path.stat().st_size > LARGEST_DOWNLOAD_BYTES:
+        facts = path.stat()
+        if facts.st_size > LARGEST_DOWNLOAD_BYTES:
             raise HTTPException(404)
-        content = path.read_bytes()
+        if name == PDF_FILE:
+            content = _document(path.read_bytes())
+            answer = Response(content, media_type=KINDS[name], headers=headers)
+        else:  # piece by piece, however slowly it is taken
+            answer = FileResponse(path, 200, headers, KINDS[name], stat_result=facts)
     except OSError:
         raise HTTPException(404) from None
-    if name == PDF_FILE:
-        content = _document(content)
     gate_of(request).audited.trail.looked(visitor.person, row.study_uid, name)
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type=KINDS[name], headers=headers)
+    return answer
 
 
 def _source(name: str) -> str:
