@@ -93,7 +93,7 @@ def simulated_rows(count: int) -> tuple[list[Row], list[Row], list[Row]]:
     return studies, deliveries, events
 
 
-def followed_rows(count: int) -> list[Row]:
+def scanner_rows(count: int) -> list[Row]:
     """What was measured, on twelve scanners over three years."""
     draw = random.Random(2)
     first = date(2024, 1, 1)
@@ -203,7 +203,7 @@ def filled(
     with engine.begin() as connection:
         for table, rows in zip(tables, simulated_rows(studies), strict=True):
             connection.execute(sa.insert(table), rows)
-        connection.execute(sa.insert(followed_studies), followed_rows(studies))
+        connection.execute(sa.insert(followed_studies), scanner_rows(studies))
         connection.execute(sa.insert(readings), read_rows(words))
         connection.execute(sa.insert(SERIES), series_rows(studies, made.id, 1))
     fail_work(app.state.settings, failed)

@@ -13,7 +13,7 @@ from dicom_node.monitoring.metrics import StatusCollector
 from dicom_node.monitoring.status import StatusReader
 from dicom_node.monitoring.status_text import status_text
 from dicom_node.records.database import open_database
-from dicom_node.records.followed_studies import follow_study, followed_rows
+from dicom_node.records.followed_studies import follow_study, followed_values
 from dicom_node.records.scanner_drift import DriftWatch, read_steps
 from dicom_node.settings.node import NodeSettings
 from roi_extraction.sites import SITES
@@ -55,11 +55,11 @@ def test_a_study_that_is_assessed_again_counts_once(settings: NodeSettings) -> N
         follow_study(connection, "b", "20260101", report(100.0, 50.0))
         follow_study(connection, "a", "", report(None, 40.0))
         follow_study(connection, "b", "20260101", report(120.0, 50.0))
-    rows = list(followed_rows(engine))
+    found = list(followed_values(engine))
     engine.dispose()
-    assert [row[:6] for row in rows] == [
-        ("", "Maker", "Scanner 1", "B30", "no", ""),
-        ("20260101", "Maker", "Scanner 1", "B30", "no", "120.0"),
+    assert [(*stated.values(), hu.get("L1")) for stated, hu in found] == [
+        ("", "Maker", "Scanner 1", "B30", "no", None),
+        ("20260101", "Maker", "Scanner 1", "B30", "no", 120.0),
     ]
 
 

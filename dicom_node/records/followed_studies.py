@@ -11,15 +11,11 @@ import sqlalchemy as sa
 
 from dicom_node.foreign_text import cleaned
 from dicom_node.records.database import followed_studies
-from roi_extraction.sites import SITES
 
-__all__ = ["COLUMNS", "follow_study", "followed_rows"]
+__all__ = ["STATED", "follow_study", "followed_values"]
 
-COLUMNS = (
-    "study_date", "manufacturer", "model", "kernel", "contrast",
-    *(site.name for site in SITES), "aorta_hu", "noise_sd_hu",
-)  # fmt: skip
-"""What `followed_rows` gives of each study, by the names of a table of results."""
+STATED = ("study_date", "manufacturer", "model", "kernel", "contrast")
+"""What is kept of a study beside HU, as the columns of a table of results are called."""
 
 STUDIES_AT_ONCE = 1000
 
@@ -55,18 +51,19 @@ def follow_study(
     connection.execute(sa.insert(followed_studies).values(row))
 
 
-def followed_rows(engine: sa.Engine) -> Iterator[tuple[str, ...]]:
-    """Give a row of `COLUMNS` for each study, as text; empty where there is no value."""
+def followed_values(engine: sa.Engine) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """Give of each study `STATED`, and its HU by site, ``aorta_hu`` and ``noise_sd_hu``."""
     last = ""
+    columns = [followed_studies.c[name] for name in ("study", "hu", *STATED)]
     while True:
-        asked = sa.select(followed_studies).where(followed_studies.c.study > last)
+        asked = sa.select(*columns).where(followed_studies.c.study > last)
         with engine.connect() as connection:
             found = connection.execute(
                 asked.order_by(followed_studies.c.study).limit(STUDIES_AT_ONCE)
             ).all()
-        for row in found:
-            cells = {**row._mapping, **row.hu}
-            yield tuple("" if (cell := cells.get(name)) is None else str(cell) for name in COLUMNS)
+        for _, hu, *stated in found:
+            measured = {name: value for name, value in hu.items() if value is not None}
+            yield dict(zip(STATED, stated, strict=True)), measured
         if len(found) < STUDIES_AT_ONCE:
             return
         last = found[-1].study

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from dicom_node.files import write_atomically
-from dicom_node.records.followed_studies import COLUMNS, followed_rows
+from dicom_node.records.followed_studies import followed_values
 
 if TYPE_CHECKING:
     from modeling.drift.drift_files import Charts
@@ -72,11 +72,11 @@ class DriftWatch:
 
 def followed_charts(engine: sa.Engine) -> "Charts":
     """The control charts of what was measured on the node's own studies."""
-    from modeling.cohort.table import RawTable
     from modeling.drift.drift_files import charts_of
-    from modeling.drift.scanner_months import measurements_of
+    from modeling.drift.scanner_months import measurement_of
 
-    return charts_of(measurements_of(RawTable(COLUMNS, tuple(followed_rows(engine)))))
+    found = (measurement_of(stated, hu) for stated, hu in followed_values(engine))
+    return charts_of(one for one in found if one is not None)
 
 
 def steps_of(charts: "Charts") -> list[ScannerStep]:

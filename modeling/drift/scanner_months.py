@@ -1,6 +1,5 @@
 """The values of a table of results by scanner, measure and month."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -10,7 +9,14 @@ from modeling.cohort.reading import cell_value
 from modeling.cohort.table import RawTable
 from modeling.errors import CohortLayout
 
-__all__ = ["MEASURES", "Measurement", "Scanner", "by_scanner", "measurements_of"]
+__all__ = [
+    "MEASURES",
+    "Measurement",
+    "Scanner",
+    "by_scanner",
+    "measurement_of",
+    "measurements_of",
+]
 
 MEASURES = {
     "l1": "L1",
@@ -22,6 +28,12 @@ MEASURES = {
 muscle sites, and the noise near the spine."""
 
 MUSCLE_SITES = tuple(name for name in SITE_NAMES if "_" in name)
+
+SINGLE = {"l1": "L1", "aorta": "aorta_hu", "noise": "noise_sd_hu"}
+"""Measures that are one column, and its name."""
+
+FOLLOWED = (*SINGLE.values(), *MUSCLE_SITES)
+"""Columns with what is followed."""
 
 NEEDED = ("study_date", "manufacturer", "model", "kernel")
 
@@ -86,18 +98,40 @@ def measurements_of(table: RawTable) -> Iterator[Measurement]:
     if missing:
         raise CohortLayout(f"no column {', '.join(map(repr, missing))}: {REMEDY}", missing)
     places = {name: place for place, name in enumerate(table.header)}
+    stated = [name for name in (*NEEDED, "contrast") if name in places]
+    kind_of = {name: name if name in SITE_NAMES else MUSCLE_SITES[0] for name in FOLLOWED}
+    measured = {name: places[name] for name in FOLLOWED if name in places}
     for number, row in enumerate(table.rows, start=1):
-        cells = {name: row[place].strip() for name, place in places.items()}
-        month = _month_of(cells["study_date"])
-        values = _values(number, cells)
-        if month and values:
-            scanner = Scanner(
-                cells["manufacturer"],
-                cells["model"],
-                cells["kernel"],
-                _contrast(cells.get("contrast", "")),
-            )
-            yield Measurement(scanner, month, values)
+        hu = {
+            name: float(cell_value(number, name, text, kind_of[name]))
+            for name, place in measured.items()
+            if (text := row[place].strip())
+        }
+        found = measurement_of({name: row[places[name]].strip() for name in stated}, hu)
+        if found is not None:
+            yield found
+
+
+def measurement_of(cells: Mapping[str, str], hu: Mapping[str, float]) -> Measurement | None:
+    """What one series says; None for one without a date or any measure.
+
+    Parameters
+    ----------
+    cells
+        Of the columns `NEEDED`, and ``contrast``, ``yes`` or ``no``.
+    hu
+        HU by the columns `FOLLOWED`; what was not measured is not there.
+    """
+    month = _month_of(cells["study_date"])
+    muscles = [hu[name] for name in MUSCLE_SITES if name in hu]
+    values = {name: hu[column] for name, column in SINGLE.items() if column in hu}
+    if muscles:
+        values["muscle"] = median(muscles)
+    if not month or not values:
+        return None
+    contrast = _contrast(cells.get("contrast", ""))
+    scanner = Scanner(cells["manufacturer"], cells["model"], cells["kernel"], contrast)
+    return Measurement(scanner, month, values)
 
 
 def by_scanner(
@@ -110,22 +144,6 @@ def by_scanner(
         for name, value in one.values.items():
             measures.setdefault(name, {}).setdefault(one.month, []).append(value)
     return dict(sorted(parted.items()))
-
-
-def _values(number: int, cells: Mapping[str, str]) -> dict[str, float]:
-    def read(name: str, kind: str) -> float:
-        text = cells.get(name, "")
-        return float(cell_value(number, name, text, kind)) if text else math.nan
-
-    muscles = [read(name, name) for name in MUSCLE_SITES]
-    measured = [value for value in muscles if math.isfinite(value)]
-    values = {
-        "l1": read("L1", "L1"),
-        "aorta": read("aorta_hu", MUSCLE_SITES[0]),
-        "muscle": median(measured) if measured else math.nan,
-        "noise": read("noise_sd_hu", MUSCLE_SITES[0]),
-    }
-    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _month_of(date: str) -> str:
