@@ -5,6 +5,7 @@ A row has the key of the study in the spool and nothing else of a patient.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -84,16 +85,14 @@ def kept_readings(engine: sa.Engine, *, corrections: bool = False) -> tuple[Kept
     corrections
         Whether only those of corrections have their HU, which takes a fifth of the time.
     """
-    found = [readings.c[column.name] for column in fields(KeptReading)]
+    found: list[sa.ColumnElement[Any]] = [readings.c[f.name] for f in fields(KeptReading)]
     if corrections:
         nothing = sa.literal({}, sa.JSON)
         is_correction = readings.c.verdict == "corrected"
-        found = [
-            sa.case((is_correction, column), else_=nothing).label(column.name)
-            if column.name in ("before", "after")
-            else column
-            for column in found
-        ]
+        for place, column in enumerate(fields(KeptReading)):
+            if column.name in ("before", "after"):
+                values = sa.case((is_correction, found[place]), else_=nothing)
+                found[place] = values.label(column.name)
     with engine.connect() as connection:
         rows = connection.execute(sa.select(*found).order_by(readings.c.moment, readings.c.work))
         return tuple(KeptReading(**row._mapping) for row in rows)
