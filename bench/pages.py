@@ -26,9 +26,9 @@ GOAL_MS = 150.0
 
 @dataclass
 class Timed:
-    """Times of the first request and of some more, and the CPU time of these, ms."""
+    """Times of some requests; CPU time of these and of the first one before them, ms."""
 
-    first: float
+    first_cpu: float
     times: list[float]
     cpu: list[float]
 
@@ -45,7 +45,7 @@ def timed(browser: Browser, path: str, requests: int) -> Timed:
         cpu.append((time.process_time() - worked) * 1000)
         if answer.status != 200:
             raise SystemExit(f"{path}: status {answer.status}")
-    return Timed(times[0], times[1:], cpu[1:])
+    return Timed(cpu[0], times[1:], cpu[1:])
 
 
 def readers_pages(count: int, study: str) -> dict[str, str]:
@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         app, study = filled(Path(folder), given.studies)
         print(f"{given.studies} studies, {given.requests} requests a page, goal {GOAL_MS:.0f} ms\n")
-        print("| Page | First, ms | Median, ms | CPU, ms | Worst, ms | Goal |")
+        print("| Page | First, CPU ms | Median, ms | CPU, ms | Worst, ms | Goal |")
         print("|---|---|---|---|---|---|")
         visitors = {
             "jane": readers_pages(given.studies, study),
@@ -116,7 +116,7 @@ def main() -> None:
                 cpu = statistics.median(found.cpu)
                 reached = "reached" if worst <= GOAL_MS else "missed"
                 verdict = "median" if median <= GOAL_MS < worst else reached
-                times = f"{found.first:.0f} | {median:.0f} | {cpu:.0f} | {worst:.0f}"
+                times = f"{found.first_cpu:.0f} | {median:.0f} | {cpu:.0f} | {worst:.0f}"
                 print(f"| {name} | {times} | {verdict} |", flush=True)
         close_pages(app)
 
