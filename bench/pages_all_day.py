@@ -1,6 +1,6 @@
 """What a page that is open for a day leaves behind, in the browser and in the web process.
 
-    python -m bench.pages_all_day [--studies 2000] [--refreshes 2880]
+    python -m bench.pages_all_day [--studies 2000] [--refreshes 2880] [--page work]
 
 A web process of its own and a headless Chromium, whose clock is wound on: the list of studies
 renews itself every 30 s, the page of work every 10 s, and on the page of a study a reader takes a
@@ -125,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--refreshes", type=int, default=2880)
+    parser.add_argument("--page", choices=[*REFRESH_SECONDS], help="this one alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -133,6 +134,8 @@ def main() -> None:
         close_pages(app)
         server.start()
         pages = {"list of studies": "/studies", "work": "/work", "a study, stepped": study}
+        if given.page:
+            pages = {given.page: pages[given.page]}
         address = f"http://{HOST}:{server.port}"
         print(HEADER)
         with sync_playwright() as playwright:
