@@ -120,6 +120,34 @@ def steps_on(page: Page) -> bool:
     )
 
 
+def watch(address: str, pages: dict[str, str], refreshes: int, server: PageProcess) -> None:
+    """Open each page in a browser, let it renew itself, and tell what it leaves."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for what, path in pages.items():
+            context = browser.new_context()
+            page = context.new_page()
+            page.clock.install()
+            page.add_init_script(COUNT_RENEWALS)
+            faults: list[str] = []
+            page.on("pageerror", partial(_note, faults))
+            sign_in(page, address, "adam" if what == "work" else "jane", path)
+            session = context.new_cdp_session(page)
+            session.send("Performance.enable")
+            seconds = REFRESH_SECONDS[what]
+            begun = time.monotonic()
+            renew(page, what, seconds)
+            tell(what, 0, 1, session, server)
+            for done in range(1, refreshes + 1):
+                renew(page, what, seconds)
+                if done % max(1, refreshes // PARTS) == 0:
+                    tell(what, done * seconds / 3600, done, session, server)
+            took = time.monotonic() - begun
+            print(f"<!-- {what}: {took:.0f} s, faults of scripts: {len(faults)} -->")
+            context.close()
+        browser.close()
+
+
 def main() -> None:
     """Print a table of what grows."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,32 +166,10 @@ def main() -> None:
             pages = {given.page: pages[given.page]}
         address = f"http://{HOST}:{server.port}"
         print(HEADER)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            for what, path in pages.items():
-                context = browser.new_context()
-                page = context.new_page()
-                page.clock.install()
-                page.add_init_script(COUNT_RENEWALS)
-                faults: list[str] = []
-                page.on("pageerror", partial(_note, faults))
-                sign_in(page, address, "adam" if what == "work" else "jane", path)
-                session = context.new_cdp_session(page)
-                session.send("Performance.enable")
-                seconds = REFRESH_SECONDS[what]
-                number = given.refreshes
-                begun = time.monotonic()
-                renew(page, what, seconds)
-                tell(what, 0, 1, session, server)
-                for done in range(1, number + 1):
-                    renew(page, what, seconds)
-                    if done % max(1, number // PARTS) == 0:
-                        tell(what, done * seconds / 3600, done, session, server)
-                took = time.monotonic() - begun
-                print(f"<!-- {what}: {took:.0f} s, faults of scripts: {len(faults)} -->")
-                context.close()
-            browser.close()
-        server.stop()
+        try:
+            watch(address, pages, given.refreshes, server)
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":
