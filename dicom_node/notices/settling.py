@@ -24,7 +24,7 @@ from dicom_node.records.noticed.standing import (
 from dicom_node.settings.node import NodeSettings
 from dicom_node.settings.notices import ConditionKind, Notices
 
-__all__ = ["settle", "step_of"]
+__all__ = ["Pace", "settle", "step_of"]
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
