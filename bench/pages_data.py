@@ -20,7 +20,7 @@ from dicom_node.records.database import (
     study_deliveries,
     study_events,
 )
-from dicom_node.records.listed_studies import ListedStudy, StudyState, sought
+from dicom_node.records.listed_studies import SOUGHT, ListedStudy, StudyState, sought
 from dicom_node.records.study_deliveries import DeliveryState
 from dicom_node.records.study_events import StudyEvent
 from dicom_node.records.worker_table import WORKFLOW_VERSION
@@ -73,9 +73,7 @@ def simulated_rows(count: int) -> tuple[list[Row], list[Row], list[Row]]:
             verdict="accepted" if reported and number < 0.9 * count else "none",
         )  # fmt: skip
         values = asdict(row)
-        values |= {
-            f"{n}_sought": sought(values[n]) for n in ("accession", "patient_id", "patient_name")
-        }
+        values |= {f"{name}_sought": sought(values[name]) for name in SOUGHT}
         values["warnings"] = " acquisition.contrast " if draw.random() < 0.3 else ""
         studies.append({**values, "state": str(state)})
         for file in ("report.sr.dcm", "report.sc.dcm") if reported else ():

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
 from fastapi import FastAPI
 
+from dicom_node.assessment.assessment import Assessment
 from dicom_node.records.listed_studies import ListedStudy, StudyHeader, StudyState, study_of
 from dicom_node.records.study_listing import StudyResult, list_result, list_study
 from dicom_node.reporting.report import report
@@ -44,10 +46,26 @@ class MadeStudy:
         return f"/studies/{self.row.study_uid}"
 
 
-def make_study(app: FastAPI, work: Path, header: StudyHeader = HEADER) -> MadeStudy:
-    """Receive, measure and list a small study; its images are older than its report."""
+def plain_assessment(work: Path) -> Assessment:
+    """A small series with known numbers at known places."""
+    plain_series(work)
+    return assessment(work)
+
+
+def make_study(
+    app: FastAPI,
+    work: Path,
+    header: StudyHeader = HEADER,
+    assess: Callable[[Path], Assessment] = plain_assessment,
+    changed: int | None = None,
+) -> MadeStudy:
+    """Receive, measure and list a study; its images are older than its report.
+
+    ``assess`` writes the series into the folder that it is given, and measures it.
+    """
     settings: NodeSettings = app.state.settings
-    written = plain_series(work)
+    assessed = assess(work)
+    written = [instance.path for instance in assessed.series.slices]
     first = pydicom.dcmread(written[0], stop_before_pixels=True)
     study_uid, series_uid = str(first.StudyInstanceUID), str(first.SeriesInstanceUID)
     folder = settings.data_dir / "spool" / "series" / series_key(study_uid, series_uid)
@@ -58,7 +76,7 @@ def make_study(app: FastAPI, work: Path, header: StudyHeader = HEADER) -> MadeSt
         paths.append(folder / f"{spool_name(str(uid))}.dcm")
         shutil.copyfile(path, paths[-1])
         os.utime(paths[-1], (1_000_000_000, 1_000_000_000))
-    made = report(assessment(work), {"read": 1.0}, ())
+    made = report(assessed, {"read": 1.0}, ())
     study = spool_name(study_uid)
     reports = settings.reports_dir / study / FOLDER
     reports.mkdir(parents=True)
@@ -72,7 +90,7 @@ def make_study(app: FastAPI, work: Path, header: StudyHeader = HEADER) -> MadeSt
     )  # fmt: skip
     with engine.begin() as connection:
         list_study(connection, study, replace(header, study_uid=study_uid), 1_700_000_000_000)
-        list_result(connection, study, result)
+        list_result(connection, study, result, changed)
     row = study_of(engine, study_uid)
     assert row is not None
     return MadeStudy(settings, row, made, paths)

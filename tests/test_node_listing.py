@@ -53,6 +53,7 @@ from dicom_node.work.listing import list_upkeep
 from dicom_node.work.listing.list_upkeep import ListUpkeep
 from dicom_node.work.listing.study_records import StudyRecords
 from roi_extraction.anatomy import Finding
+from tests.dicom_builders import edit, plain_series
 from tests.postgresql import Cluster, running_cluster
 from tests.simulated_worker import simulated_report
 
@@ -133,11 +134,35 @@ def test_study_is_read_as_it_was_entered(database: sa.Engine) -> None:
         assert study_keys(connection, "") == set()
 
 
-def test_header_cannot_steer_a_page_or_a_terminal(database: sa.Engine) -> None:
-    enter(database, "s", 1, STAGED, patient_name='<script>"\x1b[2J', accession="x" * 300)
+def test_header_can_neither_steer_a_terminal_nor_fill_a_page(database: sa.Engine) -> None:
+    name = "Roe\x1b[2J\r\n\u202egni^\u200bA" + "\u0300" * 40
+    enter(
+        database, "s", 1, STAGED, patient_name=name, accession="x" * 300, model='<i>"\x1b[2J',
+        patient_id="\ue000\ud800 7",
+    )  # fmt: skip
     [found] = studies_page(database, StudyFilter())
-    assert found.patient_name == "_script___2J".replace("___", "____")
-    assert found.accession.endswith("(cut, 300 characters)")
+    assert found.patient_name.startswith("Roe [2J gni^\u00c0")
+    assert len(found.patient_name) < 20
+    assert found.accession == f"{'x' * 64} (cut, 300 characters)"
+    assert (found.model, found.patient_id) == ("_i____2J", "\ufffd\ufffd 7")
+
+
+def test_names_are_listed_in_their_own_letters_and_found_with_and_without_accents(
+    database: sa.Engine,
+) -> None:
+    enter(database, "a", 1, STAGED, patient_name="M\u00fcller^Zo\u00eb", accession="2026/17")
+    enter(
+        database, "b", 2, STAGED, patient_name="Yamada^Tarou", ideographic_name="山田^太郎"
+    )
+    enter(database, "c", 3, STAGED, patient_name="Straße^\u0141ucja", patient_id="\U00020000-1")
+    names = [row.patient_name for row in studies_page(database, StudyFilter())]
+    assert names == ["Straße^\u0141ucja", "Yamada^Tarou", "M\u00fcller^Zo\u00eb"]
+    for search in ("m\u00fcll", "MULLER Z", "mu\u0308ller", "2026/1"):
+        assert page(database, search=search) == ["a"], search
+    for search in ("yama", "山田", "山田 太郎"):
+        assert page(database, search=search) == ["b"], search
+    assert page(database, search="strasse") == page(database, search="\U00020000") == ["c"]
+    assert page(database, search="山田", by_patient=False) == []
 
 
 def test_each_filter_finds_what_fits_it(database: sa.Engine) -> None:
@@ -307,14 +332,40 @@ def test_study_that_is_forgotten_leaves_nothing(database: sa.Engine) -> None:
     assert left == [["t"]] * 3
 
 
-def test_name_is_its_form_in_latin_letters_and_damaged_values_are_empty() -> None:
+def test_name_is_its_first_form_with_the_ideographic_one_beside_it() -> None:
     image = pydicom.Dataset()
-    image.PatientName = "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"
+    image.PatientName = "Yamada^Tarou=山田^太郎=やまだ^たろう"
     image.PatientID = "7"
     image.ConvolutionKernel = ["A", "B"]
     found = scanner_header(image)
-    assert (found.patient_name, found.patient_id, found.study_date) == ("Yamada^Tarou", "7", "")
+    assert (found.patient_name, found.ideographic_name) == ("Yamada^Tarou", "山田^太郎")
+    assert (found.patient_id, found.study_date) == ("7", "")
     assert "A" in found.kernel
+    for name, listed in (
+        ("=山田^太郎", "山田^太郎"), ("^^=^=やまだ^たろう", "やまだ^たろう"), ("==", ""),
+    ):  # fmt: skip
+        image.PatientName = name
+        found = scanner_header(image)
+        assert (found.patient_name, found.ideographic_name) == (listed, "")
+
+
+@pytest.mark.parametrize(
+    ("charset", "written", "name"),
+    [
+        ("ISO_IR 100", b"M\xfcller^J\xf6rg", "Müller^Jörg"),
+        ("ISO_IR 192", "Łukasiewicz^Zoë".encode(), "Łukasiewicz^Zoë"),
+        ("ISO_IR 144", "Иванова^Анна".encode("iso8859-5"), "Иванова^Анна"),
+        ("", b"M\xfcller^J\xf6rg", "Müller^Jörg"),
+    ],
+    ids=["latin", "unicode", "cyrillic", "not stated"],
+)
+def test_name_is_decoded_by_the_character_set_of_its_file(
+    tmp_path: Path, charset: str, written: bytes, name: str
+) -> None:
+    path = plain_series(tmp_path, 1)[0]
+    edit(path, SpecificCharacterSet=charset, PatientName="X" * 40)
+    path.write_bytes(path.read_bytes().replace(b"X" * 40, written.ljust(40)))
+    assert scanner_header(pydicom.dcmread(path)).patient_name == name
 
 
 def records(engine: sa.Engine, tmp_path: Path) -> StudyRecords:

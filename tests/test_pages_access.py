@@ -76,7 +76,7 @@ def test_signing_in_goes_to_the_page_that_was_asked_for(app: FastAPI) -> None:
     assert 'value="/account?x=1&amp;y=2"' in browser.get(refused.location).text
     assert browser.sign_in("jane", to="/account?x=1").location == "/account?x=1"
     shown = browser.get("/account")
-    assert (shown.status, "Doe^Jane" in shown.text) == (200, True)
+    assert (shown.status, "Doe, Jane" in shown.text) == (200, True)
     assert browser.get("/").location == browser.get("/login").location == "/studies"
 
 

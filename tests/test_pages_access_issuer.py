@@ -53,7 +53,7 @@ def test_issuer_signs_a_visitor_in_with_roles_and_person(
     assert "__Host-osteonode_ticket" not in browser.cookies
     shown = browser.get("/account").text
     assert "jane.doe" in shown
-    assert "Doe^Jane" in shown
+    assert "Doe, Jane" in shown
     assert "Reader" in shown
     assert "Administrator" not in shown
     assert audit_records(tmp_path)[-1]["ActiveParticipant"][0]["UserID"] == "jane.doe"

@@ -1,69 +1,70 @@
-"""The reader's way in a browser: from the list to a verified report in the PACS, and its end."""
+"""The reader's way in a browser: from the list to a superseding report in Orthanc, and its end."""
 
-import random
+import subprocess
 from pathlib import Path
 
+import pydicom
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
 
-from dicom_node.pages.access.visitor import Identity
-from dicom_node.pages.app import make_pages
-from dicom_node.settings.node import load_settings
-from tests.conftest import CHROMIUM
-from tests.dicom_builders import plain_series
-from tests.fault_node import FaultNode, send_until_taken
-from tests.node_process import Pacs
-from tests.page_client import PASSWORD, QUICK_HASHER
-from tests.page_server import served
+from tests.readers_way import walk
 
-pytestmark = pytest.mark.viewers
+pytestmark = [pytest.mark.viewers, pytest.mark.peers]
 
 
-def confirm(page: Page) -> str:
-    """Say what the confirmation page asks for; what the study's page says then."""
-    page.click("main .row form:first-child button")
-    return page.inner_text(".notice")
+def tracking(item: Dataset) -> list[str]:
+    """All tracking UIDs (112040, DCM) of a report, in their order."""
+    name = item.get("ConceptNameCodeSequence")
+    own = [str(item.UID)] if name and name[0].CodeValue == "112040" else []
+    return own + [uid for child in item.get("ContentSequence", ()) for uid in tracking(child)]
 
 
-def test_reader_corrects_then_rejects_and_the_pacs_gets_both(tmp_path: Path) -> None:
-    with Pacs() as pacs, FaultNode(tmp_path / "node", [pacs.port]) as node:
-        send_until_taken(node.port, plain_series(tmp_path / "ct"), random.Random(1))
-        node.wait_for(lambda: node.events("delivered"))
-        app = make_pages(load_settings(node.config), QUICK_HASHER)
-        reader = Identity("jane", frozenset({"reader"}), "Doe^Jane", "General Hospital")
-        app.state.gate.accounts.add(reader, PASSWORD)
-        with served(app) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1600, "height": 1200})
-            page.goto(address)
-            page.fill("#name", "jane")
-            page.fill("#password", PASSWORD)
-            page.click("main button")
-            page.click("tbody a")
-            page.click("text=Read this report")
-            form = page.url
-            page.click("label:has-text('1 lower')")
-            page.locator("form[data-most-mm] button[name=word]").click()
-            assert "all levels named one lower" in page.inner_text("main")
-            assert len(pacs.stored) == 1
-            assert "Corrected" in confirm(page)
-            node.wait_for(lambda: len(node.events("delivered")) == 2)
-            page.goto(form)
-            page.fill("#reason", "wrong levels")
-            page.click("button.danger")
-            assert "wrong levels" in page.inner_text("main")
-            assert "Rejected" in confirm(page)
-            node.wait_for(lambda: len(node.events("withdrawn")) == 2)
-            page.reload()
-            assert "wrong levels" in page.inner_text("main ol")
-            browser.close()
-    first, second = (d for d in pacs.stored if d.SOPClassUID == ComprehensiveSRStorage)
-    assert (first.VerificationFlag, second.VerificationFlag) == ("UNVERIFIED", "VERIFIED")
-    [observer] = second.VerifyingObserverSequence
+def reports(folder: Path) -> dict[str, Dataset]:
+    """The Structured Reports that Orthanc held, by SOP Instance UID."""
+    found = [pydicom.dcmread(path) for path in folder.iterdir()]
+    return {str(d.SOPInstanceUID): d for d in found if d.SOPClassUID == ComprehensiveSRStorage}
+
+
+def test_reader_corrects_then_rejects_and_orthanc_holds_both(tmp_path: Path) -> None:
+    seen = walk(tmp_path)
+    assert "Roe, Rita" in seen["list"]
+    assert "to read" in seen["list"]
+    assert "all levels named one lower" in seen["asked corrected"]
+    assert "Doe, Jane" in seen["asked corrected"]
+    assert "Corrected" in seen["said corrected"]
+    assert "corrected" in seen["list corrected"]
+    assert "to read" not in seen["list corrected"]
+    assert "wrong levels" in seen["asked rejected"]
+    assert "Rejected" in seen["said rejected"]
+    assert "wrong levels" in seen["log"]
+
+    [measured] = reports(tmp_path / "measured").values()
+    both = reports(tmp_path / "corrected")
+    [corrected] = [d for uid, d in both.items() if uid != measured.SOPInstanceUID]
+    assert both[measured.SOPInstanceUID] == measured
+    assert (measured.VerificationFlag, corrected.VerificationFlag) == ("UNVERIFIED", "VERIFIED")
+    [observer] = corrected.VerifyingObserverSequence
     assert observer.VerifyingObserverName == "Doe^Jane"
-    [study] = second.PredecessorDocumentsSequence
+    assert observer.VerifyingOrganization == "General Hospital"
+    [study] = corrected.PredecessorDocumentsSequence
     [named] = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
-    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
-    notes = [d for d in pacs.stored if d.SOPClassUID == KeyObjectSelectionDocumentStorage]
-    assert len(notes) == 2
+    assert study.StudyInstanceUID == measured.StudyInstanceUID == corrected.StudyInstanceUID
+    assert named.ReferencedSOPInstanceUID == measured.SOPInstanceUID
+    assert tracking(corrected) == tracking(measured)
+    assert len(tracking(corrected)) > 30
+    for path in (tmp_path / "corrected").iterdir():
+        said = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True).stderr
+        assert [line for line in said.splitlines() if line.startswith("Error")] == []
+
+    assert set(reports(tmp_path / "rejected")) == set(both)
+    after = [pydicom.dcmread(path) for path in (tmp_path / "rejected").iterdir()]
+    notes = [d for d in after if d.SOPClassUID == KeyObjectSelectionDocumentStorage]
+    rejected = {
+        str(sop.ReferencedSOPInstanceUID)
+        for note in notes
+        for study in note.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for sop in series.ReferencedSOPSequence
+    }
+    assert rejected == set(both)

@@ -126,7 +126,7 @@ def region(study: MadeStudy, site: str, number: int) -> str:
 def test_form_shows_levels_with_outlines_and_fields(app: FastAPI, study: MadeStudy) -> None:
     page = signed_in(app, "jane").get(f"{study.address}/reading")
     assert page.status == 200
-    assert "Roe^Rita" in page.text
+    assert "Roe, Rita" in page.text
     assert page.text.count("<details") == 11
     assert page.text.count("<polygon") == 34 * 3
     assert page.text.count('name="right.L3.1"') == 1
@@ -147,7 +147,7 @@ def test_accepting_is_confirmed_in_words_and_sent_once(
     asked = ask(jane, study, word="accept")
     assert asked.status == 200
     assert not sent
-    assert "Doe^Jane" in asked.text
+    assert "Doe, Jane" in asked.text
     assert "General Hospital" in asked.text
     assert "accepted as measured" in asked.text
     for _ in range(2):
@@ -311,7 +311,7 @@ def test_two_readers_at_once_are_told(app: FastAPI, study: MadeStudy, sent: list
     read_version(app, study, "second", reader="Doe^Jane", verdict="accepted")
     late = confirm(rick, study, theirs)
     assert late.status == 409
-    assert "Doe^Jane was sooner: accepted," in late.text
+    assert "Doe, Jane was sooner: accepted," in late.text
     assert ask_from(rick, study, seen, word="accept").status == 409
     assert len(sent) == 1
     [refused, _] = [

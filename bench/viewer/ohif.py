@@ -1,15 +1,10 @@
 """Obtain OHIF by npm, checked, and write its configuration."""
 
-import base64
-import hashlib
 import json
-import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.npm_package import PackageUnavailable, fetch_package
 from dicom_node.reporting.objects.kinds import ObjectKind
 
 __all__ = ["OHIF_VERSION", "SIDE_BY_SIDE", "ViewerUnavailable", "fetch_ohif", "ohif_configuration"]
@@ -56,38 +51,10 @@ def fetch_ohif(folder: Path) -> Path:
     ViewerUnavailable
         npm is missing or failed, or the package is not the one that was tested.
     """
-    kept = folder / OHIF_VERSION
-    if kept.is_dir():
-        return kept
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ViewerUnavailable("npm is not installed; it obtains the viewer (Debian: npm)")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        scratch = Path(name)
-        result = subprocess.run(
-            [npm, "pack", "--silent", f"@ohif/app@{OHIF_VERSION}"],
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-        )
-        packages = list(scratch.glob("*.tgz"))
-        if result.returncode != 0 or len(packages) != 1:
-            *_, said = result.stderr.strip().splitlines() or ["it gave no package"]
-            raise ViewerUnavailable(f"npm could not fetch @ohif/app {OHIF_VERSION}: {said}")
-        _unpack(packages[0], scratch)
-        (scratch / "package" / "dist").replace(kept)
-    return kept
-
-
-def _unpack(package: Path, folder: Path) -> None:
-    digest = hashlib.sha512(package.read_bytes()).digest()
-    if f"sha512-{base64.b64encode(digest).decode()}" != OHIF_INTEGRITY:
-        raise ViewerUnavailable(
-            f"the package that npm fetched is not @ohif/app {OHIF_VERSION} (SHA-512 differs)"
-        )
-    with tarfile.open(package) as archive:
-        archive.extractall(folder, filter="data")
+    try:
+        return fetch_package("@ohif/app", OHIF_VERSION, OHIF_INTEGRITY, folder, "dist")
+    except PackageUnavailable as error:
+        raise ViewerUnavailable(str(error)) from error
 
 
 def ohif_configuration() -> str:

@@ -3,6 +3,7 @@
 - `app`: the application: the machine addresses, and the pages of all rooms.
 - `database`: the node's database as the pages reach it, at the first request that needs it.
 - `faults`: the pages that say in words why a request has no answer.
+- `names`: names of persons as the pages write them.
 - `navigation`: which pages a visitor is offered, by role.
 - `rendering`: templates and texts become answers.
 

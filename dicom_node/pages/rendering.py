@@ -13,9 +13,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dicom_node.pages.names import patient_words, person_words
 from dicom_node.pages.navigation import offered
 
-__all__ = ["FORM_TOKEN", "day_and_time", "duration", "page", "rendered", "text"]
+__all__ = ["FORM_TOKEN", "day_and_time", "duration", "iso_day", "page", "rendered", "text"]
 
 FORM_TOKEN = "csrf"
 """Name of the field of every form that holds the session's form token."""
@@ -106,6 +107,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
 
 
+def iso_day(day: str) -> str:
+    """A date of DICOM as ISO date; as it stands if it is none.
+
+    >>> iso_day("20260301"), iso_day("spring"), iso_day("")
+    ('2026-03-01', 'spring', '')
+    """
+    if len(day) == 8 and day.isascii() and day.isdigit():
+        return f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    return day
+
+
 @cache
 def _texts() -> dict[str, str]:
     source = files("dicom_node.pages").joinpath("texts.toml").read_text(encoding="utf-8")
@@ -126,5 +138,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(text=text, version=version("osteonode"))
-    environment.filters.update(day_and_time=day_and_time, duration=duration)
+    environment.filters.update(
+        day=iso_day, day_and_time=day_and_time, duration=duration, patient=patient_words,
+        person=person_words,
+    )  # fmt: skip
     return environment

@@ -3,6 +3,7 @@
 This table, and no other of the node's own, holds what names a patient. `study_listing` writes it.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -10,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dicom_node.foreign_text import cleaned
 from dicom_node.records.database import listed_studies, study_deliveries
 
 __all__ = [
+    "SOUGHT",
     "ListedStudy",
     "StudyFilter",
     "StudyHeader",
@@ -31,6 +32,13 @@ table = listed_studies
 MOST_NARROWED = 1000
 """Studies that a search or a state of delivery may lead to for these to be looked at alone; of
 more, the newest are found sooner by going through all."""
+
+
+SOUGHT = ("accession", "patient_id", "patient_name", "ideographic_name")
+"""What a study is searched by, beside its Study Instance UID."""
+
+LAST_CHARACTER = "\U0010ffff"
+"""No text goes on with it: it ends a range of texts with one beginning."""
 
 
 class StudyState(StrEnum):
@@ -55,11 +63,13 @@ class StudyHeader:
     accession
         Accession Number.
     patient_id, patient_name, birth_date, sex
-        Of the patient; the date is YYYYMMDD.
+        Of the patient; the name in its first form, the date YYYYMMDD.
     study_date
         YYYYMMDD.
     manufacturer, model, kernel
         Of the scanner.
+    ideographic_name
+        The patient's name in ideographic letters, where it has another form too.
     """
 
     study_uid: str = ""
@@ -72,6 +82,7 @@ class StudyHeader:
     manufacturer: str = ""
     model: str = ""
     kernel: str = ""
+    ideographic_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +158,8 @@ class StudyFilter:
     destination, delivery
         Name of a destination, and the state of an object for it; each also alone.
     search
-        Begins the accession number, the Patient ID, the patient's name or the Study Instance UID,
-        in letters of any case.
+        Begins the accession number, the Patient ID, the patient's name in one of its forms, or the
+        Study Instance UID, in letters of any case, with or without their accents.
     by_patient
         Whether a search looks at Patient ID and name.
     """
@@ -241,12 +252,13 @@ def listed_by_key(engine: sa.Engine, keys: Iterable[str]) -> dict[str, ListedStu
 
 
 def sought(text: str) -> str:
-    """What a text is searched by: in small letters, a name's parts apart by spaces.
+    """What a text is searched by: small letters without accents, a name's parts apart by spaces.
 
-    >>> sought("DOE^Jane")
-    'doe jane'
+    >>> sought("DOE^Jane"), sought("Müller^Zoë")
+    ('doe jane', 'muller zoe')
     """
-    return " ".join(cleaned(text).lower().replace("^", " ").split())
+    parts = unicodedata.normalize("NFKD", text.replace("^", " ").casefold())
+    return " ".join("".join(c for c in parts if unicodedata.category(c) != "Mn").split())
 
 
 def _conditions(wanted: StudyFilter) -> list[sa.ColumnElement[bool]]:
@@ -275,10 +287,10 @@ def _narrowing(
     """
     found: list[tuple[sa.ColumnElement[bool], sa.Select[tuple[str]]]] = []
     if beginning := sought(wanted.search):
-        named = ("accession", "patient_id", "patient_name") if wanted.by_patient else ("accession",)
+        named = SOUGHT if wanted.by_patient else ("accession",)
         columns = [*(table.c[f"{name}_sought"] for name in named), table.c.study_uid]
         begins = sa.or_(*(column.startswith(beginning, autoescape=True) for column in columns))
-        last = beginning + "\uffff"  # cleaned texts are ASCII
+        last = beginning + LAST_CHARACTER
         ranges = sa.or_(*(sa.and_(column >= beginning, column < last) for column in columns))
         found.append((begins, sa.select(table.c.study).where(ranges)))
     if wanted.destination or wanted.delivery:

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dicom_node.foreign_text import cleaned
+from dicom_node.foreign_text import cleaned, legible
 from dicom_node.records.database import insert_into, listed_studies, study_deliveries, study_events
-from dicom_node.records.listed_studies import StudyHeader, StudyState, sought
+from dicom_node.records.listed_studies import SOUGHT, StudyHeader, StudyState, sought
 from dicom_node.records.study_events import now_ms
 
 __all__ = [
@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 table = listed_studies
+
+IN_THEIR_LETTERS = frozenset(SOUGHT)
+"""What is listed as the header has it, for people look for it and know it by its letters."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,11 @@ def list_study(
     bool
         Whether anything was entered or renewed.
     """
-    values: dict[str, Any] = {
-        field.name: cleaned(getattr(header, field.name)) for field in fields(StudyHeader)
-    }
-    values |= {
-        f"{name}_sought": sought(values[name])
-        for name in ("accession", "patient_id", "patient_name")
-    }
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(StudyHeader)):
+        listed = legible if name in IN_THEIR_LETTERS else cleaned
+        values[name] = listed(getattr(header, name))
+    values |= {f"{name}_sought": sought(values[name]) for name in SOUGHT}
     moment = now_ms()
     known = {name: value for name, value in values.items() if value} | {"home": home}
     if received is not None:

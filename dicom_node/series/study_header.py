@@ -30,25 +30,28 @@ HEADER_ELEMENTS = ["SpecificCharacterSet", *OF_STUDY.values(), *OF_SCANNER.value
 def study_header(document: Dataset) -> StudyHeader:
     """Whose a study is, from any object of it; what it lacks or is damaged is empty.
 
-    The first form of a name counts, as a rule the one in Latin letters.
+    A name is its first form, as a rule the one in Latin letters, and beside it the ideographic one
+    (PS3.5, 6.2.1); how it is pronounced is left out.
     """
-    return StudyHeader(**_read(document, OF_STUDY))
+    return _read(document, OF_STUDY)
 
 
 def scanner_header(image: Dataset) -> StudyHeader:
     """Whose a study is and what it was made with, from an image of it."""
-    return StudyHeader(**_read(image, OF_STUDY | OF_SCANNER))
+    return _read(image, OF_STUDY | OF_SCANNER)
 
 
-def _read(dataset: Dataset, elements: dict[str, str]) -> dict[str, str]:
-    return {name: _text(dataset, keyword) for name, keyword in elements.items()}
+def _read(dataset: Dataset, elements: dict[str, str]) -> StudyHeader:
+    values = {name: _text(dataset, keyword) for name, keyword in elements.items()}
+    forms = [form if form.strip("^ ") else "" for form in values["patient_name"].split("=")]
+    values["patient_name"] = next(filter(None, forms), "")
+    ideographic = forms[1] if len(forms) > 1 else ""
+    values["ideographic_name"] = ideographic if ideographic != values["patient_name"] else ""
+    return StudyHeader(**values)
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
     try:
-        text = str(dataset.get(keyword) or "")
+        return str(dataset.get(keyword) or "")
     except Exception:  # foreign values fail in open-ended ways
         return ""
-    if keyword == "PatientName":
-        return next((form for form in text.split("=") if form.strip("^ ")), "")
-    return text

@@ -34,10 +34,9 @@ from dicom_node.pages.reading.shown_report import (
     was_said,
 )
 from dicom_node.pages.reading.word_view import groups_of, level_choices, moves_of
-from dicom_node.pages.rendering import page, text
+from dicom_node.pages.rendering import iso_day, page, text
 from dicom_node.pages.studies.kept_files import listed
 from dicom_node.pages.studies.slices import ImagesBusy, StudySlices, slices_of
-from dicom_node.pages.studies.study_words import iso_day
 from dicom_node.records.audit import Deed
 from dicom_node.records.listed_studies import ListedStudy
 from dicom_node.records.reading import Reading, Rejection

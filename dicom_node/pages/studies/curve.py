@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from dicom_node.pages.studies.study_words import iso_day
+from dicom_node.pages.rendering import iso_day
 from dicom_node.records.listed_studies import ListedStudy, StudyFilter, studies_page
 from dicom_node.reporting.report_model import Comparison
 from dicom_node.reporting.words.comparison_words import comparison_words

@@ -11,14 +11,12 @@ from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader_or_administrator
 from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
-from dicom_node.pages.rendering import page
+from dicom_node.pages.rendering import iso_day, page
 from dicom_node.pages.studies.kept_files import is_uid
 from dicom_node.pages.studies.numbers import Numbers, numbers_of
 from dicom_node.pages.studies.saved_views import views_of
 from dicom_node.pages.studies.study_words import (
     advice_words,
-    iso_day,
-    name_words,
     result_words,
     warning_words,
 )
@@ -102,8 +100,6 @@ def _shown(row: ListedStudy, deliveries: Mapping[DeliveryState, int]) -> dict[st
     return {
         "study": row,
         "linked": is_uid(row.study_uid),
-        "patient": name_words(row.patient_name),
-        "reader": name_words(row.reader),
         "day": iso_day(row.study_date),
         "scanner": " ".join(part for part in (row.manufacturer, row.model) if part),
         "result": result_words(row),

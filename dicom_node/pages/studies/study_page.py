@@ -14,7 +14,7 @@ from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import reader_or_administrator
 from dicom_node.pages.access.visitor import Visitor
 from dicom_node.pages.database import database
-from dicom_node.pages.rendering import page
+from dicom_node.pages.rendering import iso_day, page
 from dicom_node.pages.studies.curve import change_lines, curve, l1_points
 from dicom_node.pages.studies.downloads import offered_files
 from dicom_node.pages.studies.kept_files import listed, report_folder, report_of
@@ -27,7 +27,7 @@ from dicom_node.pages.studies.slices import (
     Window,
     slices_of,
 )
-from dicom_node.pages.studies.study_words import advice_words, iso_day, name_words, result_words
+from dicom_node.pages.studies.study_words import advice_words, result_words
 from dicom_node.records.listed_studies import ListedStudy
 from dicom_node.records.study_deliveries import DeliveryState, StudyDelivery, deliveries_of
 from dicom_node.records.study_events import events_of
@@ -70,11 +70,7 @@ def study_page(
         request,
         "studies/study.html",
         study=row,
-        row={
-            "advice": advice_words(row),
-            "patient": name_words(row.patient_name),
-            "reader": name_words(row.reader),
-        },
+        row={"advice": advice_words(row)},
         day=iso_day(row.study_date),
         born=iso_day(row.birth_date),
         deliveries=deliveries_of(engine, row.study),

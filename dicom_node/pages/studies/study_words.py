@@ -7,28 +7,7 @@ from dicom_node.reporting.words.refusal_words import refusal_advice
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
 from modeling import Stage
 
-__all__ = ["advice_words", "iso_day", "name_words", "result_words", "warning_words"]
-
-
-def iso_day(day: str) -> str:
-    """A date of DICOM as ISO date; as it stands if it is none.
-
-    >>> iso_day("20260301"), iso_day("spring"), iso_day("")
-    ('2026-03-01', 'spring', '')
-    """
-    if len(day) == 8 and day.isascii() and day.isdigit():
-        return f"{day[:4]}-{day[4:6]}-{day[6:]}"
-    return day
-
-
-def name_words(name: str) -> str:
-    """A name of DICOM as it is written.
-
-    >>> name_words("Doe^Jane^Ann"), name_words("Doe"), name_words("")
-    ('Doe, Jane Ann', 'Doe', '')
-    """
-    family, _, given = name.partition("^")
-    return ", ".join(part for part in (family.strip(), " ".join(given.split("^")).strip()) if part)
+__all__ = ["advice_words", "result_words", "warning_words"]
 
 
 def result_words(row: ListedStudy) -> str:
