@@ -19,7 +19,7 @@ SPACES = frozenset({"Cc", "Zs", "Zl", "Zp"})
 NOT_SEEN = frozenset({"Cf"})
 NOT_DRAWN = frozenset({"Cs", "Co", "Cn"})
 """General categories of Unicode: a space stands for the first; marks that turn the direction of
-writing and others that are not seen are left out; for characters without a picture stands U+FFFD."""
+writing and others that are not seen are left out; U+FFFD stands for what has no picture."""
 
 
 def cleaned(text: object) -> str:

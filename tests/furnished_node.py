@@ -27,7 +27,7 @@ from dicom_node.records.listed_studies import StudyHeader, StudyState
 from dicom_node.records.scanner_drift import ScannerStep
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
-from dicom_node.records.study_listing import StudyResult, list_result, list_state, list_study
+from dicom_node.records.study_listing import StudyResult, list_result, list_study
 from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
@@ -196,8 +196,8 @@ def _list_studies(engine: sa.Engine) -> None:
         ({"patient_name": "כהן^שרה", "patient_id": "80301"}, result(117.5, "middle")),
         ({"patient_name": "Brown^Ann", "patient_id": "80302", **siemens},
          result(139.0, "middle", result="undetermined")),
-        ({"patient_name": "Van der Berg-Papadopoulou^Wilhelmina Antoinetta", "patient_id": "9" * 40},
-         (StudyState.REFUSED, "series.kvp", "no series at 120 kVp: found 80 kVp, 120 kVp is needed")),
+        ({"patient_name": "Van der Berg-Papadopoulou^Wilhelmina", "patient_id": "9" * 40},
+         (StudyState.REFUSED, "series.kvp", "found 80 kVp in all series, 120 kVp is needed")),
         ({"patient_name": "Jones^Kim", "patient_id": "80311"},
          (StudyState.FAILED, "node.assessment_failed", "the assessment ended without a result")),
         ({"patient_name": "Hall^Lee", "patient_id": "80312"},
@@ -212,7 +212,8 @@ def _list_studies(engine: sa.Engine) -> None:
         for number, (header, what) in enumerate(rows):
             given = {"accession": f"CT-2026/{1040 - number}", "study_date": "20261129", **GE}
             uid = f"1.2.826.0.{number + 1}"
-            list_study(connection, spool_name(uid), StudyHeader(uid, **(given | header)), CHANGED_MS)
+            said = StudyHeader(uid, **(given | header))
+            list_study(connection, spool_name(uid), said, CHANGED_MS)
             before = CHANGED_MS - 7 * (number + 1) * MINUTE_MS
             if isinstance(what, StudyResult):
                 list_result(connection, spool_name(uid), what, before)
@@ -223,8 +224,8 @@ def _list_studies(engine: sa.Engine) -> None:
         _deliver(connection, spool_name("1.2.826.0.4"), withdrawn=True)
         for number, (day, hu) in enumerate((("20221004", 139.0), ("20240311", 121.0))):
             uid = f"1.2.826.1.{number}"
-            header = replace(MAIN, study_uid=uid, study_date=day, accession=f"CT-{day[:4]}/0{number}")
-            list_study(connection, spool_name(uid), header, CHANGED_MS)
+            said = replace(MAIN, study_uid=uid, study_date=day, accession=f"CT-{day[:4]}/07")
+            list_study(connection, spool_name(uid), said, CHANGED_MS)
             before = CHANGED_MS - 10_000 * MINUTE_MS
             list_result(connection, spool_name(uid), result(hu, "middle", "B"), before)
 
@@ -235,11 +236,13 @@ def _deliver(
     for file in (REPORT_FILE, "report.sc.dcm"):
         for name in ("pacs", "archive"):
             place = {"study": study, "folder": FOLDER, "file": file, "destination": name}
-            state, reason = DeliveryState.COMMITTED if name == "pacs" else DeliveryState.DELIVERED, ""
+            reason, state = "", DeliveryState.DELIVERED
             if withdrawn:
                 state = DeliveryState.WITHDRAWN
-            if name == failed:
+            elif name == failed:
                 state, reason = DeliveryState.FAILED, "the destination was not there for 8 hours"
+            elif name == "pacs":
+                state = DeliveryState.COMMITTED
             list_delivery(connection, place, f"work-{study}-{file}-{name}", state, 1, "", reason)
     ours = study_deliveries.c.study == study
     connection.execute(sa.update(study_deliveries).where(ours).values(changed=CHANGED_MS))
@@ -313,7 +316,7 @@ def _keep_words(engine: sa.Engine) -> None:
             after = {"L1": 102.5 + number, "L2": 91.0 + number} if corrected else {}
             keep_reading(connection, KeptReading(
                 f"s{number}", f"w{number}", f"o{number}", CHANGED_MS - number * 5 * day_ms, verdict,
-                ("Doe^Jane", "Roe^Richard")[number % 2], int(number == 2), "GE, Revolution CT", 
+                ("Doe^Jane", "Roe^Richard")[number % 2], int(number == 2), "GE, Revolution CT",
                 "levels are wrong" if verdict == "rejected" else "", before, after,
             ))  # fmt: skip
 

@@ -17,6 +17,9 @@ from tests.page_server import served
 ROUTE_HEADER = "X-Route"
 """Header of an answer with the route that gave it; in tests alone."""
 
+PATIENCE_MS = 120_000
+"""How long one thing may take; of a loaded machine an answer took half a minute."""
+
 STARTED = ("--no-sandbox", "--force-prefers-reduced-motion", "--hide-scrollbars")
 
 CONTROLS = """() => [...document.querySelectorAll(
@@ -58,7 +61,7 @@ NOT_REACHED = """() => {
           ...[...window.plain].map((e) => `focus is not seen: ${said(e)}`)];
 }"""
 
-WIDER_THAN_THE_WINDOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WIDER_THAN_THE_WINDOW = "document.documentElement.scrollWidth - innerWidth"
 
 
 class RouteNamed:
@@ -171,7 +174,7 @@ class Visits:
         """The page of an account in a session of its own; of nobody's, where it is empty."""
         if (who, scripts) not in self._kept:
             context = self._browser.new_context(java_script_enabled=scripts)
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(PATIENCE_MS)
             if who:
                 identity = self._gate.accounts.of(who)
                 assert identity is not None

@@ -31,7 +31,7 @@ READER = Identity("jane", frozenset({"reader"}), "Doe^Jane", "General Hospital")
 
 def walk(out: Path) -> dict[str, str]:
     """Let the reader go the whole way; returns what the pages said."""
-    command = [*NAMESPACE, sys.executable, "-m", "tests.readers_way", out]
+    command = [*NAMESPACE, sys.executable, "-m", "tests.readers_way", str(out)]
     subprocess.run(command, check=True, timeout=600)
     seen: dict[str, str] = json.loads((out / "seen.json").read_text())
     return seen

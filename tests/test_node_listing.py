@@ -151,9 +151,7 @@ def test_names_are_listed_in_their_own_letters_and_found_with_and_without_accent
     database: sa.Engine,
 ) -> None:
     enter(database, "a", 1, STAGED, patient_name="M\u00fcller^Zo\u00eb", accession="2026/17")
-    enter(
-        database, "b", 2, STAGED, patient_name="Yamada^Tarou", ideographic_name="山田^太郎"
-    )
+    enter(database, "b", 2, STAGED, patient_name="Yamada^Tarou", ideographic_name="山田^太郎")
     enter(database, "c", 3, STAGED, patient_name="Straße^\u0141ucja", patient_id="\U00020000-1")
     names = [row.patient_name for row in studies_page(database, StudyFilter())]
     assert names == ["Straße^\u0141ucja", "Yamada^Tarou", "M\u00fcller^Zo\u00eb"]

@@ -1,4 +1,5 @@
-"""Every page as people see and use it: dark and light, wide and narrow, by keyboard, without script.
+"""Every page as people see and use it: dark and light, wide and narrow, by keyboard and without
+JavaScript.
 
 With ``OSTEONODE_PICTURES=FOLDER`` each of them is also kept there as a picture.
 """
@@ -118,14 +119,46 @@ READING = f"{STUDY}/reading"
 
 LOOKS_OF_PAGES = (
     Look("login", "GET /login", "", "/login?to=/studies"),
-    Look("login-refused", "POST /login", "", "/login", fill("main button", name="jane", password="x"), 401),
-    Look("login-wait", "POST /login", "", "/login", fill("main button", name="nobody", password="x"), 429),
+    Look(
+        "login-refused",
+        "POST /login",
+        "",
+        "/login",
+        fill("main button", name="jane", password="x"),
+        401,
+    ),
+    Look(
+        "login-wait",
+        "POST /login",
+        "",
+        "/login",
+        fill("main button", name="nobody", password="x"),
+        429,
+    ),
     Look("issuer", "GET /login/issuer", "", "/login/issuer", status=404),
     Look("goodbye", "POST /logout", "lena", "/account", press(".who button")),
     Look("account", "GET /account", "jane", "/account"),
     Look("account-nameless", "GET /account", "anon", "/account"),
-    Look("account-ended", "POST /account/sessions", "eve", "/account", press("main form[action='/account/sessions'] button")),
-    Look("account-refused", "POST /account/password", "jane", "/account", fill("section.narrow button", old="wrong one", new="long enough for all", again="long enough for all"), 400),
+    Look(
+        "account-ended",
+        "POST /account/sessions",
+        "eve",
+        "/account",
+        press("main form[action='/account/sessions'] button"),
+    ),
+    Look(
+        "account-refused",
+        "POST /account/password",
+        "jane",
+        "/account",
+        fill(
+            "section.narrow button",
+            old="wrong one",
+            new="long enough for all",
+            again="long enough for all",
+        ),
+        400,
+    ),
     Look("studies", "GET /studies", "jane", "/studies"),
     Look("studies-searched", "GET /studies", "jane", "/studies?view=to_read&search=nobody"),
     Look("studies-administrator", "GET /studies", "adam", "/studies"),
@@ -139,24 +172,77 @@ LOOKS_OF_PAGES = (
     Look("reading", f"GET {READING}", "jane", "MAIN/reading"),
     Look("reading-nameless", f"GET {READING}", "anon", "MAIN/reading"),
     Look("reading-nothing", f"GET {READING}", "jane", "/studies/1.2.826.0.7/reading"),
-    Look("reading-wrong", f"POST {READING}/confirm", "jane", "MAIN/reading", press("form[data-most-mm] button"), 422),
-    Look("confirm-accept", f"POST {READING}/confirm", "jane", "MAIN/reading", press("button[value=accept]")),
+    Look(
+        "reading-wrong",
+        f"POST {READING}/confirm",
+        "jane",
+        "MAIN/reading",
+        press("form[data-most-mm] button"),
+        422,
+    ),
+    Look(
+        "confirm-accept",
+        f"POST {READING}/confirm",
+        "jane",
+        "MAIN/reading",
+        press("button[value=accept]"),
+    ),
     Look("confirm-correct", f"POST {READING}/confirm", "jane", "MAIN/reading", correct),
-    Look("confirm-reject", f"POST {READING}/confirm", "jane", "MAIN/reading", fill("button.danger", reason="The levels are named one too high.")),
+    Look(
+        "confirm-reject",
+        f"POST {READING}/confirm",
+        "jane",
+        "MAIN/reading",
+        fill("button.danger", reason="The levels are named one too high."),
+    ),
     Look("not-done", f"POST {READING}", "jane", "MAIN/reading", accept_for_good, 409),
     Look("agreement", "GET /agreement", "adam", "/agreement"),
     Look("work", "GET /work", "adam", "/work"),
-    Look("work-refused", "POST /work/retry", "adam", "/work", press("form[action='/work/retry'] button"), 409),
-    Look("work-all-refused", "POST /work/retry-all", "adam", "/work", press("form[action='/work/retry-all'] button"), 409),
+    Look(
+        "work-refused",
+        "POST /work/retry",
+        "adam",
+        "/work",
+        press("form[action='/work/retry'] button"),
+        409,
+    ),
+    Look(
+        "work-all-refused",
+        "POST /work/retry-all",
+        "adam",
+        "/work",
+        press("form[action='/work/retry-all'] button"),
+        409,
+    ),
     Look("discard", "GET /work/studies/{study}", "adam", "/work/studies/KEY"),
-    Look("discard-nothing-chosen", "POST /work/studies/{study}/discard", "adam", "/work/studies/KEY", press("main form button"), 409),
+    Look(
+        "discard-nothing-chosen",
+        "POST /work/studies/{study}/discard",
+        "adam",
+        "/work/studies/KEY",
+        press("main form button"),
+        409,
+    ),
     Look("discard-sure", "POST /work/studies/{study}/discard", "adam", "/work/studies/KEY", choose),
     Look("rules", "GET /rules", "adam", "/rules"),
     Look("rules-header", "POST /rules/header", "adam", "/rules", upload),
     Look("rules-unreadable", "POST /rules/header", "adam", "/rules", upload_nonsense, 422),
-    Look("rules-study", "POST /rules/study", "adam", "/rules?accession=CT-2026/0988", press("form[action='/rules/study'] button"), 404),
+    Look(
+        "rules-study",
+        "POST /rules/study",
+        "adam",
+        "/rules?accession=CT-2026/0988",
+        press("form[action='/rules/study'] button"),
+        404,
+    ),
     Look("destinations", "GET /destinations", "adam", "/destinations"),
-    Look("destinations-silent", "POST /destinations/{name}/echo", "adam", "/destinations", press("main form button")),
+    Look(
+        "destinations-silent",
+        "POST /destinations/{name}/echo",
+        "adam",
+        "/destinations",
+        press("main form button"),
+    ),
     Look("cohorts", "GET /cohorts", "rose", "/cohorts"),
     Look("cohort", "GET /cohorts/{name}", "rose", "/cohorts/spines-2025?said=written"),
     Look("scanners", "GET /scanners", "rose", "/scanners"),
@@ -165,7 +251,7 @@ LOOKS_OF_PAGES = (
     Look("fault-404", "", "jane", "/nothing", status=404),
     Look("fault-500", "", "jane", "/broken", status=500),
     Look("fault-503", "", "jane", "/silent", status=503),
-)  # fmt: skip
+)
 
 NO_PAGES = {
     "GET /work/now": "a part of the page of work",
@@ -184,13 +270,13 @@ NO_PAGES = {
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
     """The node that is looked at, where nothing that people ask for is carried out."""
     folder = tmp_path_factory.mktemp("looks")
     readers = [(name, "reader") for name in ("jane", "lena", "eve")]
     made = furnish(folder, *readers, ("adam", "administrator"), ("rose", "researcher"))
     made.app.state.gate.accounts.add(Identity("anon", frozenset({"reader"})), PASSWORD)
-    yield made
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -254,9 +340,7 @@ def test_every_route_is_looked_at_or_shows_no_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS_OF_PAGES, ids=[look.name for look in LOOKS_OF_PAGES])
-def test_page_can_be_read_and_used(
-    look: Look, node: Furnished, visitors: Visits, axe: str
-) -> None:
+def test_page_can_be_read_and_used(look: Look, node: Furnished, visitors: Visits, axe: str) -> None:
     address = look.address.replace("MAIN", node.main.address).replace("GONE", node.gone.address)
     address = address.replace("KEY", node.main.row.study)
     controls = []
