@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from PIL import Image
 
-from dicom_node.analysis.report_folder import PICTURE_FILE
 from dicom_node.archive.bookkeeping.screenings import Question, ScreeningPlan, Screenings
 from dicom_node.archive.bookkeeping.tables import SCREENING, SERIES
 from dicom_node.archive.sources import SeriesFilter
@@ -28,7 +27,7 @@ from dicom_node.records.scanner_drift import ScannerStep
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
 from dicom_node.records.study_listing import StudyResult, list_result, list_study
-from dicom_node.reporting.report_history import REPORT_FILE
+from dicom_node.reporting.report_history import PICTURE_FILE, REPORT_FILE
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
