@@ -44,7 +44,7 @@ def cleaned(text: object) -> str:
     >>> cleaned("ORIGINAL\\PRIMARY")
     'ORIGINAL\\PRIMARY'
     >>> cleaned('Br40"\n\x1b[2J')
-    'Br40___2J'
+    'Br40____2J'
     >>> cleaned("x" * 300)[60:]
     'xxxx (cut, 300 characters)'
     """
