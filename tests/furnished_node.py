@@ -32,6 +32,7 @@ from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition, Destination, ScannerOffset
+from dicom_node.settings.notices import Notices, Webhook
 from dicom_node.spool.spool import spool_name
 from dicom_node.work.discarding import Item
 from dicom_node.work.failed_work import FailedWork
@@ -114,7 +115,10 @@ def furnish(folder: Path, *accounts: Any) -> Furnished:
             source="QRM phantom, 2026-03",
         ),
     )})  # fmt: skip
-    changed = {"destinations": (pacs, archive), "acquisition": acquisition}
+    notices = Notices(webhooks=(Webhook(name="team", url="https://team.example/hook"),))
+    changed = {
+        "destinations": (pacs, archive), "acquisition": acquisition, "notices": notices,
+    }  # fmt: skip
     app.state.settings = settings.model_copy(update=changed)
     engine: sa.Engine = app.state.database.engine
     main = make_study(app, folder / "main", MAIN, phantom_assessment, CHANGED_MS)
@@ -125,7 +129,6 @@ def furnish(folder: Path, *accounts: Any) -> Furnished:
     _screen(engine)
     _follow_scanners(engine)
     _keep_words(engine)
-    app.state.node_status.close()
     app.state.node_status = BusyNode(_failed(main))
     return Furnished(app, main, gone, _items(folder))
 
@@ -152,9 +155,6 @@ class BusyNode:
 
     def forget(self) -> None:
         """Nothing changes."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def _gone(app: FastAPI, folder: Path) -> MadeStudy:

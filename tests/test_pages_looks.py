@@ -16,10 +16,11 @@ from sqlalchemy.exc import OperationalError
 
 from bench.npm_package import PackageUnavailable
 from dicom_node.errors import DeliveryFailed, WorkFailed
+from dicom_node.notices.targets import TrialAnswer
 from dicom_node.pages.access.lockout import Lockout
 from dicom_node.pages.access.visitor import Identity
 from dicom_node.pages.app import ROOMS, make_pages
-from dicom_node.pages.operation import destinations_page, work_page
+from dicom_node.pages.operation import destinations_page, notices_page, work_page
 from dicom_node.pages.reading import word
 from dicom_node.pages.studies import study_page
 from dicom_node.settings.node import NodeSettings
@@ -109,6 +110,12 @@ def accept_for_good(page: Page, _node: Furnished) -> None:
     page.click("main .row form:first-child button")
 
 
+def save_view(page: Page, _node: Furnished) -> None:
+    page.click(".own-views summary")
+    page.fill("#view-name", " ")
+    page.click("form[action='/studies/views'] button")
+
+
 def choose(page: Page, node: Furnished) -> None:
     page.check(f"input[value={node.items[0].id}]")
     page.click("main form button")
@@ -161,6 +168,8 @@ LOOKS_OF_PAGES = (
     ),
     Look("studies", "GET /studies", "jane", "/studies"),
     Look("studies-searched", "GET /studies", "jane", "/studies?view=to_read&search=nobody"),
+    Look("studies-filtered", "GET /studies", "jane", "/studies?verdict=none&l1=low"),
+    Look("view-refused", "POST /studies/views", "jane", "/studies?l1=low", save_view, 409),
     Look("studies-administrator", "GET /studies", "adam", "/studies"),
     Look("study", f"GET {STUDY}", "jane", "MAIN"),
     Look("study-soft", f"GET {STUDY}", "jane", "MAIN?slice=40&window=soft&said=corrected"),
@@ -224,6 +233,14 @@ LOOKS_OF_PAGES = (
         409,
     ),
     Look("discard-sure", "POST /work/studies/{study}/discard", "adam", "/work/studies/KEY", choose),
+    Look("notices", "GET /work/notices", "adam", "/work/notices"),
+    Look(
+        "notices-tested",
+        "POST /work/notices/test",
+        "adam",
+        "/work/notices",
+        press("form[action='/work/notices/test'] button"),
+    ),
     Look("rules", "GET /rules", "adam", "/rules"),
     Look("rules-header", "POST /rules/header", "adam", "/rules", upload),
     Look("rules-unreadable", "POST /rules/header", "adam", "/rules", upload_nonsense, 422),
@@ -254,6 +271,7 @@ LOOKS_OF_PAGES = (
 )
 
 NO_PAGES = {
+    "POST /studies/views/remove": "leads back to the list",
     "GET /work/now": "a part of the page of work",
     "GET /studies/{study_uid}/slices/{sop_instance_uid}.png": "a picture",
     "GET /studies/{study_uid}/files/{name}": "a file",
@@ -287,6 +305,9 @@ def visitors(node: Furnished) -> Iterator[Visits]:
     def silent(*_values: object) -> None:
         raise DeliveryFailed("it does not answer: connection refused")
 
+    def untold(_settings: object) -> list[TrialAnswer]:
+        return [TrialAnswer("team", False, "it does not answer")]
+
     def claim(_lockout: Lockout, name: str, _address: str) -> float:
         return 59.0 if name == "nobody" else 0.0
 
@@ -297,7 +318,7 @@ def visitors(node: Furnished) -> Iterator[Visits]:
         for module, name, instead in (
             (work_page, "retry", refuse), (study_page, "retry", refuse),
             (word, "send_reading", refuse), (destinations_page, "echo", silent),
-            (Lockout, "claim", claim),
+            (Lockout, "claim", claim), (notices_page, "try_targets", untold),
             (work_page, "items_of", lambda _settings, _key: list(node.items)),
         ):  # fmt: skip
             patch.setattr(module, name, instead)
