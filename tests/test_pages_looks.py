@@ -308,7 +308,7 @@ def visitors(node: Furnished) -> Iterator[Visits]:
     def untold(_settings: object) -> list[TrialAnswer]:
         return [TrialAnswer("team", False, "it does not answer")]
 
-    def claim(_lockout: Lockout, name: str, _address: str) -> float:
+    def claim(_lockout: Lockout, name: str, *_from: str) -> float:
         return 59.0 if name == "nobody" else 0.0
 
     app = node.app
