@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.decoding.pixel_format import PixelFormat, Rescaling
 from dicom_node.decoding.plane_reader import read_plane
+from dicom_node.decoding.prepared import prepared_dataset, same_tag
 from dicom_node.series.instances import Instance, read_instance, scan_folder
 from tests.dicom_builders import edit, plain_series
 
@@ -112,6 +115,30 @@ def test_hu_are_slope_and_intercept_in_floating_point(slope: float, intercept: f
     expected = np.clip(np.rint(stored.astype(np.float64) * slope + intercept), -1024, 32767)
     found = Rescaling(slope, intercept, None).hu(stored, stored)
     np.testing.assert_array_equal(found, expected.astype(np.int16))
+
+
+@pytest.mark.parametrize("intercept", [-1024.0, 0.0, 1000.0, -32767.0, 32767.0, -40000.0, 70000.0])
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+def test_hu_of_sixteen_bits_are_those_of_floating_point(kind: type, intercept: float) -> None:
+    stored = np.arange(2**16, dtype=np.uint16).view(kind)
+    expected = np.clip(stored.astype(np.float64) + intercept, -1024, 32767).astype(np.int16)
+    np.testing.assert_array_equal(Rescaling(1.0, intercept, None).hu(stored, stored), expected)
+    memory = stored.view(np.int16).copy()
+    found = Rescaling(1.0, intercept, None).hu(memory.view(kind), memory.view(kind), memory)
+    np.testing.assert_array_equal(found, expected)
+    assert (found is memory) == (abs(intercept) < 2**15)
+
+
+def test_prepared_data_set_is_as_pydicom_makes_it() -> None:
+    elements = {same_tag(0x00100010): DataElement(0x00100010, "PN", "A^B")}
+    assert vars(prepared_dataset(elements)) == vars(Dataset(elements))
+    read = Dataset(elements, parent_encoding=["iso8859"])
+    read.set_original_encoding(False, True, ["utf8"])
+    first, second = (prepared_dataset(elements, (["iso8859"], ["utf8"])) for _ in range(2))
+    assert vars(first) == vars(read)
+    held = [value for value in vars(first).values() if isinstance(value, dict)]
+    theirs = [id(value) for value in vars(second).values()]
+    assert [value for value in held if id(value) in theirs] == [elements]
 
 
 def test_deflated_file_is_known_whatever_its_group_length_says(tmp_path: Path) -> None:

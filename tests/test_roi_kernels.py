@@ -32,6 +32,7 @@ from roi_extraction.kernels import (
     interpolate_volume,
     least_over_offsets,
     mean_of_slab,
+    median_off_neighbours,
     rebuilt_below,
     sum_of_shifted,
 )
@@ -219,6 +220,18 @@ def test_slab_is_averaged_as_by_numpy(count: int) -> None:
         expected += inner
     expected *= np.float32(1.0 / count)
     np.testing.assert_array_equal(mean_of_slab(slab, count), expected)
+
+
+@pytest.mark.parametrize("size", [(40, 52), (1, 1), (3, 2)])
+def test_median_off_the_neighbours_is_that_of_numpy(size: tuple[int, int]) -> None:
+    slab = RNG.integers(-40, 290, (3, *size)).astype(np.int16)
+    slab[:, 1:, 1:] += RNG.integers(-100, 100, (3, size[0] - 1, size[1] - 1)).astype(np.int16)
+    below, here, above = slab.astype(np.float32)
+    around = (below + above) / 2
+    compared = (here > -50) & (here < 300) & (around > -50) & (around < 300)
+    expected = float(np.median((here - around)[compared]))
+    assert median_off_neighbours(*slab, (-50, 300)) == expected
+    assert median_off_neighbours(*slab, (400, 401)) == 0.0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

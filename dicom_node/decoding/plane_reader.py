@@ -31,7 +31,12 @@ JPEG_LS_PLUGIN = "pyjpegls"
 """pydicom's name of CharLS, which takes a third of the time of the decoder that pydicom prefers."""
 
 
-def read_plane(path: Path, index: int, stored: StoredPlane | None = None) -> npt.NDArray[np.int16]:
+def read_plane(
+    path: Path,
+    index: int,
+    stored: StoredPlane | None = None,
+    into: npt.NDArray[np.int16] | None = None,
+) -> npt.NDArray[np.int16]:
     """Read one image as it is stored.
 
     Parameters
@@ -42,11 +47,13 @@ def read_plane(path: Path, index: int, stored: StoredPlane | None = None) -> npt
         Its place in the series, from 0, for messages.
     stored
         Where the header said that the pixels lie; None if they are compressed or it is unknown.
+    into
+        What the HU may be written into, as of `StoredPlane.read`.
 
     Returns
     -------
     hu
-        int16 HU, shape (rows, columns).
+        int16 HU, shape (rows, columns): ``into`` itself if they were written there.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def read_plane(path: Path, index: int, stored: StoredPlane | None = None) -> npt
         ``series.unreadable_pixels``, ``series.pixel_format``, ``series.no_rescale``,
         ``series.not_hu`` or ``series.enhanced``.
     """
-    hu = None if stored is None else stored.read(path)
+    hu = None if stored is None else stored.read(path, into)
     if hu is not None:
         return hu
     with warnings.catch_warnings(record=True):

@@ -23,6 +23,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
+from dicom_node.decoding.prepared import prepared_dataset, same_tag
 from dicom_node.decoding.recall import ENCODING_TAG
 
 __all__ = ["read_header", "split_items"]
@@ -51,6 +52,8 @@ _VRS: Mapping[bytes, tuple[str, bool, bytes | None]] = MappingProxyType({
     if len(vr) == 2
 })  # fmt: skip
 """By value representation: its name, whether its length takes four bytes, and an empty value."""
+
+_CHARACTER_SETS = same_tag(ENCODING_TAG)
 
 Split = dict[BaseTag, DataElement | RawDataElement]
 
@@ -121,7 +124,7 @@ def _header(content: bytes, *, whole: bool) -> tuple[Dataset, int]:
     if content[128:132] != b"DICM":
         raise _Unusual
     meta, start = _split(content, 132, len(content), group=META_GROUP)
-    syntax = meta.get(_tag(TRANSFER_SYNTAX_TAG))
+    syntax = meta.get(same_tag(TRANSFER_SYNTAX_TAG))
     if syntax is None or not _is_explicit(syntax.value or b""):
         raise _Unusual
     elements, end = _split(content, start, len(content))
@@ -134,12 +137,11 @@ def _header(content: bytes, *, whole: bool) -> tuple[Dataset, int]:
 
 
 def _data_set(elements: Split, encoding: str | MutableSequence[str]) -> Dataset:
-    dataset = Dataset(elements, parent_encoding=encoding)
-    stated = elements.get(_tag(ENCODING_TAG))
+    stated = elements.get(_CHARACTER_SETS)
+    own = encoding
     if isinstance(stated, RawDataElement):
-        encoding = _encodings(stated._replace(value_tell=0))
-    dataset.set_original_encoding(False, True, encoding)
-    return dataset
+        own = _encodings(stated._replace(value_tell=0))
+    return prepared_dataset(elements, (encoding, own))
 
 
 def _split(content: bytes, place: int, end: int, group: int | None = None) -> tuple[Split, int]:
@@ -165,17 +167,11 @@ def _split(content: bytes, place: int, end: int, group: int | None = None) -> tu
         place = start + length
         if place > end:
             raise _Unusual
-        tag = _tag(number)
+        tag = same_tag(number)
         found[tag] = RawDataElement(
             tag, vr, length, content[start:place] or empty, start, False, True
         )
     return found, place
-
-
-@lru_cache(maxsize=4096)
-def _tag(number: int) -> BaseTag:
-    """The same object each time: pydicom compares tags that differ in identity in Python."""
-    return BaseTag(number)
 
 
 @lru_cache(maxsize=64)

@@ -49,21 +49,31 @@ class StoredPlane:
     form: PixelFormat
     rescaling: Rescaling
 
-    def read(self, path: Path) -> npt.NDArray[np.int16] | None:
-        """HU, shape (rows, columns); None if the file is not the one whose header was read."""
-        rows, columns = self.shape
+    def read(
+        self, path: Path, into: npt.NDArray[np.int16] | None = None
+    ) -> npt.NDArray[np.int16] | None:
+        """HU, shape (rows, columns); None if the file is not the one whose header was read.
+
+        Parameters
+        ----------
+        path
+            The file.
+        into
+            Contiguous, of this shape: what the HU may be written into, to be returned itself then.
+            Whatever is returned, it may have been overwritten.
+        """
+        kind = np.dtype("<i2" if self.form.signed else "<u2")
+        container = np.empty(self.shape, kind) if into is None else into.view(kind)
         try:
-            with path.open("rb") as file:
+            with path.open("rb", buffering=0) as file:
                 if _state(file) != self.file_state:
                     return None
                 file.seek(self.offset)
-                container = np.fromfile(file, "<i2" if self.form.signed else "<u2", rows * columns)
+                if file.readinto(container.data.cast("B")) != container.nbytes:
+                    return None
         except OSError:
             return None
-        if container.size != rows * columns:
-            return None
-        container = container.reshape(self.shape)
-        return self.rescaling.hu(container, self.form.significant(container))
+        return self.rescaling.hu(container, self.form.significant(container), into)
 
 
 def stored_plane(

@@ -19,6 +19,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DS, PersonName
 
+from dicom_node.decoding.prepared import prepared_dataset, same_tag
 from dicom_node.reporting import codes as own
 
 __all__ = [
@@ -213,10 +214,10 @@ def data_set(**values: object) -> Dataset:
         tag, vr = _element_of(keyword)
         held = DicomSequence(value) if vr == "SQ" else value  # type: ignore[arg-type]
         elements[tag] = DataElement(tag, vr, held, already_converted=True)
-    return Dataset(elements)
+    return prepared_dataset(elements)
 
 
 @cache
 def _element_of(keyword: str) -> tuple[BaseTag, str]:
     """Tag and value representation."""
-    return Tag(keyword), dictionary_VR(keyword)
+    return same_tag(int(Tag(keyword))), dictionary_VR(keyword)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from dicom_node.decoding.plane_reader import read_plane
 from dicom_node.errors import SeriesRefused
-from dicom_node.series.interleaving import check_alternation
+from dicom_node.series.interleaving import COMPARED_STEP, check_alternation
 from dicom_node.series.selection import EligibleSeries
 from roi_extraction.volume import CtVolume
 
@@ -44,17 +44,24 @@ def read_volume(series: EligibleSeries) -> CtVolume:
     affine[:3, 3] = positions[0]
     swap, flip_rows, flip_columns = _in_plane(affine)
     hu: npt.NDArray[np.int16] | None = None
+    thinned = []
     for k, instance in enumerate(series.slices):
-        plane = read_plane(instance.path, k, instance.stored)
-        if swap:
-            plane = plane.T
-        plane = plane[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-        if hu is None:
-            hu = np.empty((len(series.slices), *plane.shape), dtype=np.int16)
-        hu[k] = plane
+        stored, into = instance.stored, None
+        if hu is not None and stored is not None and stored.shape == hu.shape[1:]:
+            into = None if swap or flip_rows or flip_columns else hu[k]
+        plane = read_plane(instance.path, k, stored, into)
+        if plane is not into:
+            if swap:
+                plane = plane.T
+            plane = plane[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+            if hu is None:
+                hu = np.empty((len(series.slices), *plane.shape), dtype=np.int16)
+            hu[k] = plane
+        if hu is not None:
+            thinned.append(hu[k, ::COMPARED_STEP, ::COMPARED_STEP].copy())
     if hu is None:
         raise SeriesRefused("series.too_few_slices", "the series has no slices")
-    check_alternation(hu)
+    check_alternation(thinned)
     if swap:
         affine[:, [1, 2]] = affine[:, [2, 1]]
     for axis, flip in ((1, flip_rows), (2, flip_columns)):

@@ -18,6 +18,7 @@ from roi_extraction.kernels.averaging import (
     columns_above,
     disc_means,
     mean_of_slab,
+    median_off_neighbours,
     sum_of_shifted,
 )
 from roi_extraction.kernels.best_paths import best_closed_path, canal_gain
@@ -53,6 +54,7 @@ __all__ = [
     "interpolate_volume",
     "least_over_offsets",
     "mean_of_slab",
+    "median_off_neighbours",
     "rebuilt_below",
     "sum_of_shifted",
 ]

@@ -5,7 +5,14 @@ import numpy.typing as npt
 
 from roi_extraction.kernels.compiling import compiled_as
 
-__all__ = ["block_means", "columns_above", "disc_means", "mean_of_slab", "sum_of_shifted"]
+__all__ = [
+    "block_means",
+    "columns_above",
+    "disc_means",
+    "mean_of_slab",
+    "median_off_neighbours",
+    "sum_of_shifted",
+]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -131,6 +138,37 @@ def columns_above(image: Float32Array, threshold: float) -> npt.NDArray[np.int64
     count = np.zeros(columns, np.int64)
     _columns(padded, np.float32(threshold), np.empty(columns + 4, np.float32), count)
     return count
+
+
+def median_off_neighbours(
+    below: npt.NDArray[np.int16],
+    here: npt.NDArray[np.int16],
+    above: npt.NDArray[np.int16],
+    between: tuple[int, int],
+) -> float:
+    """The median difference of a slice to the mean of the slices below and above it.
+
+    Parameters
+    ----------
+    below, here, above
+        int16, shape (rows, columns): the three slices.
+    between
+        Voxels are compared that lie between these values, as the mean of both neighbours does.
+
+    Returns
+    -------
+    float
+        0.0 where no voxel is compared.
+    """
+    low, high = between
+    counts = np.zeros(4 * (high - low) + 1, np.int64)
+    planes = (np.ascontiguousarray(plane) for plane in (below, here, above))
+    _off_neighbours(*planes, low, high, counts)
+    total = np.cumsum(counts)
+    if not total[-1]:
+        return 0.0
+    middle = np.searchsorted(total, [(total[-1] - 1) // 2 + 1, total[-1] // 2 + 1])
+    return float(middle.sum() - (counts.size - 1)) / 4
 
 
 @compiled_as("void(Array(int16, 3, 'C', True), intp, intp, float32[:, ::1])")
@@ -259,3 +297,17 @@ def _columns(padded, threshold, down, count):  # type: ignore[no-untyped-def]
         for x in range(columns):
             total = down[x] + down[x + 1] + down[x + 2] + down[x + 3] + down[x + 4]
             count[x] += total / np.float32(25) > threshold
+
+
+@compiled_as(
+    "void(Array(int16, 2, 'C', True), Array(int16, 2, 'C', True), Array(int16, 2, 'C', True), "
+    "intp, intp, int64[::1])"
+)
+def _off_neighbours(below, here, above, low, high, counts):  # type: ignore[no-untyped-def]
+    middle = counts.size // 2
+    for y in range(here.shape[0]):
+        for x in range(here.shape[1]):
+            value = np.int64(here[y, x])
+            around = np.int64(below[y, x]) + np.int64(above[y, x])
+            if low < value < high and 2 * low < around < 2 * high:
+                counts[2 * value - around + middle] += 1

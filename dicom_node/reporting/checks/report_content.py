@@ -15,6 +15,7 @@ from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
+from dicom_node.decoding.prepared import same_tag
 from dicom_node.decoding.raw_elements import split_items
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
@@ -331,8 +332,8 @@ class ContentItem:
         """The value of a NUM item; None if there is none or it is not finite."""
         measured = self._measured
         try:
-            value = float(measured[0].NumericValue) if len(measured) == 1 else None
-        except (AttributeError, TypeError, ValueError):
+            value = float(_text(measured[0], _NUMBER) or "") if len(measured) == 1 else None
+        except ValueError:
             return None
         return value if value is not None and np.isfinite(value) else None
 
@@ -346,7 +347,7 @@ class ContentItem:
     def image(self) -> str:
         """SOP Instance UID of the image that an IMAGE item names; empty unless it is one."""
         named = self.references
-        return str(named[0].get("ReferencedSOPInstanceUID")) if len(named) == 1 else ""
+        return str(_text(named[0], _REFERENCED)) if len(named) == 1 else ""
 
     @cached_property
     def references(self) -> Sequence[Dataset]:
@@ -356,7 +357,7 @@ class ContentItem:
     @cached_property
     def points(self) -> npt.NDArray[np.float64] | None:
         """(column, row) of an SCOORD item, pixels, float64, shape (n, 2); None if invalid."""
-        numbers = np.array(self.item.get("GraphicData") or (), dtype=np.float64)
+        numbers = _floats(self.item, _GRAPHIC)
         if not len(numbers) or len(numbers) % 2 or not np.isfinite(numbers).all():
             return None
         return numbers.reshape(-1, 2)
@@ -376,10 +377,17 @@ class ContentItem:
         return _items(self.item, _MEASURED)
 
 
-_VALUE_TYPE, _RELATIONSHIP = Tag("ValueType"), Tag("RelationshipType")
-_CONCEPT_NAME, _CONCEPT = Tag("ConceptNameCodeSequence"), Tag("ConceptCodeSequence")
-_CONTENT, _MEASURED = Tag("ContentSequence"), Tag("MeasuredValueSequence")
-_UNIT, _REFERENCES = Tag("MeasurementUnitsCodeSequence"), Tag("ReferencedSOPSequence")
+def _known_tag(keyword: str) -> BaseTag:
+    return same_tag(int(Tag(keyword)))
+
+
+_VALUE_TYPE, _RELATIONSHIP = _known_tag("ValueType"), _known_tag("RelationshipType")
+_CONCEPT_NAME = _known_tag("ConceptNameCodeSequence")
+_CONCEPT = _known_tag("ConceptCodeSequence")
+_CONTENT, _MEASURED = _known_tag("ContentSequence"), _known_tag("MeasuredValueSequence")
+_UNIT, _REFERENCES = _known_tag("MeasurementUnitsCodeSequence"), _known_tag("ReferencedSOPSequence")
+_REFERENCED, _GRAPHIC = _known_tag("ReferencedSOPInstanceUID"), _known_tag("GraphicData")
+_NUMBER = _known_tag("NumericValue")
 
 
 def _text(item: Dataset, tag: BaseTag) -> str | None:
@@ -390,7 +398,17 @@ def _text(item: Dataset, tag: BaseTag) -> str | None:
     return None if found is None else _as_text(found.value)
 
 
-@lru_cache(maxsize=256)
+def _floats(item: Dataset, tag: BaseTag) -> npt.NDArray[np.float64]:
+    """The numbers of an element of single precision."""
+    found = item.get_item(tag)
+    if isinstance(found, RawDataElement) and found.VR == "FL" and found.is_little_endian:
+        encoded = found.value or b""
+        if len(encoded) % 4 == 0:
+            return np.frombuffer(encoded, "<f4").astype(np.float64)
+    return np.array((() if found is None else item[tag].value) or (), dtype=np.float64)
+
+
+@lru_cache(maxsize=1024)
 def _encoded_text(element: RawDataElement) -> str | None:
     return _as_text(convert_raw_data_element(element).value)
 
