@@ -8,7 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from roi_extraction.kernels import block_means, interpolate_between, interpolate_volume
+from roi_extraction.kernels import (
+    block_means,
+    interpolate_between,
+    interpolate_planes,
+    interpolate_volume,
+)
 from roi_extraction.volume import CtVolume
 
 __all__ = ["GRID_MM", "OUTSIDE_HU", "Grid", "coarse_grid", "sample_hu", "sample_planes"]
@@ -100,12 +105,9 @@ def sample_planes(
     """
     start = volume.to_index(origins_lps_mm)
     steps = [volume.to_index(origins_lps_mm + axis) - start for _, axis in (down, across)]
-    index = np.empty((3, len(start), len(down[0]), len(across[0])))
-    for k in range(3):
-        rows = start[:, k, None] + down[0] * steps[0][:, k, None]
-        columns = across[0] * steps[1][:, k, None]
-        np.add(rows[:, :, None], columns[:, None, :], out=index[k])
-    return _interpolated(volume, index)
+    return interpolate_planes(
+        volume.hu, start, (down[0], steps[0]), (across[0], steps[1]), OUTSIDE_HU
+    )
 
 
 def _interpolated(volume: CtVolume, index: FloatArray) -> npt.NDArray[np.float32]:

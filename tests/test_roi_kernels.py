@@ -22,6 +22,7 @@ from roi_extraction.kernels import (
     box_mean,
     canal_gain,
     columns_above,
+    darker_ring,
     disc_means,
     distance_inside,
     enclosed_rays,
@@ -29,6 +30,7 @@ from roi_extraction.kernels import (
     interpolate_between,
     interpolate_grid,
     interpolate_plane,
+    interpolate_planes,
     interpolate_volume,
     least_over_offsets,
     mean_of_slab,
@@ -59,6 +61,41 @@ def test_volume_is_interpolated_as_by_scipy(kind: type, shape: tuple[int, int, i
     index = _places(shape, 2000)
     expected = ndimage.map_coordinates(values, index, np.float32, order=1, cval=-1024.0)
     np.testing.assert_array_equal(interpolate_volume(values, index, -1024.0), expected)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+def test_planes_are_interpolated_as_each_of_their_places(kind: type) -> None:
+    values: npt.NDArray[Any] = RNG.normal(0.0, 400.0, SMALL).astype(kind)
+    starts, down, across = RNG.uniform(0.0, 7.0, (4, 3)), *RNG.normal(0.0, 1.0, (2, 4, 3))
+    rows, columns = np.arange(-2.0, 4.1, 0.7), np.arange(-3.0, 3.1, 1.1)
+    index = np.moveaxis(
+        (starts[:, None] + rows[:, None] * down[:, None])[:, :, None]
+        + (columns[:, None] * across[:, None])[:, None],
+        -1,
+        0,
+    )
+    found = interpolate_planes(values, starts, (rows, down), (columns, across), -1024.0)
+    np.testing.assert_array_equal(found, interpolate_volume(values, index, -1024.0))
+    assert (found == -1024).any()
+    assert (found != -1024).any()
+
+
+def test_ring_is_darker_as_by_numpy() -> None:
+    images = RNG.normal(0.0, 60.0, (3, 20, 24)).astype(np.float32)
+    images[1, :6] = -1024.0
+    inside = RNG.normal(30.0, 10.0, (3, 9, 11)).astype(np.float32)
+    offsets = RNG.integers(0, 11, (8, 2, 2))
+    edge, seen = np.zeros_like(inside), np.ones(inside.shape, bool)
+    for pair in offsets:
+        near, far = (images[:, y : y + 9, x : x + 11] for y, x in pair)
+        beyond = np.minimum(near, far)
+        seen &= beyond > -1023.0
+        edge += np.clip((inside - beyond - 15.0) / 45.0, 0, 1)
+    found = darker_ring(images, inside, offsets, (15.0, 60.0), -1023.0)
+    np.testing.assert_array_equal(found[0], edge)
+    np.testing.assert_array_equal(found[1], seen)
+    assert seen.any()
+    assert not seen.all()
 
 
 @pytest.mark.parametrize("outside", [None, -1024.0])

@@ -29,4 +29,7 @@ def bone_share(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     [0.0, 0.5, 1.0]
     """
     low, high = BONE_RAMP_HU
-    return np.asarray(np.clip((hu - low) / (high - low), 0, 1), dtype=np.float32)
+    share = hu - low
+    share /= high - low
+    np.maximum(share, 0, out=share)
+    return np.minimum(share, 1, out=share).astype(np.float32, copy=False)

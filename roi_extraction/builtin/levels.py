@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from roi_extraction.builtin.bone import bone_share
 from roi_extraction.builtin.discs import DiscProfile
-from roi_extraction.builtin.sacrum import SacralSigns, sacral_signs
+from roi_extraction.builtin.sacrum import SacralSigns, lateral_bone, sacral_signs
 from roi_extraction.builtin.straighten import (
     LINE_STEP_MM,
     PLANE_AHEAD_MM,
@@ -187,7 +187,7 @@ def foramen_profile(spine: StraightSpine) -> npt.NDArray[np.float64]:
 def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
     """The best chain from each candidate for L5-S1, best first."""
     found, strength = candidates(profile)
-    pedicle = foramen_profile(spine)
+    pedicle, lateral = foramen_profile(spine), lateral_bone(spine)
     chains = []
     for start in range(len(found)):
         best: tuple[float, tuple[int, ...]] | None = None
@@ -199,7 +199,7 @@ def candidate_chains(spine: StraightSpine, profile: DiscProfile) -> list[Chain]:
             continue
         score, members = best
         discs = tuple(found[m].s for m in members)
-        signs = sacral_signs(spine, profile, discs, strength)
+        signs = sacral_signs(spine, profile, lateral, discs, strength)
         chains.append(Chain(discs, score + signs.total, score, signs))
     return sorted(chains, key=lambda chain: -chain.score)
 

@@ -96,18 +96,35 @@ class SacralSigns:
         )
 
 
-def lateral_bone(spine: StraightSpine) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Share of bone in the ala's and the ilium's place, each float64, shape (n,); NaN if unseen."""
-    return _share(spine, *ALA_MM), _share(spine, *ILIUM_MM)
+def lateral_bone(spine: StraightSpine) -> npt.NDArray[np.float64]:
+    """Share of bone in the ala's or the ilium's place, the larger one; NaN where neither is seen.
+
+    Float64, shape (n,).
+    """
+    return np.asarray(np.fmax(_share(spine, *ALA_MM), _share(spine, *ILIUM_MM)))
 
 
 def sacral_signs(
-    spine: StraightSpine, profile: DiscProfile, chain: tuple[int, ...], strength: float
+    spine: StraightSpine,
+    profile: DiscProfile,
+    lateral: npt.NDArray[np.float64],
+    chain: tuple[int, ...],
+    strength: float,
 ) -> SacralSigns:
-    """Gather the signs for the lowest disc of a chain of places along the line."""
+    """Gather the signs for the lowest disc of a chain of places along the line.
+
+    Parameters
+    ----------
+    spine, profile
+        The spine laid straight, and its disc signal.
+    lateral
+        Share of bone beside each plane, as `lateral_bone` returns it.
+    chain
+        Planes of its discs, the lowest first.
+    strength
+        Of the scan's own discs, HU.
+    """
     s = chain[0]
-    ala, ilium = lateral_bone(spine)
-    lateral = np.fmax(ala, ilium)
     below = lateral[max(0, s - SACRUM_BELOW_MM[1]) : max(0, s - SACRUM_BELOW_MM[0])]
     above = lateral[s + L5_ABOVE_MM[0] : s + L5_ABOVE_MM[1]]
     whole = s >= SACRUM_BELOW_MM[1] and bool(np.isfinite(below).all())

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
 from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu, sample_planes
-from roi_extraction.kernels import interpolate_volume
+from roi_extraction.kernels import interpolate_planes
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -215,14 +215,11 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
     for number, roll in enumerate(ROLL_DEG):
         _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
-        index = np.empty((3, len(picked), len(ahead), len(side)))
-        for k in range(3):
-            front = line[picked, k, None] + ahead * forward[:, k, None]
-            np.add(front[:, :, None], (side * left[:, k, None])[:, None, :], out=index[2 - k])
-            index[2 - k] -= grid.origin_lps_mm[k]
-        index /= GRID_MM
-        planes = interpolate_volume(grid.hu, index, OUTSIDE_HU)
-        planes = np.clip(planes, *SYMMETRY_CLIP_HU)
+        starts, down, across = (
+            (part / GRID_MM)[:, ::-1] for part in (line[picked] - grid.origin_lps_mm, forward, left)
+        )
+        planes = interpolate_planes(grid.hu, starts, (ahead, down), (side, across), OUTSIDE_HU)
+        np.clip(planes, *SYMMETRY_CLIP_HU, out=planes)
         for place, shift in enumerate(SHIFT_MM):
             offset = round(shift / step_mm)
             kept = planes[:, :, spare + offset : planes.shape[2] - spare + offset]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from roi_extraction.anatomy import SpineLandmarks
 from roi_extraction.checks.body_line import centres_and_forward
 from roi_extraction.grid import OUTSIDE_HU, sample_planes
-from roi_extraction.kernels import disc_means, gaussian_smoothed
+from roi_extraction.kernels import darker_ring, disc_means, gaussian_smoothed
 from roi_extraction.sites import Level
 from roi_extraction.volume import CtVolume
 
@@ -207,17 +207,19 @@ def _fit(hu: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDAr
 
     Centres whose surroundings leave the scan do not fit.
     """
-    seen = _shifted(hu, 0.0, 0.0) > OUTSIDE_HU + 1
+    rows, columns = len(CENTRE_FORWARD_MM), len(CENTRE_LATERAL_MM)
+    middle = hu[:, MARGIN_MM : MARGIN_MM + rows, MARGIN_MM : MARGIN_MM + columns]
+    seen = middle > OUTSIDE_HU + 1
     best = np.zeros(seen.shape, np.float32)
     number = np.zeros(seen.shape, np.intp)
     for which, radius in enumerate(RADII_MM):
         mean, sd = _lumen(hu, radius - CORE_MM)
-        edge = np.zeros(seen.shape, np.float32)
-        for angle in np.arange(AORTA_RAYS) * 2 * np.pi / AORTA_RAYS:
-            near, far = (_shifted(hu, radius + outside, angle) for outside in BEYOND_WALL_MM)
-            beyond = np.minimum(near, far)
-            seen &= beyond > OUTSIDE_HU + 1
-            edge += np.clip((mean - beyond - EDGE_HU[0]) / (EDGE_HU[1] - EDGE_HU[0]), 0, 1)
+        ring = np.array([
+            [_first_seen(radius + outside, angle) for outside in BEYOND_WALL_MM]
+            for angle in np.arange(AORTA_RAYS) * 2 * np.pi / AORTA_RAYS
+        ])  # fmt: skip
+        edge, around = darker_ring(hu, mean, ring, EDGE_HU, OUTSIDE_HU + 1)
+        seen &= around
         even = np.clip((LUMEN_SD_HU[1] - sd) / (LUMEN_SD_HU[1] - LUMEN_SD_HU[0]), 0, 1)
         fit = even * edge / AORTA_RAYS
         fit[(mean < BLOOD_HU[0]) | (mean > BLOOD_HU[1]) | ~seen] = 0
@@ -226,11 +228,10 @@ def _fit(hu: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDAr
     return best, number
 
 
-def _shifted(hu: npt.NDArray[np.float32], reach_mm: float, angle: float) -> npt.NDArray[np.float32]:
-    """What lies ``reach_mm`` from each possible centre in one direction."""
+def _first_seen(reach_mm: float, angle: float) -> tuple[int, int]:
+    """Row and column of what lies ``reach_mm`` from the first possible centre in one direction."""
     row = MARGIN_MM + round(reach_mm * np.sin(angle))
-    column = MARGIN_MM + round(reach_mm * np.cos(angle))
-    return hu[:, row : row + len(CENTRE_FORWARD_MM), column : column + len(CENTRE_LATERAL_MM)]
+    return row, MARGIN_MM + round(reach_mm * np.cos(angle))
 
 
 def _lumen(

@@ -27,10 +27,12 @@ from roi_extraction.kernels.interpolation import (
     interpolate_between,
     interpolate_grid,
     interpolate_plane,
+    interpolate_planes,
     interpolate_volume,
 )
 from roi_extraction.kernels.preparation import compile_kernels
 from roi_extraction.kernels.surroundings import (
+    darker_ring,
     distance_inside,
     enclosed_rays,
     least_over_offsets,
@@ -44,6 +46,7 @@ __all__ = [
     "canal_gain",
     "columns_above",
     "compile_kernels",
+    "darker_ring",
     "disc_means",
     "distance_inside",
     "enclosed_rays",
@@ -51,6 +54,7 @@ __all__ = [
     "interpolate_between",
     "interpolate_grid",
     "interpolate_plane",
+    "interpolate_planes",
     "interpolate_volume",
     "least_over_offsets",
     "mean_of_slab",

@@ -7,7 +7,13 @@ import numpy.typing as npt
 
 from roi_extraction.kernels.compiling import compiled_as
 
-__all__ = ["interpolate_between", "interpolate_grid", "interpolate_plane", "interpolate_volume"]
+__all__ = [
+    "interpolate_between",
+    "interpolate_grid",
+    "interpolate_plane",
+    "interpolate_planes",
+    "interpolate_volume",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -35,6 +41,38 @@ def interpolate_volume(values: npt.NDArray[Any], index: FloatArray, outside: flo
     found = np.empty(places.shape[1], np.float32)
     _volume(np.ascontiguousarray(values), places, outside, found)
     return found.reshape(index.shape[1:])
+
+
+def interpolate_planes(
+    values: npt.NDArray[Any],
+    starts: FloatArray,
+    down: tuple[FloatArray, FloatArray],
+    across: tuple[FloatArray, FloatArray],
+    outside: float,
+) -> Float32Array:
+    """Linear interpolation of a volume on grids in planes, as `interpolate_volume`.
+
+    Parameters
+    ----------
+    values
+        int16 or float32, shape (slices, rows, columns).
+    starts
+        float64, shape (n, 3): fractional (slice, row, column) of each plane's origin.
+    down, across
+        Places of the grid's rows, shape (p,), and columns, shape (q,), each with the step of the
+        index a unit of them, shape (n, 3); float64.
+    outside
+        Value of places outside the volume.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (n, p, q).
+    """
+    found = np.empty((len(starts), down[0].size, across[0].size), np.float32)
+    numbers = (np.ascontiguousarray(part, np.float64) for part in (starts, *down, *across))
+    _planes_of_volume(np.ascontiguousarray(values), *numbers, outside, found)
+    return found
 
 
 def interpolate_plane(
@@ -134,16 +172,56 @@ def _volume(values, places, outside, found):  # type: ignore[no-untyped-def]
             continue
         z0, y0, x0 = int(z), int(y), int(x)
         dz, dy, dx = z - z0, y - y0, x - x0
-        total = 0.0
-        for i in range(2):
-            a = min(z0 + i, slices - 1)
-            wz = dz if i else 1.0 - dz
-            for j in range(2):
-                b = min(y0 + j, rows - 1)
-                wy = dy if j else 1.0 - dy
-                total += values[a, b, x0] * wz * wy * (1.0 - dx)
-                total += values[a, b, min(x0 + 1, columns - 1)] * wz * wy * dx
+        z1, y1, x1 = min(z0 + 1, slices - 1), min(y0 + 1, rows - 1), min(x0 + 1, columns - 1)
+        ez, ey, ex = 1.0 - dz, 1.0 - dy, 1.0 - dx
+        total = values[z0, y0, x0] * ez * ey * ex
+        total += values[z0, y0, x1] * ez * ey * dx
+        total += values[z0, y1, x0] * ez * dy * ex
+        total += values[z0, y1, x1] * ez * dy * dx
+        total += values[z1, y0, x0] * dz * ey * ex
+        total += values[z1, y0, x1] * dz * ey * dx
+        total += values[z1, y1, x0] * dz * dy * ex
+        total += values[z1, y1, x1] * dz * dy * dx
         found[k] = total
+
+
+@compiled_as(
+    "void(Array(int16, 3, 'C', True), Array(float64, 2, 'C', True), Array(float64, 1, 'C', True), "
+    "Array(float64, 2, 'C', True), Array(float64, 1, 'C', True), Array(float64, 2, 'C', True), "
+    "float64, float32[:, :, ::1])",
+    "void(Array(float32, 3, 'C', True), Array(float64, 2, 'C', True), Array(float64, 1, 'C', "
+    "True), Array(float64, 2, 'C', True), Array(float64, 1, 'C', True), Array(float64, 2, 'C', "
+    "True), float64, float32[:, :, ::1])",
+)
+def _planes_of_volume(values, starts, down, down_step, across, across_step, outside, found):  # type: ignore[no-untyped-def]
+    slices, rows, columns = values.shape
+    for k in range(starts.shape[0]):
+        for i in range(down.size):
+            z_row = starts[k, 0] + down[i] * down_step[k, 0]
+            y_row = starts[k, 1] + down[i] * down_step[k, 1]
+            x_row = starts[k, 2] + down[i] * down_step[k, 2]
+            line = found[k, i]
+            for j in range(across.size):
+                z = z_row + across[j] * across_step[k, 0]
+                y = y_row + across[j] * across_step[k, 1]
+                x = x_row + across[j] * across_step[k, 2]
+                if not (0 <= z <= slices - 1 and 0 <= y <= rows - 1 and 0 <= x <= columns - 1):
+                    line[j] = outside
+                    continue
+                z0, y0, x0 = int(z), int(y), int(x)
+                dz, dy, dx = z - z0, y - y0, x - x0
+                z1, y1 = min(z0 + 1, slices - 1), min(y0 + 1, rows - 1)
+                x1 = min(x0 + 1, columns - 1)
+                ez, ey, ex = 1.0 - dz, 1.0 - dy, 1.0 - dx
+                total = values[z0, y0, x0] * ez * ey * ex
+                total += values[z0, y0, x1] * ez * ey * dx
+                total += values[z0, y1, x0] * ez * dy * ex
+                total += values[z0, y1, x1] * ez * dy * dx
+                total += values[z1, y0, x0] * dz * ey * ex
+                total += values[z1, y0, x1] * dz * ey * dx
+                total += values[z1, y1, x0] * dz * dy * ex
+                total += values[z1, y1, x1] * dz * dy * dx
+                line[j] = total
 
 
 @compiled_as(

@@ -7,9 +7,55 @@ import numpy.typing as npt
 
 from roi_extraction.kernels.compiling import compiled_as
 
-__all__ = ["distance_inside", "enclosed_rays", "least_over_offsets", "rebuilt_below"]
+__all__ = [
+    "darker_ring",
+    "distance_inside",
+    "enclosed_rays",
+    "least_over_offsets",
+    "rebuilt_below",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
+
+Float32Array = npt.NDArray[np.float32]
+
+
+def darker_ring(
+    images: Float32Array,
+    inside: Float32Array,
+    offsets: npt.NDArray[np.int64],
+    darker: tuple[float, float],
+    least: float,
+) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    """How much darker than what is inside of it the ring round each place is.
+
+    Parameters
+    ----------
+    images
+        float32, shape (images, rows, columns).
+    inside
+        float32, shape (images, height, width): the value inside of the ring at each place.
+    offsets
+        int64, shape (k, 2, 2): first row and column of what is seen from all places in each of k
+        directions, near and far; the darker of both counts.
+    darker
+        How much darker it must be to count at all, and wholly.
+    least
+        What is not above it was not seen.
+
+    Returns
+    -------
+    edge, seen
+        The shape of ``inside``: float32, the sum over the directions of 0 to 1; bool, whether all
+        of the ring was seen.
+    """
+    edge, seen = np.zeros(inside.shape, np.float32), np.ones(inside.shape, np.bool_)
+    low, span = np.float32(darker[0]), np.float32(darker[1] - darker[0])
+    _ring(
+        np.ascontiguousarray(images), np.ascontiguousarray(inside), offsets, low, span,
+        np.float32(least), edge, seen,
+    )  # fmt: skip
+    return edge, seen
 
 
 def distance_inside(mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -52,11 +98,17 @@ def enclosed_rays(
     numpy.ndarray
         uint8, shape (slices, rows, columns).
     """
-    _, layers, rows, columns = packed.shape
-    count = np.zeros((layers * 8, rows - 2 * reach, columns - 2 * reach), np.uint8)
-    digits = np.empty((6, columns - 2 * reach), np.uint8)
-    _rays(np.ascontiguousarray(packed), rays, reach, digits, count)
-    return count[:slices]
+    shifts, layers, high, wide = packed.shape
+    rows, columns = high - 2 * reach, wide - 2 * reach
+    # a layer is one line, the rims between its rows included: long lines are quick
+    length = (rows - 1) * wide + columns
+    places = np.empty((len(rays), 2 * rays.shape[1]), np.int64)
+    places[:, ::2] = rays[..., 0]
+    places[:, 1::2] = (reach + rays[..., 1]) * wide + reach + rays[..., 2]
+    count = np.zeros((layers, 8, rows * wide), np.uint8)
+    lines = np.ascontiguousarray(packed).reshape(shifts, layers, -1)
+    _rays(lines, places, np.empty((6, length), np.uint8), count)
+    return count.reshape(layers * 8, rows, wide)[:slices, :, :columns]
 
 
 def least_over_offsets(
@@ -109,6 +161,26 @@ def rebuilt_below(seed: FloatArray, limit: FloatArray) -> FloatArray:
 
 
 @compiled_as(
+    "void(Array(float32, 3, 'C', True), Array(float32, 3, 'C', True), "
+    "Array(int64, 3, 'C', True), float32, float32, float32, float32[:, :, ::1], boolean[:, :, ::1])"
+)
+def _ring(images, inside, offsets, low, span, least, edge, seen):  # type: ignore[no-untyped-def]
+    zero, one = np.float32(0), np.float32(1)
+    width = inside.shape[2]
+    for image in range(inside.shape[0]):
+        for y in range(inside.shape[1]):
+            middle, total, whole = inside[image, y], edge[image, y], seen[image, y]
+            for ray in range(offsets.shape[0]):
+                near, far = offsets[ray, 0], offsets[ray, 1]
+                nearer = images[image, y + near[0], near[1] : near[1] + width]
+                farther = images[image, y + far[0], far[1] : far[1] + width]
+                for x in range(width):
+                    beyond = min(nearer[x], farther[x])
+                    whole[x] &= beyond > least
+                    total[x] += min(max((middle[x] - beyond - low) / span, zero), one)
+
+
+@compiled_as(
     "void(Array(boolean, 2, 'C', True), float64[:, ::1])",
 )
 def _distance(mask, distance):  # type: ignore[no-untyped-def]
@@ -140,36 +212,36 @@ def _distance(mask, distance):  # type: ignore[no-untyped-def]
 
 
 @compiled_as(
-    "void(Array(uint8, 4, 'C', True), Array(int64, 3, 'C', True), intp, uint8[:, ::1], "
-    "uint8[:, :, ::1])",
+    "void(Array(uint8, 3, 'C', True), Array(int64, 2, 'C', True), uint8[:, ::1], uint8[:, :, ::1])",
 )
-def _rays(packed, rays, reach, digits, count):  # type: ignore[no-untyped-def]
-    layers, rows, columns = packed.shape[1], count.shape[1], count.shape[2]
+def _rays(packed, places, digits, count):  # type: ignore[no-untyped-def]
+    layers, length = packed.shape[1], digits.shape[1]
     hit = digits[5]
     for layer in range(layers):
-        for y in range(rows):
-            digits[:] = 0
-            for ray in range(rays.shape[0]):
-                hit[:] = 0
-                for step in range(rays.shape[1]):
-                    column = reach + rays[ray, step, 2]
-                    row = packed[rays[ray, step, 0], layer, reach + y + rays[ray, step, 1]]
-                    there = row[column : column + columns]
-                    for x in range(columns):
-                        hit[x] |= there[x]
-                for place in range(5):
-                    digit = digits[place]
-                    for x in range(columns):
-                        carry = digit[x] & hit[x]
-                        digit[x] ^= hit[x]
-                        hit[x] = carry
-            for bit in range(8):
-                found = count[layer * 8 + bit, y]
-                for place in range(5):
-                    digit = digits[place]
-                    for x in range(columns):
-                        one = (digit[x] >> np.uint8(bit)) & np.uint8(1)
-                        found[x] += one << np.uint8(place)
+        digits[:] = 0
+        for ray in range(places.shape[0]):
+            hit[:] = 0
+            for step in range(places.shape[1] // 2):
+                first = places[ray, 2 * step + 1]
+                there = packed[places[ray, 2 * step], layer, first : first + length]
+                for p in range(length):
+                    hit[p] |= there[p]
+            # as many digits as the number of rays so far may have
+            most, place = ray + 1, 0
+            while most:
+                digit = digits[place]
+                for p in range(length):
+                    carry = digit[p] & hit[p]
+                    digit[p] ^= hit[p]
+                    hit[p] = carry
+                most, place = most >> 1, place + 1
+        for bit in range(8):
+            found = count[layer, bit]
+            for place in range(5):
+                digit = digits[place]
+                for p in range(length):
+                    one = (digit[p] >> np.uint8(bit)) & np.uint8(1)
+                    found[p] += one << np.uint8(place)
 
 
 @compiled_as(
