@@ -1,5 +1,7 @@
 """How far bone encloses each place of the coarse grid, as an arch encloses the canal."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,21 +23,28 @@ RAY_MM = (4.0, 18.0)
 """Nearest and farthest distance of the wall from the canal's centre, mm."""
 
 
-def enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def enclosed_share(walls: Sequence[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float32]:
     """The share of rays from each voxel that meet bone at `RAY_MM`, in the better plane.
 
     Eight slices are looked at together, as the bits of a byte.
 
     Parameters
     ----------
-    bone
-        bool, shape (z, y, x): the canal's possible walls on the coarse grid.
+    walls
+        bool, shape (z, y, x) each: the canal's possible walls on the coarse grid, by one threshold
+        of bone or several.
 
     Returns
     -------
     share
-        float32, the same shape, 0 to 1; 0 in bone and beside it.
+        float32, the same shape, 0 to 1, by the wall that gives most; 0 in bone and beside it.
     """
+    met = np.maximum.reduce([_rays_met(bone) for bone in walls])
+    return np.asarray(np.arange(CANAL_RAYS + 1) / CANAL_RAYS, dtype=np.float32)[met]
+
+
+def _rays_met(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """How many rays meet bone, in the better plane."""
     distances = np.arange(RAY_MM[0], RAY_MM[1] + 0.1, GRID_MM) / GRID_MM
     reach = int(np.ceil(distances[-1]))
     padded = np.pad(bone, reach)
@@ -64,7 +73,7 @@ def enclosed_share(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         np.maximum(best, met(np.array(rays)), out=best)
     around = np.array([[(0, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]])
     best[met(around) > 0] = 0
-    return np.asarray(np.arange(CANAL_RAYS + 1) / CANAL_RAYS, dtype=np.float32)[best]
+    return best
 
 
 def _packed(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -75,7 +75,7 @@ def shares_ray_by_ray(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize("slices", [1, 8, 11])
 def test_enclosure_on_packed_bits_is_that_of_single_rays(slices: int) -> None:
     bone = np.random.default_rng(slices).random((slices, 9, 10)) < 0.08
-    np.testing.assert_array_equal(enclosed_share(bone), shares_ray_by_ray(bone))
+    np.testing.assert_array_equal(enclosed_share([bone]), shares_ray_by_ray(bone))
 
 
 def test_no_canal_is_followed_in_even_tissue() -> None:

@@ -159,25 +159,32 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         float32, the same shape, 0 to 1.
     """
     local = box_mean(hu, (1, 3, 3))
-    soft = (local > SOFT_HU[0]) & (local < SOFT_HU[1])
-    enclosure = np.zeros(hu.shape, np.float32)
+    other = (local <= SOFT_HU[0]) | (local >= SOFT_HU[1])
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
     wall = box_mean(hu, (1, 2, 2))
-    for threshold in ARCH_BONE_HU:
-        np.maximum(enclosure, enclosed_share(wall > threshold), out=enclosure)
-    enclosure[~soft] = 0
+    enclosure = enclosed_share([wall > threshold for threshold in ARCH_BONE_HU])
+    del local, wall
+    np.multiply(enclosure, 0, out=enclosure, where=other)
     pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
+    score = np.multiply(enclosure, ENCLOSURE_WEIGHT, out=enclosure)
+    pooled *= POOLED_WEIGHT
+    score += pooled
+    del pooled
     box_voxels = tuple(round(mm / GRID_MM) for mm in BODY_BOX_MM)
     box = box_mean(bone_share(hu), box_voxels)
-    ahead = np.zeros_like(box)
     shift = round(BODY_BOX_AHEAD_MM / GRID_MM)
-    ahead[:, shift:] = box[:, :-shift]
-    body = np.clip(ahead / BODY_BONE_SHARE, 0, 1)
-    score = ENCLOSURE_WEIGHT * enclosure + POOLED_WEIGHT * pooled + BODY_WEIGHT * body
-    score[~soft] *= NOT_SOFT_FACTOR
+    box /= BODY_BONE_SHARE
+    body = np.minimum(np.maximum(box, 0, out=box), 1, out=box)
+    body *= BODY_WEIGHT
+    score[:, shift:] += body[:, :-shift]
+    del box, body
+    np.multiply(score, NOT_SOFT_FACTOR, out=score, where=other)
     # the middle of the canal scores like its rim: blur within the slice to prefer the middle
     centred = box_mean(score, (1, SCORE_BLUR_VOXELS, SCORE_BLUR_VOXELS))
-    return np.asarray(OWN_WEIGHT * score + AROUND_WEIGHT * centred, dtype=np.float32)
+    score *= OWN_WEIGHT
+    centred *= AROUND_WEIGHT
+    score += centred
+    return score
 
 
 def _rows_with_tissue(hu: npt.NDArray[np.float32]) -> tuple[int, int]:
