@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-__all__ = ["prepared_dataset", "same_tag"]
+__all__ = ["held_element", "prepared_dataset", "same_tag"]
 
 Encoding = str | tuple[str, ...]
 
@@ -43,6 +43,14 @@ def prepared_dataset(
         state[name].update(pattern[name])
     state[HELD] = elements
     return dataset
+
+
+def held_element(dataset: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+    """An element as a data set holds it, as its ``get_item`` returns it; ``tag`` by `same_tag`."""
+    element: DataElement | RawDataElement | None = dataset.__dict__[HELD].get(tag)
+    if type(element) is RawDataElement and element.value is None:
+        return dataset[tag]
+    return element
 
 
 @lru_cache(maxsize=4096)

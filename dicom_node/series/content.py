@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,6 +65,12 @@ MEASURED = (
 """Elements beside the pixels that selection, geometry, acquisition rules and HU depend on. Those of
 the patient that staging reads too, sex and age, count as inherited: they may be corrected."""
 
+OWN_OF_AN_IMAGE = (
+    "ImagePositionPatient", "AcquisitionNumber", "AcquisitionTime", "AcquisitionDateTime",
+    "InstanceNumber",
+)  # fmt: skip
+"""Those of them that usually differ from image to image of a series."""
+
 NUMBERS = ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL")
 """Value representations whose numbers count, not how they are written."""
 
@@ -101,11 +107,18 @@ def header_digests(dataset: Dataset, recall: Recall | None = None) -> HeaderDige
     inherited = frozenset(
         tag for tag in recall.tags if is_inherited(tag) or tag in _DESCRIBING_TAGS
     )
+    measured = _MEASURED_TAGS & recall.tags
+    alike = measured - _OWN_TAGS
+
+    def texts_of(tags: Set[int]) -> dict[int, str]:
+        return {tag: recall.once("digest", tag, partial(_text, dataset, tag)) for tag in tags}
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that do not fit their representation
+        in_common = recall.alike(("texts", alike), lambda: texts_of(alike))
         return HeaderDigests(
-            recall.alike(inherited, lambda: _digest(dataset, inherited, recall)),
-            _digest(dataset, _MEASURED_TAGS & recall.tags, recall),
+            recall.alike(inherited, lambda: _digest(texts_of(inherited))),
+            _digest({**in_common, **texts_of(measured & _OWN_TAGS)}),
         )
 
 
@@ -121,9 +134,10 @@ def is_inherited(tag: int) -> bool:
     return tag >> 16 in INHERITED_GROUPS or tag in _STUDY_TAGS
 
 
-def _digest(dataset: Dataset, tags: Iterable[int], recall: Recall) -> str:
-    texts = (recall.once("digest", tag, partial(_text, dataset, tag)) for tag in sorted(tags))
-    return hashlib.sha256("".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
+def _digest(texts: Mapping[int, str]) -> str:
+    """Of the elements' texts in the order of their tags."""
+    joined = "".join([texts[tag] for tag in sorted(texts)])
+    return hashlib.sha256(joined.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _text(dataset: Dataset, tag: int) -> str:
@@ -166,4 +180,5 @@ def _part(part: object, vr: str) -> str:
 
 _STUDY_TAGS = frozenset(int(Tag(keyword)) for keyword in INHERITED_STUDY)
 _DESCRIBING_TAGS = frozenset(int(Tag(keyword)) for keyword in DESCRIBING)
+_OWN_TAGS = frozenset(int(Tag(keyword)) for keyword in OWN_OF_AN_IMAGE)
 _MEASURED_TAGS = frozenset(int(Tag(keyword)) for keyword in MEASURED)

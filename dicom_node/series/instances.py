@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.charset import default_encoding
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
@@ -15,6 +16,7 @@ from pydicom.tag import Tag
 
 from dicom_node.decoding.elements import Elements
 from dicom_node.decoding.inflation import InflatesTooFar, plain_file
+from dicom_node.decoding.prepared import held_element, prepared_dataset, same_tag
 from dicom_node.decoding.raw_elements import read_header
 from dicom_node.decoding.recall import ENCODING_TAG, HeaderMemory, Recall
 from dicom_node.decoding.stored_plane import StoredPlane, stored_plane
@@ -176,10 +178,13 @@ def read_instance(path: Path, memory: HeaderMemory | None = None) -> Instance:
 
 def _stated(dataset: Dataset) -> Dataset:
     """The elements of `STATED` that a data set holds, none of them looked at."""
-    elements = ((tag, dataset.get_item(tag)) for tag in _STATED_TAGS)
-    found = Dataset({tag: element for tag, element in elements if element is not None})
-    implicit, little = dataset.original_encoding
-    found.set_original_encoding(implicit, little, dataset.original_character_set)
+    elements = ((tag, held_element(dataset, tag)) for tag in _STATED_TAGS)
+    held = {tag: element for tag, element in elements if element is not None}
+    encoding = dataset.original_character_set
+    if dataset.original_encoding == (False, True):
+        return prepared_dataset(held, (default_encoding, encoding))
+    found = Dataset(held)
+    found.set_original_encoding(*dataset.original_encoding, encoding)
     return found
 
 
@@ -378,4 +383,4 @@ def _acquisition_time_s(elements: Elements) -> float | None:
     return seconds + (float(fraction) if known else 0.0)
 
 
-_STATED_TAGS = (Tag(ENCODING_TAG), *(Tag(keyword) for keyword in STATED))
+_STATED_TAGS = tuple(same_tag(int(Tag(of))) for of in (ENCODING_TAG, *STATED))

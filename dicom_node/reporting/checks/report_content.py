@@ -5,17 +5,18 @@ the check of the report finds a mistake made there. The words of warnings and si
 alone are shared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from dicom_node.decoding.prepared import same_tag
+from dicom_node.decoding.prepared import held_element, same_tag
 from dicom_node.decoding.raw_elements import split_items
 from dicom_node.reporting.words.site_words import site_words
 from dicom_node.reporting.words.warning_words import WARNING_WORDS
@@ -392,15 +393,15 @@ _NUMBER = _known_tag("NumericValue")
 
 def _text(item: Dataset, tag: BaseTag) -> str | None:
     """One element as text; None if there is none."""
-    found = item.get_item(tag)
+    found = held_element(item, tag)
     if isinstance(found, RawDataElement):
-        return _encoded_text(found._replace(value_tell=0))
+        return _encoded_text(*_content_of(found))
     return None if found is None else _as_text(found.value)
 
 
 def _floats(item: Dataset, tag: BaseTag) -> npt.NDArray[np.float64]:
     """The numbers of an element of single precision."""
-    found = item.get_item(tag)
+    found = held_element(item, tag)
     if isinstance(found, RawDataElement) and found.VR == "FL" and found.is_little_endian:
         encoded = found.value or b""
         if len(encoded) % 4 == 0:
@@ -409,8 +410,22 @@ def _floats(item: Dataset, tag: BaseTag) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1024)
-def _encoded_text(element: RawDataElement) -> str | None:
-    return _as_text(convert_raw_data_element(element).value)
+def _encoded_text(*content: Any) -> str | None:
+    return _as_text(_decoded(*content).value)
+
+
+def _content_of(element: RawDataElement) -> tuple[Hashable, ...]:
+    """All of an element but its place in the file."""
+    vr, is_implicit, is_little = element.VR, element.is_implicit_VR, element.is_little_endian
+    return element.tag, vr, element.value, is_implicit, is_little
+
+
+def _decoded(
+    tag: BaseTag, vr: str, value: bytes, is_implicit: bool, is_little: bool
+) -> DataElement:
+    return convert_raw_data_element(
+        RawDataElement(tag, vr, len(value), value, 0, is_implicit, is_little)
+    )
 
 
 def _as_text(value: object) -> str | None:
@@ -419,7 +434,7 @@ def _as_text(value: object) -> str | None:
 
 def _items(item: Dataset, tag: BaseTag) -> Sequence[Dataset]:
     """The items of a sequence; none if it is missing."""
-    found = item.get_item(tag)
+    found = held_element(item, tag)
     if isinstance(found, RawDataElement):
         items = split_items(found, item.original_character_set)
         if items is not None:
@@ -428,16 +443,16 @@ def _items(item: Dataset, tag: BaseTag) -> Sequence[Dataset]:
 
 
 def _code(item: Dataset, tag: BaseTag) -> Code | None:
-    found = item.get_item(tag)
+    found = held_element(item, tag)
     if isinstance(found, RawDataElement):
-        return _encoded_code(found._replace(value_tell=0))
+        return _encoded_code(*_content_of(found))
     return None if found is None else _only_code(found.value)
 
 
 @lru_cache(maxsize=1024)
-def _encoded_code(sequence: RawDataElement) -> Code | None:
+def _encoded_code(*content: Any) -> Code | None:
     """The same few codes stand in a report a thousand times: each is decoded once."""
-    return _only_code(convert_raw_data_element(sequence).value)
+    return _only_code(_decoded(*content).value)
 
 
 def _only_code(sequence: Sequence[Dataset] | None) -> Code | None:
