@@ -11,7 +11,7 @@ import scipy
 from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
 from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
-from roi_extraction.kernels import gaussian_smoothed
+from roi_extraction.kernels import ellipse_shares, gaussian_smoothed
 from roi_extraction.placement import DENSE_ABOVE_MEDIAN_HU, EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.slices import ROI_AREA_MM2, central_slices
@@ -153,17 +153,9 @@ def _covered(
     low = np.maximum(np.floor(centre - reach).astype(int), 0)
     high = np.minimum(np.ceil(centre + reach).astype(int) + 1, shape)
     fine = np.maximum(np.ceil(spacing / _SUBPIXEL_MM).astype(int), 4)
-    axes = [
-        low[k] - 0.5 + (np.arange((high[k] - low[k]) * fine[k]) + 0.5) / fine[k] for k in (0, 1)
-    ]
-    y = ((axes[0] - roi.row) * spacing[0])[:, None]
-    x = ((axes[1] - roi.column) * spacing[1])[None, :]
-    cos, sin = np.cos(roi.angle_rad), np.sin(roi.angle_rad)
-    along = (x * cos + y * sin) / roi.semi_axes_mm[0]
-    across = (y * cos - x * sin) / roi.semi_axes_mm[1]
-    inside = along**2 + across**2 <= 1.0
-    size = high - low
-    weights = inside.reshape(size[0], fine[0], size[1], fine[1]).mean(axis=(1, 3))
+    weights = ellipse_shares(
+        (low, high - low, fine), spacing, (roi.row, roi.column), roi.semi_axes_mm, roi.angle_rad
+    )
     weights.setflags(write=False)
     return weights, slice(low[0], high[0]), slice(low[1], high[1])
 

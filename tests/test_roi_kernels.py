@@ -25,6 +25,7 @@ from roi_extraction.kernels import (
     darker_ring,
     disc_means,
     distance_inside,
+    ellipse_shares,
     enclosed_rays,
     gaussian_smoothed,
     interpolate_between,
@@ -35,6 +36,7 @@ from roi_extraction.kernels import (
     least_over_offsets,
     mean_of_slab,
     median_off_neighbours,
+    mirror_likeness,
     rebuilt_below,
     sum_of_shifted,
 )
@@ -170,6 +172,31 @@ def test_closed_paths_are_the_best_ones() -> None:
         for ray in range(10, -1, -1):
             path.append(path[-1] - 2 + int((total[ray, path[-1] : path[-1] + 5] - price).argmax()))
         assert found.tolist() == path[::-1]
+
+
+def test_parts_are_as_like_their_mirror_images_as_they_correlate() -> None:
+    planes = RNG.normal(50.0, 80.0, (4, 6, 13)).astype(np.float32)
+    found = mirror_likeness(planes, np.array([0, 2, 4]), 9)
+    for first, by_plane in zip((0, 2, 4), found, strict=True):
+        for plane, likeness in zip(planes[:, :, first : first + 9], by_plane, strict=True):
+            expected = np.corrcoef(plane.ravel(), plane[:, ::-1].ravel())[0, 1]
+            assert likeness == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, -2.0])
+def test_pixels_are_covered_by_the_share_of_their_points_in_the_ellipse(angle: float) -> None:
+    low, size, fine = np.array([3, 5]), np.array([12, 9]), np.array([8, 5])
+    spacing, centre, semi_axes = np.array([0.78, 0.5]), (8.3, 9.1), (4.1, 1.7)
+    axes = [low[k] - 0.5 + (np.arange(size[k] * fine[k]) + 0.5) / fine[k] for k in (0, 1)]
+    y = ((axes[0] - centre[0]) * spacing[0])[:, None]
+    x = ((axes[1] - centre[1]) * spacing[1])[None, :]
+    along = (x * np.cos(angle) + y * np.sin(angle)) / semi_axes[0]
+    across = (y * np.cos(angle) - x * np.sin(angle)) / semi_axes[1]
+    inside = along**2 + across**2 <= 1.0
+    expected = inside.reshape(size[0], fine[0], size[1], fine[1]).mean(axis=(1, 3))
+    found = ellipse_shares((low, size, fine), spacing, centre, semi_axes, angle)
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < (found == 1).sum() < found.size
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])

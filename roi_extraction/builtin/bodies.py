@@ -139,7 +139,7 @@ def _inside_slab(
     index: int,
     slab: tuple[Plane, ...],
 ) -> npt.NDArray[np.bool_]:
-    rows, columns = np.nonzero(mask)
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
     points = volume.to_lps(np.stack([np.full(len(rows), index), rows, columns], axis=1))
     inside = np.ones(len(rows), bool)
     for plane in slab:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from roi_extraction.builtin.canal import Canal
 from roi_extraction.grid import GRID_MM, OUTSIDE_HU, Grid, sample_hu, sample_planes
-from roi_extraction.kernels import interpolate_planes
+from roi_extraction.kernels import interpolate_planes, mirror_likeness
 from roi_extraction.sites import Side
 from roi_extraction.volume import CtVolume
 
@@ -212,6 +212,7 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     ahead, side = SYMMETRY_AHEAD_MM, SYMMETRY_SIDE_MM
     step_mm = float(side[1] - side[0])
     spare = round(float(SHIFT_MM[-1]) / step_mm)
+    firsts = spare + np.rint(SHIFT_MM / step_mm).astype(np.int64)
     likeness = np.zeros((len(ROLL_DEG), len(SHIFT_MM), len(picked)))
     for number, roll in enumerate(ROLL_DEG):
         _, forward, left = (rows[picked] for rows in _frames(line, float(roll)))
@@ -220,10 +221,7 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
         )
         planes = interpolate_planes(grid.hu, starts, (ahead, down), (side, across), OUTSIDE_HU)
         np.clip(planes, *SYMMETRY_CLIP_HU, out=planes)
-        for place, shift in enumerate(SHIFT_MM):
-            offset = round(shift / step_mm)
-            kept = planes[:, :, spare + offset : planes.shape[2] - spare + offset]
-            likeness[number, place] = _correlation(kept, kept[:, :, ::-1])
+        likeness[number] = mirror_likeness(planes, firsts, planes.shape[2] - 2 * spare)
     pooled = ndimage.gaussian_filter1d(likeness, SYMMETRY_SMOOTH[0], axis=2, mode="nearest")
     by_roll = pooled.max(axis=1).mean(axis=1)
     roll = _peak(ROLL_DEG, by_roll)
@@ -232,15 +230,6 @@ def _symmetry(grid: Grid, line: FloatArray) -> tuple[float, FloatArray]:
     at_best = np.array([_peak(SHIFT_MM, column - price) for column in pooled[nearest].T])
     at_best = ndimage.gaussian_filter1d(at_best, SYMMETRY_SMOOTH[1], mode="nearest")
     return roll, np.interp(np.arange(len(line)), picked, at_best)
-
-
-def _correlation(
-    one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    first = one.reshape(len(one), -1) - one.mean(axis=(1, 2))[:, None]
-    second = other.reshape(len(other), -1) - other.mean(axis=(1, 2))[:, None]
-    norm = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1)) + 1e-6
-    return np.asarray((first * second).sum(axis=1) / norm, dtype=np.float64)
 
 
 def _peak(places: FloatArray, values: FloatArray) -> float:

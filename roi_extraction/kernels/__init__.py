@@ -19,6 +19,7 @@ from roi_extraction.kernels.averaging import (
     disc_means,
     mean_of_slab,
     median_off_neighbours,
+    mirror_likeness,
     sum_of_shifted,
 )
 from roi_extraction.kernels.best_paths import best_closed_path, canal_gain
@@ -34,6 +35,7 @@ from roi_extraction.kernels.preparation import compile_kernels
 from roi_extraction.kernels.surroundings import (
     darker_ring,
     distance_inside,
+    ellipse_shares,
     enclosed_rays,
     least_over_offsets,
     rebuilt_below,
@@ -49,6 +51,7 @@ __all__ = [
     "darker_ring",
     "disc_means",
     "distance_inside",
+    "ellipse_shares",
     "enclosed_rays",
     "gaussian_smoothed",
     "interpolate_between",
@@ -59,6 +62,7 @@ __all__ = [
     "least_over_offsets",
     "mean_of_slab",
     "median_off_neighbours",
+    "mirror_likeness",
     "rebuilt_below",
     "sum_of_shifted",
 ]

@@ -11,6 +11,7 @@ __all__ = [
     "disc_means",
     "mean_of_slab",
     "median_off_neighbours",
+    "mirror_likeness",
     "sum_of_shifted",
 ]
 
@@ -116,6 +117,32 @@ def sum_of_shifted(
     total = np.zeros(layers.shape[1:])
     _shifted(np.ascontiguousarray(layers), np.ascontiguousarray(shifts), total)
     return total
+
+
+def mirror_likeness(
+    planes: Float32Array, firsts: npt.NDArray[np.int64], width: int
+) -> npt.NDArray[np.float64]:
+    """Correlation of parts of planes with their own mirror images, left to right.
+
+    Not bit for bit as by numpy: sums are of double precision.
+
+    Parameters
+    ----------
+    planes
+        float32, shape (planes, rows, columns).
+    firsts
+        int64, shape (parts,): first column of each part.
+    width
+        Columns of a part.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (parts, planes).
+    """
+    likeness = np.empty((firsts.size, len(planes)))
+    _mirrored(np.ascontiguousarray(planes), firsts, width, likeness)
+    return likeness
 
 
 def columns_above(image: Float32Array, threshold: float) -> npt.NDArray[np.int64]:
@@ -311,3 +338,23 @@ def _off_neighbours(below, here, above, low, high, counts):  # type: ignore[no-u
             around = np.int64(below[y, x]) + np.int64(above[y, x])
             if low < value < high and 2 * low < around < 2 * high:
                 counts[2 * value - around + middle] += 1
+
+
+@compiled_as(
+    "void(Array(float32, 3, 'C', True), Array(int64, 1, 'C', True), intp, float64[:, ::1])"
+)
+def _mirrored(planes, firsts, width, likeness):  # type: ignore[no-untyped-def]
+    count, rows, _ = planes.shape
+    for part in range(firsts.size):
+        first = firsts[part]
+        for plane in range(count):
+            total, squares, products = 0.0, 0.0, 0.0
+            for y in range(rows):
+                line = planes[plane, y, first : first + width]
+                for x in range(width):
+                    value = np.float64(line[x])
+                    total += value
+                    squares += value * value
+                    products += value * np.float64(line[width - 1 - x])
+            outside = total * total / (rows * width)
+            likeness[part, plane] = (products - outside) / (squares - outside + 1e-6)

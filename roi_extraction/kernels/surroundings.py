@@ -10,6 +10,7 @@ from roi_extraction.kernels.compiling import compiled_as
 __all__ = [
     "darker_ring",
     "distance_inside",
+    "ellipse_shares",
     "enclosed_rays",
     "least_over_offsets",
     "rebuilt_below",
@@ -74,6 +75,43 @@ def distance_inside(mask: npt.NDArray[np.bool_]) -> FloatArray:
     distance = np.empty(mask.shape)
     _distance(np.ascontiguousarray(mask), distance)
     return distance
+
+
+def ellipse_shares(
+    box: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    spacing_mm: FloatArray,
+    centre: tuple[float, float],
+    semi_axes_mm: tuple[float, float],
+    angle_rad: float,
+) -> FloatArray:
+    """The share of each pixel of a box that an ellipse covers, by points spread evenly over it.
+
+    Parameters
+    ----------
+    box
+        First row and column, number of rows and columns, and number of points a pixel along each;
+        int64, shape (2,) each.
+    spacing_mm
+        Distance between rows and between columns, shape (2,), mm.
+    centre
+        Of the ellipse: fractional row and column.
+    semi_axes_mm, angle_rad
+        Its semi-axes, and the angle of the first from the columns' axis towards the rows'.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (rows, columns).
+    """
+    low, size, fine = box
+    down, across = (
+        (low[k] - 0.5 + (np.arange(size[k] * fine[k]) + 0.5) / fine[k] - centre[k]) * spacing_mm[k]
+        for k in (0, 1)
+    )
+    shares = np.zeros(size)
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+    _ellipse(down, across, float(cos), float(sin), *semi_axes_mm, shares)
+    return shares
 
 
 def enclosed_rays(
@@ -178,6 +216,25 @@ def _ring(images, inside, offsets, low, span, least, edge, seen):  # type: ignor
                     beyond = min(nearer[x], farther[x])
                     whole[x] &= beyond > least
                     total[x] += min(max((middle[x] - beyond - low) / span, zero), one)
+
+
+@compiled_as(
+    "void(Array(float64, 1, 'C', True), Array(float64, 1, 'C', True), float64, float64, float64, "
+    "float64, float64[:, ::1])"
+)
+def _ellipse(down, across, cos, sin, long, short, shares):  # type: ignore[no-untyped-def]
+    high, wide = down.size // shares.shape[0], across.size // shares.shape[1]
+    for i in range(down.size):
+        y = down[i]
+        line = shares[i // high]
+        for j in range(across.size):
+            x = across[j]
+            along = (x * cos + y * sin) / long
+            aside = (y * cos - x * sin) / short
+            line[j // wide] += along * along + aside * aside <= 1.0
+    for i in range(shares.shape[0]):
+        for j in range(shares.shape[1]):
+            shares[i, j] /= high * wide
 
 
 @compiled_as(

@@ -248,11 +248,22 @@ def _picture_and_below(
     picture.convert("RGB").save(packed, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     pen.y -= high
     left = PAGE_MARGIN + (TEXT_WIDTH - wide) / 2
-    pen.canvas.drawImage(ImageReader(packed), left, pen.y, width=wide, height=high)
+    pen.canvas.drawImage(_Packed(packed), left, pen.y, width=wide, height=high)
     pen.y -= 4
     for item in below:
         pen.put(item)
     return told
+
+
+class _Packed(ImageReader):  # type: ignore[misc]  # ReportLab has no types
+    """A JPEG that ReportLab takes as it is, and names after its bytes instead of its pixels."""
+
+    _dataA = None  # it has no mask
+
+    def getRGBData(self) -> bytes:  # noqa: N802  # ReportLab's name
+        """What the picture is named after."""
+        self.fp.seek(0)
+        return bytes(self.fp.read())
 
 
 def _below(shorts: Sequence[str], warned: int, priors: Sequence[str], told: int) -> list[Any]:
