@@ -4,12 +4,15 @@ import os
 import zlib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 import pytest
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.decoding.inflation import plain_file
@@ -120,7 +123,7 @@ def test_hu_are_slope_and_intercept_in_floating_point(slope: float, intercept: f
 @pytest.mark.parametrize("intercept", [-1024.0, 0.0, 1000.0, -32767.0, 32767.0, -40000.0, 70000.0])
 @pytest.mark.parametrize("kind", [np.int16, np.uint16])
 def test_hu_of_sixteen_bits_are_those_of_floating_point(kind: type, intercept: float) -> None:
-    stored = np.arange(2**16, dtype=np.uint16).view(kind)
+    stored: npt.NDArray[Any] = np.arange(2**16, dtype=np.uint16).view(kind)
     expected = np.clip(stored.astype(np.float64) + intercept, -1024, 32767).astype(np.int16)
     np.testing.assert_array_equal(Rescaling(1.0, intercept, None).hu(stored, stored), expected)
     memory = stored.view(np.int16).copy()
@@ -130,7 +133,9 @@ def test_hu_of_sixteen_bits_are_those_of_floating_point(kind: type, intercept: f
 
 
 def test_prepared_data_set_is_as_pydicom_makes_it() -> None:
-    elements = {same_tag(0x00100010): DataElement(0x00100010, "PN", "A^B")}
+    elements: dict[BaseTag, DataElement | RawDataElement] = {
+        same_tag(0x00100010): DataElement(0x00100010, "PN", "A^B")
+    }
     assert vars(prepared_dataset(elements)) == vars(Dataset(elements))
     read = Dataset(elements, parent_encoding=["iso8859"])
     read.set_original_encoding(False, True, ["utf8"])

@@ -392,10 +392,10 @@ def test_tissue_that_alternates_in_brightness_is_refused_and_noise_is_not() -> N
     rng = np.random.default_rng(0)
     trend = np.linspace(0, 100, 40)[:, None, None]
     hu = (trend + rng.normal(40, 30, (40, 64, 64))).astype(np.int16)
-    check_alternation(hu)
+    check_alternation(list(hu))
     hu[::2] += 15
     with pytest.raises(SeriesRefused, match="brighter in every second") as found:
-        check_alternation(hu)
+        check_alternation(list(hu))
     assert found.value.code == "series.interleaved"
 
 

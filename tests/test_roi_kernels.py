@@ -294,8 +294,8 @@ def test_median_off_the_neighbours_is_that_of_numpy(size: tuple[int, int]) -> No
     around = (below + above) / 2
     compared = (here > -50) & (here < 300) & (around > -50) & (around < 300)
     expected = float(np.median((here - around)[compared]))
-    assert median_off_neighbours(*slab, (-50, 300)) == expected
-    assert median_off_neighbours(*slab, (400, 401)) == 0.0
+    assert median_off_neighbours(slab[0], slab[1], slab[2], (-50, 300)) == expected
+    assert median_off_neighbours(slab[0], slab[1], slab[2], (400, 401)) == 0.0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -184,7 +184,8 @@ def _stated(dataset: Dataset) -> Dataset:
     if dataset.original_encoding == (False, True):
         return prepared_dataset(held, (default_encoding, encoding))
     found = Dataset(held)
-    found.set_original_encoding(*dataset.original_encoding, encoding)
+    implicit, little = dataset.original_encoding
+    found.set_original_encoding(implicit, little, encoding)
     return found
 
 

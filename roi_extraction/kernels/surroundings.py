@@ -83,7 +83,7 @@ def ellipse_shares(
     centre: tuple[float, float],
     semi_axes_mm: tuple[float, float],
     angle_rad: float,
-) -> FloatArray:
+) -> npt.NDArray[np.float64]:
     """The share of each pixel of a box that an ellipse covers, by points spread evenly over it.
 
     Parameters

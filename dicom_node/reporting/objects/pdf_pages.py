@@ -255,10 +255,10 @@ def _picture_and_below(
     return told
 
 
-class _Packed(ImageReader):  # type: ignore[misc]  # ReportLab has no types
+class _Packed(ImageReader):
     """A JPEG that ReportLab takes as it is, and names after its bytes instead of its pixels."""
 
-    _dataA = None  # it has no mask
+    _dataA = None  # noqa: N815  # it has no mask
 
     def getRGBData(self) -> bytes:  # noqa: N802  # ReportLab's name
         """What the picture is named after."""
