@@ -71,7 +71,13 @@ def run_in_child(function: Callable[..., T], *arguments: object) -> T:
     Memory that it leaves unused goes back to the system.
     """
     try:
-        return _logged(function, *arguments)
+        return function(*arguments)
+    except (MemoryError, AssessmentFailed, ReportInvalid, SettingsInvalid):
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
+            log().error("unforeseen fault", **fault_fields(error))
+        raise
     finally:
         give_memory_back()
 
@@ -93,17 +99,6 @@ def give_memory_back() -> None:
     gc.freeze()
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _logged(function: Callable[..., T], *arguments: object) -> T:
-    try:
-        return function(*arguments)
-    except (MemoryError, AssessmentFailed, ReportInvalid, SettingsInvalid):
-        raise
-    except Exception as error:
-        if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
-            log().error("unforeseen fault", **fault_fields(error))
-        raise
 
 
 def _end_with_parent() -> None:
