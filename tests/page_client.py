@@ -27,6 +27,16 @@ LISTENING_SECONDS = 5.0
 QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back; ``headers`` by names in small letters, several of one name joined."""

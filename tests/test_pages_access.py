@@ -17,17 +17,7 @@ from dicom_node.pages.access.sessions import Sessions
 from dicom_node.pages.access.visitor import Identity, Visitor
 from dicom_node.pages.app import ROOMS, close_pages
 from dicom_node.records.database import open_database, sessions
-from tests.page_client import PASSWORD, Browser, audit_records, make_app
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.page_client import PASSWORD, Browser, Clock, audit_records, make_app
 
 
 @pytest.fixture

@@ -19,17 +19,7 @@ from dicom_node.pages.access.passwords import Busy, Passwords
 from dicom_node.pages.access.visitor import Identity
 from dicom_node.pages.app import close_pages
 from dicom_node.records.database import accounts, login_failures, open_database
-from tests.page_client import PASSWORD, QUICK_HASHER, Browser, audit_records, make_app
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.page_client import PASSWORD, QUICK_HASHER, Browser, Clock, audit_records, make_app
 
 
 @pytest.fixture
