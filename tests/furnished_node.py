@@ -18,6 +18,7 @@ from dicom_node.archive.bookkeeping.screenings import Question, ScreeningPlan, S
 from dicom_node.archive.bookkeeping.tables import SCREENING, SERIES
 from dicom_node.archive.sources import SeriesFilter
 from dicom_node.assessment.assessment import Assessment
+from dicom_node.monitoring.notice_status import NoticeStatus, TargetStatus
 from dicom_node.monitoring.status import Queue, Status
 from dicom_node.pages.operation.node_status import Moment
 from dicom_node.records.database import study_deliveries
@@ -146,6 +147,11 @@ class BusyNode:
             scanner_steps=(
                 ScannerStep("GE MEDICAL SYSTEMS Revolution CT, kernel STANDARD, no contrast",
                             "muscle", "2025-05", -14.1),
+            ),
+            notices=NoticeStatus(
+                ("not_ready", "destination_down archive"),
+                (TargetStatus("webhook team", 130.0),
+                 TargetStatus("mail", 7400.0, 2, 620.0, "did not answer in time")),
             ),
         )  # fmt: skip
         self._moment = Moment(status, failed, CHANGED_MS)

@@ -407,7 +407,7 @@ def test_notices_are_shown_and_tried(tmp_path: Path) -> None:
         adam.sign_in("adam")
         page = adam.get("/work/notices")
         assert "webhook good" in page.text
-        assert "Chosen: disk." in page.text
+        assert "The settings choose: disk." in page.text
         text = adam.post("/work/notices/test", {"csrf": page.form_token}).text
         close_pages(app)
     assert "webhook good took the test notice (HTTP 204)." in text

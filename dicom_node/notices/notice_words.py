@@ -6,7 +6,7 @@ the ``first`` and the ``rest``), and ``codes`` with their numbers.
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["PAGES", "STATES", "mail_subject", "mail_text", "words_of", "words_of_test"]
+__all__ = ["PAGES", "STATES", "mail_subject", "mail_text", "title_of", "words_of", "words_of_test"]
 
 BEGAN = {
     "not_ready": "The node cannot work since {since}: {details}.",
@@ -90,11 +90,14 @@ def words_of_test(node: str) -> str:
     return STATES["test"] + TEST.format(node=node)
 
 
+def title_of(kind: str, subject: str) -> str:
+    """What is the matter, in a few words."""
+    return TITLES[kind].format(subject=subject)
+
+
 def mail_subject(kind: str, state: str, subject: str, node: str) -> str:
     """The subject of a notice by mail."""
-    return MAIL_SUBJECT.format(
-        node=node, state=STATES[state], title=TITLES[kind].format(subject=subject)
-    )
+    return MAIL_SUBJECT.format(node=node, state=STATES[state], title=title_of(kind, subject))
 
 
 def mail_text(text: str, node: str, since: str, link: str | None, held_back: int) -> str:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from dicom_node.notices.notice_words import title_of
 from dicom_node.notices.targets import TrialAnswer, try_targets
 from dicom_node.pages.access.gate import gate_of
 from dicom_node.pages.access.guard import administrator
@@ -53,10 +54,12 @@ def send_test_notice(request: Request, visitor: Administrator, now: Now) -> Resp
 
 def _notices(request: Request, now: NodeStatus, answers: Sequence[TrialAnswer] = ()) -> Response:
     settings: NodeSettings = request.app.state.settings
+    status = now.now().status.notices
     return page(
         request,
         "operation/notices.html",
         chosen=settings.notices,
-        notices=now.now().status.notices,
+        told=[title_of(*one.partition(" ")[::2]) for one in status.told],
+        targets=status.targets,
         answers=answers,
     )
