@@ -48,8 +48,10 @@ class PixelFormat:
     def significant(self, container: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
         """The values without what else the containers hold, such as an overlay.
 
-        They are of the container's type if that has the sign that they have, else int32.
+        They are of the container's type if that has the sign that they have, else int32, and in the
+        byte order of this machine.
         """
+        container = container.astype(container.dtype.newbyteorder("="), copy=False)
         bits = 8 * container.dtype.itemsize
         if self.signed == (container.dtype.kind == "i"):
             if self.bits_stored == bits:

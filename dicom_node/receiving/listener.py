@@ -1,8 +1,12 @@
 """The storage SCP: a server on the network that hands received instances to a `Receiver`."""
 
+import ctypes
+import gc
+import os
 import resource
 import sys
 import threading
+from contextlib import suppress
 
 from pydicom.uid import UID, AllTransferSyntaxes
 from pynetdicom import AE, evt
@@ -48,8 +52,15 @@ association begins when its request has arrived, and the request is read within 
 STACK_BYTES = 2 * 1024 * 1024
 """Stack of a thread: the system's 8 MB for each would take most of the process's memory."""
 
+ONE_ARENA = (-8, 1)
+"""glibc's ``mallopt`` option M_ARENA_MAX: what one thread has freed any other may use. Each would
+else keep for itself what its association left."""
+
 FLUSH_SECONDS = 1.0
 """Seconds between two writes of the counters."""
+
+STILL_SECONDS = 60.0
+"""A listener that has not looked for connections for so long ends: it is started again."""
 
 
 def start_listener(
@@ -176,9 +187,19 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
     audit.started("listener")
     name = f"listener-{index}"
     beat(settings.counters_dir, name)
+    gc.collect()
+    gc.freeze()
+    ended = 0
     while not stop.wait(FLUSH_SECONDS):
         counters.flush()
         beat(settings.counters_dir, name)
+        if server.ended != ended:
+            # pynetdicom's objects hold each other, and so all that an association received last
+            ended = server.ended
+            gc.collect()
+        if server.still_seconds > STILL_SECONDS:
+            log().error("listener stands still", seconds=round(server.still_seconds))
+            os._exit(1)
     server.shutdown()
     counters.flush()
     audit.stopped("listener")
@@ -187,6 +208,8 @@ def run_listener(settings: NodeSettings, stop: threading.Event, index: int = 0) 
 def _limit_memory(megabytes: int) -> None:
     """Limit the memory that this process takes for data: beyond it an association ends."""
     threading.stack_size(STACK_BYTES)
+    with suppress(AttributeError):  # only glibc has it
+        ctypes.CDLL(None).mallopt(*ONE_ARENA)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = megabytes * 1024 * 1024
     if hard != resource.RLIM_INFINITY:

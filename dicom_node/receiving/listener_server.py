@@ -1,5 +1,7 @@
 """The listener's server: admits connections by address, number and certificate."""
 
+import gc
+import mmap
 import os
 import select
 import socket
@@ -8,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from socketserver import BaseServer
 from typing import Any
@@ -33,6 +36,10 @@ THREADS_PER_CONNECTION = 6
 """Threads that may live for each connection; pynetdicom's end some time after the connection."""
 
 SPARE_THREADS = 50
+
+RESERVE_BYTES = 8 * 1024 * 1024
+"""Memory that is kept for the threads of the next association: one that begins without any ends
+without a word, and Python waits for ever for it to begin."""
 
 BACKLOG = 64
 """Connections that the system keeps waiting until the server accepts them."""
@@ -82,6 +89,9 @@ class GuardedServer(ThreadedAssociationServer):
         self._budget = Budget(settings.max_in_flight_mb * 1024 * 1024)
         self._lock = threading.Lock()
         self._open = 0
+        self._ended = 0
+        self._moved = time.monotonic()
+        self._reserve = _reserved()
         self._readable, self._written = os.pipe()
         os.write(self._written, b"\1")
         super().__init__(*args, **kwargs)
@@ -97,6 +107,16 @@ class GuardedServer(ThreadedAssociationServer):
     def connections(self) -> int:
         """Connections that are open."""
         return self._open
+
+    @property
+    def ended(self) -> int:
+        """Connections that have ended so far."""
+        return self._ended
+
+    @property
+    def still_seconds(self) -> float:
+        """For how long the loop that admits connections has not moved; half a second is usual."""
+        return time.monotonic() - self._moved
 
     @property
     def bytes_in_flight(self) -> int:
@@ -128,10 +148,16 @@ class GuardedServer(ThreadedAssociationServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start the connection's thread; without memory for one it is closed."""
         try:
+            if self._reserve is None:
+                raise MemoryError
+            self._reserve.close()
             super().process_request(request, client_address)
         except (RuntimeError, MemoryError):
             self._gone()
+            gc.collect()
             raise
+        finally:
+            self._reserve = _reserved()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake, where TLS is configured, and start the association."""
@@ -172,15 +198,20 @@ class GuardedServer(ThreadedAssociationServer):
     def service_actions(self) -> None:
         """Call ``tidy`` and write the numbers of refusals, about twice a second."""
         super().service_actions()
-        self._tidy()
-        self._alerts.flush()
+        self._moved = time.monotonic()
+        if self._reserve is None:
+            self._reserve = _reserved()
+        with suppress(MemoryError):  # it would end the loop that admits connections
+            self._tidy()
+            self._alerts.flush()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log the kind of the fault that ended a connection, without its text."""
         fault = sys.exception()
         if fault is not None and not isinstance(fault, LimitExceeded):
-            peer = str(client_address[0])
-            log().warning("connection failed", peer=peer, **fault_fields(fault))
+            with suppress(MemoryError):
+                peer = str(client_address[0])
+                log().warning("connection failed", peer=peer, **fault_fields(fault))
 
     def refuse(self, reason: str, host: str) -> None:
         """Log, count and audit a connection that is not admitted or goes beyond a limit."""
@@ -228,3 +259,12 @@ class GuardedServer(ThreadedAssociationServer):
     def _gone(self) -> None:
         with self._lock:
             self._open -= 1
+            self._ended += 1
+
+
+def _reserved() -> mmap.mmap | None:
+    """Take `RESERVE_BYTES` of memory; None if they are not left."""
+    try:
+        return mmap.mmap(-1, RESERVE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, MemoryError):
+        return None

@@ -90,8 +90,9 @@ class StoreService:
             self._transfer_syntax = self._link.transfer_syntax(context_id)
 
     def _answer(self, command: StoreCommand) -> None:
-        content = b"".join(self._content)
-        self._content = []
+        fragments, self._content = self._content, []
+        content = b"".join(fragments)
+        del fragments
         request = StoreRequest(
             command.sop_class_uid, command.sop_instance_uid, self._transfer_syntax, content
         )

@@ -17,7 +17,9 @@ PREFIX = "OSTEONODE_"
 DELIMITER = "__"
 """Stands between a section and its key."""
 
-OTHER_VARIABLES = frozenset({"OSTEONODE_FUZZ", "OSTEONODE_ONLINE", "OSTEONODE_SHARED"})
+OTHER_VARIABLES = frozenset(
+    {"OSTEONODE_FUZZ", "OSTEONODE_ONLINE", "OSTEONODE_PICTURES", "OSTEONODE_SHARED"}
+)
 """Variables that tests and benches read and that are no settings."""
 
 NEAREST = 0.5
