@@ -105,9 +105,12 @@ def test_significant_bits_are_those_of_the_standard(bits: int, high_bit: int, si
     expected = (container.astype(np.int64) >> (high_bit + 1 - bits)) % 2**bits
     if signed:
         expected = np.where(expected >= 2 ** (bits - 1), expected - 2**bits, expected)
-    for stored in (container, container.view(np.int16)):
-        found = PixelFormat(bits, high_bit, signed).significant(stored)
-        np.testing.assert_array_equal(found, expected)
+    for native in (container, container.view(np.int16)):
+        for stored in (native, native.astype(native.dtype.newbyteorder(">"))):
+            found = PixelFormat(bits, high_bit, signed).significant(stored)
+            np.testing.assert_array_equal(found, expected)
+            hu = Rescaling(1.0, 0.0, None).hu(stored, found)
+            np.testing.assert_array_equal(hu, np.clip(expected, -1024, 32767))
 
 
 @pytest.mark.parametrize(
