@@ -5,7 +5,8 @@ import os
 import shutil
 import socket
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, delete, insert, select, update
@@ -45,25 +46,27 @@ class Runner:
 
     def __enter__(self) -> "Runner":
         """Register, and clear up after dead runners of this machine."""
-        make_private_folder(self.folder)
-        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        now = database_now()
-        with self._database.begin() as connection:
-            connection.execute(
-                insert(RUNNER).values(
-                    id=self.id, screening_id=self._screening.id, started=now, beat=now
-                )
-            )
         attempts = self.folder.parent
-        for folder in attempts.parent.parent.glob("*/attempts/*"):
-            if folder != self.folder and _is_abandoned(folder):
-                if folder.parent == attempts:
-                    self._forget(folder.name)
-                    shutil.rmtree(folder, ignore_errors=True)
-                else:  # the folder says to the next run of its screening who died
-                    for left in folder.iterdir():
-                        shutil.rmtree(left, ignore_errors=True)
+        make_private_folder(attempts)
+        with _beginning_alone(attempts.parent.parent):
+            make_private_folder(self.folder)
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            now = database_now()
+            with self._database.begin() as connection:
+                connection.execute(
+                    insert(RUNNER).values(
+                        id=self.id, screening_id=self._screening.id, started=now, beat=now
+                    )
+                )
+            for folder in attempts.parent.parent.glob("*/attempts/*"):
+                if folder != self.folder and _is_abandoned(folder):
+                    if folder.parent == attempts:
+                        self._forget(folder.name)
+                        shutil.rmtree(folder, ignore_errors=True)
+                    else:  # the folder says to the next run of its screening who died
+                        for left in folder.iterdir():
+                            shutil.rmtree(left, ignore_errors=True)
         return self
 
     def __exit__(self, *_details: object) -> None:
@@ -113,6 +116,20 @@ class Runner:
                 if connection.execute(select(table.c.id).where(mine).limit(1)).first():
                     connection.execute(update(table).where(mine).values(runner=None))
             connection.execute(delete(RUNNER).where(RUNNER.c.id == runner))
+
+
+@contextmanager
+def _beginning_alone(screenings: Path) -> Iterator[None]:
+    """Let no other runner of this machine begin meanwhile.
+
+    It would take a folder that is there and not locked yet for that of a dead runner.
+    """
+    lock = os.open(screenings, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _is_abandoned(folder: Path) -> bool:
