@@ -57,13 +57,13 @@ def web_context(tls: WebTls) -> ssl.SSLContext:
     return server_context(own, "web.tls")
 
 
-def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
+def client_context(tls: ClientTls, name: str, kind: str = "destination") -> ssl.SSLContext:
     """The context for connections to a destination or machine; the peer's host name is checked.
 
     Raises
     ------
     SettingsInvalid
-        As for `server_context`; the message names the destination.
+        As for `server_context`; the message names the peer after what kind of peer it is.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False
@@ -74,7 +74,7 @@ def client_context(tls: ClientTls, name: str) -> ssl.SSLContext:
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
     except (OSError, ValueError) as error:
-        raise SettingsInvalid(f"destination {name}, tls: {_reason(error)}") from error
+        raise SettingsInvalid(f"{kind} {name}, tls: {_reason(error)}") from error
     return context
 
 

@@ -18,12 +18,13 @@ from dicom_node.archive.bookkeeping.screenings import Question, ScreeningPlan, S
 from dicom_node.archive.bookkeeping.tables import SCREENING, SERIES
 from dicom_node.archive.sources import SeriesFilter
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.monitoring.notice_status import NoticeStatus, TargetStatus
+from dicom_node.monitoring.notice_status import NoticeStatus
 from dicom_node.monitoring.status import Queue, Status
 from dicom_node.pages.operation.node_status import Moment
 from dicom_node.records.database import study_deliveries
 from dicom_node.records.followed_studies import follow_study
 from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.noticed.outgoing import TargetState
 from dicom_node.records.scanner_drift import ScannerStep
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
@@ -150,8 +151,8 @@ class BusyNode:
             ),
             notices=NoticeStatus(
                 ("not_ready", "destination_down archive"),
-                (TargetStatus("webhook team", 130.0),
-                 TargetStatus("mail", 7400.0, 2, 620.0, "did not answer in time")),
+                (TargetState("webhook team", 130.0),
+                 TargetState("mail", 7400.0, 2, 620.0, "did not answer in time")),
             ),
         )  # fmt: skip
         self._moment = Moment(status, failed, CHANGED_MS)

@@ -1,6 +1,5 @@
 """HTTP towards an archive: login, TLS, limits, and what its refusals mean."""
 
-import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from dicom_node.archive.sources import SourceUnavailable
+from dicom_node.bearer_token import read_bearer_token
 from dicom_node.settings.archives import Archive, DicomwebArchive
 from dicom_node.tls import client_context
 
@@ -35,9 +35,6 @@ MAX_REDIRECTS = 3
 LATER = frozenset((408, 425, 429, 502, 503, 504))
 LOGIN = frozenset((401, 403))
 """HTTP statuses that concern the archive and not what it was asked for."""
-
-TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
-"""Characters of a bearer token (RFC 6750, section 2.1)."""
 
 MAX_RETRY_AFTER_SECONDS = 7 * 24 * 60 * 60
 
@@ -224,13 +221,9 @@ class _Bearer(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         try:
-            token = self._path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceUnavailable(
-                f"{self._name}: token_file cannot be read ({type(error).__name__})"
-            ) from None
-        if not TOKEN.fullmatch(token):
-            raise SourceUnavailable(f"{self._name}: token_file does not hold one bearer token")
+            token = read_bearer_token(self._path)
+        except ValueError as error:
+            raise SourceUnavailable(f"{self._name}: {error}") from None
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 

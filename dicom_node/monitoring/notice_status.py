@@ -12,30 +12,7 @@ from dicom_node.records.noticed.outgoing import TargetState, target_state
 from dicom_node.records.noticed.standing import clock_ms, notice_file, standing_conditions
 from dicom_node.settings.node import NodeSettings
 
-__all__ = ["NoticeStatus", "TargetStatus", "notice_status"]
-
-
-@dataclass(frozen=True)
-class TargetStatus:
-    """Somebody who gets notices.
-
-    Parameters
-    ----------
-    target
-        Its name.
-    taken_seconds
-        Since it took one last; None for never.
-    waiting
-        Notices that it has not taken yet.
-    failing_seconds, reason
-        How old the oldest of these is that was tried, and why it was not taken.
-    """
-
-    target: str
-    taken_seconds: float | None = None
-    waiting: int = 0
-    failing_seconds: float | None = None
-    reason: str = ""
+__all__ = ["NoticeStatus", "notice_status"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +28,7 @@ class NoticeStatus:
     """
 
     told: tuple[str, ...] = ()
-    targets: tuple[TargetStatus, ...] = ()
+    targets: tuple[TargetState, ...] = ()
 
 
 def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeStatus:
@@ -68,7 +45,7 @@ def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeSta
         return NoticeStatus()
     names = settings.notices.target_names
     told: list[str] = []
-    states: dict[str, list[TargetStatus]] = {name: [] for name in names}
+    states: dict[str, list[TargetState]] = {name: [] for name in names}
     own = None
     if notice_file(settings.data_dir).is_file():
         own = open_database(f"sqlite:///{notice_file(settings.data_dir).resolve()}")
@@ -81,32 +58,18 @@ def notice_status(settings: NodeSettings, tables: sa.Engine | None) -> NoticeSta
                 standing = standing_conditions(connection).values()
                 told += [f"{one.kind} {one.subject}".strip() for one in standing if one.told]
                 for name in names:
-                    states[name].append(_aged(target_state(connection, name), now))
+                    states[name].append(target_state(connection, name, now))
     finally:
         if own is not None:
             own.dispose()
     return NoticeStatus(tuple(told), tuple(_joined(name, states[name]) for name in names))
 
 
-def _aged(state: TargetState, now: int) -> TargetStatus:
-    return TargetStatus(
-        state.target,
-        _seconds(state.taken_at, now),
-        state.waiting,
-        _seconds(state.failing_since, now),
-        state.reason,
-    )
-
-
-def _joined(name: str, states: Iterable[TargetStatus]) -> TargetStatus:
+def _joined(name: str, states: Iterable[TargetState]) -> TargetState:
     """The state of a target over all databases: what failed longest, and what was taken last."""
     found = list(states)
     taken = [one.taken_seconds for one in found if one.taken_seconds is not None]
     failed = [one for one in found if one.failing_seconds is not None]
-    longest = max(failed, key=lambda one: one.failing_seconds or 0.0, default=TargetStatus(name))
+    longest = max(failed, key=lambda one: one.failing_seconds or 0.0, default=TargetState(name))
     waiting = sum(one.waiting for one in found)
     return replace(longest, taken_seconds=min(taken, default=None), waiting=waiting)
-
-
-def _seconds(moment: int | None, now: int) -> float | None:
-    return None if moment is None else round(max(now - moment, 0) / 1000, 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from dicom_node.errors import OperationalError, SettingsInvalid
+from dicom_node.errors import OperationalError
 from dicom_node.settings.edge import ClientTls
 from dicom_node.tls import client_context
 
@@ -68,10 +68,7 @@ def trusting(ca: Path | None, name: str) -> ssl.SSLContext:
     SettingsInvalid
         The file cannot be used.
     """
-    try:
-        return client_context(ClientTls(ca=ca or Path(DEFAULT_CA_BUNDLE_PATH)), name)
-    except SettingsInvalid as error:
-        raise SettingsInvalid(str(error).replace("destination", "notices", 1)) from error
+    return client_context(ClientTls(ca=ca or Path(DEFAULT_CA_BUNDLE_PATH)), name, "notices")
 
 
 def told_fault(error: Exception) -> str:

@@ -42,7 +42,7 @@ TITLES = {
     "drift": "scanner drift",
     "test": "test notice",
 }
-"""The few words of a mail's subject."""
+"""What is the matter, in a few words."""
 
 PAGES = {
     "not_ready": "/work",

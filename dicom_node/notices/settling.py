@@ -100,7 +100,7 @@ def step_of(
     tuple
         The condition, as if it were not told; and what would be told, None for nothing.
     """
-    rested = before.told_at is None or now - before.told_at >= pace.gap
+    rested = _rested(before, now, pace)
     if seen is None:
         if not before.told:
             return replace(before, since=None), None
@@ -185,8 +185,13 @@ def settle(
 
 def _is_past(standing: Standing, now: int, pace: Pace) -> bool:
     """Whether nothing needs to be known of a condition any more."""
-    rested = standing.told_at is None or now - standing.told_at >= pace.gap
-    return standing.since is None and not standing.told and not standing.held and rested
+    idle = standing.since is None and not standing.told and not standing.held
+    return idle and _rested(standing, now, pace)
+
+
+def _rested(standing: Standing, now: int, pace: Pace) -> bool:
+    """Whether the last notice on a condition is long enough ago for another."""
+    return standing.told_at is None or now - standing.told_at >= pace.gap
 
 
 def _let_go(standings: dict[tuple[str, str], Standing], telling: tuple[str, str]) -> int:

@@ -1,19 +1,16 @@
 """Send a notice by HTTP POST: one request, no redirect, no proxy of the environment."""
 
-import re
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dicom_node.bearer_token import read_bearer_token
 from dicom_node.errors import SettingsInvalid
 from dicom_node.notices.answers import NotTaken, told_fault, trusting, within
 from dicom_node.notices.notice import Notice
 from dicom_node.settings.notices import Webhook
 
 __all__ = ["post"]
-
-BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
-"""Characters of a bearer token (RFC 6750, section 2.1)."""
 
 
 def post(webhook: Webhook, notice: Notice) -> str:
@@ -69,11 +66,7 @@ def _connection(webhook: Webhook, host: str, port: int | None) -> HTTPConnection
 
 
 def _token(path: Path) -> str:
-    """The token, read anew each time: whoever issues it replaces the file."""
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotTaken(f"token_file cannot be read ({type(error).__name__})") from None
-    if not BEARER_TOKEN.fullmatch(token):
-        raise NotTaken("token_file does not hold one bearer token")
-    return token
+        return read_bearer_token(path)
+    except ValueError as error:
+        raise NotTaken(str(error)) from None

@@ -1,5 +1,6 @@
 """Settings of what the node shows to others: listener, TLS, audit trail, exchange."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ __all__ = [
     "Port",
     "Section",
     "ServerTls",
+    "check_unique",
     "is_exposed",
 ]
 
@@ -39,6 +41,19 @@ class Section(BaseModel):
     """A section of the settings: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def check_unique(names: Sequence[str], rule: str) -> None:
+    """Check that no name stands there twice.
+
+    Raises
+    ------
+    ValueError
+        One does; the message begins with the rule.
+    """
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise ValueError(f"{rule}, found twice: {sorted(doubled)}")
 
 
 class ServerTls(Section):

@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from dicom_node.errors import SettingsInvalid
 from dicom_node.settings.archives import Archive
-from dicom_node.settings.edge import AeTitle, Audit, Exchange, Listener, Section
+from dicom_node.settings.edge import AeTitle, Audit, Exchange, Listener, Section, check_unique
 from dicom_node.settings.environment import (
     DELIMITER,
     PREFIX,
@@ -229,18 +229,13 @@ class NodeSettings(BaseSettings):
     def _names_are_unique(
         cls, value: tuple[Destination, ...] | tuple[Archive, ...]
     ) -> tuple[Destination, ...] | tuple[Archive, ...]:
-        names = [peer.name for peer in value]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"names must differ, found twice: {sorted(doubled)}")
+        check_unique([peer.name for peer in value], "names must differ")
         return value
 
     @field_validator("segmenters")
     @classmethod
     def _segmenters_are_unique(cls, value: tuple[SegmenterName, ...]) -> tuple[SegmenterName, ...]:
-        doubled = {name for name in value if value.count(name) > 1}
-        if doubled:
-            raise ValueError(f"a segmenter is tried once, found twice: {sorted(doubled)}")
+        check_unique(value, "a segmenter is tried once")
         return value
 
     @model_validator(mode="after")

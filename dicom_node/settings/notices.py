@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from dicom_node.settings.edge import Section, is_exposed
+from dicom_node.settings.edge import Section, check_unique, is_exposed
 
 __all__ = ["ConditionKind", "Mail", "Notices", "Webhook"]
 
@@ -130,18 +130,13 @@ class Notices(Section):
     @field_validator("conditions")
     @classmethod
     def _conditions_are_unique(cls, value: tuple[ConditionKind, ...]) -> tuple[ConditionKind, ...]:
-        doubled = {kind for kind in value if value.count(kind) > 1}
-        if doubled:
-            raise ValueError(f"a condition is told once, found twice: {sorted(doubled)}")
+        check_unique(value, "a condition is told once")
         return value
 
     @field_validator("webhooks")
     @classmethod
     def _webhooks_are_unique(cls, value: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
-        names = [webhook.name for webhook in value]
-        doubled = {name for name in names if names.count(name) > 1}
-        if doubled:
-            raise ValueError(f"names must differ, found twice: {sorted(doubled)}")
+        check_unique([webhook.name for webhook in value], "names must differ")
         return value
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from dicom_node.settings.edge import AeTitle, ClientTls, Section
+from dicom_node.settings.edge import AeTitle, ClientTls, Section, check_unique
 
 __all__ = ["Destination", "ObjectName", "Query", "Retention", "Unclear"]
 
@@ -39,9 +39,7 @@ class Destination(Section):
     @field_validator("objects")
     @classmethod
     def _objects_are_unique(cls, value: tuple[ObjectName, ...]) -> tuple[ObjectName, ...]:
-        doubled = {name for name in value if value.count(name) > 1}
-        if doubled:
-            raise ValueError(f"an object is sent once, found twice: {sorted(doubled)}")
+        check_unique(value, "an object is sent once")
         return value
 
 

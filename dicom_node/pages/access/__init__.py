@@ -15,5 +15,6 @@
 - `sessions`: who is signed in, by the digest of a random token.
 - `shield`: what holds for every answer: host names, size of the body, headers for browsers.
 - `sign_in`: the pages for signing in and out, and a visitor's own account.
+- `tokens`: random tokens by which browsers are known.
 - `visitor`: who looks at a page.
 """

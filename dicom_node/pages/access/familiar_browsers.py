@@ -4,14 +4,12 @@ So whoever tries passwords for an account from elsewhere keeps its owner out of 
 A browser is known by a token in a cookie, which opens nothing.
 """
 
-import hashlib
-import re
-import secrets
 import time
 from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from dicom_node.pages.access.tokens import is_token, new_token, token_digest
 from dicom_node.records.database import familiar_browsers, insert_into
 
 __all__ = ["FAMILIAR_SECONDS", "FamiliarBrowsers"]
@@ -21,10 +19,6 @@ FAMILIAR_SECONDS = 180 * 24 * 3600
 
 MOST_BROWSERS = 20
 """Of one account; a further one takes the place of that which was used longest ago."""
-
-BROWSER_TOKEN_BYTES = 32
-
-BROWSER_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class FamiliarBrowsers:
@@ -44,11 +38,11 @@ class FamiliarBrowsers:
 
     def knows(self, token: str, name: str) -> bool:
         """Whether an account was signed in to in the browser with a token."""
-        if not BROWSER_TOKEN.fullmatch(token):
+        if not is_token(token):
             return False
         since = self._now() - FAMILIAR_SECONDS
         chosen = sa.select(familiar_browsers.c.used).where(
-            familiar_browsers.c.digest == _digest(token),
+            familiar_browsers.c.digest == token_digest(token),
             familiar_browsers.c.name == name,
             familiar_browsers.c.used > since,
         )
@@ -75,11 +69,11 @@ class FamiliarBrowsers:
         now = self._now()
         with self._engine.begin() as connection:
             connection.execute(table.delete().where(table.c.used <= now - FAMILIAR_SECONDS))
-            given = sa.select(table.c.digest).where(table.c.digest == _digest(token)).limit(1)
-            if not BROWSER_TOKEN.fullmatch(token) or connection.execute(given).first() is None:
-                token = secrets.token_urlsafe(BROWSER_TOKEN_BYTES)
+            given = sa.select(table.c.digest).where(table.c.digest == token_digest(token)).limit(1)
+            if not is_token(token) or connection.execute(given).first() is None:
+                token = new_token()
             entry = insert_into(connection, table).values(
-                digest=_digest(token), name=name, used=now
+                digest=token_digest(token), name=name, used=now
             )
             connection.execute(
                 entry.on_conflict_do_update(index_elements=["digest", "name"], set_={"used": now})
@@ -97,7 +91,3 @@ class FamiliarBrowsers:
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

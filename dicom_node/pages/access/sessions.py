@@ -2,24 +2,17 @@
 
 import hashlib
 import hmac
-import re
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dicom_node.pages.access.tokens import is_token, new_token, token_digest
 from dicom_node.pages.access.visitor import Identity, roles_of_text
 from dicom_node.records.database import sessions
 
 __all__ = ["Session", "Sessions", "form_token"]
-
-TOKEN_BYTES = 32
-"""Of a session's token: 256 bits."""
-
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-"""A token as it is written: 32 bytes in base64 for addresses."""
 
 USED_STEP_MS = 60_000
 """How exactly it is kept when a session was last used, so that not every look writes."""
@@ -66,7 +59,7 @@ class Sessions:
 
     def begin(self, identity: Identity, address: str) -> str:
         """Begin a session and give its token; what is over is removed."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        token = new_token()
         now = self._now()
         with self._engine.begin() as connection:
             connection.execute(sessions.delete().where(sa.not_(self._lasts(now))))
@@ -80,7 +73,7 @@ class Sessions:
             connection.execute(sessions.delete().where(same, sessions.c.digest.not_in(kept)))
             connection.execute(
                 sessions.insert().values(
-                    digest=_digest(token),
+                    digest=token_digest(token),
                     name=identity.name,
                     roles=" ".join(sorted(identity.roles)),
                     person=identity.person,
@@ -102,10 +95,10 @@ class Sessions:
         in_use
             Whether the visitor did something, and not a page by itself.
         """
-        if not TOKEN.fullmatch(token):
+        if not is_token(token):
             return None
         now = self._now()
-        digest = _digest(token)
+        digest = token_digest(token)
         with self._engine.connect() as connection:
             row = connection.execute(
                 sessions.select().where(sessions.c.digest == digest, self._lasts(now))
@@ -128,13 +121,13 @@ class Sessions:
 
     def end(self, token: str) -> None:
         """End the session of a token."""
-        self._remove(sessions.c.digest == _digest(token))
+        self._remove(sessions.c.digest == token_digest(token))
 
     def end_all(self, name: str, *, but: str | None = None) -> int:
         """End all sessions of a name, except that of the token ``but``; return how many."""
         condition = sessions.c.name == name
         if but is not None:
-            condition = sa.and_(condition, sessions.c.digest != _digest(but))
+            condition = sa.and_(condition, sessions.c.digest != token_digest(but))
         return self._remove(condition)
 
     def _remove(self, condition: sa.ColumnElement[bool]) -> int:
@@ -153,10 +146,6 @@ class Sessions:
 def form_token(token: str) -> str:
     """The token that the forms of a session carry; it tells nothing of the session's own."""
     return hmac.new(token.encode(), b"osteonode form", hashlib.sha256).hexdigest()
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _session(row: sa.Row[tuple[object, ...]]) -> Session:

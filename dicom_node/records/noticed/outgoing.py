@@ -57,24 +57,24 @@ class ClaimedNotice:
 
 @dataclass(frozen=True)
 class TargetState:
-    """What became of the notices for a target; times are UTC, in ms since 1970.
+    """What became of the notices for somebody who gets them.
 
     Parameters
     ----------
     target
         Its name.
-    taken_at
-        When it took one last; None for never.
+    taken_seconds
+        Since it took one last; None for never.
     waiting
         Notices that it has not taken yet.
-    failing_since, reason
-        Since when it has not taken the oldest of those that were tried, and why not.
+    failing_seconds, reason
+        How old the oldest of these is that was tried, and why it was not taken.
     """
 
     target: str
-    taken_at: int | None = None
+    taken_seconds: float | None = None
     waiting: int = 0
-    failing_since: int | None = None
+    failing_seconds: float | None = None
     reason: str = ""
 
 
@@ -165,8 +165,8 @@ def end_notice(
     _change(connection, claimed, ended=now, taken=taken, reason=reason)
 
 
-def target_state(connection: sa.Connection, target: str) -> TargetState:
-    """What became of the notices for a target, by its name."""
+def target_state(connection: sa.Connection, target: str, now: int) -> TargetState:
+    """What became of the notices for a target, by its name and the clock of the database."""
     of_target = table.c.target == target
     waits = (of_target, table.c.ended.is_(None))
     tried = (*waits, table.c.attempts > 0, table.c.reason != "")
@@ -175,13 +175,18 @@ def target_state(connection: sa.Connection, target: str) -> TargetState:
     )
     waiting = connection.scalar(sa.select(sa.func.count()).where(*waits)) or 0
     failing = sa.select(table.c.moment, table.c.reason).where(*tried).order_by(table.c.moment)
-    row = connection.execute(failing.limit(1)).first()
-    return TargetState(target, taken_at, waiting, *(row or ()))
+    moment, reason = connection.execute(failing.limit(1)).first() or (None, "")
+    return TargetState(target, _age(taken_at, now), waiting, _age(moment, now), reason)
 
 
 def forget_notices(connection: sa.Connection, now: int) -> None:
     """Remove notices of long ago, whether they were taken or not."""
     connection.execute(sa.delete(table).where(table.c.moment < now - KEPT_MS))
+
+
+def _age(moment: int | None, now: int) -> float | None:
+    """Seconds since a moment."""
+    return None if moment is None else round(max(now - moment, 0) / 1000, 1)
 
 
 def _change(connection: sa.Connection, claimed: ClaimedNotice, **values: object) -> None:
