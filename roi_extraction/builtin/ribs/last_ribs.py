@@ -81,11 +81,17 @@ def last_ribs(volume: CtVolume, straight: StraightSpine, cage: RibCage) -> LastR
     Takes about 0.1 CPU seconds.
     """
 
-    def lengths(level: RibLevel) -> Mapping[Side, RibLength]:
-        return {side: rib_length(volume, straight, rib) for side, rib in level.ribs.items()}
+    def lengths(level: RibLevel, above: Mapping[Side, RibLength]) -> Mapping[Side, RibLength]:
+        return {
+            side: rib_length(volume, straight, rib, above.get(side))
+            for side, rib in level.ribs.items()
+        }
 
-    measured = [lengths(level) for level in cage.levels[:2]]
-    return LastRibs(cage, *measured, *({} for _ in range(2 - len(measured))))
+    above: Mapping[Side, RibLength] = {}
+    last: Mapping[Side, RibLength] = {}
+    for level in cage.levels[1::-1]:
+        above, last = last, lengths(level, last)
+    return LastRibs(cage, last, above)
 
 
 def check_rib_count(ribs: LastRibs) -> None:

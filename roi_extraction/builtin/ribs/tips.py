@@ -45,8 +45,16 @@ DOUBTED_MM = 30.0
 DOUBTED_ASIDE_MM = 9.0
 """How far aside of the rib's direction such bone lies at most, mm."""
 
-BEYOND_TIP_MM = 10.0
-"""So much beyond a tip must lie in the scan, mm."""
+BEYOND_TIP_MM = 5.0
+"""So much beyond a tip must lie in the scan, with what is `AROUND_RIB_MM` around it, mm."""
+
+AROUND_RIB_MM = 6.0
+"""What lies around a rib's middle must be in the scan up to here, mm: where the scan cuts into a
+rib, the middle of what is left of it lies elsewhere, and the course bends along the cut."""
+
+CROSSES_MM, CROSSES_COS = 8.0, float(np.cos(np.deg2rad(25.0)))
+"""Bone so near to the course of the rib above, mm, is that rib's, where its direction there has
+this cosine or less with that of the tip: the lost end of the same rib would go on straight."""
 
 DIRECTION_FROM = 7
 """Places from which a rib's direction is taken."""
@@ -82,7 +90,9 @@ class RibLength:
     path_lps_mm: FloatArray
 
 
-def rib_length(volume: CtVolume, straight: StraightSpine, track: RibTrack) -> RibLength:
+def rib_length(
+    volume: CtVolume, straight: StraightSpine, track: RibTrack, next_above: RibLength | None = None
+) -> RibLength:
     """Follow a rib to its tip.
 
     Parameters
@@ -91,6 +101,9 @@ def rib_length(volume: CtVolume, straight: StraightSpine, track: RibTrack) -> Ri
         The scan, laid straight.
     track
         The rib's first part, beside the spine.
+    next_above
+        The rib above it, if that was followed: where it crosses beyond the tip it is no part of
+        this one.
 
     Returns
     -------
@@ -107,6 +120,8 @@ def rib_length(volume: CtVolume, straight: StraightSpine, track: RibTrack) -> Ri
         gap_mm += COURSE_STEP_MM
         direction = _direction(path)
         expected = path[-1] + gap_mm * direction
+        if not _seen(volume, expected, direction):
+            break
         place = _bone_near(
             volume, expected, direction, SECTION_MOVE_MM + SECTION_MOVE_RISE * gap_mm
         )
@@ -117,7 +132,7 @@ def rib_length(volume: CtVolume, straight: StraightSpine, track: RibTrack) -> Ri
     steps = np.linalg.norm(np.diff(course, axis=0), axis=1).sum()
     medial = track.course[0, 2] - MEASURED_FROM_MM
     slant = float(np.sqrt(1.0 + track.fall**2))
-    return RibLength(float(steps + medial * slant), _is_tip(volume, path), course)
+    return RibLength(float(steps + medial * slant), _is_tip(volume, path, next_above), course)
 
 
 def _direction(path: list[FloatArray]) -> FloatArray:
@@ -128,13 +143,25 @@ def _direction(path: list[FloatArray]) -> FloatArray:
     return np.asarray(along / np.linalg.norm(along))
 
 
+def _seen(volume: CtVolume, place: FloatArray, direction: FloatArray) -> bool:
+    """Whether the scan shows what is around a place of a rib, in the section across it."""
+    across, upwards = _across(direction)
+    around = np.concatenate([[0.0 * across], AROUND_RIB_MM * np.array([across, -across, upwards, -upwards])])
+    return bool((sample_hu(volume, place + around) > OUTSIDE_HU + 1).all())
+
+
+def _across(direction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Two unit vectors across a direction, the first level, the second upwards."""
+    across = np.cross(direction, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across)
+    return across, np.cross(across, direction)
+
+
 def _bone_near(
     volume: CtVolume, expected: FloatArray, direction: FloatArray, reach_mm: float
 ) -> FloatArray | None:
     """The centre of the bone in the section across a direction, LPS mm; None without bone."""
-    across = np.cross(direction, [0.0, 0.0, 1.0])
-    across /= np.linalg.norm(across)
-    upwards = np.cross(across, direction)
+    across, upwards = _across(direction)
     points = expected + SECTION_MM[:, None, None] * upwards + SECTION_MM[None, :, None] * across
     smooth = gaussian_smoothed(sample_hu(volume, points), 1.0, mode="nearest")
     least = max(RIB_HU, float(np.median(np.clip(smooth, *RIB_CLIP_HU))) + PROMINENCE_HU)
@@ -151,18 +178,31 @@ def _bone_near(
     return np.asarray((weight[..., None] * points).sum(axis=(0, 1)))
 
 
-def _is_tip(volume: CtVolume, path: list[FloatArray]) -> bool:
+def _is_tip(volume: CtVolume, path: list[FloatArray], next_above: RibLength | None) -> bool:
     """Whether a course ends in the scan and no bone follows beyond its end."""
     direction = _direction(path)
-    beyond = (
-        path[-1]
-        + np.arange(COURSE_STEP_MM, BEYOND_TIP_MM + 0.1, COURSE_STEP_MM)[:, None] * direction
-    )
-    if (sample_hu(volume, beyond) <= OUTSIDE_HU + 1).any():
+    if not all(
+        _seen(volume, path[-1] + ahead_mm * direction, direction)
+        for ahead_mm in np.arange(0.0, BEYOND_TIP_MM + 0.1, COURSE_STEP_MM)
+    ):
         return False
     if len(path) * COURSE_STEP_MM >= LONGEST_COURSE_MM:
         return False
-    return all(
-        _bone_near(volume, path[-1] + ahead_mm * direction, direction, DOUBTED_ASIDE_MM) is None
+    beyond = [
+        _bone_near(volume, path[-1] + ahead_mm * direction, direction, DOUBTED_ASIDE_MM)
         for ahead_mm in np.arange(RIB_GAP_MM + COURSE_STEP_MM, DOUBTED_MM, COURSE_STEP_MM)
+    ]
+    return all(
+        place is None
+        or (next_above is not None and _crosses(next_above.path_lps_mm, place, direction))
+        for place in beyond
     )
+
+
+def _crosses(course: FloatArray, place: FloatArray, direction: FloatArray) -> bool:
+    """Whether a course runs through a place in another direction than the given one."""
+    away = np.linalg.norm(course - place, axis=1)
+    nearest = int(away.argmin())
+    first, last = max(0, nearest - DIRECTION_FROM // 2), nearest + DIRECTION_FROM // 2 + 1
+    there = _direction(list(course[first:last]))
+    return bool(away[nearest] <= CROSSES_MM and there @ direction <= CROSSES_COS)
