@@ -149,7 +149,9 @@ def rib_cage(tracks: Sequence[RibTrack], line_mm: float) -> RibCage:
         alone = tuple(level for level in ribs[:1] if _falls(level))
         return RibCage(alone, {}, first_recognised=False)
     levels = [level for level in ribs if level.root_mm <= pairs[-1].root_mm]
-    upper = _levels([track for track in tracks if _is_upper_rib(track)])
+    loosely = [track for track in tracks if _is_upper_rib(track)]
+    levels[2:] = [_completed(level, loosely) for level in levels[2:]]
+    upper = _levels(loosely)
     for level in (level for level in upper if level.is_pair):
         if LEVEL_MM <= level.root_mm - levels[-1].root_mm <= CONTIGUOUS_MM:
             levels.append(level)
@@ -216,6 +218,19 @@ def _levels(ribs: Sequence[RibTrack]) -> list[RibLevel]:
         elif rib.side not in last.ribs or rib.mean_hu > last.ribs[rib.side].mean_hu:
             levels[-1] = RibLevel({**last.ribs, rib.side: rib})
     return levels
+
+
+def _completed(level: RibLevel, loosely: Sequence[RibTrack]) -> RibLevel:
+    """A level with a rib of one side only, and its fellow if that meets the looser limits."""
+    fellows = [
+        track
+        for track in loosely
+        if track.side not in level.ribs and abs(track.root_mm - level.root_mm) < PAIR_MM
+    ]
+    if not fellows:
+        return level
+    nearest = min(fellows, key=lambda track: abs(track.root_mm - level.root_mm))
+    return RibLevel({**level.ribs, nearest.side: nearest})
 
 
 def _below(last: RibLevel, tracks: Sequence[RibTrack]) -> Mapping[Side, RibTrack]:

@@ -28,6 +28,9 @@ ABOVE_LAST_MM = (185.0, 250.0)
 """Least mean of the 11th ribs beside which it is, and the longest of them, mm: a 10th rib is
 longer. Each must be longer than any 12th; one side may be lost early."""
 
+ABOVE_CUT_MM = 180.0
+"""The same mean where the tip of one of them is not seen: it is longer than what was followed."""
+
 LENGTH_RATIO = 1.3
 """Least ratio of the mean lengths of the 11th and the 12th ribs."""
 
@@ -153,7 +156,8 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
         raise LevelsAmbiguous(
             f"the tips of the lowest ribs are not seen, which may be the 11th or the 12th ({ribs})"
         )
-    if not lengths_tell_twelfth(last, above):
+    whole = all(rib.to_tip for rib in ribs.above.values())
+    if not lengths_tell_twelfth(last, above, above_whole=whole):
         raise LevelsAmbiguous(
             f"the lengths of the lowest ribs do not tell the 12th from the 11th ({ribs})"
         )
@@ -161,7 +165,7 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
 
 
 def lengths_tell_twelfth(
-    last_mm: npt.NDArray[np.float64], above_mm: npt.NDArray[np.float64]
+    last_mm: npt.NDArray[np.float64], above_mm: npt.NDArray[np.float64], *, above_whole: bool
 ) -> bool:
     """Whether the lowest ribs are as long as 12th ribs below 11th ones.
 
@@ -169,16 +173,20 @@ def lengths_tell_twelfth(
     ----------
     last_mm, above_mm
         float64, shape (2,): lengths of the lowest pair and of the pair above it, mm.
+    above_whole
+        Whether those above were followed to their tips; else they are longer.
 
     Examples
     --------
-    >>> lengths_tell_twelfth(np.array([135.0, 130.0]), np.array([201.0, 212.0]))
+    >>> lengths_tell_twelfth(
+    ...     np.array([135.0, 130.0]), np.array([201.0, 212.0]), above_whole=True
+    ... )
     True
     """
     return bool(
         ((last_mm >= LAST_MM[0]) & (last_mm <= LAST_MM[1])).all()
         and ((above_mm > LAST_MM[1]) & (above_mm <= ABOVE_LAST_MM[1])).all()
-        and above_mm.mean() >= ABOVE_LAST_MM[0]
+        and above_mm.mean() >= (ABOVE_LAST_MM[0] if above_whole else ABOVE_CUT_MM)
         and above_mm.mean() >= LENGTH_RATIO * last_mm.mean()
     )
 
