@@ -32,6 +32,9 @@ MAX_SLICE_STEP_MM = 5.0
 MIN_STEP = 0.2
 """Smallest step of lateral bone across L5-S1."""
 
+LIKELY_STEP = 0.1
+"""The same of the best chain where the ribs name the levels: it then tells where they must end."""
+
 MIN_BELOW = 0.25
 """Smallest share of lateral bone below L5-S1."""
 
@@ -109,15 +112,19 @@ def _neither(from_sacrum: RoiError, from_ribs: RoiError) -> RoiError:
     return type(from_sacrum)(f"{from_sacrum}; nor named from the ribs: {from_ribs}")
 
 
-def _recognised(signs: SacralSigns) -> bool:
+def _recognised(signs: SacralSigns, least_step: float = MIN_STEP) -> bool:
     """Whether a sacrum is seen below a disc."""
-    return signs.step >= MIN_STEP and signs.below >= MIN_BELOW
+    return signs.step >= least_step and signs.below >= MIN_BELOW
 
 
 def _sacrum_mm(chains: list[Chain]) -> float | None:
-    """Height along the line of the disc above the sacrum, if one is seen, mm."""
+    """Height along the line of the disc above the sacrum, if one is seen, mm.
+
+    A chain that fits the discs best needs less bone beside it than one that only shows a sacrum.
+    """
     for chain in chains:
-        if _recognised(chain.sacral):
+        least = LIKELY_STEP if chain is chains[0] else MIN_STEP
+        if _recognised(chain.sacral, least):
             return chain.discs[0] * LINE_STEP_MM
     return None
 
