@@ -13,6 +13,7 @@ import typer
 from bench.roi.cases import PHANTOMS, Case, phantom_cases, real_cases
 from bench.roi.fields import FieldCase, field_cases
 from bench.roi.page import write_page
+from bench.roi.qualifying import QualifyingCase, qualifying_cases
 from bench.roi.running import run
 from bench.roi.scans import shared_ct
 
@@ -31,8 +32,8 @@ def main(
     out: Path = RESULTS,
 ) -> None:
     """Measure all cases, or those of a group or whose name begins so; the page is for all."""
-    everything: Sequence[Case | FieldCase] = [
-        *real_cases(), *field_cases(), *phantom_cases(phantoms),
+    everything: Sequence[Case | FieldCase | QualifyingCase] = [
+        *real_cases(), *field_cases(), *qualifying_cases(), *phantom_cases(phantoms),
     ]  # fmt: skip
     if tables_only:
         write_page(json.loads(out.read_text()), everything, PAGE)

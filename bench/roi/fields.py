@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.roi.painted import part_of_course, with_rib, without_bone_along
 from bench.roi.scans import shared_ct
@@ -22,17 +23,26 @@ from roi_extraction.builtin.ribs.cage import find_ribs
 from roi_extraction.builtin.ribs.tips import rib_length
 from roi_extraction.builtin.straighten import straighten
 from roi_extraction.grid import coarse_grid
-from roi_extraction.phantom import Pathology, PhantomParameters, make_phantom
+from roi_extraction.phantom import Pathology, PhantomParameters, PhantomTruth, make_phantom
 from roi_extraction.sites import Side
 from tests.ct_builders import cropped
 
-__all__ = ["FieldCase", "field_cases", "run_field", "series_volume"]
+__all__ = [
+    "BY_EYE_MM",
+    "FieldCase",
+    "NamedCase",
+    "field_cases",
+    "judged",
+    "named_downwards",
+    "run_field",
+    "series_volume",
+]
 
 BY_EYE_MM: Mapping[str, Mapping[str, float]] = {
     "pancreas_cb001": {
         "L1": 289.9, "L2": 253.9, "L3": 217.9, "L4": 181.9, "L5": 145.9, "S1": 118.9,
     },
-    "lung1_001": {"L1": -624.5},
+    "lung1_001": {"L1": -624.5, "L2": -658.0},
     "c3l00189": {},
 }  # fmt: skip
 """Heights of the bodies' centres by eye, z in LPS mm."""
@@ -119,9 +129,26 @@ def field_cases() -> Iterator[FieldCase]:
             yield FieldCase(name, f"phantom: {ribs}", "phantom", low_mm=end_mm, ribs=ribs)
 
 
+class NamedCase(Protocol):
+    """A case of which the names are judged, not the regions."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def changes(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
+
+
 def run_field(case: FieldCase) -> Score:
     """Name the levels of a field, and hold them against their heights."""
-    volume, truth = _volume(case)
+    return judged(*_volume(case), case)
+
+
+def judged(volume: CtVolume, truth: Mapping[str, float], case: NamedCase) -> Score:
+    """Name the levels of a volume, and hold them against their heights by name, mm."""
     about: dict[str, Any] = {
         "case": case.name, "group": case.group, "changes": case.changes, "complete": case.complete,
     }  # fmt: skip
@@ -173,14 +200,19 @@ def _volume(case: FieldCase) -> tuple[CtVolume, Mapping[str, float]]:
 def _phantom(ribs: str) -> tuple[CtVolume, Mapping[str, float]]:
     """A phantom, its bodies named downwards from the last ribs."""
     found = make_phantom(replace(PHANTOM, pathology=PHANTOM_RIBS[ribs]), 1)
-    heights = {name: float(p[2]) for name, p in found.truth.body_centres_lps_mm.items()}
-    downwards = sorted(heights, key=lambda name: -heights[name])
-    first = downwards.index("L1") + 5 - found.truth.lumbar_vertebrae
+    return found.volume, {name: float(p[2]) for name, p in named_downwards(found.truth).items()}
+
+
+def named_downwards(truth: PhantomTruth) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Centres of a phantom's bodies, named downwards from the last ribs, LPS mm."""
+    centres = truth.body_centres_lps_mm
+    downwards = sorted(centres, key=lambda name: -float(centres[name][2]))
+    first = downwards.index("L1") + 5 - truth.lumbar_vertebrae
     lumbar = {
-        name: heights[real]
+        name: centres[real]
         for name, real in zip(("L1", "L2", "L3", "L4", "L5"), downwards[first:-1], strict=False)
     }
-    return found.volume, lumbar | {"S1": heights["S1"]}
+    return lumbar | {"S1": centres["S1"]}
 
 
 @cache

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bench.roi.cases import PHANTOMS, Case
 from bench.roi.fields import FieldCase
+from bench.roi.qualifying import QualifyingCase
 from bench.roi.running import scan_of
 from bench.roi.scoring import measured
 from bench.roi.tables import Scored, accuracy_tables, of_muscle, sites_of
@@ -41,7 +42,10 @@ same slices. Turns are degrees about the left, back and head axes.
 
 
 def write_page(
-    scores: Sequence[Scored], cases: Sequence[Case | FieldCase], path: Path, pictures: bool = True
+    scores: Sequence[Scored],
+    cases: Sequence[Case | FieldCase | QualifyingCase],
+    path: Path,
+    pictures: bool = True,
 ) -> None:
     """Write the tables, and the pictures of the plain scan and of the worst cases."""
     phantoms = sum(s["group"] == "phantom" for s in scores)
@@ -98,9 +102,9 @@ def _chosen(scores: Sequence[Scored]) -> dict[str, str]:
     return chosen
 
 
-def _picture(case: Case | FieldCase, file: Path) -> bool:
+def _picture(case: Case | FieldCase | QualifyingCase, file: Path) -> bool:
     """Draw a case, unless it is refused or only named: then there is nothing to draw."""
-    if isinstance(case, FieldCase):
+    if isinstance(case, FieldCase | QualifyingCase):
         return False
     scan, _ = scan_of(case)
     features, _ = measured(scan.volume)

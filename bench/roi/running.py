@@ -4,6 +4,7 @@ from typing import Any
 
 from bench.roi.cases import Case, build
 from bench.roi.fields import FieldCase, run_field
+from bench.roi.qualifying import QualifyingCase, run_qualifying
 from bench.roi.scans import MovedScan, phantom_scan
 from bench.roi.scoring import Score, measured, misnamed_or_told, score
 from roi_extraction.phantom import PhantomTruth, make_phantom
@@ -19,7 +20,7 @@ def scan_of(case: Case) -> tuple[MovedScan, PhantomTruth | None]:
     return phantom_scan(phantom), phantom.truth
 
 
-def run(case: Case | FieldCase) -> dict[str, Any]:
+def run(case: Case | FieldCase | QualifyingCase) -> dict[str, Any]:
     """Measure one case."""
     about: dict[str, Any] = {
         "case": case.name, "group": case.group, "changes": case.changes, "complete": case.complete,
@@ -27,6 +28,8 @@ def run(case: Case | FieldCase) -> dict[str, Any]:
     try:
         if isinstance(case, FieldCase):
             return run_field(case).as_json()
+        if isinstance(case, QualifyingCase):
+            return run_qualifying(case).as_json()
         scan, truth = scan_of(case)
         result, seconds = measured(scan.volume)
         if case.miscounted:

@@ -168,9 +168,27 @@ def rib_cage(tracks: Sequence[RibTrack], line_mm: float) -> RibCage:
     return RibCage(found, _below(found[0], tracks), _begins_with_first(found, tracks, line_mm))
 
 
-def way_seen(volume: CtVolume, straight: StraightSpine, root_mm: float, side: Side) -> bool:
-    """Whether the way of a rib attached at a height lies in the scan, steep or level."""
-    beside = np.arange(ROOT_MM, ROOT_MM + WAY_MM, WAY_STEP_MM)
+def way_seen(
+    volume: CtVolume,
+    straight: StraightSpine,
+    root_mm: float,
+    side: Side,
+    outwards_mm: float = WAY_MM,
+) -> bool:
+    """Whether the way of a rib attached at a height lies in the scan, steep or level.
+
+    Parameters
+    ----------
+    volume, straight
+        The scan, laid straight.
+    root_mm
+        Height along the line at which such a rib would be attached, mm.
+    side
+        The side.
+    outwards_mm
+        How far outwards from `ROOT_MM` its way is looked at, mm.
+    """
+    beside = np.arange(ROOT_MM, ROOT_MM + outwards_mm, WAY_STEP_MM)
     sign = 1.0 if side is Side.LEFT else -1.0
     points = [
         straight.to_lps(root_mm - fall * (place - ROOT_MM), WAY_AHEAD_MM, sign * place)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from roi_extraction.anatomy import LevelNaming, NamingRoute
 from roi_extraction.builtin.ribs.cage import RibCage, RibLevel, way_seen
+from roi_extraction.builtin.ribs.rib_track import ROOT_MM
 from roi_extraction.builtin.ribs.tips import MEASURED_FROM_MM, RibLength, rib_length
 from roi_extraction.builtin.straighten import StraightSpine
 from roi_extraction.errors import LevelsAmbiguous
@@ -36,6 +37,10 @@ LENGTH_RATIO = 1.3
 
 LONGEST_PROCESS_MM = 41.0
 """Longest transverse process of a lumbar vertebra, mm: anything longer may be a rib."""
+
+EMPTY_BEYOND_MM = 5.0
+"""So much beyond the longest process the way of a rib must lie in the scan, mm: a bone that is seen
+no longer than that is a process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +150,8 @@ def route_from_ribs(volume: CtVolume, straight: StraightSpine, ribs: LastRibs) -
     # twelve counted pairs, the last as short as a 12th, name L1 whether or not it bears a rib
     if not (counted and tips_seen and (last >= LAST_MM[0]).all()):
         next_root_mm = 2 * levels[0].root_mm - levels[1].root_mm
-        if not all(way_seen(volume, straight, next_root_mm, side) for side in Side):
+        outwards_mm = MEASURED_FROM_MM + LONGEST_PROCESS_MM + EMPTY_BEYOND_MM - ROOT_MM
+        if not all(way_seen(volume, straight, next_root_mm, side, outwards_mm) for side in Side):
             raise LevelsAmbiguous(
                 "the scan does not show whether there are ribs below the lowest that it shows "
                 f"({ribs})"

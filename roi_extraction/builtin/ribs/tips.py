@@ -146,7 +146,9 @@ def _direction(path: list[FloatArray]) -> FloatArray:
 def _seen(volume: CtVolume, place: FloatArray, direction: FloatArray) -> bool:
     """Whether the scan shows what is around a place of a rib, in the section across it."""
     across, upwards = _across(direction)
-    around = np.concatenate([[0.0 * across], AROUND_RIB_MM * np.array([across, -across, upwards, -upwards])])
+    around = np.concatenate(
+        [[0.0 * across], AROUND_RIB_MM * np.array([across, -across, upwards, -upwards])]
+    )
     return bool((sample_hu(volume, place + around) > OUTSIDE_HU + 1).all())
 
 
