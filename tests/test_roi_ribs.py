@@ -106,6 +106,26 @@ def test_with_a_pair_lost_ribs_are_not_counted() -> None:
     assert (cage.pairs, cage.counted) == (12, None)
 
 
+def further_forward(rib: RibTrack, by_mm: float = 13.0) -> RibTrack:
+    """A rib whose root lies so far forward as those of the upper ribs do."""
+    return RibTrack(rib.side, rib.course + np.array([0.0, by_mm, 0.0]), rib.mean_hu)
+
+
+def test_a_rib_of_one_side_finds_its_fellow_by_the_looser_limits() -> None:
+    some = ribs(12)
+    some[9] = further_forward(some[9])
+    cage = rib_cage(some, 60.0 + 24.0 * 12 + 40.0)
+    assert (cage.pairs, cage.counted) == (12, 12)
+
+
+def test_the_looser_limits_do_not_make_the_last_pairs() -> None:
+    some = ribs(12)
+    some[1] = further_forward(some[1])
+    cage = rib_cage(some, 60.0 + 24.0 * 12 + 40.0)
+    assert not cage.levels[0].is_pair
+    assert cage.counted is None
+
+
 def test_a_rib_of_one_side_is_no_pair() -> None:
     cage = rib_cage([*ribs(4), track(Side.LEFT, 34.0)], 400.0)
     assert not cage.levels[0].is_pair
@@ -134,16 +154,25 @@ def test_a_short_bone_below_the_last_pair_is_reported() -> None:
     [((201.0, 212.0), (257.0, 270.0)), ((150.0, 154.0), (256.0, 273.0)), ((45.0, 48.0), (130, 135)),
      ((72.0, 73.0), (228.0, 170.0)), ((165.0, 170.0), (190.0, 195.0)),
      ((72.0, 73.0), (180.0, 184.0))],
-    ids=["an 11th", "a short 11th", "lumbar", "an 11th lost early", "nearly alike", "both lost"],
+    ids=["an 11th", "a short 11th", "lumbar", "an 11th lost early", "nearly alike", "both short"],
 )  # fmt: skip
 def test_other_lengths_do_not_tell_the_twelfth(
     last_mm: tuple[float, float], above_mm: tuple[float, float]
 ) -> None:
-    assert not lengths_tell_twelfth(np.array(last_mm), np.array(above_mm))
+    assert not lengths_tell_twelfth(np.array(last_mm), np.array(above_mm), above_whole=True)
 
 
-def test_one_11th_rib_may_be_lost_where_it_is_longer_than_any_12th() -> None:
-    assert lengths_tell_twelfth(np.array((72.0, 73.0)), np.array((228.0, 182.0)))
+@pytest.mark.parametrize("above_whole", [True, False])
+def test_one_11th_rib_may_be_lost_where_it_is_longer_than_any_12th(above_whole: bool) -> None:
+    last_mm, above_mm = np.array((72.0, 73.0)), np.array((228.0, 182.0))
+    assert lengths_tell_twelfth(last_mm, above_mm, above_whole=above_whole)
+
+
+def test_11th_ribs_that_the_scan_cuts_are_longer_than_what_was_followed() -> None:
+    last_mm, above_mm = np.array((72.0, 73.0)), np.array((180.0, 184.0))
+    assert lengths_tell_twelfth(last_mm, above_mm, above_whole=False)
+    assert not lengths_tell_twelfth(last_mm, np.array((172.0, 195.0)), above_whole=False)
+    assert not lengths_tell_twelfth(last_mm, np.array((176.0, 177.0)), above_whole=False)
 
 
 @pytest.mark.parametrize("tip_seen", [True, False])

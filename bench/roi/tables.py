@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.roi.qualifying import QUALIFYING
 from roi_extraction import SITES_BY_NAME, DiscLevel, Level, Muscle
 
 __all__ = ["accuracy_tables"]
@@ -169,9 +170,25 @@ def _targets(real: Sequence[Scored], phantoms: Sequence[Scored]) -> str:
         )
     vessel = max((site["vessel"] for _, site in sites_of(real, lambda _: True)), default=0.0)
     rows.append(("largest share of a ROI in aorta or vena cava", "0", f"{vessel:.0%}"))
+    rows += _qualifying_targets(real)
     if phantoms:
         rows += _phantom_targets(phantoms)
     return _table(("", "Target", "Found"), rows)
+
+
+def _qualifying_targets(scores: Sequence[Scored]) -> list[tuple[str, str, str]]:
+    """In how many fields that hold what names L1 it was named, of real scans and of phantoms."""
+    fields = [s for s in scores if s["group"].startswith(QUALIFYING)]
+    rows = []
+    for name, of_phantoms in (("fields", False), ("such fields of phantoms", True)):
+        chosen = [s for s in fields if s["group"].endswith("phantoms") is of_phantoms]
+        named = sum(s["outcome"] == "right" and "L1" in s["body_mm"] for s in chosen)
+        rows.append((
+            f"{name} that hold T11 to L2 and the 12th ribs' tips, or twelve countable pairs: L1 "
+            "named" if not of_phantoms else f"{name}: L1 named",
+            "90 %", f"{named} of {len(chosen)} ({named / max(1, len(chosen)):.0%})",
+        ))  # fmt: skip
+    return rows
 
 
 def _phantom_targets(phantoms: Sequence[Scored]) -> list[tuple[str, str, str]]:
