@@ -30,7 +30,7 @@ SEEN_MM: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     },
     "lung1_001": {
         "T11-T12": (5, -146, -576), "T12-L1": (6, -150, -609), "L1-L2": (7, -158, -641),
-        "L2-L3": (7, -168, -675),
+        "L2-L3": (7, -168, -675), "upper endplate of L2": (7, -159, -646),
         "root of 1st, right": (-20, -200, -344), "root of 1st, left": (30, -200, -344),
         "root of 11th, right": (-21, -117, -558), "root of 11th, left": (35, -117, -558),
         "tip of 12th, right": (-72, -102, -625), "tip of 12th, left": (91, -104, -625),
@@ -44,12 +44,12 @@ eye. Nor is totalseg_example_ct: its 11th ribs leave the spine above the scan.
 """
 
 T11_TO_L2 = ("L2-L3", "tip of 12th", "root of 11th")
-TWELVE_PAIRS = ("L1-L2", "root of 1st")
-"""What a field must hold, lowest and highest; twelve pairs name L1 if the disc below it is seen."""
+TWELVE_PAIRS = ("upper endplate of L2", "root of 1st")
+"""What a field must hold, lowest and highest; twelve pairs name L1 if its lower disc is whole."""
 
-NECK_MM = 25.0
-"""Above the first ribs a field with twelve countable pairs shows so much, mm: a rib of C7 would be
-seen."""
+NECK_MM = 30.0
+"""Above the roots of the first ribs a field with twelve countable pairs shows so much, mm: the
+whole transverse process of C7, about 20 mm higher, so that a rib there would be seen."""
 
 LEAST_HELD_MM = 5.0
 """The nearest to an end of a field that anything lies which counts as held, mm."""
