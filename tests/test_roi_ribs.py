@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from bench.roi.fields import series_volume
+from bench.roi.qualifying import qualifying_cases, run_qualifying
 from bench.roi.scans import load_scan
 from roi_extraction import CtVolume, Level, LevelsAmbiguous, MissingReason, NamingRoute, RoiError
 from roi_extraction.anatomy import Missing, SpineLandmarks
@@ -306,3 +307,35 @@ def test_real_scan_with_both_is_named_by_both(shared_data: Path) -> None:
     naming = find_spine(load_scan("totalseg").volume).naming
     assert naming is not None
     assert naming.confirmed_by_ribs
+
+
+def test_a_weak_sacrum_at_the_place_where_the_ribs_expect_it_does_not_contradict_them() -> None:
+    found = make_phantom(PhantomParameters.random_wide(93), 93)
+    spine = find_spine(found.volume)
+    assert set(spine.bodies) == {Level.L1, Level.L2, Level.L3, Level.L4}
+    assert max(misplaced_mm(spine, found).values()) < 4.0
+    assert spine.naming is not None
+    assert spine.naming.route is NamingRoute.RIBS_PAIR
+
+
+FIELDS = {case.name: case for case in qualifying_cases()}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    ["abdomen noise, 0 below", "chest turned, 0 above", "chest noise, 4 above",
+     "twelve pairs noise, 1 below"],
+)  # fmt: skip
+def test_l1_is_named_in_fields_that_hold_what_names_it(shared_data: Path, name: str) -> None:
+    score = run_qualifying(FIELDS[name])
+    assert score.outcome == "right", score.message
+    assert "L1" in score.body_mm
+
+
+@pytest.mark.shared
+def test_l1_is_not_named_where_the_scan_cuts_the_12th_ribs(shared_data: Path) -> None:
+    volume = series_volume("pancreas_cb001")
+    first, last = (round(float(volume.to_index([0.0, 0.0, z])[0])) for z in (255.0, 420.0))
+    with pytest.raises(RoiError, match=r"lowest ribs are .*cut or lost"):
+        find_spine(cropped(volume, slice(first, last)))
