@@ -120,6 +120,6 @@ def test_a_shorter_way_is_seen_nearer_to_the_lower_end() -> None:
     heights = np.arange(20.0, 160.0, 2.0)
     whole, part = (
         min(h for h in heights if way_seen(volume, straight, float(h), Side.LEFT, mm))
-        for mm in (40.0, 32.0)
+        for mm in (40.0, 29.0)
     )
     assert 4.0 <= whole - part <= 14.0

@@ -37,7 +37,9 @@ but they are tidier than patients.
 20 mm) and every disc within 12 mm of the label of its name. *Inside* is the share of one ROI's
 area in the label of its tissue. The *eroded label* is the body's label less 4 mm from every wall
 and endplate; *the same placing in the label* uses the label's outline instead of ours, in the
-same slices. Turns are degrees about the left, back and head axes.
+same slices. Turns are degrees about the left, back and head axes. Fields in groups that begin with
+*holds* hold, by eye, what names L1 from the ribs, with 5 mm around it (`bench/roi/qualifying.py`);
+they end anywhere within half a vertebra, and are of two patients and of phantoms.
 """
 
 

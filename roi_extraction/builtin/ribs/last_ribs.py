@@ -38,9 +38,9 @@ LENGTH_RATIO = 1.3
 LONGEST_PROCESS_MM = 41.0
 """Longest transverse process of a lumbar vertebra, mm: anything longer may be a rib."""
 
-EMPTY_BEYOND_MM = 5.0
-"""So much beyond the longest process the way of a rib must lie in the scan, mm: a bone that is seen
-no longer than that is a process."""
+EMPTY_BEYOND_MM = 2.0
+"""So much beyond the longest process the way of a rib must lie in the scan, mm, one column in which
+tracks are followed: a bone that is seen there is longer than a process."""
 
 
 @dataclass(frozen=True, eq=False)
