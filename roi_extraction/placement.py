@@ -1,6 +1,6 @@
 """Placing of three 150 mm2 ellipses per site inside the tissue that a segmenter found."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -113,6 +113,10 @@ SHIFT_LIMIT_MM = 8.0
 
 MUSCLE_ASPECTS = (1.0, 1.3, 1.6, 2.0, 2.5)
 """Ratios of the long to the short axis that are tried in muscles."""
+
+LONG_ASPECTS = (3.0,)
+"""Those tried for transversospinalis where none of these fits: at L1-L2 it is 10-12 mm wide between
+spinous process and longissimus, and 25-30 mm long."""
 
 BODY_ASPECTS = (1.0, 1.3, 1.6)
 """Ratios of the long to the short axis that are tried in vertebral bodies."""
@@ -243,21 +247,15 @@ def place_site(
         return Missing(MissingReason.TOO_SMALL, f"no tissue in slices {empty}")
     spacing_mm = (float(volume.spacing_mm[1]), float(volume.spacing_mm[2]))
     grid = _fine_grid(volume, site, region, slices)
-    least_mm = _least_margin_mm(site)
     aim = None if body is None else _aim(grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
-    common = _best(site, grid, slice(None), templates, aim, None)
-    if common is not None:
-        chosen = [common] * 3
-    else:
-        middle = _best(site, grid, slice(1, 2), templates, aim, None)
-        if middle is None:
-            return _too_small(grid, least_mm, templates)
-        near = (middle[0], middle[1])
-        others = [_best(site, grid, slice(i, i + 1), templates, aim, near) for i in (0, 2)]
-        if others[0] is None or others[1] is None:
-            return _too_small(grid, least_mm, templates)
-        chosen = [others[0], middle, others[1]]
+    chosen = _chosen(site, grid, templates, aim)
+    if chosen is None and site.muscle is Muscle.TRANSVERSOSPINALIS:
+        longer = _templates(LONG_ASPECTS)
+        templates = [*templates, *longer]
+        chosen = _chosen(site, grid, longer, aim)
+    if chosen is None:
+        return _too_small(site, grid, templates)
     rois = tuple(
         EllipseRoi(
             slice_index=part.index,
@@ -270,6 +268,21 @@ def place_site(
         for part, (i, j, template, margin_mm) in zip(region.slices, chosen, strict=True)
     )
     return rois[0], rois[1], rois[2]
+
+
+def _chosen(
+    site: Site, grid: _Grid, templates: list[_Template], aim: FloatArray | None
+) -> list[tuple[int, int, _Template, float]] | None:
+    """The best place in each of the three slices: one for all, else near to each other."""
+    common = _best(site, grid, slice(None), templates, aim, None)
+    if common is not None:
+        return [common] * 3
+    middle = _best(site, grid, slice(1, 2), templates, aim, None)
+    if middle is None:
+        return None
+    near = (middle[0], middle[1])
+    lower, upper = (_best(site, grid, slice(i, i + 1), templates, aim, near) for i in (0, 2))
+    return None if lower is None or upper is None else [lower, middle, upper]
 
 
 def _least_margin_mm(site: Site) -> float:
@@ -304,19 +317,28 @@ def _ends(spine: SpineLandmarks, body: Landmark) -> tuple[Plane, ...]:
     return tuple(planes)
 
 
-def _too_small(grid: _Grid, least_mm: float, templates: list[_Template]) -> Missing:
-    widest = [_widest_margin(depth, templates) for depth in grid.depth_mm]
-    fits = sum(margin >= least_mm for margin in widest)
-    wanted = f"a region of {ROI_AREA_MM2:.0f} mm2 that stays {least_mm:.1f} mm inside"
-    if fits == len(widest):
-        found = f"fits in each slice, but not within {SHIFT_LIMIT_MM:.0f} mm of the same place"
-    elif fits:
-        found = f"fits in {fits} of the three slices only"
-    elif max(widest) > 0:
-        found = f"does not fit in any slice; the widest place leaves {max(widest):.1f} mm"
+def _too_small(site: Site, grid: _Grid, templates: list[_Template]) -> Missing:
+    least_mm = _least_margin_mm(site)
+    slender = max(templates, key=lambda template: template.aspect)
+    long_mm, short_mm = (2 * (axis + least_mm) for axis in slender.semi_axes_mm)
+    wanted = (
+        f"a region of {ROI_AREA_MM2:.0f} mm2 that stays {least_mm:.1f} mm inside needs "
+        f"{short_mm:.1f} mm by {long_mm:.1f} mm"
+    )
+    across = _listed(f"{2 * max(float(depth.max()), 0.0):.1f}" for depth in grid.depth_mm)
+    area = _listed(f"{(depth > 0).sum() * FINE_MM**2:.0f}" for depth in grid.depth_mm)
+    room = f"the {site.muscle or 'body'} has room for {across} mm across and {area} mm2"
+    fits = sum(_widest_margin(depth, templates) >= least_mm for depth in grid.depth_mm)
+    if fits == len(grid.depth_mm):
+        found = f"it fits in each slice, but not within {SHIFT_LIMIT_MM:.0f} mm of the same place"
     else:
-        found = "does not fit in any slice; the tissue is smaller than the region"
-    return Missing(MissingReason.TOO_SMALL, f"{wanted} {found}")
+        found = f"it fits in {fits or 'none'} of the three slices"
+    return Missing(MissingReason.TOO_SMALL, f"{wanted}; {room} from feet to head: {found}")
+
+
+def _listed(values: Iterable[str]) -> str:
+    *first, last = values
+    return f"{', '.join(first)} and {last}"
 
 
 def _templates(aspects: tuple[float, ...]) -> list[_Template]:

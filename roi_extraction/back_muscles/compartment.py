@@ -40,6 +40,19 @@ OUTSIDE_SKIN_HU = -400.0
 FASCIA_HU = -30.0
 """The outermost tissue above it inside the skin is the thoracolumbar fascia, HU."""
 
+FATTY_HU = (-75.0, -30.0)
+"""Between these the muscle beside the spinous process is so fatty that `FASCIA_HU` would end the
+compartment inside it, HU: more than a third of the cohort at L5-S1 (Wang 2025). Less is fat."""
+
+FAT_UNDER_SKIN_HU = -100.0
+"""Fat, HU. Fascia of fatty muscle is half-way between the two."""
+
+BESIDE_SPINOUS_MM = (8.0, 20.0)
+"""Where that muscle is looked at lateral of the mid-line, mm."""
+
+BEHIND_LAMINA_MM = (3.0, 13.0)
+"""And behind the compartment's front, mm."""
+
 SKIN_MM = 4.0
 """Thickness of the skin that is passed over, mm."""
 
@@ -63,6 +76,10 @@ FACET_PERCENTILE = 70
 
 UNSEEN_FACET_MM = (10.0, 20.0)
 """Back of the facets behind the canal's centre, and their lateral edge, where none is seen, mm."""
+
+PELVIC_FACET_MM = (25.0, 30.0)
+"""Least and usual lateral edge of the facets at L5-S1, mm (two patients: 24 to 30 in level scans).
+Bone that ends nearer to the mid-line is the lamina alone, below the facets."""
 
 LAMINA_GAP_MM = 3.0
 """The compartment's front lies so far in front of the facets' back where no bone is seen, mm."""
@@ -115,10 +132,10 @@ def compartment_of(image: npt.NDArray[np.float32], disc: DiscLevel) -> Mask:
     mask
         bool, the image's shape.
     """
-    front, _ = back_of_bone(image)
-    fascia = _fascia(image)
+    front, _ = back_of_bone(image, disc)
     behind = BACK_BEHIND_MM[:, None]
     lateral = BACK_LATERAL_MM[None, :]
+    fascia = _fascia(image, _fascia_hu(image, behind - front))
     mask = (behind > front) & (behind <= fascia - 0.5)
     mask &= (lateral >= MIDLINE_GAP_MM) & (lateral <= COMPARTMENT_END_MM[disc])
     mask &= image < BACK_BONE_HU
@@ -153,13 +170,13 @@ def medial_of_ilium(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
     return np.asarray(~beyond & ~near_ilium)
 
 
-def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
+def back_of_bone(image: npt.NDArray[np.float32], disc: DiscLevel) -> tuple[FloatArray, float]:
     """How far back the facets and laminae reach in each lateral column, and their outer edge.
 
     Parameters
     ----------
-    image
-        float32, shape (behind, lateral), as for `compartment_of`.
+    image, disc
+        As for `compartment_of`.
 
     Returns
     -------
@@ -178,6 +195,9 @@ def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
     if facets.any():
         back = float(np.percentile(last[facets], FACET_PERCENTILE))
         edge = float(BACK_LATERAL_MM[facets].max())
+    least_mm, usual_mm = PELVIC_FACET_MM
+    if disc is DiscLevel.L5_S1 and edge < least_mm:
+        edge = usual_mm
     facet = np.isfinite(last) & (inner <= BACK_LATERAL_MM)
     medial = np.where(facet, last, back - LAMINA_GAP_MM)
     beyond_edge = edge < BACK_LATERAL_MM
@@ -185,7 +205,18 @@ def back_of_bone(image: npt.NDArray[np.float32]) -> tuple[FloatArray, float]:
     return np.where(beyond_edge, beyond, np.maximum(medial, back - LAMINA_REACH_MM)), edge
 
 
-def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
+def _fascia_hu(image: npt.NDArray[np.float32], behind_front_mm: FloatArray) -> float:
+    """HU above which tissue is inside the fascia: lower where the muscle itself is fatty."""
+    inner, outer = BESIDE_SPINOUS_MM
+    first, last = BEHIND_LAMINA_MM
+    near = (inner <= BACK_LATERAL_MM) & (outer >= BACK_LATERAL_MM)
+    beside = near & (first <= behind_front_mm) & (last >= behind_front_mm) & (image < BACK_BONE_HU)
+    muscle = float(np.median(image[beside])) if beside.any() else 0.0
+    lowest, highest = FATTY_HU
+    return (muscle + FAT_UNDER_SKIN_HU) / 2 if lowest < muscle < highest else FASCIA_HU
+
+
+def _fascia(image: npt.NDArray[np.float32], least_hu: float) -> FloatArray:
     """How far back tissue reaches inside the skin in each lateral column, mm."""
     smooth = gaussian_smoothed(image, 1.0)
     start = int(np.searchsorted(BACK_BEHIND_MM, FASCIA_FROM_MM))
@@ -194,9 +225,9 @@ def _fascia(image: npt.NDArray[np.float32]) -> FloatArray:
     skin = np.where(air.any(axis=0), air.argmax(axis=0), BACK_BEHIND_MM.size - 1)
     inner = skin - int(SKIN_MM)
     outermost = np.maximum(start, inner - FASCIA_SEARCH_MM)
-    fat = _last((smooth < FASCIA_HU) & (row >= outermost) & (row < inner))
+    fat = _last((smooth < least_hu) & (row >= outermost) & (row < inner))
     inner = np.where(fat >= 0, fat, inner)
-    tissue = _last((smooth > FASCIA_HU) & (row >= start) & (row < inner))
+    tissue = _last((smooth > least_hu) & (row >= start) & (row < inner))
     fascia = np.where(tissue >= 0, BACK_BEHIND_MM[tissue], np.nan)
     if not np.isfinite(fascia).any():
         return np.full(BACK_LATERAL_MM.size, BACK_BEHIND_MM[0])

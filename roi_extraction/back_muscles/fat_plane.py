@@ -75,7 +75,7 @@ def fat_plane(image: npt.NDArray[np.float32], compartment: Mask, disc: DiscLevel
     """
     rows = np.flatnonzero(compartment.any(axis=1))
     end_mm = SPLIT_END_MM[disc]
-    _, edge_mm = back_of_bone(image)
+    _, edge_mm = back_of_bone(image, disc)
     start_mm = float(np.clip(edge_mm, end_mm + SPLIT_START_MM[0], end_mm + SPLIT_START_MM[1]))
     share = np.linspace(0.0, 1.0, rows.size)
     prior = start_mm + (end_mm - start_mm) * share

@@ -11,6 +11,7 @@ from skimage.segmentation import watershed
 
 from roi_extraction.anatomy import Missing, MissingReason, Region, RegionSlice, SpineLandmarks
 from roi_extraction.builtin.psoas_slice import (
+    FIELD_SPARE_MM,
     PSOAS_BEHIND_MM,
     PSOAS_LATERAL_MM,
     PSOAS_STEP_MM,
@@ -83,6 +84,8 @@ OPENING_STEPS = 2
 WALL_STEPS = 2
 """Grid steps by which the muscle at most reaches beyond its core, out to its wall; none at
 L5-S1."""
+
+_NOTHING = f"no muscle thicker than {2 * LEAST_DEPTH_MM:.0f} mm near"
 
 START_DISCS = (
     DiscLevel.L3_L4,
@@ -192,18 +195,22 @@ def _find(
     if isinstance(indices, Missing):
         return indices
     if not track:
-        return Missing(MissingReason.NOT_FOUND, "psoas could not be followed")
+        return Missing(MissingReason.NOT_FOUND, f"{_NOTHING} its expected place in any slice")
     masks, depths = [], []
     for index in indices:
         part = parts[index]
         if not in_field(volume, part, side):
-            return Missing(MissingReason.OUTSIDE_SCAN, "the field does not reach psoas")
+            text = f"the scan does not show {FIELD_SPARE_MM:.0f} mm around the place of psoas"
+            return Missing(MissingReason.OUTSIDE_SCAN, text)
         nearest = min(track, key=lambda i: abs(i - index))
-        if abs(nearest - index) * volume.slice_step_mm > TRACK_GAP_MM:
-            return Missing(MissingReason.TOO_SMALL, "psoas could not be followed to this level")
+        gap_mm = abs(nearest - index) * volume.slice_step_mm
+        if gap_mm > TRACK_GAP_MM:
+            text = f"psoas was followed to {gap_mm:.0f} mm from slice {index} only: {_NOTHING} it"
+            return Missing(MissingReason.TOO_SMALL, text)
         seed = _thickest(part, track[nearest], PSOAS_MOVE_MM)
         if seed is None:
-            return Missing(MissingReason.TOO_SMALL, f"no muscle beside the spine, slice {index}")
+            text = f"{_NOTHING} where psoas was followed, slice {index}"
+            return Missing(MissingReason.TOO_SMALL, text)
         mask = _muscle_around(part, seed, pelvic=disc is DiscLevel.L5_S1)
         pixels = part.frame.to_pixel_mask(volume, mask, PSOAS_BEHIND_MM, PSOAS_LATERAL_MM, side)
         masks.append(RegionSlice(index, pixels))
@@ -309,7 +316,11 @@ def _checked(
         if isinstance(above, Missing):
             return Missing(MissingReason.NOT_FOUND, "psoas was not found at L4-L5")
         if own.depth_mm < LEAST_THICKNESS * above.depth_mm:
-            return Missing(MissingReason.IMPLAUSIBLE, "much thinner than at L4-L5")
+            text = (
+                f"{2 * own.depth_mm:.0f} mm thick, less than {LEAST_THICKNESS:.0%} of the "
+                f"{2 * above.depth_mm:.0f} mm at L4-L5: a vessel or bowel may have been followed"
+            )
+            return Missing(MissingReason.IMPLAUSIBLE, text)
     return own.region
 
 

@@ -16,6 +16,7 @@ from roi_extraction.slices import central_slices
 from roi_extraction.volume import CtVolume
 
 __all__ = [
+    "FIELD_SPARE_MM",
     "PSOAS_BEHIND_MM",
     "PSOAS_LATERAL_MM",
     "PsoasSlice",
