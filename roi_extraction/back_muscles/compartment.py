@@ -225,8 +225,10 @@ def _fascia(image: npt.NDArray[np.float32], least_hu: float) -> FloatArray:
     skin = np.where(air.any(axis=0), air.argmax(axis=0), BACK_BEHIND_MM.size - 1)
     inner = skin - int(SKIN_MM)
     outermost = np.maximum(start, inner - FASCIA_SEARCH_MM)
-    fat = _last((smooth < least_hu) & (row >= outermost) & (row < inner))
-    inner = np.where(fat >= 0, fat, inner)
+    fat = (smooth < least_hu) & (row >= outermost) & (row < inner)
+    # the blur of thin skin is no denser than fatty muscle: it is passed over with the fat
+    passed = fat.argmax(axis=0) if least_hu < FASCIA_HU else _last(fat)
+    inner = np.where(fat.any(axis=0), passed, inner)
     tissue = _last((smooth > least_hu) & (row >= start) & (row < inner))
     fascia = np.where(tissue >= 0, BACK_BEHIND_MM[tissue], np.nan)
     if not np.isfinite(fascia).any():
