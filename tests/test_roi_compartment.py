@@ -66,7 +66,7 @@ def test_fat_where_muscle_was_is_no_compartment() -> None:
 def test_thin_skin_is_not_the_fascia_of_fatty_muscle() -> None:
     image = back_image(muscle_hu=-40.0, muscle_from_mm=8.0, lamina=(30.0, 0.0, 8.0))
     for first_mm, hu in ((56.0, -60.0), (59.0, -110.0), (62.0, -300.0), (66.0, -1000.0)):
-        image[BACK_BEHIND_MM >= first_mm] = hu
+        image[first_mm <= BACK_BEHIND_MM] = hu
     mask = compartment_of(image, DiscLevel.L5_S1)
     assert share_of(mask, (12.0, 39.0), (5.0, 28.0)) == 1.0
     assert not mask[BEHIND[:, 0] > 43.0].any()

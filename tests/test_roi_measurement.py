@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -150,3 +151,31 @@ def test_missing_regions_stay_missing_with_their_reason() -> None:
     features = measure(volume, anatomy, place(volume, anatomy))
     assert features.by_name["S1"].missing == Missing(MissingReason.OUTSIDE_SCAN, "ends at L5")
     assert np.isnan(features.mean_hu).all()
+
+
+def test_muscle_with_bone_in_its_region_is_missing() -> None:
+    beside, within = (flat_volume(50.0) for _ in range(2))
+    shape = ellipse(beside, 2.0, np.pi / 2)
+    away_mm = {False: shape.semi_axes_mm[1] + 1.5, True: shape.semi_axes_mm[1] - 2.0}
+    for volume, inside in ((beside, False), (within, True)):
+        hu = np.array(volume.hu)
+        hu[:, :, round(shape.column + away_mm[inside]) :] = 300.0
+        edged = CtVolume(hu, volume.affine, 3.0)
+        rois = [replace(shape, slice_index=index) for index in (3, 4, 5)]
+        found = measure(edged, anatomy_of({}), {"L1-L2_1": rois}).by_name["L1-L2_1"]
+        if inside:
+            assert found.missing is not None
+            assert found.missing.reason is MissingReason.IMPLAUSIBLE
+            assert re.fullmatch(r"\d+% of the ROI is bone", found.missing.detail)
+        else:
+            assert found.mean_hu == pytest.approx(50.0, abs=2.0)
+
+
+def test_fatty_muscle_with_strands_of_lean_muscle_is_measured() -> None:
+    volume = flat_volume(-80.0)
+    hu = np.array(volume.hu)
+    hu[:, ::4] = 60.0
+    streaked = CtVolume(hu, volume.affine, 3.0)
+    rois = [ellipse(streaked, 1.0, 0.0, index) for index in (3, 4, 5)]
+    found = measure(streaked, anatomy_of({}), {"L4-L5_1": rois}).by_name["L4-L5_1"]
+    assert found.mean_hu == pytest.approx(-45.0, abs=6.0)
