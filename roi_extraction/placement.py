@@ -114,10 +114,6 @@ SHIFT_LIMIT_MM = 8.0
 MUSCLE_ASPECTS = (1.0, 1.3, 1.6, 2.0, 2.5)
 """Ratios of the long to the short axis that are tried in muscles."""
 
-LONG_ASPECTS = (3.0,)
-"""Those tried for transversospinalis where none of these fits: at L1-L2 it is 10-12 mm wide between
-spinous process and longissimus, and 25-30 mm long."""
-
 BODY_ASPECTS = (1.0, 1.3, 1.6)
 """Ratios of the long to the short axis that are tried in vertebral bodies."""
 
@@ -249,13 +245,18 @@ def place_site(
     grid = _fine_grid(volume, site, region, slices)
     aim = None if body is None else _aim(grid, body)
     templates = _templates(BODY_ASPECTS if site.is_vertebra else MUSCLE_ASPECTS)
-    chosen = _chosen(site, grid, templates, aim)
-    if chosen is None and site.muscle is Muscle.TRANSVERSOSPINALIS:
-        longer = _templates(LONG_ASPECTS)
-        templates = [*templates, *longer]
-        chosen = _chosen(site, grid, longer, aim)
-    if chosen is None:
-        return _too_small(site, grid, templates)
+    common = _best(site, grid, slice(None), templates, aim, None)
+    if common is not None:
+        chosen = [common] * 3
+    else:
+        middle = _best(site, grid, slice(1, 2), templates, aim, None)
+        if middle is None:
+            return _too_small(site, grid, templates)
+        near = (middle[0], middle[1])
+        others = [_best(site, grid, slice(i, i + 1), templates, aim, near) for i in (0, 2)]
+        if others[0] is None or others[1] is None:
+            return _too_small(site, grid, templates)
+        chosen = [others[0], middle, others[1]]
     rois = tuple(
         EllipseRoi(
             slice_index=part.index,
@@ -268,21 +269,6 @@ def place_site(
         for part, (i, j, template, margin_mm) in zip(region.slices, chosen, strict=True)
     )
     return rois[0], rois[1], rois[2]
-
-
-def _chosen(
-    site: Site, grid: _Grid, templates: list[_Template], aim: FloatArray | None
-) -> list[tuple[int, int, _Template, float]] | None:
-    """The best place in each of the three slices: one for all, else near to each other."""
-    common = _best(site, grid, slice(None), templates, aim, None)
-    if common is not None:
-        return [common] * 3
-    middle = _best(site, grid, slice(1, 2), templates, aim, None)
-    if middle is None:
-        return None
-    near = (middle[0], middle[1])
-    lower, upper = (_best(site, grid, slice(i, i + 1), templates, aim, near) for i in (0, 2))
-    return None if lower is None or upper is None else [lower, middle, upper]
 
 
 def _least_margin_mm(site: Site) -> float:
@@ -321,19 +307,20 @@ def _too_small(site: Site, grid: _Grid, templates: list[_Template]) -> Missing:
     least_mm = _least_margin_mm(site)
     slender = max(templates, key=lambda template: template.aspect)
     long_mm, short_mm = (2 * (axis + least_mm) for axis in slender.semi_axes_mm)
+    round_mm = 2 * (float(np.sqrt(ROI_AREA_MM2 / np.pi)) + least_mm)
     wanted = (
         f"a region of {ROI_AREA_MM2:.0f} mm2 that stays {least_mm:.1f} mm inside needs "
-        f"{short_mm:.1f} mm by {long_mm:.1f} mm"
+        f"{short_mm:.1f} mm by {long_mm:.1f} mm, or {round_mm:.1f} mm as a circle"
     )
     across = _listed(f"{2 * max(float(depth.max()), 0.0):.1f}" for depth in grid.depth_mm)
     area = _listed(f"{(depth > 0).sum() * FINE_MM**2:.0f}" for depth in grid.depth_mm)
-    room = f"the {site.muscle or 'body'} has room for {across} mm across and {area} mm2"
+    room = f"the {site.muscle or 'body'} has room for {across} mm across and {area} mm2 from feet to head"
     fits = sum(_widest_margin(depth, templates) >= least_mm for depth in grid.depth_mm)
     if fits == len(grid.depth_mm):
         found = f"it fits in each slice, but not within {SHIFT_LIMIT_MM:.0f} mm of the same place"
     else:
         found = f"it fits in {fits or 'none'} of the three slices"
-    return Missing(MissingReason.TOO_SMALL, f"{wanted}; {room} from feet to head: {found}")
+    return Missing(MissingReason.TOO_SMALL, f"{wanted}; {room}: {found}")
 
 
 def _listed(values: Iterable[str]) -> str:
