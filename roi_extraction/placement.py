@@ -314,13 +314,13 @@ def _too_small(site: Site, grid: _Grid, templates: list[_Template]) -> Missing:
     )
     across = _listed(f"{2 * max(float(depth.max()), 0.0):.1f}" for depth in grid.depth_mm)
     area = _listed(f"{(depth > 0).sum() * FINE_MM**2:.0f}" for depth in grid.depth_mm)
-    room = f"the {site.muscle or 'body'} has room for {across} mm across and {area} mm2 from feet to head"
+    room = f"the {site.muscle or 'body'} has room for {across} mm across and {area} mm2"
     fits = sum(_widest_margin(depth, templates) >= least_mm for depth in grid.depth_mm)
     if fits == len(grid.depth_mm):
         found = f"it fits in each slice, but not within {SHIFT_LIMIT_MM:.0f} mm of the same place"
     else:
         found = f"it fits in {fits or 'none'} of the three slices"
-    return Missing(MissingReason.TOO_SMALL, f"{wanted}; {room}: {found}")
+    return Missing(MissingReason.TOO_SMALL, f"{wanted}; from feet to head {room}: {found}")
 
 
 def _listed(values: Iterable[str]) -> str:
