@@ -1,5 +1,6 @@
 """The compartment behind the spine in one slice: bounded by fascia, facets and mid-line."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ __all__ = [
     "BACK_LATERAL_MM",
     "MIDLINE_GAP_MM",
     "back_of_bone",
-    "compartment_of",
+    "compartments_of",
     "largest_part",
     "medial_of_ilium",
 ]
@@ -117,25 +118,31 @@ MIDLINE_GAP_MM = 3.0
 """Gap kept from the mid-line: interspinous ligament and fat, mm."""
 
 
-def compartment_of(image: npt.NDArray[np.float32], disc: DiscLevel) -> Mask:
-    """The compartment on one side of one slice.
+def compartments_of(images: Sequence[npt.NDArray[np.float32]], disc: DiscLevel) -> list[Mask]:
+    """The compartment on one side in some neighbouring slices.
 
     Parameters
     ----------
-    image
-        float32, shape (behind, lateral): HU on the grid of `BACK_BEHIND_MM` and `BACK_LATERAL_MM`.
+    images
+        float32, shape (behind, lateral) each: HU on the grid of `BACK_BEHIND_MM` and
+        `BACK_LATERAL_MM`.
     disc
-        The disc at whose height the slice lies.
+        The disc at whose height the slices lie.
 
     Returns
     -------
-    mask
-        bool, the image's shape.
+    masks
+        bool, the images' shape, for each.
     """
+    fascia_hu = _fascia_hu(images, disc)
+    return [_compartment(image, disc, fascia_hu) for image in images]
+
+
+def _compartment(image: npt.NDArray[np.float32], disc: DiscLevel, fascia_hu: float) -> Mask:
     front, _ = back_of_bone(image, disc)
     behind = BACK_BEHIND_MM[:, None]
     lateral = BACK_LATERAL_MM[None, :]
-    fascia = _fascia(image, _fascia_hu(image, behind - front))
+    fascia = _fascia(image, fascia_hu)
     mask = (behind > front) & (behind <= fascia - 0.5)
     mask &= (lateral >= MIDLINE_GAP_MM) & (lateral <= COMPARTMENT_END_MM[disc])
     mask &= image < BACK_BONE_HU
@@ -151,7 +158,7 @@ def medial_of_ilium(image: npt.NDArray[np.float32], compartment: Mask) -> Mask:
     Parameters
     ----------
     image
-        float32, shape (behind, lateral), as for `compartment_of`.
+        float32, shape (behind, lateral), as for `compartments_of`.
     compartment
         bool, the image's shape.
 
@@ -176,7 +183,7 @@ def back_of_bone(image: npt.NDArray[np.float32], disc: DiscLevel) -> tuple[Float
     Parameters
     ----------
     image, disc
-        As for `compartment_of`.
+        As for `compartments_of`.
 
     Returns
     -------
@@ -205,15 +212,20 @@ def back_of_bone(image: npt.NDArray[np.float32], disc: DiscLevel) -> tuple[Float
     return np.where(beyond_edge, beyond, np.maximum(medial, back - LAMINA_REACH_MM)), edge
 
 
-def _fascia_hu(image: npt.NDArray[np.float32], behind_front_mm: FloatArray) -> float:
+def _fascia_hu(images: Sequence[npt.NDArray[np.float32]], disc: DiscLevel) -> float:
     """HU above which tissue is inside the fascia: lower where the muscle itself is fatty."""
     inner, outer = BESIDE_SPINOUS_MM
     first, last = BEHIND_LAMINA_MM
     near = (inner <= BACK_LATERAL_MM) & (outer >= BACK_LATERAL_MM)
-    beside = near & (first <= behind_front_mm) & (last >= behind_front_mm) & (image < BACK_BONE_HU)
-    muscle = float(np.median(image[beside])) if beside.any() else 0.0
+    muscle = []
+    for image in images:
+        behind_mm = BACK_BEHIND_MM[:, None] - back_of_bone(image, disc)[0]
+        beside = near & (first <= behind_mm) & (last >= behind_mm) & (image < BACK_BONE_HU)
+        muscle.append(image[beside])
+    found = np.concatenate(muscle)
+    level = float(np.median(found)) if found.size else 0.0
     lowest, highest = FATTY_HU
-    return (muscle + FAT_UNDER_SKIN_HU) / 2 if lowest < muscle < highest else FASCIA_HU
+    return (level + FAT_UNDER_SKIN_HU) / 2 if lowest < level < highest else FASCIA_HU
 
 
 def _fascia(image: npt.NDArray[np.float32], least_hu: float) -> FloatArray:

@@ -14,7 +14,7 @@ from roi_extraction.back_muscles.compartment import (
     BACK_BONE_HU,
     BACK_LATERAL_MM,
     MIDLINE_GAP_MM,
-    compartment_of,
+    compartments_of,
     largest_part,
     medial_of_ilium,
 )
@@ -140,11 +140,10 @@ def _views(
     side: Side,
     indices: Sequence[int],
 ) -> list[_View]:
-    views = []
-    for frame in _centred_frames(volume, spine, indices):
-        image = _local_image(volume, frame, side)
-        views.append(_View(frame, image, compartment_of(image, disc)))
-    return views
+    frames = _centred_frames(volume, spine, indices)
+    images = [_local_image(volume, frame, side) for frame in frames]
+    compartments = compartments_of(images, disc)
+    return [_View(*view) for view in zip(frames, images, compartments, strict=True)]
 
 
 def _split(
