@@ -123,6 +123,7 @@ def test_psoas_outside_a_narrow_field_is_not_sought_elsewhere(
     narrow = cropped(phantom.volume, columns=slice(column - half, column + half))
     region = psoas_regions(narrow, phantom_spine)[DiscLevel.L4_L5, Side.LEFT]
     assert isinstance(region, Missing)
+    assert region.detail == "the scan does not show 12 mm around the place of psoas"
 
 
 def test_disc_that_was_not_found_has_no_muscles(
@@ -167,7 +168,9 @@ def test_psoas_that_was_lost_at_l4_l5_is_not_taken_up_again_below(
     hu[lost & (ndimage.binary_dilation(phantom.muscle_labels == 3, iterations=4))] = -100
     fatty = CtVolume(hu, volume.affine, volume.slice_thickness_mm)
     found = psoas_regions(fatty, phantom_spine)
-    assert isinstance(found[DiscLevel.L4_L5, Side.RIGHT], Missing)
+    lost_at = found[DiscLevel.L4_L5, Side.RIGHT]
+    assert isinstance(lost_at, Missing)
+    assert "no muscle thicker than 3 mm near" in lost_at.detail
     assert isinstance(found[DiscLevel.L5_S1, Side.RIGHT], Missing)
     assert not isinstance(found[DiscLevel.L5_S1, Side.LEFT], Missing)
 
