@@ -19,6 +19,7 @@ from modeling.pair_trees import PairCore
 from modeling.stacking.published import PUBLISHED_FEATURES
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep
 from network.build import CUTOFF
+from network.cores import CORES_STEP
 from network.export import cytoscape_json, flat_graph
 from network.figure import plot
 from network.findings import chance_sentences, claims_sentences, survival_sentences
@@ -120,9 +121,9 @@ def network_step(
 
 
 def network_steps(core: PairCore = PairCore.LIGHTGBM) -> tuple[StudyStep, ...]:
-    """Give the package's steps with a core, in the order in which they run."""
+    """Give the package's steps in the order in which they run, the network with a core."""
     numbers = {} if core is PairCore.LIGHTGBM else OTHER_CORE_NUMBERS
-    return (network_step(**numbers, core=core),)
+    return network_step(**numbers, core=core), CORES_STEP
 
 
 def run_full(

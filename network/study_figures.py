@@ -141,12 +141,14 @@ def plot_evidence(found: Resamples, cutoff: float, ax: Any = None) -> Any:
         )
         if weights[best[0]] > 0:
             ax.annotate(
-                "–".join(SITE_PAIRS[best[0]]),
+                " - ".join(SITE_PAIRS[best[0]]),
                 (weights[best[0]], height),
                 xytext=(6, 0),
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
+                bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
+                zorder=4,
             )
     ax.set_yticks(range(len(rows)), [name for name, _ in rows])
     ax.invert_yaxis()

@@ -53,7 +53,7 @@ def plot_roc(found: Evaluation, ax: Any = None) -> Any:
         label = f"{name}  {stated['auroc']:.2f} [{low:.2f}, {high:.2f}]"
         ax.plot(false, true, color=colour, linestyle=style, label=label)
     ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-    ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
+    ax.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
     ax.legend(title="pair, nested AUROC [95 %]", loc="lower right", fontsize=9)
     return ax
 

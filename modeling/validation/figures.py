@@ -56,7 +56,7 @@ def plot_roc(found: Predictions) -> Any:
         false, true, _ = roc_curve(positive, found.probabilities[:, 2:].sum(axis=1))
         ax.plot(false, true, color="black", linewidth=2.2, label="C or D, all patients")
     ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-    ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
+    ax.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
     ax.legend(loc="lower right", fontsize=9)
     _plain(ax)
     return figure
