@@ -33,7 +33,7 @@ from modeling.study import (
 )
 from modeling.study.cohort_step import COHORT_STEP, group_sizes, missing_values
 from modeling.study.folder import json_ready
-from modeling.study.report import StepView, readable_number, section_of
+from modeling.study.report import StepView, readable_duration, readable_number, section_of
 from tests.test_modeling_cohort import synthetic_cohort, write
 
 
@@ -380,6 +380,11 @@ def test_numbers_are_shortened_for_reading_only_where_they_are_numbers(
     text: str, shown: str
 ) -> None:
     assert readable_number(text) == shown
+
+
+def test_a_duration_never_says_sixty_seconds() -> None:
+    told = [readable_duration(seconds) for seconds in (None, 59.94, 59.97, 119.9, 125.0)]
+    assert told == ["", "59.9 s", "1 min 0 s", "2 min 0 s", "2 min 5 s"]
 
 
 def test_the_command_lists_runs_and_refuses(tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ import pandas as pd
 from modeling.cohort import AGE_COLUMN, SEX_COLUMN, STAGE_COLUMN, Stage
 from roi_extraction.anatomy import Finding
 
-__all__ = ["StepView", "StudyView", "page_templates", "readable_number", "render", "section_of"]
+__all__ = [
+    "StepView",
+    "StudyView",
+    "page_templates",
+    "readable_duration",
+    "readable_number",
+    "render",
+    "section_of",
+]
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -128,7 +136,7 @@ def page_templates(*packages: str) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = _duration
+    environment.filters["duration"] = readable_duration
     return environment
 
 
@@ -257,9 +265,11 @@ def _figure(folder: Path, figure: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _duration(seconds: float | None) -> str:
+def readable_duration(seconds: float | None) -> str:
+    """Seconds, or whole minutes and seconds; empty where unknown."""
     if seconds is None:
         return ""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
