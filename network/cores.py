@@ -19,7 +19,7 @@ from modeling.pair_trees import PAIR_ROUNDS, PairCore
 from modeling.study.palette import BLUE, ORANGE, SKY_BLUE, VERMILION
 from modeling.study.step import Figure, StepResult, StudyInput, StudyStep, Table
 from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, fixed_interactions
-from network.interactions import MIN_PATIENTS
+from network.interactions import LEAST_OF_A_STAGE
 from network.resampling import mapper
 from network.significance import COMBINED
 
@@ -100,10 +100,10 @@ def compare_weights(ours: FloatArray, theirs: FloatArray) -> dict[str, Any]:
 
 def _run(given: StudyInput) -> StepResult:
     features, stages = features_of(given.cohort)
-    few = [str(stage) for stage in Stage if int((stages == stage).sum()) < MIN_PATIENTS]
+    few = [str(stage) for stage in Stage if int((stages == stage).sum()) < LEAST_OF_A_STAGE]
     if few:
         raise StepNotPossible(
-            f"comparing cores needs {MIN_PATIENTS} patients of each stage, "
+            f"comparing cores needs {LEAST_OF_A_STAGE} patients of each stage, "
             f"fewer of {', '.join(few)}"
         )
     mean_hu = features[list(USED_SITES)].to_numpy(dtype=np.float64)
@@ -238,7 +238,7 @@ def plot_cores(
     }
     drawing = Drawing(figsize=(9, 6.2), layout="constrained")
     for ax, (label, values) in zip(drawing.subplots(1, 2), panels.items(), strict=True):
-        parts = {core: own / own.sum() for core, own in values.items()}
+        parts = {core: own / (own.sum() or 1.0) for core, own in values.items()}
         order = np.argsort(-np.mean(list(parts.values()), axis=0), kind="stable")[:DRAWN]
         places = np.arange(len(order))
         height = 0.8 / len(parts)

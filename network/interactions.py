@@ -7,7 +7,7 @@ from sklearn.model_selection import train_test_split
 from modeling.pair_trees import PairCore, fit_pair
 from network.errors import StageTooSmall
 
-__all__ = ["HELD_OUT", "MIN_PATIENTS", "interaction_sums"]
+__all__ = ["HELD_OUT", "LEAST_OF_A_STAGE", "MIN_PATIENTS", "interaction_sums"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -16,6 +16,9 @@ HELD_OUT = 0.2
 
 MIN_PATIENTS = 5
 """Patients that each stage of a pair needs: with fewer, the held-out fifth lacks a stage."""
+
+LEAST_OF_A_STAGE = 2 * MIN_PATIENTS
+"""Patients of each stage, so that stages drawn from a model seldom fall below `MIN_PATIENTS`."""
 
 MAX_TREES = 1000
 """Boosting rounds at most (Wang 2025)."""

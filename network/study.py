@@ -25,7 +25,7 @@ from network.figure import plot
 from network.findings import chance_sentences, claims_sentences, survival_sentences
 from network.fixed import ROUNDS, SITE_PAIRS, SPLITS, fixed_interactions, rounds_curve
 from network.graph import InteractionNetwork, compose
-from network.interactions import MIN_PATIENTS
+from network.interactions import LEAST_OF_A_STAGE
 from network.resampling import Resamples, resample
 from network.significance import (
     ALPHA,
@@ -72,9 +72,6 @@ OTHER_CORE_NUMBERS = {
 
 FILE_STEMS = {COMBINED: "network", PUBLISHED_SETS: "network-published-sets"}
 """Stems of the combined networks' files."""
-
-LEAST_OF_A_STAGE = 2 * MIN_PATIENTS
-"""Patients of each stage, so that stages drawn from a model seldom fall below `MIN_PATIENTS`."""
 
 NETWORK_METHOD = (
     "For each two stages {core} (published parameters: rate 0.05, 10 leaves, 512 bins; CatBoost: "

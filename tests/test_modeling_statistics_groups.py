@@ -18,8 +18,10 @@ from modeling.statistics.characteristics import (
     group_sizes,
     sex_differences,
 )
+from modeling.statistics.characteristics_step import characteristics_step
 from modeling.statistics.comparison import compare_sites
 from modeling.statistics.delong import auroc_of_folds, delong_auroc
+from modeling.statistics.descriptive_steps import comparison_step
 from modeling.statistics.figures.box_plot_figure import plot_vertebrae
 from modeling.statistics.figures.comparison_figure import plot as plot_comparison
 from modeling.statistics.site_values import clipped_count, site_values, tissue_means
@@ -29,6 +31,7 @@ from modeling.statistics.two_groups import (
     false_discovery,
     hedges_g,
 )
+from modeling.study.step import StudyInput
 
 
 def plain_cohort(per_stage: int = 40, seed: int = 0) -> pd.DataFrame:
@@ -324,3 +327,36 @@ def test_the_faster_decline_in_women_is_not_shown_by_the_cohort(shared_data: Pat
     found = [round(rows[name].p_equal_variance, 2) for name in ("L1-L5", "all muscles", "S1")]
     assert found == [0.24, 0.19, 0.08]
     assert all(row.q > 0.05 for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("absent", "figures"),
+    [
+        (("Age", "Gender"), []),
+        (("Age",), ["groups", "hu-by-sex"]),
+        (("Gender",), ["age-density"]),
+    ],
+    ids=["neither", "no age", "no sex"],
+)
+def test_patients_of_unknown_age_or_sex_are_described_as_far_as_they_go(
+    absent: tuple[str, ...], figures: list[str]
+) -> None:
+    cohort = plain_cohort(12)
+    cohort[list(absent)] = np.nan
+    found = characteristics_step(StudyInput(cohort, 0, 1))
+    assert [figure.name for figure in found.figures] == figures
+    for figure in found.figures:
+        assert figure.draw() is not None
+    assert not [sentence for sentence in found.findings if "nan" in sentence]
+    assert ("age unknown" in found.findings[0]) == ("Age" in absent)
+    assert ("48 of unknown sex" in found.findings[0]) == ("Gender" in absent)
+
+
+def test_tissues_that_nobody_has_are_compared_without_box_plots() -> None:
+    cohort = plain_cohort(12)
+    cohort[[name for name in SITE_NAMES if "_" in name]] = np.nan
+    found = comparison_step(StudyInput(cohort, 0, 1))
+    boxes = [figure for figure in found.figures if figure.name.startswith("boxes")]
+    assert [figure.name for figure in boxes] == ["boxes-vertebrae"]
+    for figure in found.figures:
+        assert figure.draw() is not None

@@ -132,7 +132,7 @@ class AgeDensities:
     Parameters
     ----------
     age_years
-        float64, shape (k,).
+        float64, shape (k,); empty where nobody's age is known.
     density
         By stage: float64, shape (k,), per year; stages whose peak is NaN are absent.
     peaks
@@ -158,7 +158,11 @@ def age_densities(
     """
     generator = np.random.default_rng(seed)
     ages = cohort[AGE_COLUMN].dropna()
-    grid = np.arange(ages.min() - 10, ages.max() + 10 + AGE_STEP_YEARS, AGE_STEP_YEARS)
+    grid = (
+        np.arange(ages.min() - 10, ages.max() + 10 + AGE_STEP_YEARS, AGE_STEP_YEARS)
+        if len(ages)
+        else np.empty(0)
+    )
     density, peaks = {}, []
     for stage in Stage:
         group = cohort.loc[cohort[STAGE_COLUMN] == stage, AGE_COLUMN].dropna().to_numpy()

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
+from modeling.cohort import AGE_COLUMN, SEX_COLUMN
 from modeling.statistics import characteristics
 from modeling.statistics.ageing.age_by_sex import AgeBySex, age_by_sex
 from modeling.statistics.ageing.declines import Decline, declines
@@ -93,21 +95,32 @@ def _method(cohort: pd.DataFrame) -> str:
 def _patient_sentence(groups: characteristics.Groups) -> str:
     total = groups.rows[-1]
     differ = max(groups.sex_p, groups.age_p) < 0.05
+    unknown = total.patients - total.women - total.men
+    sexes = f"{total.women} women and {total.men} men" + (
+        f", {unknown} of unknown sex" if unknown else ""
+    )
+    age = (
+        "age unknown"
+        if np.isnan(total.age_mean_years)
+        else f"age {total.age_mean_years:.1f} years on average ({total.age_min_years:.0f} to "
+        f"{total.age_max_years:.0f})"
+    )
     return (
-        f"{total.patients} patients: {total.women} women and {total.men} men, age "
-        f"{total.age_mean_years:.1f} years on average ({total.age_min_years:.0f} to "
-        f"{total.age_max_years:.0f}). Between the stages: sex {p_words(groups.sex_p)}, age "
-        f"{p_words(groups.age_p)}"
+        f"{total.patients} patients: {sexes}, {age}. Between the stages: sex "
+        f"{p_words(groups.sex_p)}, age {p_words(groups.age_p)}"
         + ("; whoever compares stages compares sex and age too." if differ else ".")
     )
 
 
 def _age_sentence(ages: characteristics.AgeDensities) -> str:
+    found = [p for p in ages.peaks if not np.isnan(p.peak_years)]
+    if not found:
+        return "Without age peaks: no stage has 3 patients of known and unlike age."
     return (
         "Age peaks (95 % interval over resampled patients): "
         + "; ".join(
             f"{p.stage} {p.peak_years:.0f} ({p.peak_low_years:.0f} to {p.peak_high_years:.0f})"
-            for p in ages.peaks
+            for p in found
         )
         + " years."
     )
@@ -119,7 +132,10 @@ def _sex_sentences(sexes: Sequence[characteristics.SexDifference]) -> list[str]:
         f"{row.comparison.mean_second:.1f} HU ({row.comparison.test}, {p_words(row.q, 'q')}); "
         f"within the stages {_within(sexes, row.tissue)}."
         for row in sexes
-        if row.stage == characteristics.EVERYONE and row.tissue in draw.FIGURE_TISSUES
+        if row.stage == characteristics.EVERYONE
+        and row.tissue in draw.FIGURE_TISSUES
+        and row.comparison.n_first
+        and row.comparison.n_second
     ]
 
 
@@ -128,7 +144,9 @@ def _decline_sentences(lines: Sequence[Decline]) -> list[str]:
         f"{line.tissue}, {_who(line.sex)}: {line.slope_hu_per_year:+.2f} HU per year of "
         f"age ({line.slope_low:+.2f} to {line.slope_high:+.2f})."
         for line in lines
-        if line.stage == characteristics.EVERYONE and line.tissue in draw.FIGURE_TISSUES
+        if line.stage == characteristics.EVERYONE
+        and line.tissue in draw.FIGURE_TISSUES
+        and not np.isnan(line.slope_hu_per_year)
     ]
 
 
@@ -157,18 +175,23 @@ def _figures(
     lines: Sequence[Decline],
     interaction: Sequence[AgeBySex],
 ) -> tuple[Figure, ...]:
-    return (
+    """Draw what the patients' sex and age allow: without either there is nothing to show."""
+    of_sex = (
         Figure("groups", "Women and men in each stage.", partial(draw.plot_groups, groups)),
-        Figure(
-            "age-density",
-            "Age density of each stage; below, its peak with the 95 % interval.",
-            partial(draw.plot_age_densities, ages),
-        ),
         Figure(
             "hu-by-sex",
             "Mean HU of women and men with 95 % intervals; q after false-discovery correction.",
             partial(draw.plot_sex_differences, sexes),
         ),
+    )
+    of_age = (
+        Figure(
+            "age-density",
+            "Age density of each stage; below, its peak with the 95 % interval.",
+            partial(draw.plot_age_densities, ages),
+        ),
+    )
+    of_both = (
         Figure(
             "hu-by-age",
             "HU against age with a straight line for each stage and sex.",
@@ -185,6 +208,12 @@ def _figures(
             "the steeper decline.",
             partial(draw.plot_age_by_sex, interaction),
         ),
+    )
+    has_sex, has_age = cohort[SEX_COLUMN].notna().any(), cohort[AGE_COLUMN].notna().any()
+    return (
+        *(of_sex if has_sex else ()),
+        *(of_age if has_age else ()),
+        *(of_both if has_sex and has_age else ()),
     )
 
 

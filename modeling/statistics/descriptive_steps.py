@@ -112,12 +112,14 @@ def _comparison_sentences(rows: Sequence[comparison.SiteComparison]) -> tuple[st
 def _box_figures(
     cohort: pd.DataFrame, rows: Sequence[comparison.SiteComparison]
 ) -> tuple[Figure, ...]:
+    measured = [SITES_BY_NAME[name] for name in SITE_NAMES if cohort[name].notna().any()]
+    vertebrae = Figure(
+        "boxes-vertebrae",
+        f"HU of the vertebrae by stage; {BOX_WORDS}",
+        partial(box_plot_figure.plot_vertebrae, cohort, rows),
+    )
     return (
-        Figure(
-            "boxes-vertebrae",
-            f"HU of the vertebrae by stage; {BOX_WORDS}",
-            partial(box_plot_figure.plot_vertebrae, cohort, rows),
-        ),
+        *((vertebrae,) if any(site.is_vertebra for site in measured) else ()),
         *(
             Figure(
                 f"boxes-{muscle}".lower().replace(" ", "-"),
@@ -125,6 +127,7 @@ def _box_figures(
                 partial(box_plot_figure.plot_muscle, cohort, rows, muscle),
             )
             for muscle in Muscle
+            if any(site.muscle is muscle for site in measured)
         ),
     )
 
