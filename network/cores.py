@@ -252,7 +252,7 @@ def plot_cores(
             )
         ax.set_yticks(places, [USED_SITES[i] for i in order], fontsize=8)
         ax.set_ylim(len(order) - 0.5, -0.5)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         ax.set_xlabel(label)
         ax.spines[["top", "right"]].set_visible(False)
     drawing.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=4)
