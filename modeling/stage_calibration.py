@@ -72,7 +72,7 @@ def calibrated_shares(
     The sigmoids and the sum are no additive functions, so this step is a convention: a stage's
     shares are scaled by the slope of its sigmoid's secant between the base and the patient (the
     rescale rule), and the quotient by the sum is shared out as a product of two factors
-    (`modeling.stage_trees.product_shares`). The shares still add up exactly.
+    (`modeling.stage_blend.product_shares`). The shares still add up exactly.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ class Stager:
         rows = _design(moved, [*known] * len(moves))
         uncalibrated = self.bundle.forest.probabilities(impute(rows, fitted.medians))
         by_move = calibrated(uncalibrated, fitted.stage_sigmoids).reshape(len(moves), -1, 4)
-        scores = pair_scores(uncalibrated[: len(mean_hu)])
+        scores = pair_scores(by_move[0])
         return [
             self._prediction(
                 values,
@@ -211,8 +211,9 @@ class Stager:
         """Share out a stage's probability among the inputs, the largest share first.
 
         The shares and `base_probability` add up to the probability in the cohort's mix of stages.
-        They are exact SHAP values of the forests' probability; its calibration, which is not
-        additive, is shared out by the convention of `modeling.stage_calibration.calibrated_shares`.
+        They are exact SHAP values of the forests' probability; what is not additive, the
+        proportional odds and the calibration, is shared out by the convention of
+        `modeling.stage_calibration.calibrated_shares`.
         About 7 ms of CPU.
 
         Parameters

@@ -12,7 +12,12 @@ from modeling.bundle.fitted import FittedParameters
 from modeling.bundle.limits import fit_limits
 from modeling.bundle.nested_calls import NestedCalls
 from modeling.bundle.novelty import fit_novelty
-from modeling.calibration import fit_conformal, fit_osteoporosis_limits, fit_sigmoids
+from modeling.calibration import (
+    fit_conformal,
+    fit_osteoporosis_limits,
+    fit_sigmoids,
+    pair_scores,
+)
 from modeling.cohort import (
     AGE_COLUMN,
     SITE_NAMES,
@@ -73,7 +78,7 @@ def train(
     fitted = FittedParameters(
         model.medians_,
         stage_sigmoids,
-        fit_sigmoids(found.scores, stages),
+        fit_sigmoids(pair_scores(probabilities), stages),
         fit_conformal(probabilities, stages),
         fit_osteoporosis_limits(probabilities, stages),
         fit_limits(mean_hu, cohort[AGE_COLUMN].to_numpy(dtype=np.float64)),
@@ -90,7 +95,7 @@ def train(
         "seed": seed,
         "scores": evaluation.scores,
     }
-    return pack(model.trees_, fitted, provenance, _calls(evaluation))
+    return pack(model.blend_, fitted, provenance, _calls(evaluation))
 
 
 def _calls(evaluation: Evaluation) -> NestedCalls:

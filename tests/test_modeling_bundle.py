@@ -144,7 +144,7 @@ def test_trees_that_lead_nowhere_are_refused(folder: Path, name: str, value: flo
         array = archive[name]
     array[0] = value
     rewrite_forest(folder, **{name: array})
-    with pytest.raises(BundleIncompatible, match="two forests"):
+    with pytest.raises(BundleIncompatible, match="hold a stage model"):
         load_bundle(folder)
 
 
@@ -154,12 +154,15 @@ def test_trees_that_lead_nowhere_are_refused(folder: Path, name: str, value: flo
         {"late_values": np.zeros((3, 1), dtype=np.float32)},
         {"late_values": np.zeros((3, 1))},
         {"early_values": np.zeros(3, dtype=np.float32)},
+        {"odds_weights": np.zeros(42)},
+        {"odds_cuts": np.array([0.1, 0.2, 0.0])},
+        {"odds_middle": np.full(43, np.nan)},
     ],
-    ids=["lengths", "type", "shape"],
+    ids=["lengths", "type", "shape", "inputs", "order of cuts", "not finite"],
 )
 def test_arrays_that_do_not_fit_are_refused(folder: Path, changed: dict[str, np.ndarray]) -> None:
     rewrite_forest(folder, **changed)
-    with pytest.raises(BundleIncompatible, match="two forests"):
+    with pytest.raises(BundleIncompatible, match="hold a stage model"):
         load_bundle(folder)
 
 

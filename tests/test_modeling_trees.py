@@ -5,6 +5,7 @@ from math import factorial
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.ensemble import ExtraTreesRegressor
 
 from modeling.calibration import Sigmoid
@@ -12,8 +13,9 @@ from modeling.cohort import Stage
 from modeling.explainers import tree_explainer
 from modeling.flat_trees import FlatTrees, flattened
 from modeling.recipes.disturbance import MISSING_RATES, NO_DISTURBANCE, Disturbance
+from modeling.recipes.stage_forest import CUT_SCALE, ODDS_C, fitted_odds
+from modeling.stage_blend import ODDS_PART, StageBlend, StageOdds, StageTrees, product_shares
 from modeling.stage_calibration import calibrated, calibrated_shares, fit_stage_sigmoids
-from modeling.stage_trees import StageTrees, product_shares
 
 BENT = {
     stage: Sigmoid(slope, intercept)
@@ -44,6 +46,22 @@ def trees(forest: ExtraTreesRegressor) -> FlatTrees:
 @pytest.fixture(scope="module")
 def stage_trees(forest: ExtraTreesRegressor, trees: FlatTrees) -> StageTrees:
     return StageTrees(trees, flattened(forest, slice(2, 3)))
+
+
+@pytest.fixture(scope="module")
+def odds(rows: np.ndarray) -> StageOdds:
+    return fitted_odds(rows, ordered_stages(rows))
+
+
+@pytest.fixture(scope="module")
+def blend(stage_trees: StageTrees, odds: StageOdds) -> StageBlend:
+    return StageBlend(stage_trees, odds)
+
+
+def ordered_stages(rows: np.ndarray) -> np.ndarray:
+    """Stages that follow from one level with noise, in four parts."""
+    level = rows[:, 1] - rows[:, 0] + np.random.default_rng(3).logistic(0, 15, len(rows))
+    return np.array(list(Stage))[np.digitize(level, [-25, 0, 25])]
 
 
 def test_flat_trees_predict_as_the_forest_that_they_came_from(
@@ -102,17 +120,64 @@ def test_shares_of_a_product_are_its_shapley_values_by_enumeration() -> None:
 
 
 def test_stage_shares_add_up_before_and_after_calibration(
-    stage_trees: StageTrees, rows: np.ndarray
+    stage_trees: StageTrees, odds: StageOdds, blend: StageBlend, rows: np.ndarray
 ) -> None:
-    base = stage_trees.base
-    for row in rows[:10]:
-        found = stage_trees.probabilities(row[None])
-        shares = stage_trees.shares(row)
-        assert found.sum() == pytest.approx(1)
-        np.testing.assert_allclose(base + shares.sum(axis=0), found[0], atol=1e-12)
-        after = calibrated_shares(shares, base, BENT)
-        total = calibrated(base[None], BENT)[0] + after.sum(axis=0)
-        np.testing.assert_allclose(total, calibrated(found, BENT)[0], atol=1e-12)
+    for model in (stage_trees, odds, blend):
+        base = model.base
+        assert base.sum() == pytest.approx(1)
+        for row in rows[:10]:
+            found = model.probabilities(row[None])
+            shares = model.shares(row)
+            assert found.sum() == pytest.approx(1)
+            np.testing.assert_allclose(base + shares.sum(axis=0), found[0], atol=1e-12)
+            after = calibrated_shares(shares, base, BENT)
+            total = calibrated(base[None], BENT)[0] + after.sum(axis=0)
+            np.testing.assert_allclose(total, calibrated(found, BENT)[0], atol=1e-12)
+
+
+def test_proportional_odds_have_the_greatest_penalised_likelihood(
+    odds: StageOdds, rows: np.ndarray
+) -> None:
+    order = np.searchsorted(list(Stage), ordered_stages(rows))
+    level = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+
+    def loss(parameters: np.ndarray) -> float:
+        weights, cuts = parameters[:-3], parameters[-3:]
+        signs = np.where(order[:, None] > np.arange(3), 1, -1)
+        misfit = np.logaddexp(0, -signs * (level @ weights[:, None] + cuts)).sum()
+        penalty = (weights**2).sum() + ((cuts / CUT_SCALE) ** 2).sum()
+        return float(misfit + penalty / (2 * ODDS_C))
+
+    best = minimize(loss, np.zeros(9), method="BFGS", options={"gtol": 1e-6}).x
+    np.testing.assert_allclose(odds.weights * rows.std(axis=0), best[:6], atol=1e-4)
+    np.testing.assert_allclose(odds.cuts, best[6:], atol=1e-3)
+    assert (np.diff(odds.cuts) < 0).all()
+
+
+def test_the_odds_of_a_later_stage_rise_alike_at_every_cut(odds: StageOdds) -> None:
+    two = np.vstack([odds.middle, odds.middle + np.array([0, 25, 0, 0, 0, 0])])
+    later = 1 - odds.probabilities(two).cumsum(axis=1)[:, :3]
+    ratios = np.log(later / (1 - later))
+    np.testing.assert_allclose(ratios[1] - ratios[0], 25 * odds.weights[1], atol=1e-9)
+    np.testing.assert_allclose(odds.base, odds.probabilities(two)[0])
+
+
+def test_a_patient_at_the_middle_has_no_shares(odds: StageOdds) -> None:
+    np.testing.assert_array_equal(odds.shares(odds.middle), 0)
+    away = odds.middle + np.where(np.arange(6) == 1, 1e-9, 0)
+    expected = odds.probabilities(away[None])[0] - odds.base
+    np.testing.assert_allclose(odds.shares(away).sum(axis=0), expected, atol=1e-12)
+
+
+def test_the_blend_is_a_weighted_mean_in_all_that_it_gives(
+    stage_trees: StageTrees, odds: StageOdds, blend: StageBlend, rows: np.ndarray
+) -> None:
+    for of_blend, of_trees, of_odds in (
+        (blend.base, stage_trees.base, odds.base),
+        (blend.shares(rows[0]), stage_trees.shares(rows[0]), odds.shares(rows[0])),
+        *((m.probabilities(rows) for m in (blend, stage_trees, odds)),),
+    ):
+        np.testing.assert_allclose(of_blend, (1 - ODDS_PART) * of_trees + ODDS_PART * of_odds)
 
 
 def test_calibration_that_changes_nothing_leaves_the_shares(

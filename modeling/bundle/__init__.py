@@ -2,7 +2,7 @@
 
 - `bundle`: a trained model as files with a manifest: packed, written, read back and verified.
 - `fitted`: everything that training fits besides the forest, as JSON.
-- `forest_file`: the forests as bytes: the same forests give the same bytes, and reading them runs
+- `forest_file`: the stage model as bytes: the same model gives the same bytes, and reading it runs
   no code.
 - `limits`: when the model abstains: too little measured, or values far outside the cohort's.
 - `model_card`: the model card: what a bundle was made from, how well it scores, and where its

@@ -19,7 +19,7 @@ from modeling.errors import (
     BundleNotFound,
     BundleTampered,
 )
-from modeling.stage_trees import StageTrees
+from modeling.stage_blend import StageBlend
 from roi_extraction.features import FEATURE_SCHEMA_VERSION
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "save_bundle",
 ]
 
-BUNDLE_FORMAT = "osteonode.bundle/3"
+BUNDLE_FORMAT = "osteonode.bundle/4"
 """Raised whenever the files' meaning changes."""
 
 BUNDLE_LIBRARIES = ("lightgbm", "networkx", "numpy", "pandas", "scikit-learn", "shap")
@@ -40,7 +40,7 @@ MANIFEST_FILE = "manifest.json"
 """States what the bundle is and the SHA-256 of each of its files."""
 
 FOREST_FILE = "forest.npz"
-"""The two forests, as plain arrays."""
+"""The two forests and the proportional odds, as plain arrays."""
 
 NETWORK_FILE = "network.json"
 """The cohort's interaction network, which a bundle may lack."""
@@ -65,7 +65,7 @@ class Bundle:
     Parameters
     ----------
     forest
-        The fitted forests over imputed designs.
+        The fitted forests and proportional odds over imputed designs.
     fitted
         Everything else that training fitted.
     network
@@ -78,7 +78,7 @@ class Bundle:
         The files by name, without the manifest.
     """
 
-    forest: StageTrees
+    forest: StageBlend
     fitted: FittedParameters
     network: dict[str, Any] | None
     calls: NestedCalls | None
@@ -107,7 +107,7 @@ class Bundle:
 
 
 def pack(
-    forest: StageTrees,
+    forest: StageBlend,
     fitted: FittedParameters,
     provenance: Mapping[str, Any],
     calls: NestedCalls | None = None,
@@ -118,7 +118,7 @@ def pack(
     Parameters
     ----------
     forest
-        The fitted forests over imputed designs.
+        The fitted forests and proportional odds over imputed designs.
     fitted
         Everything else that training fitted.
     provenance
@@ -202,7 +202,7 @@ def load_bundle(folder: Path | None = None) -> Bundle:
     BundleIncompatible
         Another format, feature schema, site order or library generation.
     BundleUntrusted
-        The forests' file holds Python objects.
+        The model's file holds Python objects.
     """
     root = files("modeling") / "default_bundle" if folder is None else folder
 

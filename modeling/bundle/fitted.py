@@ -33,7 +33,8 @@ class FittedParameters:
     stage_sigmoids
         By stage: calibrates its probability; see `modeling.stage_calibration.calibrated`.
     sigmoids
-        By pair name: the calibrated probability of the later stage.
+        By pair name: the later stage's probability, by the log ratio of the two stages' calibrated
+        ones.
     thresholds
         By stage: the lowest calibrated probability that keeps it in the prediction set.
     osteoporosis

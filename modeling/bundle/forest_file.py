@@ -1,4 +1,4 @@
-"""The forests as bytes: the same forests give the same bytes, and reading them runs no code."""
+"""The stage model as bytes: the same model gives the same bytes, and reading it runs no code."""
 
 import io
 import zipfile
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from modeling.design import DESIGN
 from modeling.errors import BundleIncompatible, BundleUntrusted
 from modeling.flat_trees import LEAF, FlatTrees
-from modeling.stage_trees import StageTrees
+from modeling.stage_blend import StageBlend, StageOdds, StageTrees
 
 __all__ = ["forest_bytes", "read_forest"]
 
@@ -30,19 +30,24 @@ PARTS = {"early": 2, "late": 1}
 """Outputs of the two forests of a `StageTrees`."""
 
 
-def forest_bytes(forest: StageTrees) -> bytes:
+CUTS = 3
+"""Between four stages."""
+
+
+def forest_bytes(model: StageBlend) -> bytes:
     """Serialise as a NumPy archive (.npz) of plain arrays, without times."""
     arrays = {
-        f"{part}_{field.name}": getattr(getattr(forest, part), field.name)
+        f"{part}_{field.name}": getattr(getattr(model.trees, part), field.name)
         for part in PARTS
         for field in fields(FlatTrees)
     }
+    arrays |= {f"odds_{field.name}": getattr(model.odds, field.name) for field in fields(StageOdds)}
     target = io.BytesIO()
     np.savez_compressed(target, **arrays)
     return target.getvalue()
 
 
-def read_forest(data: bytes, name: str) -> StageTrees:
+def read_forest(data: bytes, name: str) -> StageBlend:
     """Read what `forest_bytes` wrote, without running any code that it may hold.
 
     Parameters
@@ -62,13 +67,28 @@ def read_forest(data: bytes, name: str) -> StageTrees:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             found = {part: _trees(archive, part) for part in PARTS}
+            odds = _odds(archive)
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise BundleUntrusted(["object"]) from error
-        raise BundleIncompatible(f"{name} does not hold two forests: {error}") from error
+        raise BundleIncompatible(f"{name} does not hold a stage model: {error}") from error
     except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleIncompatible(f"{name} does not hold two forests: {error}") from error
-    return StageTrees(**found)
+        raise BundleIncompatible(f"{name} does not hold a stage model: {error}") from error
+    return StageBlend(StageTrees(**found), odds)
+
+
+def _odds(archive: "np.lib.npyio.NpzFile") -> StageOdds:
+    lengths = {"middle": len(DESIGN), "weights": len(DESIGN), "cuts": CUTS}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, length in lengths.items():
+        array = archive[f"odds_{name}"]
+        if array.dtype != np.float64 or array.shape != (length,) or not np.isfinite(array).all():
+            raise ValueError(f"odds_{name} is no {length} numbers")
+        array.setflags(write=False)
+        arrays[name] = array
+    if not (np.diff(arrays["cuts"]) < 0).all():
+        raise ValueError("odds_cuts do not fall")
+    return StageOdds(**arrays)
 
 
 def _trees(archive: "np.lib.npyio.NpzFile", part: str) -> FlatTrees:

@@ -33,9 +33,10 @@ After rows that repeat another are left out: {patients}. Content SHA-256
 
 ## Method
 
-Two forests of extremely randomised trees (150 each): A, B, or C and D; then C or D. Inputs are the
-six vertebrae, features derived patient by patient from 32 sites, age and sex; cohort medians stand
-in for what is missing. Each patient is joined by three copies at random offsets of all sites
+Two forests of extremely randomised trees (150 each): A, B, or C and D; then C or D; a fifth of
+each probability comes from proportional odds over the same inputs. Inputs are the six vertebrae,
+features derived patient by patient from 32 sites, age and sex; cohort medians stand in for what is
+missing. Each patient is joined by three copies at random offsets of all sites
 (SD 15 HU) and with sites missing as often as this software misses them, so that the stage depends
 less on a scanner's offset. One sigmoid a stage, after which the four sum to 1; one sigmoid a pair;
 prediction sets by class-conditional conformal prediction at {intended:.0%}. Seed {seed}. Libraries:

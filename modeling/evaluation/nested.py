@@ -18,6 +18,7 @@ from modeling.calibration import (
     fit_sigmoids,
     osteoporosis_set,
     pair_name,
+    pair_scores,
     prediction_set,
 )
 from modeling.cohort import Stage
@@ -256,6 +257,7 @@ def _fold(
 ) -> FoldResult:
     training, known = features.iloc[seen], stages[seen]
     inner = out_of_fold(recipe.make, training, known, seed)
+    by_pairs = hasattr(recipe.make(seed), "pair_scores")
     sigmoids = fit_sigmoids(inner.scores, known)
     inner_probabilities = (
         couple(_calibrated(sigmoids, inner.scores))
@@ -268,16 +270,19 @@ def _fold(
         else dict.fromkeys(Stage, Sigmoid(1.0, 0.0))
     )
     inner_probabilities = calibrated(inner_probabilities, stage_sigmoids)
+    if not by_pairs:
+        sigmoids = fit_sigmoids(pair_scores(inner_probabilities), known)
     thresholds = fit_conformal(inner_probabilities, known)
     limits = fit_osteoporosis_limits(inner_probabilities, known)
     model = recipe.make(seed).fit(training, known)
 
     def predicted(rows: pd.DataFrame) -> tuple[FloatArray, dict[str, FloatArray], Any]:
         probabilities, scores = scores_of(model, rows)
-        of_pairs = _calibrated(sigmoids, scores)
         if probabilities is None:
-            probabilities = couple(of_pairs)
-        return calibrated(probabilities, stage_sigmoids), of_pairs, scores
+            probabilities = couple(_calibrated(sigmoids, scores))
+        probabilities = calibrated(probabilities, stage_sigmoids)
+        of_pairs = _calibrated(sigmoids, scores if by_pairs else pair_scores(probabilities))
+        return probabilities, of_pairs, scores
 
     probabilities, of_pairs, scores = predicted(features.iloc[unseen])
     moved = {name: predicted(shifted(features.iloc[unseen], name))[0] for name in SHIFTS}

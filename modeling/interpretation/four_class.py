@@ -119,14 +119,16 @@ def four_class_out_of_fold(
         stack = PublishedRecipe(seed, sites=PUBLISHED_FEATURES, stacks=stacks, jobs=jobs)
         published_scores = stack.fit(known, known_stages).pair_scores(asked)
         inner = out_of_fold(RECIPES[DEFAULT_RECIPE].make, known, known_stages, seed)
-        sigmoids = fit_sigmoids(inner.scores, known_stages)
         found = StageForest(random_state=seed).fit(known, known_stages).predict_proba(asked)
         assert inner.probabilities is not None
         stage_sigmoids = fit_stage_sigmoids(inner.probabilities, known_stages)
+        sigmoids = fit_sigmoids(
+            pair_scores(calibrated(inner.probabilities, stage_sigmoids)), known_stages
+        )
         probabilities[unseen] = calibrated(found, stage_sigmoids)
         own_scores = {
             name: [sigmoids[name](float(score)) for score in scores]
-            for name, scores in pair_scores(found).items()
+            for name, scores in pair_scores(probabilities[unseen]).items()
         }
         for place, row in enumerate(unseen):
             published[row] = route({p: float(s[place]) for p, s in published_scores.items()})

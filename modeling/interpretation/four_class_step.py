@@ -24,7 +24,7 @@ FOUR_CLASS_METHOD = (
     "source distribution). Its pair models here are the published stacks over the published "
     "feature sets, with {rounds}, fitted without the patients that they decide (5 folds); as sets "
     "and stacks were chosen on all these patients, its scores are apparent. The four-class model "
-    "is the bundle's recipe, two forests for all four stages, and decides for the most probable; "
+    "is the bundle's recipe, one model for all four stages, and decides for the most probable; "
     "in between stands the same route over its calibrated pairs. All three on the same folds. "
     "Intervals are percentiles over 1000 draws of patients within their stages."
 )

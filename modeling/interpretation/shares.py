@@ -140,8 +140,8 @@ def stage_shares(features: pd.DataFrame, stages: npt.NDArray[Any], seed: int) ->
     for seen, unseen in folds.split(features, stages):
         model = StageForest(random_state=seed).fit(features.iloc[seen], stages[seen])
         rows = impute(design[unseen], model.medians_)
-        found[unseen] = [model.trees_.shares(row) for row in rows]
-        base[unseen] = model.trees_.base
+        found[unseen] = [model.blend_.shares(row) for row in rows]
+        base[unseen] = model.blend_.base
     return StageShares(design, found, base)
 
 

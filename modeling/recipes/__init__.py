@@ -4,6 +4,7 @@
 - `registry`: the recipes that can be evaluated, by name, behind one small contract.
 - `selected`: a recipe that chooses among others by cross-validation of the patients that it is
   given.
-- `stage_forest`: the stage model: derived features, median imputation, two forests.
+- `stage_forest`: the stage model: derived features, median imputation, two forests and proportional
+  odds.
 - `stage_regression`: a linear stage model over the same inputs as the forests, for comparison.
 """

@@ -77,9 +77,9 @@ def _listed(*recipes: NamedRecipe) -> Mapping[str, NamedRecipe]:
 RECIPES: Mapping[str, NamedRecipe] = _listed(
     NamedRecipe(
         DEFAULT_RECIPE,
-        "extremely randomised trees in two parts (A, B, or C and D; then C or D) over vertebrae, "
-        "derived features, age and sex, with copies of the patients at other offsets and with "
-        "sites missing",
+        "extremely randomised trees in two parts (A, B, or C and D; then C or D), blended with "
+        "proportional odds, over vertebrae, derived features, age and sex, with copies of the "
+        "patients at other offsets and with sites missing",
         _forest,
     ),
     NamedRecipe(

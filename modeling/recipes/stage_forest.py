@@ -1,4 +1,4 @@
-"""The stage model: two forests over disturbed copies of the patients, one after the other."""
+"""The stage model: two forests and proportional odds over disturbed copies of the patients."""
 
 from typing import Any, Self
 
@@ -7,21 +7,33 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression
 
+from modeling.calibration import rounded
 from modeling.cohort import FEATURE_COLUMNS, SITE_NAMES, Stage
 from modeling.design import DESIGN, design_matrix, design_of, impute
 from modeling.errors import InvalidFeatures
 from modeling.flat_trees import flattened
 from modeling.recipes.disturbance import STANDARD_DISTURBANCE, Disturbance
-from modeling.stage_trees import StageTrees
+from modeling.stage_blend import StageBlend, StageOdds, StageTrees
 
-__all__ = ["StageForest"]
+__all__ = ["StageForest", "fitted_odds"]
 
 FloatArray = npt.NDArray[np.float64]
 
+ODDS_C = 0.002
+"""Inverse strength of the penalty on the linear part's weights, as scikit-learn has it, over three
+questions of each patient and each copy."""
+
+CUT_SCALE = 10.0
+"""Size of the inputs that stand for the cuts, so that the penalty hardly touches these."""
+
 
 class StageForest(ClassifierMixin, BaseEstimator):
-    """Extremely randomised trees over `DESIGN` in two parts: A, B, or C and D; then C or D.
+    """Extremely randomised trees in two parts (A, B, or C and D; then C or D), and a linear part.
+
+    All over `DESIGN`; the linear part is proportional odds, a fifth of the probabilities
+    (`modeling.stage_blend.ODDS_PART`).
 
     The patients are joined by copies that differ from them as another scanner's values might, so
     that the stage depends less on an offset of all values and on single sites. The trees are
@@ -42,8 +54,8 @@ class StageForest(ClassifierMixin, BaseEstimator):
     ----------
     medians_
         float64, shape (43,): replaces a missing input, HU or years; of the patients as measured.
-    trees_
-        The fitted `StageTrees`, over imputed designs.
+    blend_
+        The fitted `StageBlend`, over imputed designs.
     classes_
         The four stages.
     feature_names_in_
@@ -100,18 +112,19 @@ class StageForest(ClassifierMixin, BaseEstimator):
         stages = np.tile(np.asarray(y, dtype=str), blocks)
         is_late = np.isin(stages, (Stage.C, Stage.D))
         is_early = np.column_stack([stages == Stage.A, stages == Stage.B, is_late])
-        self.trees_ = StageTrees(
+        trees = StageTrees(
             flattened(self._forest().fit(rows, is_early.astype(np.float64)), slice(0, 2)),
             flattened(
                 self._forest().fit(rows[is_late], (stages[is_late] == Stage.D).astype(np.float64)),
                 slice(0, 1),
             ),
         )
+        self.blend_ = StageBlend(trees, fitted_odds(rows, stages))
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> FloatArray:
         """Give stage probabilities, float64, shape (n, 4), columns `classes_`."""
-        return self.trees_.probabilities(impute(design_of(X), self.medians_))
+        return self.blend_.probabilities(impute(design_of(X), self.medians_))
 
     def predict(self, X: pd.DataFrame) -> npt.NDArray[Any]:
         """Give the most probable stage of each row, str, shape (n,)."""
@@ -124,6 +137,40 @@ class StageForest(ClassifierMixin, BaseEstimator):
             max_features=self.max_features,
             random_state=self.random_state,
         )
+
+
+def fitted_odds(rows: FloatArray, stages: npt.NDArray[Any]) -> StageOdds:
+    """Fit proportional odds by one ridge regression of the three questions "later than this?".
+
+    The questions share the inputs' weights and have a cut each: the sum of their three
+    log-likelihoods is maximised, with a penalty on the weights of standardised inputs.
+
+    Parameters
+    ----------
+    rows
+        float64, shape (n, features): imputed designs.
+    stages
+        str, shape (n,).
+    """
+    middle, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread[spread == 0] = 1.0
+    level = (rows - middle) / spread
+    order = np.array([list(Stage).index(Stage(stage)) for stage in stages])
+    cuts = len(Stage) - 1
+    inputs = np.vstack(
+        [np.c_[level, np.tile(CUT_SCALE * np.eye(cuts)[k], (len(level), 1))] for k in range(cuts)]
+    )
+    later = np.concatenate([order > k for k in range(cuts)])
+    model = LogisticRegression(
+        C=ODDS_C, fit_intercept=False, solver="newton-cholesky", tol=1e-8
+    ).fit(inputs, later)
+    weights = model.coef_[0, :-cuts] / spread
+    return StageOdds(
+        *(
+            np.array([rounded(float(value)) for value in values])
+            for values in (middle, weights, CUT_SCALE * model.coef_[0, -cuts:])
+        )
+    )
 
 
 def _check(design: FloatArray, stages: npt.NDArray[Any]) -> None:
