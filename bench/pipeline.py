@@ -21,10 +21,10 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.models import load_models
 from dicom_node.assessment.segmenters import SegmenterPlan
+from dicom_node.memory import give_memory_back, keep_memory
 from dicom_node.reporting.objects.kinds import ObjectKind
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition
-from dicom_node.work.child_process import give_memory_back, keep_memory
 from roi_extraction.kernels import compile_kernels
 from roi_extraction.phantom import PhantomParameters, make_phantom
 

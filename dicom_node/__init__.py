@@ -18,6 +18,7 @@ Its rooms, each a sub-package, from the door to the reader:
 - `commands`: the commands of ``osteonode``, a module a group.
 
 Beside them lie what all rooms share (`errors`, `logs`, `foreign_text`, `uids`, `tls`,
-`bearer_token`, `supervisor`) and what stands above them (`cli`, `demo`, `conformance`). Which room
-may import which is held by import-linter contracts in ``pyproject.toml``.
+`bearer_token`, `memory`, `study_facts`, `supervisor`) and what stands above them (`cli`, `demo`,
+`conformance`). Which room may import which is held by import-linter contracts in
+``pyproject.toml``.
 """

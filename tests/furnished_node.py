@@ -23,7 +23,7 @@ from dicom_node.monitoring.status import Queue, Status
 from dicom_node.pages.operation.node_status import Moment
 from dicom_node.records.database import study_deliveries
 from dicom_node.records.followed_studies import follow_study
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.noticed.outgoing import TargetState
 from dicom_node.records.scanner_drift import ScannerStep
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
@@ -36,6 +36,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition, Destination, ScannerOffset
 from dicom_node.settings.notices import Notices, Webhook
 from dicom_node.spool.spool import spool_name
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.discarding import Item
 from dicom_node.work.failed_work import FailedWork
 from dicom_node.work.listing.kept_readings import KeptReading, keep_reading

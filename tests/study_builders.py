@@ -10,12 +10,13 @@ import pydicom
 from fastapi import FastAPI
 
 from dicom_node.assessment.assessment import Assessment
-from dicom_node.records.listed_studies import ListedStudy, StudyHeader, StudyState, study_of
+from dicom_node.records.listed_studies import ListedStudy, StudyState, study_of
 from dicom_node.records.study_listing import StudyResult, list_result, list_study
 from dicom_node.reporting.report import report
 from dicom_node.reporting.report_model import Report, report_json
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import series_key, spool_name
+from dicom_node.study_facts import StudyHeader
 from tests.assessment_builders import assessment
 from tests.dicom_builders import plain_series
 

@@ -23,7 +23,6 @@ from dicom_node.records.database import (
 from dicom_node.records.listed_studies import (
     ListedStudy,
     StudyFilter,
-    StudyHeader,
     StudyState,
     counts,
     studies_page,
@@ -49,6 +48,7 @@ from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.reporting.report_index import ReportIndex
 from dicom_node.series.study_header import scanner_header
 from dicom_node.spool.spool import Spool
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.listing import list_upkeep
 from dicom_node.work.listing.list_upkeep import ListUpkeep
 from dicom_node.work.listing.study_records import StudyRecords

@@ -19,7 +19,7 @@ from dicom_node.analysis.outcome import Outcome
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, WorkFailed
 from dicom_node.records.database import open_database
-from dicom_node.records.listed_studies import StudyHeader, study_of
+from dicom_node.records.listed_studies import study_of
 from dicom_node.records.reading import MovedRegion, Reading, Rejection
 from dicom_node.records.study_events import events_of
 from dicom_node.reporting.objects.kinds import ObjectKind
@@ -31,6 +31,7 @@ from dicom_node.reporting.report_history import (
 )
 from dicom_node.reporting.words.reading_words import reading_words
 from dicom_node.settings.node import Acquisition, load_settings
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.listing.kept_readings import kept_readings
 from dicom_node.work.listing.read_study import read_study
 from dicom_node.work.listing.study_records import StudyRecords

@@ -22,7 +22,6 @@ from dicom_node.pages.operation.node_status import NodeStatus
 from dicom_node.pages.operation.removals import NextRemovals
 from dicom_node.pages.operation.rule_trial import judged
 from dicom_node.pages.operation.rules_pool import MOST_AT_ONCE, ChildrenBusy, rules_pool
-from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_listing import list_study
 from dicom_node.series.selection import check_series
@@ -31,6 +30,7 @@ from dicom_node.settings.notices import Notices, Webhook
 from dicom_node.settings.web import Web
 from dicom_node.settings.work import Retention
 from dicom_node.spool.spool import Spool, spool_name
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.discarding import Item
 from dicom_node.work.failed_work import FailedWork
 from tests.dicom_builders import edit, instances, plain_series

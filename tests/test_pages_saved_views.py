@@ -14,9 +14,10 @@ from dicom_node.pages.app import close_pages
 from dicom_node.pages.studies.saved_views import MOST_VIEWS
 from dicom_node.pages.studies.views import CHOICES, OF_PATIENTS
 from dicom_node.records.database import saved_views
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_listing import StudyResult, list_result, list_study
+from dicom_node.study_facts import StudyHeader
 from tests.page_client import PASSWORD, Browser, make_app
 
 

@@ -13,11 +13,12 @@ from dicom_node.errors import WorkFailed
 from dicom_node.pages.app import close_pages
 from dicom_node.pages.studies import listing, study_page
 from dicom_node.pages.studies.numbers import KEPT_SECONDS, numbers_of
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.study_deliveries import DeliveryState, list_delivery
 from dicom_node.records.study_events import StudyEvent, note_event
 from dicom_node.records.study_listing import StudyResult, list_result, list_state, list_study
 from dicom_node.settings.web import Role, Web
+from dicom_node.study_facts import StudyHeader
 from tests.page_client import Browser, audit_records, make_app
 from tests.study_builders import FOLDER, HEADER, MadeStudy, make_study
 

@@ -39,6 +39,7 @@ from dicom_node.assessment.assessment import Assessment, assess
 from dicom_node.assessment.segmenters import SegmenterPlan
 from dicom_node.errors import ReadingRefused, SeriesRefused
 from dicom_node.files import make_private_folder
+from dicom_node.memory import trim_memory
 from dicom_node.records.reading import Reading
 from dicom_node.reporting.checks.report_check import sources_of
 from dicom_node.reporting.objects.files import kept_objects
@@ -221,6 +222,7 @@ def analyse(
                 RefusedSeries(series.study_uid, series.series_uid, error.code, str(error))
             )
             continue
+        trim_memory()  # of the measurement: the report's objects would else come on top of it
         return _report(
             _Measured(candidate, assessment),
             out,

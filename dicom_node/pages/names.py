@@ -1,6 +1,6 @@
 """Names of persons as the pages write them."""
 
-from dicom_node.records.listed_studies import StudyHeader
+from dicom_node.study_facts import StudyHeader
 
 __all__ = ["patient_words", "person_words"]
 

@@ -12,12 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from dicom_node.records.database import listed_studies, study_deliveries
+from dicom_node.study_facts import StudyHeader
 
 __all__ = [
     "SOUGHT",
     "ListedStudy",
     "StudyFilter",
-    "StudyHeader",
     "StudyState",
     "counts",
     "listed_by_key",
@@ -50,39 +50,6 @@ class StudyState(StrEnum):
     REPORTED = "reported"
     REFUSED = "refused"
     FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class StudyHeader:
-    """Whose a study is and what it was made with, as its headers say; empty where they do not.
-
-    Parameters
-    ----------
-    study_uid
-        Study Instance UID.
-    accession
-        Accession Number.
-    patient_id, patient_name, birth_date, sex
-        Of the patient; the name in its first form, the date YYYYMMDD.
-    study_date
-        YYYYMMDD.
-    manufacturer, model, kernel
-        Of the scanner.
-    ideographic_name
-        The patient's name in ideographic letters, where it has another form too.
-    """
-
-    study_uid: str = ""
-    accession: str = ""
-    patient_id: str = ""
-    patient_name: str = ""
-    birth_date: str = ""
-    sex: str = ""
-    study_date: str = ""
-    manufacturer: str = ""
-    model: str = ""
-    kernel: str = ""
-    ideographic_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from dicom_node.foreign_text import cleaned, legible
 from dicom_node.records.database import insert_into, listed_studies, study_deliveries, study_events
-from dicom_node.records.listed_studies import SOUGHT, StudyHeader, StudyState, sought
+from dicom_node.records.listed_studies import SOUGHT, StudyState, sought
 from dicom_node.records.study_events import now_ms
+from dicom_node.study_facts import StudyHeader
 
 __all__ = [
     "StudyResult",

@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from dicom_node.records.listed_studies import StudyHeader
+from dicom_node.study_facts import StudyHeader
 
 __all__ = ["HEADER_ELEMENTS", "scanner_header", "study_header"]
 

@@ -13,7 +13,6 @@ import pydicom
 
 from dicom_node.decoding.inflation import plain_file
 from dicom_node.errors import SeriesRefused
-from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.series.content import pixels_digest
 from dicom_node.series.geometry import stack_slices
 from dicom_node.series.instances import SEGMENTATION_STORAGE, Instance, instance_of
@@ -21,6 +20,7 @@ from dicom_node.series.membership import Membership, SurveyRow, decide
 from dicom_node.series.patients import patient_of
 from dicom_node.series.study_header import HEADER_ELEMENTS, scanner_header
 from dicom_node.spool.versions import instance_name, version_of
+from dicom_node.study_facts import StudyHeader
 
 __all__ = ["SeriesSurvey", "StudySurvey", "survey"]
 

@@ -10,12 +10,12 @@ from dbos import error as dbos_error
 
 from dicom_node.errors import OperationalError, QueryFailed
 from dicom_node.logs import log
-from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.sending.pacs_query import PacsQuery
 from dicom_node.series.instances import sender_of
 from dicom_node.series.survey import SeriesSurvey, StudySurvey
 from dicom_node.settings.node import NodeSettings
 from dicom_node.spool.spool import ArrivedStudy, Spool, SpooledStudy
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.assessment_pool import SURVEY_PROCESSES, AssessmentPool
 from dicom_node.work.complete_study import CompleteStudy, complete_study, doubts
 from dicom_node.work.turns import in_turns

@@ -42,8 +42,12 @@ SURVEY_SECONDS = 60.0
 MODEL_SECONDS = 300.0
 """Limit of loading the models: some seconds, most of them for the libraries."""
 
-ASSESSMENTS_PER_CHILD = 50
-"""A child is replaced after this many, so that no library's leak can grow for ever."""
+ASSESSMENTS_PER_CHILD = 1
+"""A child assesses once: the next one begins with what the server loaded and nothing of its own.
+After an assessment it would hold some 55 MB, half of it pages of the server's that it wrote to."""
+
+SURVEYS_PER_CHILD = 50
+"""A child that surveys is replaced after this many, so that no leak can grow for ever."""
 
 BUNDLE_VARIABLE = "_OSTEONODE_BUNDLE"
 """Environment variable that tells the server where the bundle is; empty for the built-in one."""
@@ -132,8 +136,8 @@ class AssessmentPool:
         self._settings = settings
         self._lock = threading.Lock()
         self._ended = False
-        self._pool = self._new(max(settings.limits.processes, 1))  # one at least loads the models
-        self._surveys = self._new(SURVEY_PROCESSES)
+        self._pool = self._new_pool()
+        self._surveys = self._new_surveys()
 
     def __enter__(self) -> Self:
         """Start no child yet; the first work does."""
@@ -227,7 +231,7 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._surveys.active and not self._ended:
-                    self._surveys = self._new(SURVEY_PROCESSES)
+                    self._surveys = self._new_surveys()
                 started = self._surveys.schedule(
                     run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
                 )
@@ -249,14 +253,21 @@ class AssessmentPool:
         started.add_done_callback(hand_on)
         return ended
 
-    def _new(self, processes: int) -> ProcessPool:
+    def _new_pool(self) -> ProcessPool:
+        processes = max(self._settings.limits.processes, 1)  # one at least loads the models
+        return self._new(processes, ASSESSMENTS_PER_CHILD)
+
+    def _new_surveys(self) -> ProcessPool:
+        return self._new(SURVEY_PROCESSES, SURVEYS_PER_CHILD)
+
+    def _new(self, processes: int, tasks_per_child: int) -> ProcessPool:
         """Make a pool; one whose idle child was killed from outside can never be used again."""
         bundle = self._settings.bundle
         os.environ[BUNDLE_VARIABLE] = "" if bundle is None else str(bundle.absolute())
         multiprocessing.set_forkserver_preload(list(self.preload))
         return ProcessPool(
             max_workers=processes,
-            max_tasks=ASSESSMENTS_PER_CHILD,
+            max_tasks=tasks_per_child,
             initializer=enter_child,
             initargs=(self._settings.limits.memory_mb,),
             context=multiprocessing.get_context("forkserver"),
@@ -275,7 +286,7 @@ class AssessmentPool:
         try:
             with self._lock:
                 if not self._pool.active and not self._ended:
-                    self._pool = self._new(max(self._settings.limits.processes, 1))
+                    self._pool = self._new_pool()
                 return self._pool.schedule(
                     run_in_child, args=(function, *arguments), timeout=seconds
                 )

@@ -3,10 +3,8 @@
 Light to import, for a child that surveys a study needs nothing of what assesses one.
 """
 
-import contextlib
 import ctypes
 import errno
-import gc
 import multiprocessing
 import os
 import resource
@@ -17,8 +15,9 @@ from typing import TypeVar
 
 from dicom_node.errors import AssessmentFailed, ReportInvalid, SettingsInvalid
 from dicom_node.logs import configure_logs, fault_fields, log
+from dicom_node.memory import give_memory_back, keep_memory
 
-__all__ = ["DISK_FAULTS", "enter_child", "give_memory_back", "keep_memory", "run_in_child"]
+__all__ = ["DISK_FAULTS", "enter_child", "run_in_child"]
 
 T = TypeVar("T")
 
@@ -27,16 +26,6 @@ DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 PR_SET_PDEATHSIG = 1
 """Option of ``prctl`` that names the signal which the kernel sends when the parent has ended."""
-
-MALLOC_OPTIONS = {-3: 64 << 20, -1: 512 << 20, -2: 16 << 20}
-"""Of glibc's ``mallopt``, bytes: blocks up to this size come from the heap (M_MMAP_THRESHOLD), of
-which so much may lie unused at its end (M_TRIM_THRESHOLD) and which grows by so much
-(M_TOP_PAD). An assessment makes thousands of arrays of some MB: to get and clear the pages of each
-anew took a tenth of its CPU time."""
-
-OBJECTS_PER_COLLECTION = 50_000
-"""So many new objects make Python look for cycles among them: its own 700 are a tenth of the CPU
-time of an assessment, which makes a million objects and hardly a cycle."""
 
 IMPORTED_BY = os.getpid()
 """The process that imported this module: a spawned child itself, or a forked child's server."""
@@ -80,25 +69,6 @@ def run_in_child(function: Callable[..., T], *arguments: object) -> T:
         raise
     finally:
         give_memory_back()
-
-
-def keep_memory() -> None:
-    """Let this process keep memory for its next use, until `give_memory_back`."""
-    gc.set_threshold(OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
-    with contextlib.suppress(AttributeError):  # only glibc has it
-        for option, value in MALLOC_OPTIONS.items():
-            ctypes.CDLL(None).mallopt(option, value)
-
-
-def give_memory_back() -> None:
-    """Give unused memory back to the system.
-
-    What is in use stays so, as what was loaded and cached: Python looks through it only once.
-    """
-    gc.collect()
-    gc.freeze()
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _end_with_parent() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dicom_node.records.listed_studies import StudyHeader
 from dicom_node.series.membership import Membership, SurveyRow
 from dicom_node.series.survey import StudySurvey
 from dicom_node.spool.spool import SpooledSeries, SpooledStudy
 from dicom_node.spool.versions import instance_name, version_of
+from dicom_node.study_facts import StudyHeader
 from dicom_node.uids import content_id
 from roi_extraction.anatomy import Finding
 

@@ -161,9 +161,11 @@ def canal_score(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     local = box_mean(hu, (1, 3, 3))
     other = (local <= SOFT_HU[0]) | (local >= SOFT_HU[1])
     # arches are thin: look for them in the brighter of two neighbouring slices' blur
-    wall = box_mean(hu, (1, 2, 2))
-    enclosure = enclosed_share([wall > threshold for threshold in ARCH_BONE_HU])
-    del local, wall
+    local = box_mean(hu, (1, 2, 2))
+    walls = [local > threshold for threshold in ARCH_BONE_HU]
+    del local
+    enclosure = enclosed_share(walls)
+    del walls
     np.multiply(enclosure, 0, out=enclosure, where=other)
     pooled = ndimage.uniform_filter1d(enclosure, round(POOLED_MM / GRID_MM), axis=0)
     score = np.multiply(enclosure, ENCLOSURE_WEIGHT, out=enclosure)
@@ -224,17 +226,20 @@ def _best_path(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The connected path of highest summed gain; it starts and ends where the score dies."""
     _, rows, columns = score.shape
-    gain = np.clip(score, 0, None) ** 2 - STEP_COST
-    gain[score < GAP_SCORE] -= GAP_COST
     far, wide = CANAL_MOVE_VOXELS
+    padding = ((0, 0), (far, far), (wide, wide))
+    padded = np.pad(score, padding, constant_values=-1e9)
+    gain = padded[:, far : far + rows, wide : wide + columns]
+    np.square(np.maximum(gain, 0, out=gain), out=gain)
+    gain -= STEP_COST
+    np.subtract(gain, GAP_COST, out=gain, where=score < GAP_SCORE)
     moves = [(dy, dx) for dy in range(-far, far + 1) for dx in range(-wide, wide + 1)]
     price = {
         (dy, dx): CANAL_MOVE_COST[0] * dy * dy + CANAL_MOVE_COST[1] * dx * dx for dy, dx in moves
     }
     moves.sort(key=lambda m: price[m])
     prices = np.array([price[move] for move in moves], np.float32)
-    padding = ((0, 0), (far, far), (wide, wide))
-    total = canal_gain(np.pad(gain, padding, constant_values=-1e9), np.array(moves), prices)
+    total = canal_gain(padded, np.array(moves), prices)
     inner = total[:, far : far + rows, wide : wide + columns]
     z, y, x = (int(place) for place in np.unravel_index(int(inner.argmax()), inner.shape))
     path: list[tuple[int, int, int]] = [(z, y, x)]

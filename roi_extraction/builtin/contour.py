@@ -109,6 +109,7 @@ def closed_contours(
     inside = (total[..., wall] - total[..., wall - depth]) / depth
     outside = (total[..., wall + depth] - total[..., wall]) / depth
     step = inside - outside
+    del polar, total, inside, outside  # several MB for the slices of a spine
     gain = step.copy()
     if usual_mm is not None:
         price = np.broadcast_to(usual_price_hu, usual_mm.shape[1:])[:, None]

@@ -20,7 +20,7 @@ def best_closed_path(gain: FloatArray, bend_price: FloatArray) -> npt.NDArray[np
     Parameters
     ----------
     gain
-        float64, shape (bodies, rays, columns).
+        float64, shape (bodies, rays, columns); it becomes the sum along the paths.
     bend_price
         float64, shape (2 k + 1,): price of a change of column by -k to k from ray to ray.
 
@@ -30,7 +30,7 @@ def best_closed_path(gain: FloatArray, bend_price: FloatArray) -> npt.NDArray[np
         intp, shape (bodies, rays): column of each ray.
     """
     path = np.empty(gain.shape[:2], np.intp)
-    _closed_path(gain.copy(), bend_price, path)
+    _closed_path(gain, bend_price, path)
     return path
 
 
@@ -45,6 +45,7 @@ def canal_gain(
     ----------
     gain
         float32, shape (slices, rows, columns): of each voxel; its rim is never left by a move.
+        It becomes the sum.
     moves
         int64, shape (k, 2): steps of rows and columns from a voxel to where the path came from.
     price
@@ -53,12 +54,11 @@ def canal_gain(
     Returns
     -------
     numpy.ndarray
-        float32, the shape of ``gain``; a path whose sum is not positive is not continued.
+        ``gain`` itself; a path whose sum is not positive is not continued.
     """
-    total = gain.copy()
     far, wide = np.abs(moves).max(axis=0)
-    _canal(total, moves, far, wide, price, np.empty(gain.shape[2] - 2 * wide, np.float32))
-    return total
+    _canal(gain, moves, far, wide, price, np.empty(gain.shape[2] - 2 * wide, np.float32))
+    return gain
 
 
 @compiled_as(

@@ -70,12 +70,14 @@ def box_mean(
     numpy.ndarray
         The type and the shape of ``image``.
     """
+    shape = image.shape
     mean: Any = np.ascontiguousarray(image)
-    for axis, length in enumerate(np.broadcast_to(size, (image.ndim,)).tolist()):
+    del image  # a caller that does not need it any more need not keep it
+    for axis, length in enumerate(np.broadcast_to(size, (len(shape),)).tolist()):
         if length > 1:
-            source = _source(image.shape[axis], length // 2, length - length // 2 - 1, "reflect")
+            source = _source(shape[axis], length // 2, length - length // 2 - 1, "reflect")
             found = np.empty_like(mean)
-            if axis == image.ndim - 1:
+            if axis == len(shape) - 1:
                 _running_lines(_as_lines(mean), length, source, _as_lines(found))
             else:
                 _running_planes(_as_planes(mean, axis), length, source, _as_planes(found, axis))

@@ -40,6 +40,7 @@ __all__ = [
     "new_document",
     "paginated",
     "paragraph",
+    "prepare_reportlab",
     "table",
 ]
 
@@ -85,7 +86,7 @@ class Pen:
 
 def new_document(title: str) -> tuple[Canvas, BytesIO]:
     """An empty PDF, and what it is written into when it is saved; it holds no date of its own."""
-    _prepare_reportlab()
+    prepare_reportlab()
     written = BytesIO()
     canvas = Canvas(written, pagesize=(WIDTH, HEIGHT), invariant=1, pageCompression=1, lang="en")
     canvas.setTitle(title)
@@ -249,7 +250,7 @@ def draw_foot(canvas: Canvas, statement: str, origin: str, page: int, pages: int
 
 
 @lru_cache(maxsize=1)
-def _prepare_reportlab() -> None:
+def prepare_reportlab() -> None:
     """Make the fonts known to ReportLab and its streams binary, once in a process.
 
     As text, its default, a stream is a quarter longer and takes 0.2 CPU seconds a picture.

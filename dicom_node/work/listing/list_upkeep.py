@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dicom_node.logs import log
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.study_events import StudyEvent, note_event
 from dicom_node.records.study_listing import (
     StudyResult,
@@ -21,6 +21,7 @@ from dicom_node.records.study_listing import (
 from dicom_node.reporting.report_history import REPORT_FILE
 from dicom_node.reporting.report_index import INDEX
 from dicom_node.spool.spool import Spool
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.listing.reported_study import reported_study
 from dicom_node.work.sharing.interruption import Interrupted, until_it_answers
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pydicom
 
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.study_listing import StudyResult
 from dicom_node.reporting.objects.kinds import NotAnalysed
 from dicom_node.reporting.report_history import REPORT_FILE, rejection_of
 from dicom_node.series.study_header import HEADER_ELEMENTS, study_header
+from dicom_node.study_facts import StudyHeader
 
 __all__ = ["reported_study"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dicom_node.records.listed_studies import StudyHeader, StudyState
+from dicom_node.records.listed_studies import StudyState
 from dicom_node.records.reading import Rejection
 from dicom_node.records.study_deliveries import (
     DeliveryState,
@@ -27,6 +27,7 @@ from dicom_node.records.study_listing import (
     list_study,
     list_verdict,
 )
+from dicom_node.study_facts import StudyHeader
 from dicom_node.work.listing.kept_readings import KeptReading, keep_reading
 from dicom_node.work.listing.read_study import read_study
 from dicom_node.work.listing.reported_study import reported_study
