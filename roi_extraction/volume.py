@@ -19,8 +19,9 @@ EFFECTIVE_SLICE_MM = 3.0
 """Slice thickness of the published cohort, in mm (Wang 2025, doi 10.1101/2025.02.12.25321163);
 thinner series are averaged to it so that their noise matches."""
 
-KEPT_SLICES = 12
-"""Effective slices that a volume keeps: those of one body or disc, seen from both sides."""
+KEPT_SLICES = 4
+"""Effective slices that a volume keeps: those of one disc. With three times as many, 228 in place of
+245 are averaged for a scan of 300 slices."""
 
 
 @dataclass(frozen=True, eq=False)

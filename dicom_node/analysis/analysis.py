@@ -391,6 +391,7 @@ def _report(
                 assessment, identity, profile=SrProfile.PLANAR, reading=reading
             ),
         )
+    trim_memory()
     picture = make_report_objects(maker, objects, content, assessment, candidate.volume, identity)
     content = with_report_time(content, time.perf_counter() - started)
     if index is not None:

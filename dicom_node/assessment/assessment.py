@@ -11,6 +11,7 @@ import modeling
 import network as interactions
 from dicom_node.assessment.image_checks import ImageFacts, check_image
 from dicom_node.foreign_text import cleaned
+from dicom_node.memory import trim_memory
 from dicom_node.series.instances import Instance
 from dicom_node.series.selection import EligibleSeries
 from dicom_node.settings.node import AcquisitionRules, ScannerOffset
@@ -129,6 +130,7 @@ def assess(
     checked: list[tuple[float, ImageFacts, list[Finding]]] = []
 
     def check(anatomy: Anatomy) -> None:
+        trim_memory()  # what the segmenter took would else be held beside what follows
         segmented = time.perf_counter()
         checked.append((segmented, *check_image(volume, anatomy, rules or AcquisitionRules())))
 

@@ -78,7 +78,9 @@ def estimate_noise_hu(volume: CtVolume, spine: SpineLandmarks) -> float:
         _local_variance(volume, index, points[int(np.abs(points[:, 0] - index).argmin()), 1:])
         for index in range(first, last + 1, step)
     ]
-    values = np.sqrt(np.concatenate(found)) if found else np.zeros(0)
+    values = np.concatenate(found) if found else np.zeros(0)
+    found.clear()
+    np.sqrt(values, out=values)
     if len(values) < FEWEST_SQUARES:
         return float("nan")
     return _commonest(values)
@@ -152,7 +154,10 @@ def _widened(mask: npt.NDArray[np.bool_], size: npt.NDArray[np.int_]) -> npt.NDA
 
 
 def _commonest(values: npt.NDArray[np.float64]) -> float:
-    counts = np.bincount((values / BIN_HU).astype(np.intp))
+    bins = np.empty(values.shape, np.intp)
+    np.divide(values, BIN_HU, out=bins, casting="unsafe")
+    counts = np.bincount(bins)
+    del bins
     middle, high = (_percentile(values, counts, share) for share in (0.5, 0.95))
     edges = np.arange(0.0, high + 2 * BIN_HU, BIN_HU)
     shown = counts[: edges.size - 1].astype(np.float64)

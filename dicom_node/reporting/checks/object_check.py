@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.pixels import iter_pixels
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from dicom_node.errors import ReportInvalid
@@ -63,7 +63,6 @@ def _has_content(document: Dataset, kind: ObjectKind) -> bool:
     if kind is ObjectKind.PDF:
         content = bytes(document.get("EncapsulatedDocument") or b"").rstrip(b"\0\r\n")
         return content.startswith(b"%PDF-") and content.endswith(b"%%EOF")
-    pixels = document.pixel_array
     if kind is ObjectKind.SEG:
-        return bool(np.atleast_3d(pixels).any(axis=(1, 2)).all())
-    return bool(pixels.any())
+        return all(frame.any() for frame in iter_pixels(document))
+    return bool(document.pixel_array.any())

@@ -61,7 +61,10 @@ def palette_indices(picture: Image.Image) -> npt.NDArray[np.uint8]:
     indices = _grey_indices()[green]
     coloured = (red != green) | (green != blue)
     cells = pixels[coloured] >> (8 - CUBE_BITS)
-    codes = (cells.astype(np.int32) @ [1 << 2 * CUBE_BITS, 1 << CUBE_BITS, 1]).astype(np.int32)
+    codes = np.zeros(len(cells), dtype=np.int32)
+    for channel in cells.T:
+        codes <<= CUBE_BITS
+        codes |= channel
     used = np.flatnonzero(np.bincount(codes, minlength=1))
     middles = np.column_stack([used >> 2 * CUBE_BITS, used >> CUBE_BITS, used]) % (1 << CUBE_BITS)
     middles = (middles << (8 - CUBE_BITS)) + (1 << (7 - CUBE_BITS))
