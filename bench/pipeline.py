@@ -1,9 +1,10 @@
 """CPU seconds, seconds per stage and peak memory, on phantoms and, if present, the real CT.
 
-From the files to the bytes of all objects, in one thread, with the memory settings of the node's
-children; the first assessment of a process and three warm ones. The floor is what pydicom takes to
-decode the files, with one pass over their voxels. Run as ``python -m bench.pipeline [WORDS]``, for
-the series alone whose name holds the words; timings are noisy, compare CPU seconds within one run.
+From the files to the bytes of all objects, in one thread, four times, each in a child of its own as
+the node has them: forked from a server that has loaded libraries and models, which it shares. The
+floor is what pydicom takes to decode the files, with one pass over their voxels. Run as
+``python -m bench.pipeline [WORDS]``, for the series alone whose name holds the words; timings are
+noisy, compare CPU seconds within one run.
 """
 
 import os
@@ -21,11 +22,11 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 from dicom_node.analysis.analysis import analyse
 from dicom_node.analysis.models import load_models
 from dicom_node.assessment.segmenters import SegmenterPlan
-from dicom_node.memory import give_memory_back, keep_memory
+from dicom_node.memory import keep_memory
 from dicom_node.reporting.objects.kinds import ObjectKind
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition
-from roi_extraction.kernels import compile_kernels
+from dicom_node.work.assessment_pool import AssessmentPool
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
 LARGE = {
@@ -40,6 +41,7 @@ SERIES: dict[str, tuple[dict[str, Any], UID | None]] = {
     "the same, JPEG-LS": (LARGE, JPEGLSLossless),
     "the same, JPEG 2000": (LARGE, JPEG2000Lossless),
     "phantom 512 x 512, 0.45 mm": ({**LARGE, "slice_step_mm": 0.45}, None),
+    "phantom 512 x 512, 685 slices": ({**LARGE, "slice_step_mm": 0.45, "above_l1_mm": 79.2}, None),
     "phantom 512 x 512, 0.3 mm": ({**LARGE, "slice_step_mm": 0.3}, None),
 }
 """Phantoms and how their pixels are compressed."""
@@ -50,49 +52,57 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Environment variables that bound the threads of numerical libraries."""
 
 
+TURNS = 4
+"""How often each series is assessed."""
+
+
 def measure(name: str, folder: Path) -> None:
-    """Assess one series four times in a fresh process and print the rows of the table."""
+    """Assess one series, in a fresh child, and print a row of the table."""
     stager, network = load_models(None)
-    stager.prepare()
-    compile_kernels()
-    base_mb = _peak_mb()
+    shared_mb, own_mb = _memory_mb("status", "VmRSS"), _memory_mb("smaps_rollup", "Private_Dirty")
+    keep_memory()
+    files = sorted(folder.iterdir())
+    started, started_cpu = time.perf_counter(), time.process_time()
+    outcome = analyse(
+        files, folder.parent / "out", Acquisition(), stager, network,
+        SegmenterPlan(names=("builtin",)), objects=tuple(ObjectKind),
+    )  # fmt: skip
+    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+    stages = " ".join(f"{k} {v:.2f}" for k, v in outcome.timings_s.items())
+    state = outcome.stage or outcome.code or "abstained"
+    print(
+        f"{name:28} {len(files):4} files  CPU {cpu_s:6.2f} s  wall {wall_s:6.2f} s: {stages}  "
+        f"peak {_memory_mb('status', 'VmHWM'):.0f} MB  "
+        f"before it {shared_mb:.0f} MB, {own_mb:.0f} MB of them its own  {state}"
+        f"{'  not made: ' + ', '.join(outcome.unmade) if outcome.unmade else ''}",
+        flush=True,
+    )
+
+
+def floor(name: str, folder: Path) -> None:
+    """Decode the files of one series as pydicom does, and look at each voxel once."""
     files = sorted(folder.iterdir())
     started = time.process_time()
     for file in files:
         np.asarray(pydicom.dcmread(file).pixel_array).max()
     floor_s = time.process_time() - started
-    keep_memory()
-    for turn in ("first", "warm", "warm", "warm"):
-        started, started_cpu = time.perf_counter(), time.process_time()
-        outcome = analyse(
-            files, folder.parent / "out", Acquisition(), stager, network,
-            SegmenterPlan(names=("builtin",)), objects=tuple(ObjectKind),
-        )  # fmt: skip
-        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
-        stages = " ".join(f"{k} {v:.2f}" for k, v in outcome.timings_s.items())
-        state = outcome.stage or outcome.code or "abstained"
-        print(
-            f"{name:28} {len(files):4} files  {turn:5}  CPU {cpu_s:6.2f} s, floor {floor_s:.2f} s  "
-            f"wall {wall_s:6.2f} s: {stages}  "
-            f"peak {_peak_mb():.0f} MB (libraries and models alone {base_mb:.0f} MB)  {state}"
-            f"{'  not made: ' + ', '.join(outcome.unmade) if outcome.unmade else ''}",
-            flush=True,
-        )
-        give_memory_back()
+    print(f"{name:28} {len(files):4} files  floor {floor_s:.2f} s", flush=True)
 
 
-def _peak_mb() -> float:
-    """Peak resident memory of this process alone (its parent's does not count)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+def _memory_mb(file: str, entry: str) -> float:
+    """What the kernel says of this process alone."""
+    return int((Path("/proc/self") / file).read_text().split(f"{entry}:")[1].split()[0]) / 1024
 
 
 def _run(name: str, folder: Path) -> None:
-    process = get_context("spawn").Process(target=measure, args=(name, folder))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise SystemExit(f"{name}: the assessment ended with {process.exitcode}")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(AssessmentPool.preload))
+    for function in (floor, *[measure] * TURNS):
+        process = context.Process(target=function, args=(name, folder))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"{name}: the assessment ended with {process.exitcode}")
 
 
 def main(words: str = "") -> None:

@@ -20,8 +20,8 @@ EFFECTIVE_SLICE_MM = 3.0
 thinner series are averaged to it so that their noise matches."""
 
 KEPT_SLICES = 4
-"""Effective slices that a volume keeps: those of one disc. With three times as many, 228 in place of
-245 are averaged for a scan of 300 slices."""
+"""Effective slices that a volume keeps: those of one disc. If it kept three times as many, 228 in
+place of 245 would be averaged for a scan of 300 slices."""
 
 
 @dataclass(frozen=True, eq=False)
