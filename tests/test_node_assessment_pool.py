@@ -169,7 +169,10 @@ def test_a_child_is_forked_from_a_server_and_not_from_this_process(tmp_path: Pat
     assert parent == server
 
 
-def test_a_child_that_is_killed_is_replaced(tmp_path: Path) -> None:
+def test_a_child_that_is_killed_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment_pool, "ASSESSMENTS_PER_CHILD", 2)
     with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         child, server = pool._run(forked_from, 60.0)
         with pytest.raises(AssessmentFailed, match="the child ended with code -9"):
@@ -188,7 +191,10 @@ def test_a_child_is_replaced_after_its_last_assessment(
     assert children[0] == children[1] != children[2] == children[3]
 
 
-def test_a_server_that_is_killed_ends_its_children_and_is_replaced(tmp_path: Path) -> None:
+def test_a_server_that_is_killed_ends_its_children_and_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment_pool, "ASSESSMENTS_PER_CHILD", 2)
     with SurveyPool(NodeSettings(data_dir=tmp_path)) as pool:
         child, server = pool._run(forked_from, 60.0)
         sleeping = pool._start(time.sleep, 60.0, 60)
@@ -241,6 +247,7 @@ def test_a_child_uses_no_more_than_its_memory(tmp_path: Path) -> None:
 
 def work_until_killed(data_dir: Path) -> None:
     """In a process of its own: print what it started, and have its child work on."""
+    assessment_pool.ASSESSMENTS_PER_CHILD = 2
     with SurveyPool(NodeSettings(data_dir=data_dir)) as pool:
         print(*pool._run(forked_from, 60.0), flush=True)
         pool._run(time.sleep, 600.0, 600)
