@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pydicom.dataset import Dataset
-from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from dicom_node.errors import ReportInvalid
