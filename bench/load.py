@@ -59,8 +59,11 @@ WARM_UP = 0.25
 """Share of the time after which memory counts: libraries are loaded, buffers have their size."""
 
 MAX_GROWTH = 0.10
-"""From the first to the last third of the rest, of the memory that one process of a kind exceeds
-in a tenth of the samples: an assessment takes and gives back some hundred MB."""
+"""From the first to the last third of the rest, of the memory that one process of a kind that
+lasts exceeds in a tenth of the samples."""
+
+LASTING = ("serve", "listen", "work", "web")
+"""Kinds of processes that live as long as the node; a child assesses once and ends."""
 
 DRAIN_SECONDS = 600.0
 
@@ -185,7 +188,7 @@ def memory(root: psutil.Process) -> dict[str, float]:
     for process in (root, *root.children(recursive=True)):
         with suppress(psutil.Error):
             words = process.cmdline()
-            kind = next((word for word in ("serve", "listen", "work", "web") if word in words), "")
+            kind = next((word for word in LASTING if word in words), "")
             if not kind and any("forkserver" in word for word in words):
                 kind = "assessment"
             if kind:
@@ -273,7 +276,7 @@ def soak(work: Path, minutes: float) -> dict[str, object]:
         for document in pacs.stored
     )
     grown = {kind: growth(values, start, end) for kind, values in samples.items()}
-    flat = all(found["growth"] <= MAX_GROWTH for found in grown.values())
+    flat = all(grown[kind]["growth"] <= MAX_GROWTH for kind in LASTING)
     each_once = set(reports) == wanted and set(reports.values()) <= {1}
     short = len(sent.kinds) - len(wanted)
     return {
