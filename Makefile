@@ -12,7 +12,7 @@ demo-viewer: $(READY)
 	@$(BIN)/python -m bench.viewer
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 4 --dist worksteal --durations=20
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=20
 
 figures: $(READY)
 	@$(BIN)/python -m pytest -n 2 -m figures --durations=5

@@ -27,6 +27,13 @@ UNUSED_LIBRARIES = ("pyarrow", "requests", "rich", "tqdm")
 """pandas, pydicom and structlog import them where they are there; nothing that assesses uses them.
 The first starts a thread, the others hold some MB."""
 
+WHOLE_MODULES = (
+    "segmentation-image",
+    "segmentation-multi-frame-functional-groups",
+    "specimen",
+)
+"""Modules of DICOM by which highdicom checks the sequences of what it reads."""
+
 
 def _load() -> None:
     environment = dict(os.environ)
@@ -58,7 +65,8 @@ def _read_modules_of_objects() -> None:
     """Let highdicom read which attributes each module of DICOM has, and keep those that it needs.
 
     Its objects copy what does not lie in sequences, and ask whether a module has a date of its
-    content or pixels, which lie in none. The others, 24 of 25, take 65 MB.
+    content or pixels, which lie in none; what it reads is checked by `WHOLE_MODULES`. The others,
+    24 of 25, take 65 MB.
     """
     from highdicom import _standard_utils as standard
 
@@ -66,7 +74,7 @@ def _read_modules_of_objects() -> None:
     standard.get_iod_module_map()
     attributes = standard.get_module_attribute_map()
     kept = json.dumps({
-        module: [attribute for attribute in found if not attribute["path"]]
+        module: [a for a in found if module in WHOLE_MODULES or not a["path"]]
         for module, found in attributes.items()
     })  # fmt: skip
     attributes.clear()  # read anew, for what stays would lie among all that was freed
