@@ -23,7 +23,12 @@ from dicom_node.errors import (
 )
 from dicom_node.series.survey import StudySurvey, survey
 from dicom_node.settings.node import NodeSettings
-from dicom_node.work.child_process import DISK_FAULTS, enter_child, run_in_child
+from dicom_node.work.child_process import (
+    DISK_FAULTS,
+    enter_child,
+    run_in_child,
+    run_in_lasting_child,
+)
 from roi_extraction.anatomy import Finding
 
 __all__ = ["BUNDLE_VARIABLE", "AssessmentPool", "SurveyPool", "assess_in_child"]
@@ -233,7 +238,7 @@ class AssessmentPool:
                 if not self._surveys.active and not self._ended:
                     self._surveys = self._new_surveys()
                 started = self._surveys.schedule(
-                    run_in_child, args=(survey, paths), timeout=SURVEY_SECONDS
+                    run_in_lasting_child, args=(survey, paths), timeout=SURVEY_SECONDS
                 )
         except Exception as error:  # such as a server that dies while the child is made
             started = Future()

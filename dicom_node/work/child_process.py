@@ -17,7 +17,7 @@ from dicom_node.errors import AssessmentFailed, ReportInvalid, SettingsInvalid
 from dicom_node.logs import configure_logs, fault_fields, log
 from dicom_node.memory import give_memory_back, keep_memory
 
-__all__ = ["DISK_FAULTS", "enter_child", "run_in_child"]
+__all__ = ["DISK_FAULTS", "enter_child", "run_in_child", "run_in_lasting_child"]
 
 T = TypeVar("T")
 
@@ -55,10 +55,7 @@ def enter_child(memory_mb: int) -> None:
 
 
 def run_in_child(function: Callable[..., T], *arguments: object) -> T:
-    """Run ``function`` and log where it failed, for its frames do not travel to the parent.
-
-    Memory that it leaves unused goes back to the system.
-    """
+    """Run ``function`` and log where it failed, for its frames do not travel to the parent."""
     try:
         return function(*arguments)
     except (MemoryError, AssessmentFailed, ReportInvalid, SettingsInvalid):
@@ -67,6 +64,12 @@ def run_in_child(function: Callable[..., T], *arguments: object) -> T:
         if not (isinstance(error, OSError) and error.errno in DISK_FAULTS):
             log().error("unforeseen fault", **fault_fields(error))
         raise
+
+
+def run_in_lasting_child(function: Callable[..., T], *arguments: object) -> T:
+    """Do as `run_in_child`; memory that ``function`` leaves unused goes back to the system."""
+    try:
+        return run_in_child(function, *arguments)
     finally:
         give_memory_back()
 
