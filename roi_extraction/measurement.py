@@ -198,16 +198,13 @@ def _measure_site(volume: CtVolume, site: Site, ellipses: Sequence[EllipseRoi]) 
     if spread > DISAGREEMENT_HU[site.is_vertebra]:
         detail = f"the slices' means are {', '.join(f'{m:.0f}' for m in means)} HU"
         return _missing(site, Missing(MissingReason.SLICES_DISAGREE, detail))
-    if site.muscle in FAT_SHARE:
-        fat = float(np.mean([_share(volume, roi, below_hu=FAT_HU) for roi in ellipses]))
-        if fat > FAT_SHARE[site.muscle]:
-            return _missing(site, Missing(MissingReason.FATTY, f"{fat:.0%} of the ROI is fat"))
     if not site.is_vertebra:
-        bone = float(np.mean([_share(volume, roi, above_hu=BONE_IN_MUSCLE_HU) for roi in ellipses]))
+        fat, bone = np.mean([_fat_and_bone(volume, roi) for roi in ellipses], axis=0)
+        if site.muscle in FAT_SHARE and fat > FAT_SHARE[site.muscle]:
+            return _missing(site, Missing(MissingReason.FATTY, f"{fat:.0%} of the ROI is fat"))
         if bone > BONE_SHARE:
-            return _missing(
-                site, Missing(MissingReason.IMPLAUSIBLE, f"{bone:.0%} of the ROI is bone")
-            )
+            detail = f"{bone:.0%} of the ROI is bone"
+            return _missing(site, Missing(MissingReason.IMPLAUSIBLE, detail))
     findings = []
     if spread > SPREAD_HU:
         text = f"{site.label}: the three slices differ by {spread:.0f} HU"
@@ -262,15 +259,14 @@ def _metal_nearby(volume: CtVolume, roi: EllipseRoi) -> bool:
     return bool((areas[touching] >= METAL_AREA_MM2).any())
 
 
-def _share(
-    volume: CtVolume, roi: EllipseRoi, *, above_hu: float = -np.inf, below_hu: float = np.inf
-) -> float:
-    """Share of a ROI between two HU, after smoothing by 1 mm."""
+def _fat_and_bone(volume: CtVolume, roi: EllipseRoi) -> tuple[float, float]:
+    """Shares of fat and of bone in a muscle's ROI, after smoothing by 1 mm."""
     weights, rows, columns = coverage(volume, roi)
     hu = gaussian_smoothed(
         volume.effective_slice(roi.slice_index)[rows, columns], 1.0 / volume.spacing_mm[1:]
     )
-    return float((weights * ((hu > above_hu) & (hu < below_hu))).sum() / weights.sum())
+    fat, bone = ((weights * part).sum() for part in (hu < FAT_HU, hu > BONE_IN_MUSCLE_HU))
+    return float(fat / weights.sum()), float(bone / weights.sum())
 
 
 def _dense_share(volume: CtVolume, roi: EllipseRoi) -> float:

@@ -41,7 +41,7 @@ OUTSIDE_SKIN_HU = -400.0
 FASCIA_HU = -30.0
 """The outermost tissue above it inside the skin is the thoracolumbar fascia, HU."""
 
-FATTY_HU = (-75.0, -30.0)
+FATTY_HU = (-75.0, FASCIA_HU)
 """Between these the muscle beside the spinous process is so fatty that `FASCIA_HU` would end the
 compartment inside it, HU: more than a third of the cohort at L5-S1 (Wang 2025). Less is fat."""
 
@@ -134,12 +134,17 @@ def compartments_of(images: Sequence[npt.NDArray[np.float32]], disc: DiscLevel) 
     masks
         bool, the images' shape, for each.
     """
-    fascia_hu = _fascia_hu(images, disc)
-    return [_compartment(image, disc, fascia_hu) for image in images]
+    fronts = [back_of_bone(image, disc)[0] for image in images]
+    fascia_hu = _fascia_hu(images, fronts)
+    return [
+        _compartment(image, front, disc, fascia_hu)
+        for image, front in zip(images, fronts, strict=True)
+    ]
 
 
-def _compartment(image: npt.NDArray[np.float32], disc: DiscLevel, fascia_hu: float) -> Mask:
-    front, _ = back_of_bone(image, disc)
+def _compartment(
+    image: npt.NDArray[np.float32], front: FloatArray, disc: DiscLevel, fascia_hu: float
+) -> Mask:
     behind = BACK_BEHIND_MM[:, None]
     lateral = BACK_LATERAL_MM[None, :]
     fascia = _fascia(image, fascia_hu)
@@ -212,14 +217,14 @@ def back_of_bone(image: npt.NDArray[np.float32], disc: DiscLevel) -> tuple[Float
     return np.where(beyond_edge, beyond, np.maximum(medial, back - LAMINA_REACH_MM)), edge
 
 
-def _fascia_hu(images: Sequence[npt.NDArray[np.float32]], disc: DiscLevel) -> float:
+def _fascia_hu(images: Sequence[npt.NDArray[np.float32]], fronts: Sequence[FloatArray]) -> float:
     """HU above which tissue is inside the fascia: lower where the muscle itself is fatty."""
     inner, outer = BESIDE_SPINOUS_MM
     first, last = BEHIND_LAMINA_MM
     near = (inner <= BACK_LATERAL_MM) & (outer >= BACK_LATERAL_MM)
     muscle = []
-    for image in images:
-        behind_mm = BACK_BEHIND_MM[:, None] - back_of_bone(image, disc)[0]
+    for image, front in zip(images, fronts, strict=True):
+        behind_mm = BACK_BEHIND_MM[:, None] - front
         beside = near & (first <= behind_mm) & (last >= behind_mm) & (image < BACK_BONE_HU)
         muscle.append(image[beside])
     found = np.concatenate(muscle)
