@@ -198,9 +198,10 @@ def site_table(
     rows = []
     ours = shares[PairCore.LIGHTGBM.value]
     for pair, own in ours.items():
-        reference = _means(own)
+        reference = own.site_means
         for core, found in shares.items():
-            item, means = found[pair], _means(found[pair])
+            item = found[pair]
+            means = item.site_means
             site, partner = foremost_and_partner(item)
             log_odds = item.base + item.values.sum(axis=1)
             row: dict[str, Any] = {
@@ -232,7 +233,7 @@ def plot_cores(
             core: site_strengths(values.sum(axis=0)) for core, values in weights.items()
         },
         "share in all SHAP values": {
-            core: np.mean([_means(item) for item in found.values()], axis=0)
+            core: np.mean([item.site_means for item in found.values()], axis=0)
             for core, found in shares.items()
         },
     }
@@ -294,10 +295,6 @@ def _site_findings(table: pd.DataFrame) -> tuple[str, ...]:
         foremost = ", ".join(f"{r['pair']} {r['foremost site']}" for r in rows.to_dict("records"))
         told.append(f"{core}: mean pair AUROC {areas:.3f}, foremost {foremost}")
     return (f"SHAP out of fold. {'; '.join(told)}.",)
-
-
-def _means(item: PairShares) -> FloatArray:
-    return np.asarray(np.abs(item.values).mean(axis=0))
 
 
 def _rank_agreement(measure: Callable[..., Any], first: FloatArray, second: FloatArray) -> float:

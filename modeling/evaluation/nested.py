@@ -257,8 +257,9 @@ def _fold(
 ) -> FoldResult:
     training, known = features.iloc[seen], stages[seen]
     inner = out_of_fold(recipe.make, training, known, seed)
-    by_pairs = hasattr(recipe.make(seed), "pair_scores")
-    sigmoids = fit_sigmoids(inner.scores, known)
+    model = recipe.make(seed).fit(training, known)
+    by_pairs = hasattr(model, "pair_scores")
+    sigmoids = fit_sigmoids(inner.scores, known) if by_pairs else {}
     inner_probabilities = (
         couple(_calibrated(sigmoids, inner.scores))
         if inner.probabilities is None
@@ -274,7 +275,6 @@ def _fold(
         sigmoids = fit_sigmoids(pair_scores(inner_probabilities), known)
     thresholds = fit_conformal(inner_probabilities, known)
     limits = fit_osteoporosis_limits(inner_probabilities, known)
-    model = recipe.make(seed).fit(training, known)
 
     def predicted(rows: pd.DataFrame) -> tuple[FloatArray, dict[str, FloatArray], Any]:
         probabilities, scores = scores_of(model, rows)

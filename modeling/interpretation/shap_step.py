@@ -75,7 +75,7 @@ def _pair_figures(found: Mapping[str, PairShares], stages: npt.NDArray[Any]) -> 
 
     def dependence(place: int, ax: Any) -> None:
         item = shares[place]
-        site = int(np.abs(item.values).mean(axis=0).argmax())
+        site = int(item.site_means.argmax())
         earlier, later = pairs[place].split("/")
         plot_dependence(
             item.values[:, site],

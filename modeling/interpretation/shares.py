@@ -57,6 +57,11 @@ class PairShares:
     base: FloatArray
     interactions: FloatArray
 
+    @property
+    def site_means(self) -> FloatArray:
+        """Mean absolute SHAP value of each site, float64, shape (32,)."""
+        return np.asarray(np.abs(self.values).mean(axis=0))
+
 
 @dataclass(frozen=True)
 class StageShares:
@@ -181,7 +186,7 @@ def foremost_and_partner(shares: PairShares) -> tuple[int, int]:
         Places in `USED_SITES`: of the largest mean absolute SHAP value, and of the largest mean
         absolute interaction with it.
     """
-    site = int(np.abs(shares.values).mean(axis=0).argmax())
+    site = int(shares.site_means.argmax())
     with_it = np.abs(shares.interactions[:, site]).mean(axis=0)
     with_it[site] = -1.0
     return site, int(with_it.argmax())
@@ -189,9 +194,7 @@ def foremost_and_partner(shares: PairShares) -> tuple[int, int]:
 
 def mean_shares(found: Mapping[str, PairShares]) -> pd.DataFrame:
     """Mean absolute SHAP value of each site in each pair: ``site``, then a column a pair."""
-    frame = pd.DataFrame(
-        {pair: np.abs(shares.values).mean(axis=0).round(5) for pair, shares in found.items()}
-    )
+    frame = pd.DataFrame({pair: shares.site_means.round(5) for pair, shares in found.items()})
     frame.insert(0, "site", list(USED_SITES))
     return frame
 
