@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from bench.roi.cases import PHANTOMS, Case, phantom_cases, real_cases
-from bench.roi.fields import FieldCase, field_cases
+from bench.roi.cases import PHANTOMS, phantom_cases, real_cases
+from bench.roi.fields import field_cases
 from bench.roi.page import write_page
-from bench.roi.qualifying import QualifyingCase, qualifying_cases
-from bench.roi.running import run
+from bench.roi.qualifying import qualifying_cases
+from bench.roi.running import AnyCase, run
 from bench.roi.scans import shared_ct
 
 RESULTS = Path("bench-output/roi.json")
@@ -32,7 +32,7 @@ def main(
     out: Path = RESULTS,
 ) -> None:
     """Measure all cases, or those of a group or whose name begins so; the page is for all."""
-    everything: Sequence[Case | FieldCase | QualifyingCase] = [
+    everything: Sequence[AnyCase] = [
         *real_cases(), *field_cases(), *qualifying_cases(), *phantom_cases(phantoms),
     ]  # fmt: skip
     if tables_only:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.roi.scans import LabelledScan, MovedScan, load_scan
 from dicom_node.series.instances import scan_folder
@@ -29,7 +30,15 @@ from tests.ct_builders import (
 )
 from tests.dicom_builders import edit, flip
 
-__all__ = ["PHANTOMS", "Case", "build", "phantom_cases", "real_cases"]
+__all__ = [
+    "PHANTOMS",
+    "Case",
+    "build",
+    "moved_copy",
+    "moved_words",
+    "phantom_cases",
+    "real_cases",
+]
 
 PHANTOMS = 200
 """Number of random phantoms."""
@@ -101,15 +110,7 @@ class Case:
         if self.patient is not None:
             kinds = [KINDS.get(kind, kind) for kind in self.patient.pathology.kinds]
             return ", ".join([*kinds, f"slices {self.patient.slice_thickness_mm:g} mm"])
-        words = []
-        if any(self.rotation_deg):
-            words.append("turned " + "/".join(f"{angle:+.0f}" for angle in self.rotation_deg))
-        if self.slice_mm:
-            words.append(f"slices {self.slice_mm:g} mm")
-        if self.pixel_mm:
-            words.append(f"pixels {self.pixel_mm:g} mm")
-        if self.noise_hu:
-            words.append(f"noise {self.noise_hu:g}")
+        words = moved_words(self.rotation_deg, self.slice_mm, self.pixel_mm, self.noise_hu)
         if self.bone_lowered_hu:
             words.append(f"bone -{self.bone_lowered_hu:g}")
         if self.fat_share:
@@ -219,18 +220,53 @@ def build(case: Case) -> MovedScan:
         volume = _with_pedicle_screws(source, volume, case.screw)
     if case.miscounted:
         volume = _restacked(source, volume, case)
-    moved = turn(volume, case.rotation_deg, case.shift_mm)
-    if any(case.rotation_deg) or any(case.shift_mm) or case.slice_mm or case.pixel_mm:
-        volume, _ = resampled(
-            volume, rotation_deg=case.rotation_deg, shift_mm=case.shift_mm,
-            slice_mm=case.slice_mm, pixel_mm=case.pixel_mm,
-        )  # fmt: skip
-    if case.noise_hu:
-        volume = noisy(volume, case.noise_hu, case.seed)
+    volume, moved = moved_copy(
+        volume, case.rotation_deg, case.shift_mm, case.slice_mm, case.pixel_mm,
+        noise_hu=case.noise_hu, seed=case.seed,
+    )  # fmt: skip
     if case.dicom:
         volume = _through_dicom(volume, case.dicom)
     scan = MovedScan(volume, source, np.asarray(np.linalg.inv(moved), np.float64))
     return scan if case.crop is None else CROPS[case.crop](scan, case.seed)
+
+
+def moved_copy(
+    volume: CtVolume,
+    rotation_deg: tuple[float, float, float],
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    slice_mm: float | None = None,
+    pixel_mm: float | None = None,
+    *,
+    noise_hu: float,
+    seed: int,
+) -> tuple[CtVolume, npt.NDArray[np.float64]]:
+    """A copy that is turned, shifted, on another grid, noisy; and the 4 x 4 way of its points."""
+    moved = turn(volume, rotation_deg, shift_mm)
+    if any(rotation_deg) or any(shift_mm) or slice_mm or pixel_mm:
+        volume, _ = resampled(
+            volume, rotation_deg=rotation_deg, shift_mm=shift_mm,
+            slice_mm=slice_mm, pixel_mm=pixel_mm,
+        )  # fmt: skip
+    return (noisy(volume, noise_hu, seed) if noise_hu else volume), moved
+
+
+def moved_words(
+    rotation_deg: tuple[float, float, float],
+    slice_mm: float | None,
+    pixel_mm: float | None,
+    noise_hu: float,
+) -> list[str]:
+    """What `moved_copy` did, in words."""
+    words = []
+    if any(rotation_deg):
+        words.append("turned " + "/".join(f"{angle:+.0f}" for angle in rotation_deg))
+    if slice_mm:
+        words.append(f"slices {slice_mm:g} mm")
+    if pixel_mm:
+        words.append(f"pixels {pixel_mm:g} mm")
+    if noise_hu:
+        words.append(f"noise {noise_hu:g}")
+    return words
 
 
 def _draw(number: int, kind: int) -> np.random.Generator:

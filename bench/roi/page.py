@@ -9,9 +9,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from bench.roi.cases import PHANTOMS, Case
-from bench.roi.fields import FieldCase
-from bench.roi.qualifying import QualifyingCase
-from bench.roi.running import scan_of
+from bench.roi.running import AnyCase, scan_of
 from bench.roi.scoring import measured
 from bench.roi.tables import Scored, accuracy_tables, of_muscle, sites_of
 from roi_extraction import Muscle, RoiError, render_rois
@@ -44,10 +42,7 @@ they end anywhere within half a vertebra, and are of two patients and of phantom
 
 
 def write_page(
-    scores: Sequence[Scored],
-    cases: Sequence[Case | FieldCase | QualifyingCase],
-    path: Path,
-    pictures: bool = True,
+    scores: Sequence[Scored], cases: Sequence[AnyCase], path: Path, pictures: bool = True
 ) -> None:
     """Write the tables, and the pictures of the plain scan and of the worst cases."""
     phantoms = sum(s["group"] == "phantom" for s in scores)
@@ -104,9 +99,9 @@ def _chosen(scores: Sequence[Scored]) -> dict[str, str]:
     return chosen
 
 
-def _picture(case: Case | FieldCase | QualifyingCase, file: Path) -> bool:
+def _picture(case: AnyCase, file: Path) -> bool:
     """Draw a case, unless it is refused or only named: then there is nothing to draw."""
-    if isinstance(case, FieldCase | QualifyingCase):
+    if not isinstance(case, Case):
         return False
     scan, _ = scan_of(case)
     features, _ = measured(scan.volume)

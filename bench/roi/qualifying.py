@@ -7,12 +7,13 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from bench.roi.cases import moved_copy, moved_words
 from bench.roi.fields import BY_EYE_MM, judged, named_downwards, series_volume
 from bench.roi.scoring import Score
 from roi_extraction import CtVolume
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.phantom.trunk import COURSES_MM
-from tests.ct_builders import cropped, noisy, resampled, turn
+from tests.ct_builders import cropped
 
 __all__ = ["QUALIFYING", "QualifyingCase", "qualifying_cases", "run_qualifying"]
 
@@ -88,12 +89,7 @@ class QualifyingCase:
         reach = [f"{mm:g} mm {side}" for side, mm in ends if mm is not None]
         if reach:
             words.append(f"ends {' and '.join(reach)} what it must hold")
-        if any(self.rotation_deg):
-            words.append("turned " + "/".join(f"{angle:+.0f}" for angle in self.rotation_deg))
-        if self.slice_mm:
-            words.append(f"slices {self.slice_mm:g} mm")
-        if self.noise_hu:
-            words.append(f"noise {self.noise_hu:g}")
+        words += moved_words(self.rotation_deg, self.slice_mm, None, self.noise_hu)
         return ", ".join(words)
 
 
@@ -163,12 +159,10 @@ def run_qualifying(case: QualifyingCase) -> Score:
         end if mm is None else _slice_at(volume, z + sign * (mm + SPARE_MM))
         for end, sign, z, mm in ends
     )
-    volume = cropped(volume, slice(first, last))
-    moved = turn(volume, case.rotation_deg)
-    if any(case.rotation_deg) or case.slice_mm:
-        volume, _ = resampled(volume, rotation_deg=case.rotation_deg, slice_mm=case.slice_mm)
-    if case.noise_hu:
-        volume = noisy(volume, case.noise_hu, case.seed)
+    volume, moved = moved_copy(
+        cropped(volume, slice(first, last)), case.rotation_deg, slice_mm=case.slice_mm,
+        noise_hu=case.noise_hu, seed=case.seed,
+    )  # fmt: skip
     heights = {name: _moved(moved, point)[2] for name, point in bodies.items()}
     held_mm = [float(_moved(moved, point)[2]) for point in held]
     low, high = min(held_mm), max(held_mm)

@@ -1,6 +1,6 @@
 """One case from its description to its score."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.roi.cases import Case, build
 from bench.roi.fields import FieldCase, run_field
@@ -9,7 +9,9 @@ from bench.roi.scans import MovedScan, phantom_scan
 from bench.roi.scoring import Score, measured, misnamed_or_told, score
 from roi_extraction.phantom import PhantomTruth, make_phantom
 
-__all__ = ["run", "scan_of"]
+__all__ = ["AnyCase", "run", "scan_of"]
+
+AnyCase: TypeAlias = Case | FieldCase | QualifyingCase
 
 
 def scan_of(case: Case) -> tuple[MovedScan, PhantomTruth | None]:
@@ -20,7 +22,7 @@ def scan_of(case: Case) -> tuple[MovedScan, PhantomTruth | None]:
     return phantom_scan(phantom), phantom.truth
 
 
-def run(case: Case | FieldCase | QualifyingCase) -> dict[str, Any]:
+def run(case: AnyCase) -> dict[str, Any]:
     """Measure one case."""
     about: dict[str, Any] = {
         "case": case.name, "group": case.group, "changes": case.changes, "complete": case.complete,
