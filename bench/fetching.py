@@ -25,6 +25,7 @@ from dicom_node.archive.opening import open_archive
 from dicom_node.archive.sources import SeriesFilter
 from dicom_node.demo import free_port
 from dicom_node.settings.archives import Archive
+from tests.kernel_memory import kernel_memory_mb
 
 WADO, GET, MOVE = "osteonode WADO-RS", "osteonode C-GET", "osteonode C-MOVE"
 RAW, KEPT = "curl, raw stream", "curl, to a file"
@@ -61,9 +62,7 @@ def fetch(archive: Archive, folder: Path) -> None:
     source.close()
     if len(paths) != SLICES:
         raise RuntimeError(f"{len(paths)} slices came")
-    status = Path("/proc/self/status").read_text()
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    print(seconds, cpu, int(kilobytes) / 1024)
+    print(seconds, cpu, kernel_memory_mb("self", "status", "VmHWM"))
 
 
 def ours(archive: Archive, work: Path) -> tuple[float, float, float]:

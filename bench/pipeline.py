@@ -28,6 +28,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition
 from dicom_node.work.assessment_pool import AssessmentPool
 from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.kernel_memory import kernel_memory_mb
 
 LARGE = {
     "rows": 512, "columns": 512, "slice_thickness_mm": 1.0, "slice_step_mm": 1.0,
@@ -59,7 +60,10 @@ TURNS = 4
 def measure(name: str, folder: Path) -> None:
     """Assess one series, in a fresh child, and print a row of the table."""
     stager, network = load_models(None)
-    shared_mb, own_mb = _memory_mb("status", "VmRSS"), _memory_mb("smaps_rollup", "Private_Dirty")
+    shared_mb, own_mb = (
+        kernel_memory_mb("self", "status", "VmRSS"),
+        kernel_memory_mb("self", "smaps_rollup", "Private_Dirty"),
+    )
     keep_memory()
     files = sorted(folder.iterdir())
     started, started_cpu = time.perf_counter(), time.process_time()
@@ -72,7 +76,7 @@ def measure(name: str, folder: Path) -> None:
     state = outcome.stage or outcome.code or "abstained"
     print(
         f"{name:28} {len(files):4} files  CPU {cpu_s:6.2f} s  wall {wall_s:6.2f} s: {stages}  "
-        f"peak {_memory_mb('status', 'VmHWM'):.0f} MB  "
+        f"peak {kernel_memory_mb('self', 'status', 'VmHWM'):.0f} MB  "
         f"before it {shared_mb:.0f} MB, {own_mb:.0f} MB of them its own  {state}"
         f"{'  not made: ' + ', '.join(outcome.unmade) if outcome.unmade else ''}",
         flush=True,
@@ -87,11 +91,6 @@ def floor(name: str, folder: Path) -> None:
         np.asarray(pydicom.dcmread(file).pixel_array).max()
     floor_s = time.process_time() - started
     print(f"{name:28} {len(files):4} files  floor {floor_s:.2f} s", flush=True)
-
-
-def _memory_mb(file: str, entry: str) -> float:
-    """What the kernel says of this process alone."""
-    return int((Path("/proc/self") / file).read_text().split(f"{entry}:")[1].split()[0]) / 1024
 
 
 def _run(name: str, folder: Path) -> None:

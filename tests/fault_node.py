@@ -38,6 +38,7 @@ from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition, load_settings
 from dicom_node.work.failed_work import FailedWork, failed_work
 from tests.dicom_builders import edit, plain_volume
+from tests.kernel_memory import kernel_memory_mb
 from tests.quick_assessment import MODEL_ID
 
 LISTENER_MB = 150
@@ -216,9 +217,7 @@ min_coverage_mm = 90
         if process is None:
             return 0.0
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
+            return kernel_memory_mb(process.pid, "status", "VmHWM")
         return 0.0
 
     def events(self, name: str) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from dicom_node.errors import AssessmentFailed
 from dicom_node.settings.node import NodeSettings
 from dicom_node.work import assessment_pool
 from dicom_node.work.assessment_pool import AssessmentPool, SurveyPool
+from tests.kernel_memory import kernel_memory_mb
 
 PATIENCE_SECONDS = 60.0
 """A busy machine may take this long for what takes a tenth of a second."""
@@ -272,13 +273,13 @@ def test_children_and_server_end_with_a_worker_that_is_killed(tmp_path: Path) ->
 def shared_by_children(bundle: Path, inherited: set[str]) -> dict[str, Any]:
     """In a child at its start: what it has without having loaded anything."""
     modules = set(sys.modules)
-    memory = Path("/proc/self/smaps_rollup").read_text()
+    private_mb = kernel_memory_mb("self", "smaps_rollup", r"Private_\w+")
     from dicom_node.analysis.models import load_models
 
     load_models(bundle)
     return {
         "modules": modules,
-        "private_kb": sum(map(int, re.findall(r"^Private_\w+:\s+(\d+)", memory, re.M))),
+        "private_kb": 1024 * private_mb,
         "loaded here": load_models.cache_info().misses - 1,
         "server_threads": len(os.listdir(f"/proc/{os.getppid()}/task")),
         "environment": set(os.environ) - inherited,

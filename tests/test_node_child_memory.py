@@ -1,6 +1,5 @@
 """What a child that assesses shares with its server, takes, and leaves: memory, by the kernel."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,10 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.settings.node import Acquisition, Limits, NodeSettings
 from dicom_node.work.assessment_pool import AssessmentPool
 from roi_extraction.phantom import PhantomParameters, make_phantom
+from tests.kernel_memory import kernel_memory_mb
 from tests.test_node_assessment_pool import PATIENCE_SECONDS, new_server, wait_until
 
 __all__ = ["new_server"]
-
-MB = 1024
-"""Of the kernel's kB."""
 
 OWN_MB = 20
 """Most that an idle child may hold of its own."""
@@ -36,11 +33,6 @@ ATTRIBUTES = 10_000
 UNUSED = {"matplotlib", "pandas", "pyarrow", "requests", "rich", "sklearn", "sqlalchemy", "tqdm"}
 
 
-def memory_mb(pid: int | str, file: str, entry: str) -> float:
-    text = Path(f"/proc/{pid}/{file}").read_text()
-    return sum(map(int, re.findall(rf"^{entry}:\s+(\d+)", text, re.M))) / MB
-
-
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -51,7 +43,7 @@ def assess(files: list[Path], out: Path) -> dict[str, Any]:
 
     from highdicom._standard_utils import get_module_attribute_map
 
-    before_mb = memory_mb("self", "status", "VmRSS")
+    before_mb = kernel_memory_mb("self", "status", "VmRSS")
     stager, network = load_models(None)
     outcome = analyse(
         files, out, Acquisition(), stager, network, SegmenterPlan(names=("builtin",)),
@@ -61,7 +53,7 @@ def assess(files: list[Path], out: Path) -> dict[str, Any]:
         "child": os.getpid(),
         "server": os.getppid(),
         "outcome": (outcome.reported, outcome.unmade),
-        "working_mb": memory_mb("self", "status", "VmHWM") - before_mb,
+        "working_mb": kernel_memory_mb("self", "status", "VmHWM") - before_mb,
         "modules": {name.partition(".")[0] for name in sys.modules if sys.modules[name]},
         "attributes": sum(map(len, get_module_attribute_map().values())),
     }
@@ -96,8 +88,8 @@ def test_child_takes_little_leaves_nothing_and_makes_the_same_objects(
         server = done["server"]
         wait_until(lambda: bool(children_of(server)) and done["child"] not in children_of(server))
         [idle] = children_of(server)
-        wait_until(lambda: memory_mb(idle, "smaps_rollup", "Rss") > 0)
-        assert memory_mb(idle, "smaps_rollup", r"Private_\w+") < OWN_MB
+        wait_until(lambda: kernel_memory_mb(idle, "smaps_rollup", "Rss") > 0)
+        assert kernel_memory_mb(idle, "smaps_rollup", r"Private_\w+") < OWN_MB
         # it is the one that assesses next
         assert pool._run(assess, PATIENCE_SECONDS, files[:2], tmp_path / "next")["child"] == idle
     assert done["outcome"] == (True, {})
