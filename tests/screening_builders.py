@@ -211,11 +211,12 @@ class TemplateReports:
 
 
 def document(study: str, series: str) -> bytes:
-    """A file of the SOP class of a report, with a UID that follows from the series."""
+    """A file of the SOP class and modality of a report, with UIDs that follow from the series."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID, dataset.SOPInstanceUID = ComprehensiveSRStorage, f"{series}.1"
+    dataset.Modality = "SR"  # a screening for CT passes over it, should it be listed with its study
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{series}.2"
     written = BytesIO()
     dataset.save_as(written, enforce_file_format=True)
