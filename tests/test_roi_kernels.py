@@ -1,12 +1,5 @@
 """Compiled kernels give, bit for bit, what their plain numpy and scipy twins give."""
 
-import os
-import shutil
-import stat
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +8,6 @@ import pytest
 from scipy import ndimage
 from skimage.morphology import reconstruction
 
-import roi_extraction.kernels as kernels
 from roi_extraction.kernels import (
     best_closed_path,
     block_means,
@@ -40,8 +32,6 @@ from roi_extraction.kernels import (
     rebuilt_below,
     sum_of_shifted,
 )
-from roi_extraction.kernels.compiling import Kernel
-from roi_extraction.kernels.surroundings import _distance
 
 RNG = np.random.default_rng(5)
 SMALL = (7, 9, 11)
@@ -253,26 +243,6 @@ def test_read_only_arrays_will_do() -> None:
     assert interpolate_volume(values, np.zeros((3, 1)), 0.0) == values[0, 0, 0]
 
 
-USE = (
-    "import numpy as np, roi_extraction.kernels as k; print(k.__file__);"
-    "print(k.distance_inside(np.array([[False, True, True]])).tolist())"
-)
-
-
-def _use(install: Path, home: Path, before: str = "") -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(install)}
-    run = subprocess.run(
-        [sys.executable, "-c", before + USE],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=home,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 @pytest.mark.parametrize("count", range(2, 8))
 def test_slab_is_averaged_as_by_numpy(count: int) -> None:
     slab = RNG.integers(-1024, 32767, (2 * (count // 2) + 1, 9, 11)).astype(np.int16)
@@ -364,66 +334,3 @@ def test_image_is_rebuilt_as_by_scikit_image(shape: tuple[int, int], height: flo
     np.testing.assert_array_equal(
         rebuilt_below(limit - height, limit), reconstruction(limit - height, limit)
     )
-
-
-@pytest.fixture
-def install(tmp_path: Path) -> Path:
-    """An installation of the kernels alone."""
-    package = tmp_path / "site" / "roi_extraction"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    shutil.copytree(
-        Path(kernels.__file__).parent,
-        package / "kernels",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    return tmp_path / "site"
-
-
-def test_compiled_code_is_kept_beside_the_module_and_not_in_the_home(
-    install: Path, tmp_path: Path
-) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    assert "[[0.0, 1.0, 2.0]]" in _use(install, home)
-    assert list(
-        (install / "roi_extraction/kernels/__pycache__").glob("surroundings._distance*.nbc")
-    )
-    assert list(home.iterdir()) == []
-
-
-def test_kernels_run_where_neither_the_installation_nor_the_home_can_be_written(
-    install: Path, tmp_path: Path
-) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    package = install / "roi_extraction/kernels"
-    (package / "__pycache__").mkdir()
-    folders = (home, package / "__pycache__", package)
-    for folder in folders:
-        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    # no permission stops root: then say what another user would find
-    before = "import os; os.access = lambda *_: False;" if os.geteuid() == 0 else ""
-    try:
-        assert "[[0.0, 1.0, 2.0]]" in _use(install, home, before)
-        assert not any(path.is_file() for path in home.rglob("*"))
-        assert not list(package.rglob("*.nbc"))
-    finally:
-        for folder in folders:
-            folder.chmod(stat.S_IRWXU)
-
-
-def test_a_cache_that_cannot_be_used_keeps_no_scan_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    numba: Any = pytest.importorskip("numba")
-    compile_plainly = numba.njit
-
-    def njit(*arguments: Any, cache: bool = False, **options: Any) -> Callable[..., Any]:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        result: Callable[..., Any] = compile_plainly(*arguments, **options)
-        return result
-
-    monkeypatch.setattr(numba, "njit", njit)
-    distance = np.empty((1, 3))
-    Kernel(_distance.loop, _distance.signatures)(np.array([[False, True, True]]), distance)
-    assert distance.tolist() == [[0.0, 1.0, 2.0]]

@@ -1,6 +1,5 @@
 """Loops in machine code, compiled by numba on their first call."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,17 +31,47 @@ class Kernel:
     @cached_property
     def compiled(self) -> Callable[..., None]:
         """The machine code, kept beside the loop's module where that can be written."""
+        try:
+            return self._kept_in(None)
+        except Exception:  # a damaged cache or a full disk must not keep a scan back
+            return self._compile()
+
+    def load_from(self, folder: Path | None) -> None:
+        """Have the machine code from a folder, compiled and kept there first if it was not.
+
+        Code that is loaded so is run: nobody else may have written in the folder.
+
+        Parameters
+        ----------
+        folder
+            None: beside the loop's module.
+
+        Raises
+        ------
+        Exception
+            The folder cannot be written, or what lies there is damaged.
+        """
+        vars(self)["compiled"] = self._kept_in(folder)
+
+    def _kept_in(self, folder: Path | None) -> Callable[..., None]:
+        from numba import config
+
+        options = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
+        config.CACHE_DIR = str(folder or "")
+        # numba would else use the home
+        config.CACHE_LOCATOR_CLASSES = (
+            "UserProvidedCacheLocator" if folder else "InTreeCacheLocator"
+        )
+        try:
+            return self._compile(cache=True)
+        finally:
+            config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = options
+
+    def _compile(self, *, cache: bool = False) -> Callable[..., None]:
         import numba
 
-        signatures = [*self.signatures]
-        if _is_writable(Path(self.loop.__code__.co_filename).parent):
-            try:
-                kept = numba.njit(signatures, error_model="numpy", cache=True)(self.loop)
-            except Exception:  # a damaged cache or a full disk must not keep a scan back
-                pass
-            else:
-                return cast(Callable[..., None], kept)
-        return cast(Callable[..., None], numba.njit(signatures, error_model="numpy")(self.loop))
+        compiled = numba.njit([*self.signatures], error_model="numpy", cache=cache)(self.loop)
+        return cast(Callable[..., None], compiled)
 
 
 def compiled_as(*signatures: str) -> Callable[[Callable[..., None]], Kernel]:
@@ -52,9 +81,3 @@ def compiled_as(*signatures: str) -> Callable[[Callable[..., None]], Kernel]:
         return Kernel(loop, signatures)
 
     return kernel_of
-
-
-def _is_writable(folder: Path) -> bool:
-    """Whether compiled code may lie in a package's own folder; numba would else use the home."""
-    kept = folder / "__pycache__"
-    return os.access(kept if kept.is_dir() else folder, os.W_OK)
