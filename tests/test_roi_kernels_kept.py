@@ -170,7 +170,7 @@ def test_full_disk_beside_the_modules_keeps_no_scan_back(install: Path, home: Pa
 PLANT = """
 import pickle, sys
 from pathlib import Path
-from numba.core.caching import CompileResultCacheImpl, UserProvidedCacheLocator
+from numba.core.caching import UserProvidedCacheLocator
 from roi_extraction.kernels import preparation
 from roi_extraction.kernels.compiling import Kernel
 

@@ -2,7 +2,7 @@
 
 Each gives, bit for bit, what the numpy or scipy code gives that the tests compare it with.
 Compiling takes about 7 CPU seconds a process unless it is found compiled beside these modules.
-A process that assesses many scans calls `compile_kernels` before the first.
+A process that assesses many scans calls `compile_kernels` before the first: another one compiles.
 
 - `averaging`: means over slices and over blocks of voxels.
 - `best_paths`: paths of highest gain: of contours round bodies, and of the vertebral canal.
