@@ -54,8 +54,9 @@ class Kernel:
         vars(self)["compiled"] = self._kept_in(folder)
 
     def _kept_in(self, folder: Path | None) -> Callable[..., None]:
-        from numba import config
+        import numba
 
+        config: Any = numba.config
         options = config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES
         config.CACHE_DIR = str(folder or "")
         # numba would else use the home
