@@ -56,7 +56,7 @@ def palette_indices(picture: Image.Image) -> npt.NDArray[np.uint8]:
     indices
         uint8, shape (rows, columns). Greys are off by at most one of 255.
     """
-    pixels = np.asarray(picture.convert("RGB"))
+    pixels = np.asarray(picture)
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     indices = _grey_indices()[green]
     coloured = (red != green) | (green != blue)
