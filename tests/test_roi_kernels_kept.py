@@ -150,9 +150,17 @@ def test_prepared_process_loads_from_a_folder_of_its_own_where_the_installation_
         "import tempfile; tempfile.tempdir = '/nowhere'",
         "import os, signal\n"
         "preparation._compile_and_keep = lambda _: os.kill(os.getpid(), signal.SIGKILL)",
+        "import time; preparation.LONGEST_COMPILING_SECONDS = 0.2\n"
+        "preparation._compile_and_keep = lambda _: time.sleep(600)",
         "import os; os.fork = lambda: exec('raise BlockingIOError(11, str())')",
     ],
-    ids=["full disk", "no temporary folder", "compiler killed", "no further process"],
+    ids=[
+        "full disk",
+        "no temporary folder",
+        "compiler killed",
+        "compiler hangs",
+        "no further process",
+    ],
 )
 def test_process_compiles_in_memory_where_no_other_can(
     fault: str, install: Path, home: Path

@@ -16,6 +16,9 @@ from roi_extraction.kernels.compiling import Kernel
 
 __all__ = ["compile_kernels"]
 
+LONGEST_COMPILING_SECONDS = 300.0
+"""A process that compiles for longer is ended, s: a start must not hang on it."""
+
 MODULES: tuple[ModuleType, ...] = (averaging, best_paths, filters, interpolation, surroundings)
 
 
@@ -40,8 +43,10 @@ def _compiled_into(folder: Path | None) -> bool:
     """Load from a folder what a process of its own compiled into it; whether it could."""
     compiler = get_context("fork").Process(target=_compile_and_keep, args=(folder,))
     compiler.start()
-    compiler.join()
+    compiler.join(LONGEST_COMPILING_SECONDS)
     if compiler.exitcode != 0:
+        compiler.kill()
+        compiler.join()
         return False
     _load_all(folder)
     return True
