@@ -12,7 +12,7 @@ from roi_extraction.anatomy import Anatomy, Finding, Missing, MissingReason
 from roi_extraction.checks.body_quality import body_findings
 from roi_extraction.features import FeatureVector, Roi, SiteMeasurement
 from roi_extraction.kernels import ellipse_shares, gaussian_smoothed
-from roi_extraction.placement import DENSE_ABOVE_MEDIAN_HU, EllipseRoi
+from roi_extraction.placement import BONE_IN_MUSCLE_HU, DENSE_ABOVE_MEDIAN_HU, EllipseRoi
 from roi_extraction.sites import SITES, Muscle, Site
 from roi_extraction.slices import ROI_AREA_MM2, central_slices
 from roi_extraction.volume import CtVolume
@@ -44,12 +44,10 @@ SPREAD_HU = 25.0
 DENSE_SHARE = 0.05
 """Share of a vertebral ROI over `DENSE_ABOVE_MEDIAN_HU` above which the reader is told."""
 
-BONE_IN_MUSCLE_HU = 140.0
-"""Above it a pixel of a muscle's ROI holds bone, HU: enhanced muscle has 90."""
-
 BONE_SHARE = 0.05
-"""Share of such pixels above which a muscle's ROI is refused: 0.08 where a spinous process raised
-the mean by 10 HU, at most 0.02 by noise of 30 HU in pixels of 3 mm (`bench.roi`)."""
+"""Share of pixels above `BONE_IN_MUSCLE_HU` above which a muscle's ROI is refused: 0.08 where a
+spinous process raised the mean by 10 HU, at most 0.02 by noise of 30 HU in pixels of 3 mm
+(`bench.roi`)."""
 
 DISAGREEMENT_HU = {True: 120.0, False: 60.0}
 """Difference between the three slices' means above which the site is refused, HU, for bodies

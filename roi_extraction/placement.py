@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from roi_extraction.anatomy import (
     Anatomy,
@@ -27,7 +28,14 @@ from roi_extraction.sites import SITES, DiscLevel, Muscle, Site
 from roi_extraction.slices import ENDPLATE_MARGIN_MM, ROI_AREA_MM2
 from roi_extraction.volume import CtVolume
 
-__all__ = ["DENSE_ABOVE_MEDIAN_HU", "HALF_DISC_MM", "EllipseRoi", "place", "place_site"]
+__all__ = [
+    "BONE_IN_MUSCLE_HU",
+    "DENSE_ABOVE_MEDIAN_HU",
+    "HALF_DISC_MM",
+    "EllipseRoi",
+    "place",
+    "place_site",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -62,6 +70,21 @@ BONE_MARGIN_MM = 2.5
 BONE_NEAR_MUSCLE_HU = 180.0
 """Above it a pixel near a muscle counts as bone, HU: above enhanced muscle and vessels' walls."""
 
+BONE_IN_MUSCLE_HU = 140.0
+"""Above it there is bone among the muscles of the back, HU: enhanced muscle has 90. Cortex of a
+spinous process between fat and fatty marrow has 200 to 300 in pixels of 1 mm, and does not stand
+out of the blur in which `BONE_NEAR_MUSCLE_HU` is told."""
+
+THIN_BONE_MARGIN_MM = 1.0
+"""Least gap between a muscle ROI and bone told that way, mm: less than `BONE_MARGIN_MM`, since the
+wider blur makes bone 1 mm thicker."""
+
+THIN_BONE_MM2 = 10.0
+"""Smaller patches of it are noise, mm2."""
+
+THIN_BONE_BLUR_MM = 0.75
+"""Gaussian sigma with which HU are smoothed before thin bone is told, mm."""
+
 TISSUE_BLUR_MM = 1.5
 """Gaussian sigma with which HU are smoothed before bone, fat and dense spots are told, mm."""
 
@@ -72,6 +95,11 @@ muscle (50 HU) to fat (-100 HU) is 75, less the blur of thin planes."""
 FAT_WEIGHT = 3.0
 """Price of a ROI made of fat planes only, in the score's mm. Low: the ROI lies in the muscle as
 it is, and seeking the brightest place would bias fatty muscle upwards."""
+
+FATTY_TO_LEAN_HU = (0.0, 30.0)
+"""Median of transversospinalis from which on fat in it begins to cost, and from which on it costs
+all of `FAT_WEIGHT`, HU: fat beside the spinous process is no part of a lean muscle, but is of a
+fatty one, whose ROI would be drawn upwards by seeking what is left of muscle."""
 
 DENSE_ABOVE_MEDIAN_HU = 100.0
 """Bone this far above a body's own median is a bone island, sclerosis or endplate, HU."""
@@ -374,17 +402,40 @@ def _fine_grid(
             deviation = sharp - (float(inside.mean()) if inside.size else median)
         else:
             bone = fine > BONE_NEAR_MUSCLE_HU
-            if bone.any():
-                gap = distance_inside(~bone) * FINE_MM
-                depth = np.minimum(depth, gap - (BONE_MARGIN_MM - _least_margin_mm(site)))
+            depth = _off(bone, BONE_MARGIN_MM, depth, site)
+            if site.muscle is not Muscle.PSOAS_MAJOR:
+                thin = _thin_bone(sharp)
+                depth = _off(thin, THIN_BONE_MARGIN_MM, depth, site)
+                bone |= thin
             inside = fine[mask & ~bone]
             median = float(np.median(inside)) if inside.size else 0.0
             deviation = np.zeros_like(fine)
             odd = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
+            if site.muscle is Muscle.TRANSVERSOSPINALIS:
+                odd *= np.clip((median - FATTY_TO_LEAN_HU[0]) / np.ptp(FATTY_TO_LEAN_HU), 0.0, 1.0)
         depths.append(depth)
         odds.append(odd)
         deviations.append(deviation)
     return _Grid(row_mm, column_mm, np.stack(depths), np.stack(odds), np.stack(deviations))
+
+
+def _off(
+    bone: npt.NDArray[np.bool_], margin_mm: float, depth_mm: FloatArray, site: Site
+) -> FloatArray:
+    """Depth in a muscle that is its least margin where bone is as far away as it must be, mm."""
+    if not bone.any():
+        return depth_mm
+    gap_mm = distance_inside(~bone) * FINE_MM
+    return np.minimum(depth_mm, gap_mm - (margin_mm - _least_margin_mm(site)))
+
+
+def _thin_bone(sharp: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Bone behind the spine that may be as thin as its cortex, on the fine grid."""
+    dense = gaussian_smoothed(sharp, THIN_BONE_BLUR_MM / FINE_MM) > BONE_IN_MUSCLE_HU
+    patches, _ = scipy.ndimage.label(dense)
+    large = np.bincount(patches.ravel()) * FINE_MM**2 >= THIN_BONE_MM2
+    large[0] = False
+    return np.asarray(large[patches])
 
 
 def _depth_mm(mask: npt.NDArray[np.bool_]) -> FloatArray:
@@ -484,8 +535,6 @@ def _best(
     deep = _box_of(depth >= least_mm)
     if deep is None:
         return None
-    if site.muscle is Muscle.TRANSVERSOSPINALIS:
-        odd = np.zeros_like(odd)
     some_odd = bool(odd.any())
     best: tuple[int, int, _Template, float] | None = None
     best_score = -np.inf

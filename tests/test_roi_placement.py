@@ -18,6 +18,7 @@ from tests.roi_builders import anatomy_of, disk_mask, flat_volume, region_of
 
 BODY = SITES_BY_NAME["L3"]
 PSOAS = SITES_BY_NAME["L3-L4_3"]
+TRANSVERSOSPINALIS = SITES_BY_NAME["L1-L2_1"]
 
 
 def outline_mm(volume: CtVolume, roi: EllipseRoi) -> np.ndarray:
@@ -119,6 +120,39 @@ def test_fat_plane_is_avoided_where_there_is_room() -> None:
     weights, rows, columns = coverage(volume, rois[1])
     inside = volume.hu[rois[1].slice_index, rows, columns][weights > 0.5]
     assert (inside < 0).mean() < 0.1
+
+
+def beside_spinous_process(muscle_hu: float, fat_mm: int) -> tuple[CtVolume, float]:
+    """Thin cortex between fatty marrow and a layer of fat; and where its outer wall is, x in mm."""
+    volume = flat_volume(muscle_hu)
+    hu = np.array(volume.hu)
+    hu[:, :, :48] = 20.0
+    hu[:, :, 46:48] = 220.0
+    hu[:, :, 48 : 48 + fat_mm] = -100.0
+    return CtVolume(hu, volume.affine, 3.0), float(volume.to_lps([0.0, 0.0, 47.5])[0])
+
+
+def test_roi_of_the_back_keeps_away_from_thin_cortex() -> None:
+    volume, wall_mm = beside_spinous_process(-20.0, fat_mm=2)
+    region = region_of(disk_mask(volume, wall_mm + 5.0, 0.0, (9.0, 16.0)))
+    rois = place_site(volume, TRANSVERSOSPINALIS, region)
+    assert not isinstance(rois, Missing)
+    assert outline_mm(volume, rois[1])[:, 0].min() - wall_mm >= 2.0
+
+
+def test_fat_beside_the_spinous_process_is_left_out_of_a_lean_muscle_only() -> None:
+    shares = []
+    for muscle_hu in (60.0, -20.0):
+        volume, wall_mm = beside_spinous_process(muscle_hu, fat_mm=8)
+        region = region_of(disk_mask(volume, wall_mm + 11.0, 0.0, (11.0, 18.0)))
+        rois = place_site(volume, TRANSVERSOSPINALIS, region)
+        assert not isinstance(rois, Missing)
+        weights, rows, columns = coverage(volume, rois[1])
+        fat = volume.hu[rois[1].slice_index, rows, columns] < -90.0
+        shares.append(float((weights * fat).sum() / weights.sum()))
+    lean, fatty = shares
+    assert lean < 0.06
+    assert fatty > 0.2
 
 
 def test_slab_beyond_the_scan_is_outside_the_scan() -> None:

@@ -20,7 +20,7 @@ from roi_extraction.volume import CtVolume
 
 __all__ = ["BUILTIN_VERSION", "BuiltinSegmenter", "muscle_regions"]
 
-BUILTIN_VERSION = "7"
+BUILTIN_VERSION = "8"
 """Raised whenever a change of the method may move a region."""
 
 FROM_RIBS = (NamingRoute.RIBS_PAIR, NamingRoute.RIBS_COUNT)
