@@ -31,10 +31,10 @@ from tests.test_node_peers import Orthanc
 __all__ = ["BLACK_SPREAD", "OPENINGS", "look"]
 
 SOFTWARE_WEBGL = (
-    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist", "--no-sandbox",
+    "--enable-unsafe-swiftshader", "--force-prefers-reduced-motion", "--no-sandbox",
 )  # fmt: skip
-"""Images are drawn by WebGL, here without a graphics card; root has no sandbox."""
+"""Images are drawn by WebGL, here without a graphics card; the page itself is not. Root has no
+sandbox."""
 
 PATIENCE_MS = 120_000
 """How long one thing may take to appear; a loaded machine of two cores took 30 s."""
