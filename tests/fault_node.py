@@ -37,6 +37,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition, load_settings
 from dicom_node.work.failed_work import FailedWork, failed_work
+from tests.command_line import Ended, run_command
 from tests.dicom_builders import edit, plain_volume
 from tests.kernel_memory import kernel_memory_mb
 from tests.quick_assessment import MODEL_ID
@@ -237,16 +238,12 @@ min_coverage_mm = 90
             time.sleep(0.1)
         raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-4000:]}")
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "dicom_node", *words, "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+    def command(self, *words: str) -> Ended:
+        """What a command with the node's settings says."""
+        return run_command(self.config, *words)
 
     def failed(self) -> list[FailedWork]:
-        """What ``osteonode failed`` lists; to wait for it takes no process."""
+        """What ``osteonode failed`` lists."""
         return failed_work(load_settings(self.config))
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_node.settings.node import NodeSettings, load_settings
+from tests.command_line import Ended, run_command
 from tests.simulated_worker import HASTE_VARIABLE, SECONDS_VARIABLE, queue_studies
 
 DEADLINE_SECONDS = 120.0
@@ -132,11 +133,9 @@ processes = {processes}
                 found.append(json.loads(line))
         return [line for line in found if isinstance(line, dict) and line.get("event") == name]
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "dicom_node", *words, "--config", str(self.config)],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+    def command(self, *words: str) -> Ended:
+        """What a command with the machine's settings says."""
+        return run_command(self.config, *words)
 
 
 def wait_for(condition: Callable[[], Any], *machines: Machine) -> Any:
