@@ -33,6 +33,7 @@ from dicom_node.spool.spool import Spool
 from dicom_node.tls import server_context
 from tests.certificates import Authority
 from tests.dicom_builders import plain_series
+from tests.test_node_peers import wait_for_port
 
 Listen = Callable[..., SimpleNamespace]
 """Starts a listener with settings; its server, port, counters and spool."""
@@ -228,12 +229,7 @@ def storescp(tmp_path: Path, authority: Authority) -> Iterator[Callable[..., int
             stderr=subprocess.DEVNULL,
         )
         processes.append(process)
-
-        def open_() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        wait_for(open_)
+        wait_for_port(port)
         return port
 
     yield start

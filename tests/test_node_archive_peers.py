@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -28,7 +27,7 @@ from dicom_node.errors import DeliveryFailed
 from dicom_node.settings.archives import Archive
 from tests.conftest import DICOMWEB_PLUGIN
 from tests.dicom_builders import edit, plain_series
-from tests.test_node_peers import Orthanc, dcmtk_storescu
+from tests.test_node_peers import Orthanc, dcmtk_storescu, wait_for_port
 
 pytestmark = pytest.mark.peers
 
@@ -62,7 +61,7 @@ class Dcmqrscp:
                 stderr=said,
                 start_new_session=True,
             )
-        time.sleep(0.5)
+        wait_for_port(self.dicom_port)
         return self
 
     def __exit__(self, *_details: object) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.request
@@ -58,14 +59,9 @@ class Orthanc:
                 stdout=said,
                 stderr=said,
             )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                self.get("/system")
-                return self
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError("Orthanc did not start")
+        wait_for_port(self.dicom_port)
+        wait_for_port(self.http_port)
+        return self
 
     def __exit__(self, *_details: object) -> None:
         self.process.terminate()
@@ -89,6 +85,17 @@ class Orthanc:
     def file(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}") as answer:
             return bytes(answer.read())
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until a program that was started takes connections."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens at port {port}")
 
 
 def dcmtk_storescu(port: int, ae_title: str, folder: Path) -> None:

@@ -45,9 +45,9 @@ def test_wrong_name_and_wrong_password_have_one_answer_and_one_time(tmp_path: Pa
     for name in ("jane", "nobody"):
         durations = []
         for number in range(3):
-            began = time.perf_counter()
+            began = time.process_time()  # what others do at the same time is not counted
             answer = Browser(app, address=f"10.0.0.{number}").sign_in(name, "wrong password")
-            durations.append(time.perf_counter() - began)
+            durations.append(time.process_time() - began)
             assert answer.status == 401
         pages.append(answer.text.replace(name, "NAME"))
         seconds.append(min(durations))
