@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from statistics import median
 
 import numpy as np
 
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 from roi_extraction.volume import CtVolume
@@ -120,10 +119,7 @@ def running(command: Sequence[str], port: int) -> Iterator[None]:
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start")
             time.sleep(0.1)

@@ -31,7 +31,7 @@ from dicom_node.sending.statuses import SUCCESS
 from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from roi_extraction.phantom import PhantomParameters, make_phantom
 
-__all__ = ["free_port", "run_demo", "start_storage"]
+__all__ = ["free_port", "listens", "run_demo", "start_storage"]
 
 DEMO_SECONDS = 240.0
 """How long the report may take to come back before the demo gives up."""
@@ -148,6 +148,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether something on 127.0.0.1 takes connections at a TCP port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _settings(out: Path, node_port: int, pacs_port: int, web_port: int) -> str:
     return f"""data_dir = {json.dumps(str(out / "node"))}
 quiet_seconds = 1.5
@@ -171,9 +177,8 @@ port = {pacs_port}
 def _wait_for_port(port: int, node: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and node.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if listens(port):
+            return
         time.sleep(0.1)
     raise OperationalError("the node did not start; see node.log in the demo's folder")
 

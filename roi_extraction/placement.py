@@ -412,7 +412,7 @@ def _fine_grid(
             deviation = np.zeros_like(fine)
             odd = (fine < median - FAT_BELOW_MEDIAN_HU).astype(np.float64)
             if site.muscle is Muscle.TRANSVERSOSPINALIS:
-                odd *= np.clip((median - FATTY_TO_LEAN_HU[0]) / np.ptp(FATTY_TO_LEAN_HU), 0.0, 1.0)
+                odd *= np.interp(median, FATTY_TO_LEAN_HU, (0.0, 1.0))
         depths.append(depth)
         odds.append(odd)
         deviations.append(deviation)

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from pynetdicom.sop_class import (
 )
 
 from dicom_node.analysis.analysis import series_identity
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from dicom_node.reporting.structured_report import report_uids
 from dicom_node.series.instances import scan_folder
 from dicom_node.series.selection import check_series
@@ -37,7 +36,7 @@ from dicom_node.series.series_writer import InventedHeader, write_ct_series
 from dicom_node.series.volume_reader import read_volume
 from dicom_node.settings.node import Acquisition, load_settings
 from dicom_node.work.failed_work import FailedWork, failed_work
-from tests.command_line import Ended, run_command
+from tests.command_line import run_command
 from tests.dicom_builders import edit, plain_volume
 from tests.kernel_memory import kernel_memory_mb
 from tests.quick_assessment import MODEL_ID
@@ -238,7 +237,7 @@ min_coverage_mm = 90
             time.sleep(0.1)
         raise AssertionError(f"waited in vain:\n{self.log_path.read_text()[-4000:]}")
 
-    def command(self, *words: str) -> Ended:
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """What a command with the node's settings says."""
         return run_command(self.config, *words)
 
@@ -375,10 +374,9 @@ def send_until_taken(
     deadline = time.monotonic() + seconds
     while left:
         assert time.monotonic() < deadline, "the listener takes nothing"
-        with socket.socket() as probe:  # pynetdicom leaves a socket open where nobody listens
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                time.sleep(0.2)
-                continue
+        if not listens(port):  # pynetdicom leaves a socket open where nobody listens
+            time.sleep(0.2)
+            continue
         ae = AE(ae_title="SCANNER")
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
         ae.add_requested_context(CTImageStorage)

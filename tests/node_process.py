@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from pynetdicom.sop_class import (
     SegmentationStorage,
 )
 
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from dicom_node.records.database import open_database
 from dicom_node.records.listed_studies import study_of
 from dicom_node.records.study_events import events_of
@@ -128,7 +127,7 @@ retry_seconds = 0.5
                 stderr=log_file,
                 start_new_session=True,
             )
-        self.wait_for(self._answers)
+        self.wait_for(lambda: listens(self.port))
         return self
 
     def __enter__(self) -> "Node":
@@ -205,7 +204,3 @@ retry_seconds = 0.5
             assert answer.Status == 0x0000
             left.pop(0)
         association.release()
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0

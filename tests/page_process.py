@@ -14,7 +14,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
 
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from dicom_node.pages.access.accounts import Accounts
 from dicom_node.pages.access.passwords import Passwords
 from dicom_node.pages.access.visitor import Identity
@@ -63,7 +63,7 @@ class PageProcess:
                 stderr=log,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
+        while not listens(self.port):
             assert self.process.poll() is None, self.log_path.read_text()
             assert time.monotonic() < deadline, "it does not answer"
             time.sleep(0.05)
@@ -95,10 +95,6 @@ class PageProcess:
                     break
                 found += part
         return bytes(found)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
 
 
 class HttpBrowser:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_node.settings.node import NodeSettings, load_settings
-from tests.command_line import Ended, run_command
+from tests.command_line import run_command
 from tests.simulated_worker import HASTE_VARIABLE, SECONDS_VARIABLE, queue_studies
 
 DEADLINE_SECONDS = 120.0
@@ -133,7 +133,7 @@ processes = {processes}
                 found.append(json.loads(line))
         return [line for line in found if isinstance(line, dict) and line.get("event") == name]
 
-    def command(self, *words: str) -> Ended:
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """What a command with the machine's settings says."""
         return run_command(self.config, *words)
 

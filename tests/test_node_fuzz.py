@@ -25,7 +25,7 @@ from pynetdicom import AE
 
 from dicom_node.decoding import plane_reader
 from dicom_node.decoding.plane_reader import read_plane
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from dicom_node.errors import SeriesRefused
 from dicom_node.receiving.received_header import ReceivedHeader, file_header, read_received
 from dicom_node.series.instances import read_instance, scan_folder
@@ -191,7 +191,7 @@ class Listening:
 
     def __enter__(self) -> "Listening":
         deadline = time.monotonic() + 120
-        while not self._answers():
+        while not listens(self.port):
             assert self.process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -204,10 +204,6 @@ class Listening:
         finally:
             self.process.kill()
             self.log.close()
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def status(self, name: str) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

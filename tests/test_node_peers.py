@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -11,7 +10,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from dicom_node.demo import free_port
+from dicom_node.demo import free_port, listens
 from tests.fault_node import quick_study
 from tests.node_process import Node
 
@@ -91,9 +90,8 @@ def wait_for_port(port: int) -> None:
     """Wait until a program that was started takes connections."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if listens(port):
+            return
         time.sleep(0.05)
     raise AssertionError(f"nothing listens at port {port}")
 
